@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,11 @@ from rich.markup import escape
 from smidgen.cli.flags import AsJson, Threads
 from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
 from smidgen.core import quantities
+from smidgen.core.errors import InputError
+
+if TYPE_CHECKING:
+    from smidgen.data.teacher.settings import TeacherSettings
+    from smidgen.flows.build.large_baseline import LargeBaseline
 
 
 def evaluate(
@@ -38,6 +43,13 @@ def evaluate(
         ),
     ] = None,
     tools: Annotated[Path | None, typer.Option(help="Of a desk: its tool file (default: the one that it was built with).")] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Ask a large model the same, for comparison: the URL of an OpenAI-compatible server."),
+    ] = None,
+    teacher_model: Annotated[str, typer.Option(help="Its name, as the server knows it. Its key: SMIDGEN_TEACHER_KEY.")] = "default",
+    budget_usd: Annotated[float | None, typer.Option(help="Most US dollars for its answers.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Most tokens for its answers, in and out.")] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,8 +62,9 @@ def evaluate(
     from smidgen.judge import wording
     from smidgen.judge.sections import measured
 
+    larger = _larger(teacher, teacher_model, budget_usd, budget_tokens) if teacher is not None else None
     with Screen(quiet=as_json) as screen, closing(load(bundle, threads)) as model:
-        result = run(model, data, input=input, label=label, errors=to, tools_env=tools_env, tools=tools, progress=screen)
+        result = run(model, data, input=input, label=label, errors=to, tools_env=tools_env, tools=tools, larger=larger, progress=screen)
     if as_json:
         print_json(result.json())
         for said in (result.warning, result.few):
@@ -70,6 +83,8 @@ def evaluate(
         f"[bold]{escape(result.name)}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else "")
     )
     out.print(table)
+    if result.large is not None:
+        _print_large(result.large, result.headline)
     for said in (result.warning, result.few):
         if said:
             errors.print(f"[yellow]warning:[/] {escape(said)}", soft_wrap=True)
@@ -81,6 +96,30 @@ def evaluate(
         out.print(f"one text {result.p50:.2f} ms (p99 {result.p99:.2f}), {result.texts_per_second:,.0f} texts/s in batches")
     else:
         out.print(f"one text {result.p50:,.0f} ms (p99 {result.p99:,.0f}), {tokens:,.0f} tokens/s in batches")
+
+
+def _larger(url: str, model: str, budget_usd: float | None, budget_tokens: int | None) -> TeacherSettings:
+    """The settings of a large model. Raises InputError for those that cannot be used."""
+    from pydantic import ValidationError
+
+    from smidgen.data.teacher.settings import TeacherSettings
+
+    try:
+        return TeacherSettings(source=url, model=model, uses=("compare",), budget_usd=budget_usd, budget_tokens=budget_tokens)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = "--teacher" if first["loc"][0] == "source" else f"--{str(first['loc'][0]).replace('_', '-')}"
+        raise InputError(f"{flag} cannot be used: {first['msg']}", value=first["input"], todo="See smidgen eval --help.") from None
+
+
+def _print_large(large: LargeBaseline, headline: str) -> None:
+    """A large model's result, in two lines."""
+    value, low, high = (f"{one:.1%}" for one in (large.metric.value, large.metric.low, large.metric.high))
+    seconds = f", {large.seconds:.2f} s an answer" if large.seconds is not None else ""
+    left = f" ({large.left:,} others were not asked)" if large.left else ""
+    said = f"{headline} {value} (95 %: {low} to {high}); this model {large.own.value:.1%}"
+    out.print(f"{escape(large.model)} on {large.metric.n:,} of these rows{left}: {said}", soft_wrap=True)
+    out.print(f"{large.cost}{seconds}; {large.unheard:,} answers could not be used", soft_wrap=True)
 
 
 part = evaluate

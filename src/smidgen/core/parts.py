@@ -87,6 +87,8 @@ class Task(ABC):
             reasons that its `heard` raises are few and contain nothing of the answer: they are counted and shown.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teachable: a larger model can do it; such a task overrides `lesson` and `heard`.
+        sourced: a larger model needs sources beside a text, and makes examples from them; such a task overrides `posed` and `sources`, and
+            its `heard` believes no answer to a posed text that is not in its sources.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
@@ -123,6 +125,7 @@ class Task(ABC):
     partial = False
     rows_name_labels = False
     teachable = False
+    sourced = False
     writes = False
     streams = False
     reads_attributes = False
@@ -334,6 +337,15 @@ class Task(ABC):
     def lesson(self, form: Any) -> str:
         """The instruction for a larger model, given once before the texts: what to answer, and in which form."""
         return ""
+
+    def posed(self, rows: Sequence[Row], settings: Settings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
+        """The rows as a larger model is asked them: each text with the sources that it needs, those of a reply to it if there are replies.
+        A row that has its sources stays."""
+        return rows
+
+    def sources(self, settings: Settings) -> Sequence[str]:
+        """The texts that a larger model makes examples from; empty where it makes them like the user's own rows."""
+        return ()
 
     def heard(self, answer: str, form: Any, text: Text = "") -> Any:
         """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for an unusable one."""

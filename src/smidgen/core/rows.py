@@ -23,6 +23,7 @@ class Row:
         weight: the row's weight in training; 1 is normal.
         shares: the probabilities of several outputs: (output, share) pairs, the first for `output`; shares add up to 1. Empty: `output`
             alone.
+        taught: a larger model gave its output: a student learns from it, and nothing is measured on it.
     """
 
     input: Text
@@ -30,6 +31,7 @@ class Row:
     number: int = 0
     weight: float = 1.0
     shares: tuple[tuple[str, float], ...] = ()
+    taught: bool = False
 
 
 class RowCells(dict[str, Any]):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,10 @@ from smidgen.stats.calibration import expected_calibration_error
 from smidgen.stats.classification_metrics import same_labels
 from smidgen.store.files import rows_hash
 
+if TYPE_CHECKING:
+    from smidgen.data.teacher.settings import TeacherSettings
+    from smidgen.flows.build.large_baseline import LargeBaseline
+
 _BATCH = 512
 _SINGLES = 200
 _SECONDS = 5.0
@@ -48,6 +52,7 @@ class Evaluation:
         learnt: rows that are in the bundle's training data, as far as known.
         errors: rows in the error file; None if none was asked for.
         units: units of the metrics that are not shares.
+        large: a large model on the same rows; None if none was asked.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Evaluation:
     errors: int | None = None
     headline: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
+    large: LargeBaseline | None = None
 
     @property
     def warning(self) -> str:
@@ -100,6 +106,7 @@ class Evaluation:
             "latency_ms": {"p50": self.p50, "p99": self.p99},
             "texts_per_second": self.texts_per_second,
             **({"tokens_per_second": self.tokens_per_second} if self.tokens_per_second is not None else {}),
+            **({"large_model": self.large.json()} if self.large is not None else {}),
         }
 
 
@@ -112,10 +119,11 @@ def evaluate(
     errors: str | None = None,
     tools_env: str | None = None,
     tools: Path | None = None,
+    larger: TeacherSettings | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong. `tools_env`, `tools`: of a desk, the test copy in
-    which its calls are made, and its tool file; see `desk/live_test.py`.
+    which its calls are made, and its tool file; see `desk/live_test.py`. `larger`: a large model that is asked the same.
 
     Raises DataError if a file cannot be read or written, or has no usable row; InputError for an unsupported format.
     """
@@ -123,6 +131,8 @@ def evaluate(
     task: Task = model.task
     own = task.rows_in(Path(file), task.cell_settings(model.form))
     if own is not None:
+        if larger is not None:
+            raise InputError("a large model is asked single texts", value=str(file), todo="Leave --teacher out.")
         if errors is not None:
             todo = "Leave --errors out; `smidgen predict` shows every answer."
             raise InputError("errors are written as a table, and this file is none", value=str(file), todo=todo)
@@ -145,6 +155,8 @@ def evaluate(
     if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
         rows = every = list(divided.test)
     found = _measured(model, rows, len(skipped), progress)
+    if larger is not None:
+        found = replace(found, large=_asked_larger(model, found, larger, progress))
     if errors is None:
         return found
     wrong = answer_files.wrong_rows(task, model.form, found.rows, found.replies, every)
@@ -195,6 +207,14 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
         headline=task.headline,
         units=task.units,
     )
+
+
+def _asked_larger(model: Model, found: Evaluation, larger: TeacherSettings, progress: Progress) -> LargeBaseline | None:
+    """The large model's result on the rows that were measured, with the sources that the bundle found. Raises as `ask_larger` does."""
+    from smidgen.flows.build.large_baseline import ask_larger
+
+    asked = model.task.cell_settings(model.form)
+    return ask_larger(model.task, model.form, found.rows, found.replies, larger, asked, progress)
 
 
 def _count_trained_on(model: Model, rows: Sequence[Row]) -> int:

@@ -1,7 +1,7 @@
 """The finder: an encoder as it comes, and the passages of the user's documents with their vectors. It is ready in seconds.
 
 Nothing of the encoder is trained. Questions that people asked are remembered with the sentences that answer them. Enough of them move the
-vectors of questions, if that helps on held-out ones.
+vectors of questions, if that helps on held-out ones. Questions that a larger model made do both only where they help with people's.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from smidgen.apps.retrieval.passage_search import (
     PassageVectors,
     RememberedQuestions,
 )
-from smidgen.apps.retrieval.question_head import learnt_head
+from smidgen.apps.retrieval.question_head import AnsweredQuestions, learnt_head, remembering_helps
 from smidgen.apps.retrieval.vectors import units, with_head
-from smidgen.apps.retrieval.weights import SearchWeights, read_cosines, read_weights, weights_for
+from smidgen.apps.retrieval.weights import read_cosines, read_weights, weights_for
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
-from smidgen.core.rows import Text, joined
+from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import quoted_answers
 from smidgen.store.weight_files import described_hashes
@@ -101,16 +101,7 @@ class FinderStudent(Student):
         vectors = kept_vectors(passages, encoder, *embeds)
         space.progress.advance(len(passages))
         space.progress.say(f"{len(passages):,} passages, {len(vectors.sentences):,} sentences")
-        head, remembered = None, None
-        if asked := _asked(training, passages):
-            questions = embeds[1]([question for question, _ in asked])
-            places = [(question, frozenset(place for place, _ in answers)) for question, answers in asked]
-            head, said = learnt_head(passages, vectors, places, questions, SearchWeights(), training.seed, base.cosines)
-            if said:
-                space.progress.say(said)
-            remembered = _remembered(
-                questions if head is None else units(questions + questions @ head), [own for _, own in asked], passages
-            )
+        head, remembered = _learnt(training, space, passages, vectors, embeds[1])
         _save(replace(vectors, remembered=remembered), head, space.folder)
         assert training.material is not None
         shutil.copyfile(training.material / PASSAGES, space.folder / PASSAGES)
@@ -147,15 +138,45 @@ class FinderStudent(Student):
         return EngineSpec("finder", (*spec.files, PASSAGES, VECTORS), told)
 
 
-def _asked(training: Training, passages: Sequence[Passage]) -> list[tuple[str, frozenset[tuple[int, int]]]]:
-    """The questions that people asked, each once, with what answers it: the places of passages, and the sentences of these."""
+def _learnt(
+    training: Training, space: Workspace, passages: Sequence[Passage], vectors: PassageVectors, embed: Embed
+) -> tuple[Floats32 | None, RememberedQuestions | None]:
+    """The map for questions, and the questions to remember, by those that people asked and those that a larger model made. The made ones
+    count only where they help with people's, and without people's they teach nothing."""
+    assert training.base is not None
+    asked, made = (_asked([row for row in training.rows if row.taught == taught], passages) for taught in (False, True))
+    if not asked:
+        return None, None
+    own, more = (_questions(some, embed) for some in (asked, made))
+    head, said = learnt_head(passages, vectors, own, more, training.seed, training.base.cosines)
+    if said:
+        space.progress.say(said)
+    kept = asked
+    if made:
+        known = _remembered(more.vectors, [answers for _, answers in made], passages)
+        helps, told = remembering_helps(passages, vectors, known, own, training.seed, training.base.cosines)
+        space.progress.say(told)
+        kept = [*made, *asked] if helps else asked
+    questions = np.concatenate([more.vectors, own.vectors]) if len(kept) > len(asked) else own.vectors
+    moved = questions if head is None else units(questions + questions @ head)
+    return head, _remembered(moved, [answers for _, answers in kept], passages)
+
+
+def _questions(asked: Sequence[tuple[str, frozenset[tuple[int, int]]]], embed: Embed) -> AnsweredQuestions:
+    places = tuple((question, frozenset(place for place, _ in answers)) for question, answers in asked)
+    return AnsweredQuestions(places, embed([question for question, _ in asked]) if asked else np.zeros((0, 0), np.float32))
+
+
+def _asked(rows: Sequence[Row], passages: Sequence[Passage]) -> list[tuple[str, frozenset[tuple[int, int]]]]:
+    """The questions of people, or of a larger model, each once, with what answers it: the places of passages, and the sentences of
+    these. Those that were made by rules are none."""
     words = [quoted_answers.words_of(passage.text) for passage in passages]
     places: dict[str, list[int]] = {"": list(range(len(passages)))}
     for place, passage in enumerate(passages):
         places.setdefault(passage.document, []).append(place)
     found: dict[str, frozenset[tuple[int, int]]] = {}
-    for row in training.rows:
-        if row.output is None or not row.number or not isinstance(row.input, str):
+    for row in rows:
+        if row.output is None or not (row.number or row.taught) or not isinstance(row.input, str):
             continue
         name, wanted = row.output["id"], quoted_answers.words_of(row.output["text"])
         right = frozenset(

@@ -494,14 +494,16 @@ class TeacherClient:
     def _send(self, question: TeacherQuestion, most: TokenCount) -> TeacherAnswer | ServerBusy | QuestionRefused:
         with self._lock:
             self.sent += 1
+        began = time.monotonic()
         answer = self._wire.send(question)
         if not isinstance(answer, TeacherAnswer):
             return answer
+        seconds = time.monotonic() - began
         with self._lock:
             self._taken += 1
         given = answer.tokens_in if answer.tokens_in >= 0 else most.given
         got = answer.tokens_out if answer.tokens_out >= 0 else most.got
-        return replace(answer, tokens_in=given, tokens_out=got)
+        return replace(answer, tokens_in=given, tokens_out=got, seconds=seconds)
 
     def _fail(self, key: str, most: TokenCount, took: TokenCount, lost: TokenCount) -> None:
         """End a try without an answer: charge its possible cost, and keep that marked."""

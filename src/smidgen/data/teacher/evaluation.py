@@ -166,7 +166,7 @@ class VoteResult:
     """The answer on which a teacher's votes for one input agree, or why there is none.
 
     Attributes:
-        output: the answer; None if there is none.
+        output: the answer, which may be None; None if there is none.
         shares: labels with their shares of the votes, the output's first; empty if all votes agree, or outputs are not labels.
         agreement: 0..1, how much the votes agree with the output.
         why_not: why there is no answer; empty if there is one.

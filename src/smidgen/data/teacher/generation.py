@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.core.rows import Row, joined
+from smidgen.core.rows import Row, evenly, joined
 from smidgen.data.row_selection import SHARPNESS, select_covering
 from smidgen.data.teacher.evaluation import RequestEstimate
 from smidgen.data.teacher.prompts import bag_of_words, leaves
@@ -68,11 +68,16 @@ _ALIKE = 0.97
 
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
-    """The content of one question: rows with this output (None: any), like these seeds, and clearly different from the rivals."""
+    """The content of one question: rows with this output (None: any), like these seeds, and clearly different from the rivals.
+
+    With a `source`, rows that it answers, `count` of them.
+    """
 
     label: str | None
     seeds: tuple[Row, ...]
     rivals: tuple[str, ...] = ()
+    source: str = ""
+    count: int = PER_ANSWER
 
 
 def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] | None, labelled: bool, seed: int) -> list[ExampleRequest]:
@@ -108,6 +113,16 @@ def plan_requests(rows: Sequence[Row], count: int, vectors: NDArray[np.float32] 
             seeds = tuple(rows[place] for place in rng.permutation(own)[:SEEDS].tolist())
             found.append(ExampleRequest(name, seeds, tuple(rivals)))
     return found
+
+
+def plan_from_sources(sources: Sequence[str], rows: Sequence[Row], count: int, seed: int) -> list[ExampleRequest]:
+    """Plan the requests for about `count` new rows that sources answer; of many sources, evenly spread ones are used."""
+    rng = np.random.default_rng([seed, 47])
+    chosen = evenly(sources, count)
+    each = min(PER_ANSWER, -(-count // max(1, len(chosen))))
+    people = [row for row in rows if row.number and row.output is not None]
+    shown = [tuple(people[place] for place in rng.permutation(len(people))[:SEEDS].tolist()) for _ in chosen]
+    return [ExampleRequest(None, seeds, source=source, count=each) for source, seeds in zip(chosen, shown, strict=True)]
 
 
 def _spread(rows: Sequence[Row], questions: int, vectors: NDArray[np.float32] | None, rng: np.random.Generator) -> list[ExampleRequest]:
@@ -156,6 +171,11 @@ def generation_instruction(description: str, lesson: str) -> str:
 def generation_question(request: ExampleRequest, content: Callable[[Row], Any], safe: Callable[[Any], Any] = lambda value: value) -> str:
     """The question that asks for new rows. `content` shows a row's output: a text, or a JSON value. `safe` redacts texts, and the texts in
     such values, before they are put into JSON."""
+    if request.source:
+        shown = json.dumps([safe(joined(row.input)) for row in request.seeds], ensure_ascii=False)
+        like = f" People asked such things, of other texts, in such words:\n{shown}\n" if request.seeds else ""
+        wanted = f"Make {request.count} new examples, each an object with input and output, unlike one another, that this text answers."
+        return f"{wanted}{like} In their own words: an input repeats no phrase of the text.\n\n{safe(request.source)}"
     if request.label is None:
         shown = json.dumps([{"input": safe(joined(row.input)), "output": safe(content(row))} for row in request.seeds], ensure_ascii=False)
         return f"Make {PER_ANSWER} new examples, each an object with input and output, unlike one another and unlike these:\n{shown}"

@@ -66,6 +66,7 @@ class TeacherAnswer:
         stored: True if it came from an earlier run.
         thought: True if its model reasoned first: the tokens include that, the text does not.
         why_not: why there is no answer; None if there is one.
+        seconds: until it came; 0 if that is not known.
     """
 
     text: str
@@ -75,6 +76,7 @@ class TeacherAnswer:
     stored: bool = False
     thought: bool = False
     why_not: NoAnswerReason | None = None
+    seconds: float = 0.0
 
 
 LIMIT_BYTES = 1_000_000_000
@@ -102,7 +104,9 @@ class AnswerStore:
             return None
         took = _tokens(found, "in", "out")
         finished, thought = found.get("finished") is not False, found.get("thought") is True
-        answer = TeacherAnswer(found["text"], took.given, took.got, finished, stored=True, thought=thought)
+        took_time = found.get("seconds")
+        seconds = float(took_time) if isinstance(took_time, int | float) else 0.0
+        answer = TeacherAnswer(found["text"], took.given, took.got, finished, stored=True, thought=thought, seconds=seconds)
         return answer, took + _tokens(found, "lost_in", "lost_out")
 
     def put(self, key: str, answer: TeacherAnswer, lost: TokenCount) -> None:
@@ -114,6 +118,7 @@ class AnswerStore:
             "finished": answer.finished,
             "lost_in": lost.given,
             "lost_out": lost.got,
+            "seconds": round(answer.seconds, 4),
             **({"thought": True} if answer.thought else {}),
         }
         _write(self._file(key, "json"), entry)

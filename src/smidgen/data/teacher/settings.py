@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from smidgen.core.settings import Settings, setting
 
-Use = Literal["label", "generate", "score"]
+Use = Literal["label", "generate", "score", "compare"]
 
 
 class TeacherSettings(Settings):
@@ -28,8 +28,9 @@ class TeacherSettings(Settings):
         pattern=r"^[A-Z_][A-Z0-9_]{0,63}$",
     )
     uses: tuple[Use, ...] = setting(
-        ("label",),
-        "What the teacher does. label: label the unlabelled inputs. generate: write new examples. score: mark its own answers.",
+        (),
+        "What the teacher does. label: label the unlabelled inputs. generate: write new examples. score: mark its own answers. compare: "
+        "answer the test rows, for comparison. Empty: label; of a model that answers from documents, generate and compare.",
     )
     description: str = setting(
         "",
@@ -103,6 +104,11 @@ class TeacherSettings(Settings):
         if parts.scheme == "http" and not loopback(host):
             raise ValueError("http:// sends your texts unencrypted; use https://, or tunnel the server to 127.0.0.1")
         return value.rstrip("/")
+
+    def used_for(self, sourced: bool, asked: bool) -> tuple[Use, ...]:
+        """What it is to do. `sourced`: examples are made from sources; `asked`: there are rows of people, by which these are measured."""
+        usual: tuple[Use, ...] = (("generate", "compare") if asked else ("compare",)) if sourced else ("label",)
+        return self.uses or usual
 
     @property
     def url(self) -> bool:

@@ -15,8 +15,11 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.data.source import DataSettings
+from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build import footprint, timing, training
+from smidgen.flows.build.large_baseline import ask_larger
 from smidgen.flows.build.packaging import guide_of, now, settings_taught_by
+from smidgen.flows.build.teaching import uses_of
 from smidgen.flows.build.work import AnsweredRow, BuildContext, Candidate, StudentVariant, Work
 from smidgen.flows.embedding import embedder
 from smidgen.judge import classifier_sections, cost_estimate, learning_curve
@@ -35,6 +38,7 @@ from smidgen.judge.sections import (
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
 from smidgen.stats.classification_metrics import same_labels
+from smidgen.usage.budgets import TokenCount
 
 _Item = TypeVar("_Item")
 LIKE_ITS_INPUT = 0.5
@@ -43,6 +47,8 @@ UNCHANGED = "unchanged"
 """The baseline that returns the input."""
 _LOOKED_AT = 500
 _UNAIDED_TIMED = 10.0
+LARGE = "large model"
+"""The kind of an alternative that is a large model over HTTP."""
 UNAIDED = "base, no examples"
 """The base without examples in its prompt, among the alternatives."""
 _VERSIONS = ("smidgen", "torch", "onnxruntime", "tokenizers", "numpy", "scikit-learn")
@@ -97,7 +103,7 @@ def write_report(work: Work, context: BuildContext) -> Work:
         cross_validation=work.crossed,
         baseline=baseline,
         unchanged=unchanged,
-        alternatives=(*alternatives, *unaided, *_as_it_is(unchanged, task.headline)),
+        alternatives=(*alternatives, *unaided, *_as_it_is(unchanged, task.headline), *_large(work, context)),
         parity=draft.parity,
         speed=speed,
         training=TrainingFacts(
@@ -289,6 +295,35 @@ def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
     why = "the base as it is, for comparison" + _on_others(work, rows)
     accuracy = task.measure(rows, replies, form)[task.headline]
     return [_row_of(UNAIDED, variant, accuracy, fitted.seconds, baseline=True, why_not=why)]
+
+
+def _large(work: Work, context: BuildContext) -> list[BuildAlternative]:
+    """The teacher on the test rows, where it is to be compared: with the sources that the shipped model found."""
+    settings, draft = work.recipe.settings(TeacherSettings), work.packed
+    if settings.source is None or "compare" not in uses_of(work):
+        return []
+    taught = work.teacher
+    found = ask_larger(
+        work.task,
+        work.trained[draft.chosen.student].form,
+        work.test,
+        draft.served,
+        settings,
+        work.recipe.asked,
+        context.progress,
+        threads=context.threads,
+        spent=TokenCount(taught.tokens_in, taught.tokens_out) if taught is not None else None,
+        fresh=context.fresh,
+    )
+    if found is None:
+        return []
+    milliseconds = found.seconds * 1e3 if found.seconds is not None else None
+    others = f"; this model answers {found.own.value:.1%} of these rightly" if found.left else ""
+    why = f"a large model, for comparison: {found.cost} for {found.metric.n:,} test texts{others}"
+    told = BuildAlternative(
+        name=found.model, student=LARGE, accuracy=measured(found.metric), latency_ms_p50=milliseconds, baseline=True, why_not=why
+    )
+    return [told]
 
 
 def _speed(work: Work, context: BuildContext, speed: timing.Timing) -> SpeedFacts:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
@@ -33,12 +34,13 @@ class GenerationPlan:
 
     Attributes:
         known: the user's rows that the new ones should resemble.
-        asked: requests with their questions, without those whose rows cannot be made safe to send; `unsafe` is the number of these.
+        asked: requests with their questions and the redactors of these, without those whose rows cannot be made safe to send; `unsafe` is
+            their number.
         plan: the estimated cost, including answering all new rows again and, if wanted, marking them.
     """
 
     known: list[Row]
-    asked: list[tuple[ExampleRequest, TeacherQuestion]]
+    asked: list[tuple[ExampleRequest, TeacherQuestion, Redactor]]
     unsafe: int
     plan: RequestEstimate
 
@@ -60,11 +62,14 @@ def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> 
     labels = work.form.labelling
     known = [row for row in work.fit if labels is None or row.output in labels.labels]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
-    wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, work.recipe.seed)
+    if work.task.sourced:
+        wishes = generation.plan_from_sources(work.task.sources(work.recipe.asked), known, settings.generate, work.recipe.seed)
+    else:
+        wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, work.recipe.seed)
     questions = [_question(wish, number, work, teacher) for number, wish in enumerate(wishes)]
-    asked = [(wish, question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
+    asked = [(wish, *question) for wish, question in zip(wishes, questions, strict=True) if question is not None]
     again = settings.generate * (settings.votes + ("score" in settings.uses))
-    making = generation.estimate_generation([question for _, question in asked], teacher.took, teacher.rate, teacher.thinks)
+    making = generation.estimate_generation([question for _, question, _ in asked], teacher.took, teacher.rate, teacher.thinks)
     plan = making + RequestEstimate(again, trials.estimate_tokens(teacher.took, again))
     return GenerationPlan(known, asked, len(questions) - len(asked), plan)
 
@@ -75,26 +80,30 @@ def generate(
     """Generate rows: returns those that passed every filter, the number of entries in the teacher's answers, and the dropped ones by
     reason.
 
-    A row is kept only if the teacher, given its text alone, gives the same output again: an equal label, a text with a ROUGE-L, or spans
-    and fields with an F1, of at least `min_agreement`.
+    A row is kept only if the teacher, given its text alone, or with the source that it was made from, gives the same output
+    again: an equal label, a quotation of the same words, a text with a ROUGE-L, or spans and fields with an F1, from `min_agreement` on.
     """
     settings, bad_form = work.recipe.settings(TeacherSettings), "not of the form that was asked for"
-    answers = teacher.ask([question for _, question in order.asked], "have new examples made", context.progress)
+    answers = teacher.ask([question for _, question, _ in order.asked], "have new examples made", context.progress)
     sieve = ExampleFilter([*order.known, *taught], [*work.held, *work.test], embed, work.form.labelling is not None)
     sieve.dropped["personal data could not be redacted"] += order.unsafe
     found: list[Row] = []
-    for (wish, _), answer in zip(order.asked, answers, strict=True):
+    source_of: dict[str, str] = {}
+    for (wish, _, redactor), answer in zip(order.asked, answers, strict=True):
         if answer.why_not is not None:
             sieve.dropped[str(answer.why_not)] += 1
             continue
-        rows, bad = generation.read_examples(answer.text, wish, lambda text, value: _output(text, value, work, teacher))
+        read = partial(_output, wish, work, redactor if wish.source else teacher.opening.redactor or Redactor())
+        rows, bad = generation.read_examples(answer.text, wish, read)
         sieve.dropped[bad_form] += bad
+        source_of.update((joined(row.input), wish.source) for row in rows)
         found += rows
     total = len(found) + sieve.dropped[bad_form]
     rows = sieve.passed(found)[: settings.generate]
     kept = []
-    for row, verdict in zip(rows, teacher.verdicts(rows, settings.votes, "have the new examples answered", context.progress), strict=True):
-        if verdict.output is None:
+    again = [replace(row, input=(joined(row.input), source)) if (source := source_of[joined(row.input)]) else row for row in rows]
+    for row, verdict in zip(rows, teacher.verdicts(again, settings.votes, "have the new examples answered", context.progress), strict=True):
+        if verdict.why_not:
             sieve.dropped[str(verdict.why_not)] += 1
         elif not _alike(work, row, verdict.output, settings.min_agreement):
             sieve.dropped["the teacher itself answers it otherwise"] += 1
@@ -104,18 +113,23 @@ def generate(
     return kept, total, +sieve.dropped
 
 
-def _output(text: str, value: Any, work: Work, teacher: RemoteTeacher) -> Any:
+def _output(wish: ExampleRequest, work: Work, redactor: Redactor, text: str, value: Any) -> Any:
     """The teacher's output for a text that it made. Raises ValueError if it is unusable."""
     task = work.task
+    if wish.source:
+        output = task.heard(answer_text(changed(value, redactor.unmask)), work.form, (text, wish.source))
+        if output is None:
+            raise ValueError("the source does not answer it")
+        return output
     if task.partial:
         # Placeholders of names are restored; those of values in the seeds are not: a text with one is dropped.
-        value = changed(value, (teacher.opening.redactor or Redactor()).unmask)
+        value = changed(value, redactor.unmask)
         return task.heard(answer_text(value), work.form, text)
     return task.parse(value, work.recipe.asked)
 
 
-def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> TeacherQuestion | None:
-    """The question for a request; None if its seeds cannot be made safe to send."""
+def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> tuple[TeacherQuestion, Redactor] | None:
+    """The question for a request, with its redactor; None if it cannot be made safe to send."""
     task, settings = work.task, work.recipe.settings(TeacherSettings)
 
     def content(row: Row) -> Any:
@@ -128,10 +142,10 @@ def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeac
     except RedactionError:  # it cannot be made safe to send
         return None
     system = generation.generation_instruction(opening.description, task.lesson(opening.form))
-    entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds]
-    most = teacher.room(generation.PER_ANSWER * (answer_tokens(entries) + 24))
+    entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds] or [wish.source]
+    most = teacher.room(wish.count * (answer_tokens(entries) + 24))
     heat = settings.temperature if settings.temperature is not None else _HEAT
-    return TeacherQuestion((("system", system), ("user", text)), most, heat, number)
+    return TeacherQuestion((("system", system), ("user", text)), most, heat, number), redactor
 
 
 def _alike(work: Work, row: Row, output: Any, least: float) -> bool:
@@ -139,6 +153,6 @@ def _alike(work: Work, row: Row, output: Any, least: float) -> bool:
     task = work.task
     if task.partial:
         return task.overlap(output, row.output) >= least
-    if task.graded:
+    if task.graded or task.judged:
         return task.grades([row], [Reply(output, 1.0)], work.form)[0] >= least
     return bool(output == row.output)

@@ -85,23 +85,32 @@ class Teacher(ABC):
 
 
 class RemoteTeacher(Teacher):
-    """A teacher over HTTP. `rate`: tokens for each byte of the questions of the last round."""
+    """A teacher over HTTP.
+
+    Attributes:
+        rate: tokens for each byte of the questions of the last round.
+        seconds: that each answer of the last round took, as far as known.
+        pose: adds the sources that it needs to rows (`Task.posed`).
+    """
 
     def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
         super().__init__(settings.model, asker.budget)
         self.opening, self.asker = prompts.opening, asker
         self.redacted = 0
         self.rate = 0.0
+        self.seconds: list[float] = []
+        self.pose: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: rows
         self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
         self._lesson = task.lesson(self.opening.form)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
         """Ask each row `votes` times, and combine the answers into verdicts."""
-        asked = self._prompts.ask(rows, votes)
+        posed = self.pose(rows)
+        asked = self._prompts.ask(posed, votes)
         answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
         self.redacted += sum(bool(redactor.counts) for _, redactor in asked)
         found = []
-        for row, (questions, redactor) in zip(rows, asked, strict=True):
+        for row, (questions, redactor) in zip(posed, asked, strict=True):
             mine = [next(answers) for _ in questions]
             hear = functools.partial(self._heard, redactor, row.input)
             least = self._settings.min_agreement if votes > 1 else 0.0
@@ -112,7 +121,7 @@ class RemoteTeacher(Teacher):
         """The teacher's marks for its own answers."""
         system = evaluation.marking_instruction(self.opening.description, self._lesson)
         questions: list[TeacherQuestion | None] = []
-        for row in rows:
+        for row in self.pose(rows):
             text, answer = joined(row.input), _answer(self._task, row.output, self._form, row.input)
             redactor = self.redactor()
             try:
@@ -129,6 +138,7 @@ class RemoteTeacher(Teacher):
         heard = [(question, answer) for question, answer in zip(questions, answers, strict=True) if answer.why_not is None]
         self.took = [TokenCount(answer.tokens_in, answer.tokens_out) for _, answer in heard]
         self.rate = sum(took.given for took in self.took) / max(1, sum(question.most_tokens_in for question, _ in heard))
+        self.seconds = [answer.seconds for _, answer in heard if answer.seconds]
         self.thinks = self.thinks or any(answer.thought for answer in answers)
         return answers
 
@@ -261,7 +271,9 @@ def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Teac
         return BundleTeacher(work.recipe.folder / Path(settings.source).expanduser(), task, work.form, context.threads)
     if not task.teachable:
         raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
-    return open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
+    teacher = open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
+    teacher.pose = functools.partial(task.posed, settings=work.recipe.asked)
+    return teacher
 
 
 def open_remote(
@@ -280,7 +292,7 @@ def open_remote(
         system,
         shown,
         answers,
-        settings.examples,
+        0 if task.sourced else settings.examples,  # an example without its sources would teach to invent
         # A text may hold twice as much as any example, and its JSON may be spaced more widely.
         settings.max_tokens
         or (2 if task.partial else 1) * answer_tokens([*map(answer_text, answers), *(form.labelling.labels if form.labelling else ())]),

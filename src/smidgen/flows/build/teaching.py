@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
-from smidgen.core.forms import LabelForm
+from smidgen.core.forms import Form, LabelForm
 from smidgen.core.parts import Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -28,7 +28,7 @@ from smidgen.data.tables import open_table
 from smidgen.data.teacher import evaluation as trials
 from smidgen.data.teacher.evaluation import CUT, RequestEstimate, TeacherEvaluation, VoteResult
 from smidgen.data.teacher.questions import NoAnswerReason
-from smidgen.data.teacher.settings import TeacherSettings
+from smidgen.data.teacher.settings import TeacherSettings, Use
 from smidgen.flows.build.examples import are_few, path_of
 from smidgen.flows.build.synthetic_data import GenerationPlan, generate, plan_generation, require_single
 from smidgen.flows.build.teachers import RemoteTeacher, Teacher, open_teacher, uses_redaction_model
@@ -54,7 +54,10 @@ def teach(work: Work, context: BuildContext) -> Work:
     settings = work.recipe.settings(TeacherSettings)
     if settings.source is None:
         return work
-    _require_use(settings, work.recipe.settings(DataSettings))
+    uses = uses_of(work)
+    _require_use(settings, uses, work)
+    if not {"label", "generate"} & set(uses):
+        return work  # it only answers the test rows, for the report
     if not settings.local and not uses_redaction_model(settings):
         context.progress.say(
             "texts for the teacher are redacted only by patterns: names, addresses and the like are not found, and are sent"
@@ -64,18 +67,33 @@ def teach(work: Work, context: BuildContext) -> Work:
         return _Teaching(work, context, teacher, embed).taught()
 
 
-def _require_use(settings: TeacherSettings, data: DataSettings) -> None:
+def uses_of(work: Work) -> tuple[Use, ...]:
+    """What the teacher of a recipe is to do."""
+    asked = work.recipe.settings(DataSettings).train is not None or work.given is not None
+    return work.recipe.settings(TeacherSettings).used_for(work.task.sourced, asked)
+
+
+def _require_use(settings: TeacherSettings, uses: Sequence[Use], work: Work) -> None:
     """Raise RecipeError if the teacher has nothing to do."""
-    if "label" in settings.uses and data.unlabelled is None:
+    data = work.recipe.settings(DataSettings)
+    if "compare" in uses and not settings.url:
+        raise RecipeError("a bundle is compared by `smidgen eval`", value=settings.source, todo="Take compare out of data.teacher.uses.")
+    if "generate" in uses and work.task.sourced and data.train is None and work.given is None:
+        raise RecipeError(
+            "what the teacher makes is kept if it helps rows of people, and there are none",
+            value=settings.source,
+            todo="Name questions that people asked: --data FILE.",
+        )
+    if "label" in uses and data.unlabelled is None:
         raise RecipeError(
             "the teacher has nothing to label",
             value=settings.source,
             todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
         )
-    if "score" in settings.uses and not {"label", "generate"} & set(settings.uses):
+    if "score" in uses and not {"label", "generate"} & set(uses):
         raise RecipeError(
             "the teacher has no answers of its own to mark",
-            value=", ".join(settings.uses),
+            value=", ".join(uses),
             todo="Add label, generate or both to data.teacher.uses.",
         )
 
@@ -86,7 +104,8 @@ class _Teaching:
     def __init__(self, work: Work, context: BuildContext, teacher: Teacher, embed: Embed | None) -> None:
         self._work, self._context, self._teacher, self._embed = work, context, teacher, embed
         self._settings, self._progress = work.recipe.settings(TeacherSettings), context.progress
-        self._marks = "score" in self._settings.uses
+        self._uses = uses_of(work)
+        self._marks = "score" in self._uses
         self._pool = self._corrected = 0
         self._not_judged = ""
         self._dropped: Counter[str] = Counter()
@@ -100,7 +119,7 @@ class _Teaching:
         order = plan_generation(work, maker, self._embed) if maker is not None else None
         if order is not None:
             self._tell_order(order)
-        pool = self._affordable(self._inputs_worth_asking()) if "label" in settings.uses else []
+        pool = self._affordable(self._inputs_worth_asking()) if "label" in self._uses else []
         expected = expected_quality(work, self._embed, trial, len(pool) + (settings.generate if order else 0))
         more = [f"{len(pool):,} rows of it"] if pool else []
         more += [f"up to {settings.generate:,} examples that it makes"] if order else []
@@ -120,7 +139,7 @@ class _Teaching:
     def _example_maker(self) -> RemoteTeacher | None:
         """The teacher as one that makes examples; None where it is not to. Raises RecipeError where it cannot, before anything is paid
         for."""
-        if "generate" not in self._settings.uses:
+        if "generate" not in self._uses:
             return None
         if not isinstance(self._teacher, RemoteTeacher):
             raise RecipeError(
@@ -245,7 +264,7 @@ class _Teaching:
             model=name,
             local=settings.local,
             redaction="" if settings.local else "model" if uses_redaction_model(settings) else "patterns",
-            uses=settings.uses,
+            uses=self._uses,
             votes=settings.votes if settings.url else 1,
             unit=quality_unit(self._work.task),
             quality=quality,
@@ -273,11 +292,11 @@ def try_teacher(work: Work, context: BuildContext, teacher: Teacher, embed: Embe
             value=verdicts[0].why_not if verdicts else "no rows",
             todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
         )
-    quality, unit = _quality(work, heard), quality_unit(task)
+    quality, unit = quality_of(task, work.form, heard), quality_unit(task)
     alone, needed, reason = _quality_needed(work, embed)
     if settings.min_quality is not None:
         needed, reason = settings.min_quality, "data.teacher.min_quality"
-    unheard = sum(verdict.output is None for _, verdict in heard)
+    unheard = sum(bool(verdict.why_not) for _, verdict in heard)
     cut = sum(verdict.why_not == CUT for _, verdict in heard)
     found = TeacherEvaluation(quality, unheard, needed, reason, alone, cut, teacher.max_tokens, teacher.thinks)
     context.progress.say(f"the teacher's {unit} on {quality.n} of your rows: {quality.value:.1%} ({quality.low:.1%} to {quality.high:.1%})")
@@ -292,24 +311,23 @@ def quality_unit(task: Task) -> str:
     return task.headline if task.graded or task.partial else "accuracy"
 
 
-def _quality(work: Work, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
+def quality_of(task: Task, form: Form, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
     """The teacher's quality, with a 95 % interval. Unusable answers count as wrong; in partial tasks, as all parts missing."""
-    task = work.task
     if task.partial:
-        return _in_parts(work, [row for row, _ in tried], [verdict.output for _, verdict in tried])
+        return _in_parts(task, form, [row for row, _ in tried], [verdict.output for _, verdict in tried])
 
-    def value(row: Row, output: Any) -> float:
-        if output is None or not task.graded:
-            return float(output is not None and output == row.output)
-        return task.grades([row], [Reply(output, 1.0)], work.form)[0]
+    def value(row: Row, verdict: VoteResult) -> float:
+        if verdict.why_not or not (task.graded or task.judged):
+            return float(not verdict.why_not and verdict.output == row.output)
+        return task.grades([row], [Reply(verdict.output, 1.0)], form)[0]
 
-    return trials.quality([value(row, verdict.output) for row, verdict in tried], task.graded)
+    return trials.quality([value(row, verdict) for row, verdict in tried], task.graded)
 
 
-def _in_parts(work: Work, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
+def _in_parts(task: Task, form: Form, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
     """The headline metric of outputs that may be partly right; 0 if there is nothing to find."""
-    replies = [Reply(work.task.nothing if output is None else output, 1.0) for output in outputs]
-    found = work.task.measure(rows, replies, work.form)[work.task.headline]
+    replies = [Reply(task.nothing if output is None else output, 1.0) for output in outputs]
+    found = task.measure(rows, replies, form)[task.headline]
     return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
 
 
@@ -324,7 +342,10 @@ def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, floa
         grades = task.grades(shown, replies, work.form)
         return None, float(np.mean(grades)), "what the answer to another of your texts would get"
     if task.partial:
-        return None, _in_parts(work, rows, task.by_heart(rows, work.form)).value, "what knowing your rows by heart would get"
+        return None, _in_parts(task, work.form, rows, task.by_heart(rows, work.form)).value, "what knowing your rows by heart would get"
+    if task.judged:
+        known = [Reply(output, 1.0) for output in task.by_heart(rows, work.form)]
+        return None, float(np.mean(task.grades(rows, known, work.form))), "what knowing your rows by heart would get"
     strata = task.strata(rows)
     if work.form.json_answers or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
         commonest = Counter(strata).most_common(1)[0][1] / len(rows)
@@ -363,6 +384,7 @@ def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
     """The work with the teacher's rows added to the training rows."""
     if not taught:
         return replace(work, teacher=facts)
+    taught = [replace(row, taught=True) for row in taught]
     fit, task = [*work.fit, *taught], work.task
     # With the teacher's rows there may be enough rows that the held-out ones need not join the training.
     refit = work.refit and are_few(len(fit), task.strata(fit))

@@ -102,7 +102,7 @@ def fit(
         "code": code_hash(),
         "student": name,
         "settings": settings.model_dump(mode="json"),
-        "rows": rows_hash((row.input, row.output if row.weight == 1 and not row.shares else _weighted_output(row)) for row in rows),
+        "rows": rows_hash((row.input, _hashed_output(row)) for row in rows),
         "held": rows_hash((row.input, row.output) for row in held),
         "form": form.facts(),
         "base": base.sha256 if base else None,
@@ -263,9 +263,11 @@ def _joined_raw(parts: Sequence[Raw]) -> Raw:
     return {name: [*chain(*own)] if isinstance(own[0], list) else np.concatenate(own) for name, own in columns.items()}
 
 
-def _weighted_output(row: Row) -> list[Any]:
-    """An output with its weight and its shares."""
-    return [row.output, row.weight, list(row.shares)]
+def _hashed_output(row: Row) -> Any:
+    """An output, with its weight, its shares and whether it was taught, where these are not the usual ones."""
+    if row.weight == 1 and not row.shares and not row.taught:
+        return row.output
+    return [row.output, row.weight, list(row.shares), *([True] if row.taught else [])]
 
 
 def _compressed(compressor: Compressor, plain: StudentVariant, sample: Sequence[Text], out: Path) -> EngineSpec:

@@ -201,7 +201,7 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
             value=settings.source,
             todo="Give the base URL of an OpenAI-compatible server (--judge http://127.0.0.1:8000/v1 --judge-model NAME).",
         )
-    if not model.task.teachable:
+    if not model.task.teachable or model.task.sourced:
         raise InputError("a judge cannot mark this task", value=model.manifest.task, todo="Leave --loss out.")
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from smidgen.core.errors import InputError, RequestError, TeacherError
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text, joined
+from smidgen.core.rows import Row, Text, joined
 from smidgen.data.teacher.client import ChatCompletions, QuestionRefused, ServerBusy
 from smidgen.data.teacher.questions import TeacherQuestion
 from smidgen.data.teacher.settings import TeacherSettings, loopback
@@ -63,8 +63,11 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
         url, large.model, large.key or None, local=loopback(large.host), timeout=_SECONDS, concurrency=_AT_ONCE, again=lambda: True
     )
     try:
+        rows = [Row(text) for text in texts]
+        if model.task.sourced:
+            rows = list(model.task.posed(rows, model.task.cell_settings(model.form), model.predict(texts)))
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="large-model") as pool:
-            return list(pool.map(lambda text: _asked(wire, model, text), texts))
+            return list(pool.map(lambda row: _asked(wire, model, row.input), rows))
     except TeacherError as error:
         todo = "Check the address, the model's name and the key."
         what = error.what.replace("the teacher's server", "the large model's server")
