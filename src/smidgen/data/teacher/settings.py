@@ -106,7 +106,7 @@ class TeacherSettings(Settings):
         return value.rstrip("/")
 
     def used_for(self, sourced: bool, asked: bool) -> tuple[Use, ...]:
-        """What it is to do. `sourced`: examples are made from sources; `asked`: there are rows of people, by which these are measured."""
+        """Its uses. `sourced`: examples are made from sources; `asked`: there are rows of people, by which these are measured."""
         usual: tuple[Use, ...] = (("generate", "compare") if asked else ("compare",)) if sourced else ("label",)
         return self.uses or usual
 

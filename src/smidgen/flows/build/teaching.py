@@ -68,7 +68,7 @@ def teach(work: Work, context: BuildContext) -> Work:
 
 
 def uses_of(work: Work) -> tuple[Use, ...]:
-    """What the teacher of a recipe is to do."""
+    """The uses of a recipe's teacher."""
     asked = work.recipe.settings(DataSettings).train is not None or work.given is not None
     return work.recipe.settings(TeacherSettings).used_for(work.task.sourced, asked)
 
