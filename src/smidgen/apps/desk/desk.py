@@ -35,7 +35,7 @@ from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
 from smidgen.apps.tools.shown_values import titled_row
 from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
-from smidgen.core.conversations import WANTED_PERSON, Card, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
+from smidgen.core.conversations import WANTED_PERSON, Card, Citation, DeskAnswer, DeskConversation, DeskReply, ProposedCall, Status
 
 LONGEST_MESSAGE = 4_000
 """Characters of a message. A longer one is not read."""
@@ -48,6 +48,8 @@ _CLEAR_INTENT = 0.7
 """Probability from which an intent shows that the customer has changed the subject."""
 _LONGEST_CORRECTION = 12
 """Words of a message that may correct a waiting call."""
+_LEAST_NEAR, _MOST_NEAR = 0.1, 3
+"""Probability from which a place is named where nothing is answered, and how many at most."""
 LEAST_TO_LOOK_UP = 0.3
 """Probability that a look-up is wanted from which it is made for who names the thing and its proof."""
 LEAST_TO_ASK = 0.5
@@ -69,6 +71,8 @@ class _Round:
     least: float = 0.0
     judged: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    near: tuple[Citation, ...] = ()
+    """Places of the documents that may answer, of which the desk is not sure enough to quote them."""
 
 
 class Desk:
@@ -336,7 +340,14 @@ class Desk:
             return None
         if self._sure(turn, "answer", found[0][0].signs, found[0][1]) is not None:
             return self._quoted(turn, *found[0])
-        return self._two(turn, found)
+        if (two := self._two(turn, found)) is not None:
+            return two
+        near: dict[tuple[str, str], Citation] = {}
+        for one, chance in found:
+            if chance >= _LEAST_NEAR:
+                near.setdefault((one.citation.document, one.citation.heading), one.citation)
+        turn.near = tuple(near.values())[:_MOST_NEAR]
+        return None
 
     def _quotations(self, turn: _Round) -> list[tuple[Quotation, float]]:
         """The quotations that may answer, with their chances, the surest first. Without a confidence, those that the member gives."""
@@ -540,7 +551,11 @@ class Desk:
         turn.state.setdefault("question", turn.message)
         score = turn.sure if best is None else 1 - best
         if not is_foreign(turn.message):
-            return self._told(turn, "unanswered", "unanswered", score=score, facts=turn.facts)
+            places = [f"“{one.heading.rpartition(' > ')[2] or one.title}”" for one in turn.near]
+            text = self._text("unanswered", turn.language)
+            if places:
+                text = self._text("near", turn.language).replace("{places}", self._listed(places, turn.language, "or"))
+            return self._done(turn, DeskReply("unanswered", text, "", turn.intent, score, turn.near, facts=turn.facts))
         names = self._listed([LANGUAGE_NAMES[turn.language][one] for one in self.policy.languages], turn.language, "both")
         text = self._text("foreign", turn.language).replace("{languages}", names)
         return self._done(turn, DeskReply("unanswered", text, "", turn.intent, score, facts=turn.facts))

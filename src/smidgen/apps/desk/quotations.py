@@ -154,7 +154,7 @@ def citation_of(reply: Reply) -> Citation:
         text=text,
         start=int(facts.get("start", 0)),
         end=int(facts.get("end", 0)),
-        heading=str(facts.get("heading") or ""),
+        heading=_heading(facts),
         page=facts.get("page"),
         url=str(facts.get("url") or ""),
         passage=around[:_LONGEST_PASSAGE],
@@ -170,11 +170,16 @@ def _citation(document: str, text: str, passage: Mapping[str, Any]) -> Citation:
         text=text,
         start=start,
         end=start + len(text),
-        heading=str(passage.get("heading") or ""),
+        heading=_heading(passage),
         page=passage.get("page"),
         url=str(passage.get("url") or ""),
         passage=around[:_LONGEST_PASSAGE],
     )
+
+
+def _heading(passage: Mapping[str, Any]) -> str:
+    """The headings over a passage, the nearest last; over an entry of questions and answers that is its question."""
+    return " > ".join(str(passage[name]) for name in ("heading", "question") if passage.get(name))
 
 
 def log_odds(chance: float) -> float:

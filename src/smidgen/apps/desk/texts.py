@@ -29,6 +29,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "en": "I could not find that in our documents, so I would rather not guess. Would you like to talk to a person?",
         "de": "Das finde ich nicht in unseren Unterlagen und möchte nicht raten. Möchten Sie mit einem Menschen sprechen?",
     },
+    "near": {
+        "en": "I am not certain, so I would rather not guess. It may stand under {places}. Would you like to talk to a person?",
+        "de": "Ich bin nicht sicher und möchte nicht raten. Es könnte unter {places} stehen. Möchten Sie mit einem Menschen sprechen?",
+    },
     "foreign": {
         "en": "I am sorry, I only understand {languages}. Would you like to talk to a person?",
         "de": "Es tut mir leid, ich verstehe nur {languages}. Möchten Sie mit einem Menschen sprechen?",
@@ -74,6 +78,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     "ask": {"en": "Please tell me the {names}.", "de": "Bitte nennen Sie mir noch: {names}."},
     "and": {"en": " and the ", "de": ", "},
     "both": {"en": " and ", "de": " und "},
+    "or": {"en": " or ", "de": " oder "},
     "welcome": {"en": "You are welcome. Is there anything else?", "de": "Gern geschehen. Kann ich noch etwas für Sie tun?"},
     "goodbye": {"en": "Goodbye, and have a good day!", "de": "Auf Wiedersehen, und einen schönen Tag!"},
     "too_long": {
