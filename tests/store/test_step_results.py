@@ -47,12 +47,28 @@ def test_a_killed_step_finds_what_it_left_and_is_not_taken_for_done(tmp_path: Pa
 
 
 def test_fresh_does_every_step_anew_once(tmp_path: Path) -> None:
-    StepResults(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "old"))
+    reads = StepResults(tmp_path).run("fit", {"a": 1}, lambda folder: write(folder, "old"))
     fresh = StepResults(tmp_path, fresh=True)
     folder = fresh.run("fit", {"a": 1}, lambda place: write(place, "new"))
     again = fresh.run("fit", {"a": 1}, lambda place: write(place, "newer"))
     assert (folder / "result.txt").read_text(encoding="utf-8") == "new"
     assert again == folder
+    assert (reads / "result.txt").read_text(encoding="utf-8") == "old", "another build may be reading it"
+    assert StepResults(tmp_path).run("fit", {"a": 1}, lambda place: write(place, "no")) == folder, "the newest is found"
+    twice = StepResults(tmp_path, fresh=True).run("fit", {"a": 1}, lambda place: write(place, "newest"))
+    assert twice not in (reads, folder) and StepResults(tmp_path).run("fit", {"a": 1}, lambda place: write(place, "no")) == twice
+
+
+def test_two_fresh_builds_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    one, other = StepResults(tmp_path, fresh=True), StepResults(tmp_path, fresh=True)
+    inner = []
+
+    def nested(folder: Path) -> None:
+        inner.append(other.run("fit", {"a": 1}, lambda place: write(place, "second")))
+        write(folder, "first")
+
+    outer = one.run("fit", {"a": 1}, nested)
+    assert [(folder / "result.txt").read_text(encoding="utf-8") for folder in (outer, *inner)] == ["first", "second"]
 
 
 def test_two_processes_do_not_work_on_one_step(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 A step writes into a folder. While it works the folder is named `<hash>.part` and keeps the step's files (an epoch's checkpoint), so that
 the next try finds them. When the step is done the folder is renamed to `<hash>`, in one move: a folder without `.part` is complete.
+
+A step that is repeated gets a folder of its own, `<hash>.<moment>`, because another build may be reading the earlier one. From then on the
+newest is found; `prune` removes the others.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class StepResults:
     def __init__(self, root: Path, fresh: bool = False) -> None:
         self._root = root
         self._fresh = fresh
-        self._made: set[str] = set()
+        self._made: dict[str, Path] = {}
         root.mkdir(parents=True, exist_ok=True)
 
     def run(self, name: str, inputs: Any, work: Callable[[Path], None]) -> Path:
@@ -49,17 +52,16 @@ class StepResults:
             StepBusy: another process is at work on this very step.
         """
         key = f"{name}-{content_hash(inputs)[:24]}"
-        done, part = self._root / key, self._root / f"{key}{_PART}"
-        if self._fresh and key not in self._made:
-            shutil.rmtree(done, ignore_errors=True)
-            shutil.rmtree(part, ignore_errors=True)
-        self._made.add(key)
-        if done.is_dir():
+        done = self._made.get(key) or (None if self._fresh else self._newest(key))
+        if done is not None and done.is_dir():
             with contextlib.suppress(FileNotFoundError):  # another build has just removed it
                 os.utime(done)
+                self._made[key] = done
                 return done
+        done = self._root / (f"{key}.{time.time_ns()}" if self._fresh else key)
+        part = done.with_name(f"{done.name}{_PART}")
         try:
-            with self._lock(key):
+            with self._lock(done.name):
                 part.mkdir(exist_ok=True)
                 work(part)
                 part.replace(done)
@@ -67,7 +69,13 @@ class StepResults:
             raise StepBusy(
                 "another process is at work on the same build", value=name, todo="Wait for it to end, or stop it, then run again."
             ) from None
+        self._made[key] = done
         return done
+
+    def _newest(self, key: str) -> Path:
+        """The folder of a step's newest result; that of its first, if there is none."""
+        repeated = [folder for folder in self._root.glob(f"{key}.*") if folder.suffix[1:].isdecimal()]
+        return max(repeated, key=lambda folder: int(folder.suffix[1:]), default=self._root / key)
 
     def prune(self, limit: int = _LIMIT_BYTES) -> None:
         """Remove the least recently used results until the rest takes at most `limit` bytes. Results that another process works on stay,
@@ -78,7 +86,7 @@ class StepResults:
         kept = 0
         for folder in sorted(used, key=lambda folder: used[folder], reverse=True):
             kept += _size(folder)
-            if kept > limit and folder.name not in self._made:
+            if kept > limit and folder not in self._made.values():
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
