@@ -39,7 +39,7 @@ def evaluate(
             "--tools-env",
             metavar="FILE",
             help="Of a desk: make its calls, in a test copy of your systems. A JSON file with the values of the variables that tools name, "
-            "or sample-shop for the sample's.",
+            "or sample-shop for the sample's. Default: that of its recipe, if it was built here.",
         ),
     ] = None,
     tools: Annotated[Path | None, typer.Option(help="Of a desk: its tool file (default: the one that it was built with).")] = None,

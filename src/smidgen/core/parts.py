@@ -233,6 +233,11 @@ class Task(ABC):
         bytes. Raises DataError if rows name what is not there."""
         return {}
 
+    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
+        """The outputs for texts of a loaded model as it works when it is served, if `runner.run` alone does not show that: of a desk, with
+        the calls made in a test copy. None if it does."""
+        return None
+
     # A model that consists of other models.
 
     def members(self, settings: Settings) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from smidgen.core.rows import Row
 from smidgen.data.tables import open_table
 from smidgen.flows import answer_files
 from smidgen.flows.answer_files import cell_reader
+from smidgen.flows.desk.opening import tried_replies
 from smidgen.flows.learn.data_overlap import TESTED_ON, known_data
 from smidgen.flows.local_model import Model
 from smidgen.judge import report, wording
@@ -123,7 +124,8 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong. `tools_env`, `tools`: of a desk, the test copy in
-    which its calls are made, and its tool file; see `desk/live_test.py`. `larger`: a large model that is asked the same.
+    which its calls are made, by default that of its recipe, and its tool file; see `apps/desk/live_test.py`. `larger`: a large model that
+    is asked the same.
 
     Raises DataError if a file cannot be read or written, or has no usable row; InputError for an unsupported format.
     """
@@ -136,11 +138,7 @@ def evaluate(
         if errors is not None:
             todo = "Leave --errors out; `smidgen predict` shows every answer."
             raise InputError("errors are written as a table, and this file is none", value=str(file), todo=todo)
-        if tools_env is None:
-            return _measured(model, own, 0, progress)
-        from smidgen.flows.desk.live_test import live_replies
-
-        return _measured(model, own, 0, progress, live_replies(model, own, tools_env, tools))
+        return _measured(model, own, 0, progress, tried_replies(model, [row.input for row in own], tools_env, tools))
     if tools_env is not None:
         raise InputError("calls are made in conversations", value=str(file), todo="Leave out --tools-env, or name a file of conversations.")
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)

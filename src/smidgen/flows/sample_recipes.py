@@ -19,6 +19,10 @@ _FILES = ("train", "test", "unlabelled")
 """Settings of `[data]` that are files."""
 
 
+_NO_FILES = ("sample-shop",)
+"""Names that may stand in the place of a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleRecipe:
     """A recipe with its data.
@@ -52,7 +56,8 @@ class SampleRecipe:
         task = self.tree["task"]
         fields = registry.find("tasks", task).settings.model_fields
         own = self.tree.get(task, {})
-        return {key: own[key] for key, field in fields.items() if is_file(field) and isinstance(own.get(key), str)}
+        named = {key: own[key] for key, field in fields.items() if is_file(field) and isinstance(own.get(key), str)}
+        return {key: file for key, file in named.items() if file not in _NO_FILES}
 
     @property
     def is_table(self) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from smidgen.apps.desk.confidence import LEAST_REPLIES, STARTING, fit_confidence, sure_reply
 from smidgen.apps.desk.dialogue import options_for_last
+from smidgen.apps.desk.live_test import live_options
 from smidgen.core.errors import TrainError
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text, joined
@@ -56,22 +58,24 @@ class DeskStudent(Student):
             if file.name != MEMBERS:
                 shutil.copyfile(file, space.folder / file.name)
         (space.folder / "options.json").write_text(json.dumps(options), encoding="utf-8")
-        self._fit_confidence(space, training, float(members["most_wrong"]))
+        self._fit_confidence(space, training, members)
 
-    def _fit_confidence(self, space: Workspace, training: Training, most_wrong: float) -> None:
+    def _fit_confidence(self, space: Workspace, training: Training, told: Mapping[str, Any]) -> None:
         """Write how sure the desk must be of a reply, where the conversations are enough to tell."""
+        copy, texts = told.get("tools_env"), [joined(row.input) for row in training.rows]
         runner = registry.find("engines", self.engine).open(space.folder, self._spec(space.folder).options, space.threads)
         try:
             desk = runner.desk.sure_by(STARTING)
-            messages = []
-            for row in training.rows:
-                steps = options_for_last(desk, joined(row.input))
-                messages.append([[sure_reply(one, row.output, row.number) for one in replies] for replies in steps])
+            found = live_options(desk, texts, copy["place"]) if copy else [options_for_last(desk, text) for text in texts]
+            messages = [
+                [[sure_reply(one, row.output, row.number) for one in replies] for replies in steps]
+                for row, steps in zip(training.rows, found, strict=True)
+            ]
         finally:
             runner.close()
         if sum(replies[0].kind == "answer" for steps in messages for replies in steps) < LEAST_REPLIES:
             return
-        confidence, facts = fit_confidence(messages, most_wrong)
+        confidence, facts = fit_confidence(messages, float(told["most_wrong"]))
         (space.folder / CONFIDENCE).write_text(json.dumps({**confidence.json(), "facts": facts}), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:

@@ -13,9 +13,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import read_messages, written
+from smidgen.apps.desk.live_test import SAMPLE_SHOP, fingerprint, live_replies
 from smidgen.apps.desk.members import ROLES, languages_of, role_and_language
 from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
+from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
 from smidgen.apps.tools.definition import dump_tools
@@ -24,10 +27,10 @@ from smidgen.apps.tools.known_files import remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
-from smidgen.core.parts import DividedRows, Raw, Task
+from smidgen.core.parts import DividedRows, Raw, Runner, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text
+from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.privacy.policy import policy_of
 from smidgen.stats import calibration
@@ -56,6 +59,12 @@ class DeskSettings(Settings):
     tools: str | None = setting(None, "File with the tools that the desk may call.", file=True)
     conversations: str | None = setting(
         None, "JSONL file of conversations with the outcome that is wanted for each message; the desk is measured on them.", file=True
+    )
+    tools_env: str | None = setting(
+        None,
+        "Test copy of your systems, in which the calls of the conversations are made while the desk is measured: a JSON file with the "
+        "values of the variables that the tools name, or sample-shop. Without it no call that changes anything is made.",
+        file=True,
     )
     most_wrong: float = setting(
         0.03,
@@ -162,24 +171,31 @@ class DeskTask(Task):
             policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
         if settings.tools:
             read_tools(Path(settings.tools))
+        if settings.tools_env is not None:
+            fingerprint(settings.tools_env)  # raises for a file that cannot be read
         return settings
 
     def remarks(self, settings: Settings) -> Sequence[str]:
-        """Tools of the policy that are not there; and the environment variables of the tools that are not set, so that calls which need
-        them fail where the desk is measured."""
+        """Tools of the policy that are not there; and which calls are made where the desk is measured."""
         assert isinstance(settings, DeskSettings)
         if not settings.tools:
             return ()
-        known = {tool.name for tool in read_tools(Path(settings.tools))}
+        known = read_tools(Path(settings.tools))
+        lacking = sorted(_policy(settings).tools() - {tool.name for tool in known})
+        found = [f"there is no tool {name}, so this step of the policy cannot answer" for name in lacking]
+        if settings.tools_env is not None:
+            return [*found, f"the calls of the conversations are made in the test copy {Path(settings.tools_env).name}"]
         unset = {
             name for name in VARIABLE.findall(Path(settings.tools).read_text(encoding="utf-8")) if not os.environ.get(name, "").strip()
         }
-        found = [f"there is no tool {name}, so this step of the policy cannot answer" for name in sorted(_policy(settings).tools() - known)]
+        if any(tool.changes for tool in known):
+            found.append(
+                "calls that change something are not made while the desk is measured, so messages that need their result count as wrong. "
+                "Name a test copy in desk.tools_env to make them"
+            )
         if unset:
             named = ", ".join(sorted(unset))
-            found.append(
-                f"not set here: {named}. Calls that need it fail in the report; `smidgen eval --tools-env` makes them in a test copy"
-            )
+            found.append(f"not set here: {named}. Calls that need it fail in the report; desk.tools_env names a test copy for them")
         return found
 
     def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
@@ -194,6 +210,11 @@ class DeskTask(Task):
         test = [row for row in rows if row.number not in calibrating]
         tested = len(numbers) - len(calibrating)
         how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
+        assert isinstance(settings, DeskSettings)
+        if settings.tools_env is not None:
+            how += f". Their calls are made in the test copy {Path(settings.tools_env).name}"
+        elif settings.tools:
+            how += ". Calls that change something are not made: messages that need their result count as wrong"
         return DividedRows(held, held, test, how)
 
     def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
@@ -223,8 +244,19 @@ class DeskTask(Task):
             file = Path(settings.tools)
             told = dump_tools(read_tools(file))
             files["tools.json"] = told.encode()
-            remember_tool_file(told, file)
+            remember_tool_file(told, file, _placed_copy(settings))
+            if (copy := _placed_copy(settings)) is not None:
+                facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
+
+    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
+        """The replies with the calls of the conversations made in the test copy; None without one."""
+        assert isinstance(settings, DeskSettings)
+        copy, desk = _placed_copy(settings), getattr(runner, "desk", None)
+        if copy is None or not isinstance(desk, Desk) or not settings.tools:
+            return None
+        replies = live_replies(desk, [joined(text) for text in texts], copy)
+        return {"replies": [{"output": reply_output(reply), "score": reply.score} for reply in replies]}
 
     # Replies.
 
@@ -343,6 +375,12 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
         said.append(turn["say"])
         if "expect" in turn:
             yield Row(written(said), read_wanted(turn["expect"]), number)
+
+
+def _placed_copy(settings: DeskSettings) -> str | None:
+    """The test copy by a path that holds from any folder, or by its name."""
+    named = settings.tools_env
+    return named if named is None or Path(named).name == SAMPLE_SHOP else str(Path(named).resolve())
 
 
 def _policy(settings: DeskSettings) -> DeskPolicy:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.apps.channels.vendor import vendor
+from tests.apps.channels.vendor import Answer, Asked, vendor
 from tests.eventually import eventually
 from tests.made_once import made_once
 
@@ -90,6 +90,7 @@ def test_it_is_a_bundle_of_bundles(desk: Path, bundle: Path) -> None:
     report = json.loads((desk / "desk" / "report.json").read_text(encoding="utf-8"))
     assert (report["task"], report["headline"], report["graded"]) == ("desk", "outcome_right", False)
     assert report["metrics"]["outcome_right"]["n"] == report["metrics"]["wrong_given"]["n"] > 4
+    assert "Calls that change something are not made" in report["data"]["test_source"]
     card = (desk / "desk" / "README.md").read_text(encoding="utf-8")
     assert "sorts messages by what the customer wants" in card and "without the customer's yes" in card
 
@@ -181,13 +182,14 @@ def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatc
     monkeypatch.setenv("SHOP_KEY", "secret")
     monkeypatch.delenv("SHOP_URL", raising=False)
     settings = DeskSettings(tools=str(tmp_path / "tools.toml"))
-    (said,) = desk_task.remarks(settings)
-    assert said.startswith("not set here: SHOP_URL.") and "--tools-env" in said and "secret" not in said
+    changing, said = desk_task.remarks(settings)
+    assert "are not made while" in changing and "desk.tools_env" in changing
+    assert said.startswith("not set here: SHOP_URL.") and "desk.tools_env" in said and "secret" not in said
     monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:9")
-    assert not desk_task.remarks(settings)
+    assert desk_task.remarks(settings) == [changing]
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY.replace("act cancel_order", "act stop_order"), encoding="utf-8")
-    (said,) = desk_task.remarks(settings.model_copy(update={"policy": str(policy)}))
+    said, _ = desk_task.remarks(settings.model_copy(update={"policy": str(policy)}))
     assert "no tool stop_order" in said
 
 
@@ -238,17 +240,51 @@ def test_a_desk_file_shows_it_and_its_channels_answer(desk: Path, tmp_path: Path
         assert none == []
 
 
-def test_calls_are_made_only_in_a_test_copy(desk: Path, tmp_path: Path) -> None:
+def test_a_desk_is_measured_in_a_test_copy(bundle: Path, tmp_path: Path) -> None:
+    """The copy refuses orders that are cancelled already: each call of a conversation is made once."""
+    cancelled: list[str] = []
+
+    def answer(asked: Asked) -> Answer:
+        repeated = asked.path in cancelled
+        cancelled.append(asked.path)
+        return (409 if repeated else 200), {}, {}
+
+    with vendor(answer) as shop:
+        made = wanted(tmp_path, bundle, tools_env="copy.json")
+        (tmp_path / "copy.json").write_text(json.dumps({"SHOP_URL": shop.url}), encoding="utf-8")
+        tools = TOOLS.replace("http://127.0.0.1:9", "${SHOP_URL}").replace("Cancel an order", "Cancel an order in the copy")
+        (tmp_path / "tools.toml").write_text(tools, encoding="utf-8")
+        built = build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+        assert cancelled == ["/orders/FH-20103"]
+        assert "in the test copy copy.json" in built.report.data.test_source
+        cancelled.clear()
+        model = load(tmp_path / "desk", threads=1)
+        found = evaluate(model, tmp_path / "talks.jsonl")
+        last = [reply.output for row, reply in zip(found.rows, found.replies, strict=True) if row.output["outcome"] == "done"]
+        assert [one["outcome"] for one in last] == ["done"] and "dry" not in last[0] and cancelled == ["/orders/FH-20103"]
+    with pytest.raises(InputError, match="the test copy does not answer"):
+        evaluate(model, tmp_path / "talks.jsonl")
+
+
+def test_calls_are_made_only_in_a_test_copy(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load(desk / "desk", threads=1)
-    copy = tmp_path / "copy.json"
-    copy.write_text(json.dumps({"SHOP_URL": "http://127.0.0.1:9"}), encoding="utf-8")
-    with pytest.raises(InputError, match="no address in the test copy"):
-        evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=desk / "tools.toml")
-    tools = tmp_path / "tools.toml"
+    copy, tools = tmp_path / "copy.json", tmp_path / "tools.toml"
     tools.write_text(TOOLS.replace("http://127.0.0.1:9", "${SHOP_URL}"), encoding="utf-8")
-    found = evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=tools)
-    last = [reply.output["outcome"] for row, reply in zip(found.rows, found.replies, strict=True) if row.output["outcome"] == "done"]
-    assert last == ["failed"], "the call was made, and nobody listened there"
+    monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:9/real")
+    refused = [
+        ("http://127.0.0.1:9", desk / "tools.toml", "no address in the test copy"),
+        ("http://127.0.0.1:9/real", tools, "the address of the real system"),
+        ("https://shop.example", tools, "is not on this machine"),
+        ("http://127.0.0.1@shop.example", tools, "is not on this machine"),
+        ("", tools, "lacks a variable"),
+        ("http://127.0.0.1:9", tools, "does not answer"),
+    ]
+    for url, file, why in refused:
+        copy.write_text(json.dumps({"SHOP_URL": url}), encoding="utf-8")
+        with pytest.raises(InputError, match=why):
+            evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=file)
+    with pytest.raises(InputError, match="cannot be read"):
+        evaluate(model, desk / "talks.jsonl", tools_env=str(tmp_path / "no.json"), tools=tools)
 
 
 def test_a_bundle_names_no_place_of_this_machine(desk: Path) -> None:

@@ -110,11 +110,16 @@ class Desk:
         self._tools, self._no_intent = {tool.name: tool for tool in tools}, no_intent
         self._confidence, self._signs = confidence, signs or QuotationSigns(None, members.get("intents"), no_intent)
 
-    def live_with(self, toolbox: Toolbox, name: str) -> Desk:
-        """A desk like this one, under a name, that makes calls with a toolbox, after a yes."""
+    def live_with(self, toolbox: Toolbox, name: str, changes: bool = True) -> Desk:
+        """A desk like this one, under a name, that makes calls with a toolbox, after a yes; without `changes`, look-ups alone."""
         made = copy.copy(self)
-        made.name, made._toolbox, made.live, made._tools = name, toolbox, True, {tool.name: tool for tool in toolbox.tools}
+        made.name, made._toolbox, made.live, made._tools = name, toolbox, changes, {tool.name: tool for tool in toolbox.tools}
         return made
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Its tools."""
+        return tuple(self._tools.values())
 
     def sure_by(self, confidence: DeskConfidence) -> Desk:
         """A desk like this one, which must be as sure as this confidence says."""

@@ -1,87 +1,111 @@
-"""Test a desk on conversations with calls that are really made: against a test copy of the business's systems, never the real ones."""
+"""Test a desk on conversations with calls that are really made: in a test copy of the business's systems, never in the real ones."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import read_messages
-from smidgen.apps.desk.reply_json import reply_output
-from smidgen.apps.tools.definition import HttpTarget, SqlTarget, Tool
+from smidgen.apps.tools.definition import SqlTarget, Tool
 from smidgen.apps.tools.demo_shop import demo_shop
-from smidgen.apps.tools.environment import VARIABLE
+from smidgen.apps.tools.environment import VARIABLE, expanded
+from smidgen.apps.tools.http_calls import on_this_machine
 from smidgen.apps.tools.toolbox import Toolbox
-from smidgen.core.conversations import DeskConversation, Turn
+from smidgen.core.conversations import DeskConversation, DeskReply, Turn
 from smidgen.core.errors import InputError
-from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, joined
-from smidgen.flows.desk.opening import desk_of, tools_of
-from smidgen.flows.local_model import Model
 from smidgen.store.calls import CallStore
 
 SAMPLE_SHOP = "sample-shop"
 """In place of a file: a copy of the sample shop's system, fresh for each conversation."""
 _MOST_BYTES = 100_000
+_SECONDS_TO_CONNECT = 2.0
+_PORTS, _POSTGRES_PORT = {"http": 80, "https": 443}, 5432
 
 
-def live_replies(model: Model, rows: Sequence[Row], place: str, tools: Path | None = None) -> list[Reply]:
-    """The replies of a desk to the rows of conversations, each conversation from its first message on, with its calls made.
+def live_replies(desk: Desk, texts: Sequence[str], place: str, tools: Sequence[Tool] | None = None) -> list[DeskReply]:
+    """A desk's reply to the last message of each text, with the calls of the whole conversation made. Texts that follow one another and
+    continue one conversation are one conversation, and each of its calls is made once.
 
     Args:
-        model: a loaded desk.
-        rows: as `read_conversations` gives them.
+        desk: the desk.
+        texts: conversations, as `dialogue.written` gives them.
         place: a JSON file with the values of the variables that tools name, for a test copy of the systems; or `sample-shop`.
-        tools: the tool file; by default the one that the desk was built with.
+        tools: the tools, with how they are called; by default the desk's own.
 
-    Raises InputError if the model is no desk, or a call might change something elsewhere than in the test copy.
+    Raises InputError if the copy cannot be used, or a call might reach anything else.
     """
-    desk = desk_of(model)
-    if desk is None:
-        raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
-    known = tools_of(model, tools)
-    found: list[Reply] = []
-    for _, some in groupby(rows, key=lambda row: row.number):
+    return [reply for _, _, _, reply in _played(desk, texts, place, tools, live=True)]
+
+
+def live_options(desk: Desk, texts: Sequence[str], place: str) -> list[list[list[DeskReply]]]:
+    """The replies that a desk could give to the last message of each text: see `Desk.options`. Look-ups of earlier messages are made in the
+    test copy, and nothing is changed there. Raises as `live_replies`."""
+    return [own.options(conversation, message) for own, conversation, message, _ in _played(desk, texts, place, None, live=False)]
+
+
+def fingerprint(place: str) -> str:
+    """What a result that was got in a test copy depends on: the file's content. Raises InputError if it cannot be read."""
+    return SAMPLE_SHOP if _is_sample(place) else json.dumps(_read_values(place), sort_keys=True)
+
+
+def _played(
+    desk: Desk, texts: Sequence[str], place: str, tools: Sequence[Tool] | None, live: bool
+) -> Iterator[tuple[Desk, DeskConversation, str, DeskReply]]:
+    """For each text the desk with the copy's tools, the conversation before the last message, that message, and the reply to it."""
+    known = desk.tools if tools is None else tuple(tools)
+    for number, some in enumerate(_conversations([read_messages(text) for text in texts])):
         with _environment(place) as values, tempfile.TemporaryDirectory(prefix="smidgen-test-") as folder:
-            _check_targets(known, values, place)
+            if not number:
+                _check(known, values, place)
             with closing(CallStore(Path(folder) / "calls.db")) as calls, closing(Toolbox(known, calls, values)) as toolbox:
-                live = desk.live_with(toolbox, model.name)
-                raw = _talked(live, list(some))
-        found += model.task.decode({"replies": raw}, model.form)
-    return found
+                own = desk.live_with(toolbox, desk.name, changes=live)
+                conversation = before = DeskConversation(f"test-{number}", desk.name, "test")
+                said = 0
+                for messages in some:
+                    for message in messages[said:]:
+                        now, before, answer = datetime.now(UTC), conversation, own.answer(conversation, message)
+                        turns = (*before.turns, Turn("customer", message, now), Turn("desk", answer.reply.text, now, reply=answer.reply))
+                        conversation = replace(before, turns=turns, state=answer.state, status=answer.status)
+                    said = len(messages)
+                    yield own, before, messages[-1], answer.reply
 
 
-def _talked(desk: object, rows: Sequence[Row]) -> list[dict[str, object]]:
-    """The desk's replies to the rows of one conversation, which share their first messages."""
-    from smidgen.apps.desk.desk import Desk
+def _conversations(texts: Sequence[list[str]]) -> Iterator[list[list[str]]]:
+    """Texts, each the messages up to one, in groups that are one conversation: each begins with the whole of the one before."""
+    some: list[list[str]] = []
+    for messages in texts:
+        if some and not (len(messages) > len(some[-1]) and messages[: len(some[-1])] == some[-1]):
+            yield some
+            some = []
+        some.append(messages)
+    if some:
+        yield some
 
-    assert isinstance(desk, Desk)
-    conversation = DeskConversation(f"test-{rows[0].number}", desk.name, "test")
-    raw: list[dict[str, object]] = []
-    said = 0
-    for row in rows:
-        for message in read_messages(joined(row.input))[said:]:
-            now, answer = datetime.now(UTC), desk.answer(conversation, message)
-            turns = (*conversation.turns, Turn("customer", message, now), Turn("desk", answer.reply.text, now, reply=answer.reply))
-            conversation = replace(conversation, turns=turns, state=answer.state, status=answer.status)
-            said += 1
-        raw.append({"output": reply_output(answer.reply), "score": answer.reply.score})
-    return raw
+
+def _is_sample(place: str) -> bool:
+    return Path(place).name == SAMPLE_SHOP and not Path(place).exists()
 
 
 @contextmanager
 def _environment(place: str) -> Iterator[Mapping[str, str]]:
     """The values of the variables of a test copy."""
-    if place == SAMPLE_SHOP:
+    if _is_sample(place):
         with tempfile.TemporaryDirectory(prefix="smidgen-shop-") as folder, demo_shop(Path(folder)) as shop:
             yield shop.environment
-        return
+    else:
+        yield _read_values(place)
+
+
+def _read_values(place: str) -> Mapping[str, str]:
     file = Path(place)
     try:
         if file.stat().st_size > _MOST_BYTES:
@@ -90,28 +114,52 @@ def _environment(place: str) -> Iterator[Mapping[str, str]]:
         if not isinstance(told, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError) as error:
-        todo = f'Write a JSON object such as {{"SHOP_URL": "http://127.0.0.1:9000"}}, or {SAMPLE_SHOP!r} for the sample\'s shop.'
+        todo = 'Write a JSON object such as {"SHOP_URL": "http://127.0.0.1:9000"}, or sample-shop for the sample\'s shop.'
         raise InputError(f"the file of the test copy cannot be read ({error})", value=place, todo=todo) from None
-    yield {str(name): str(value) for name, value in told.items()}
+    return {str(name): str(value).strip() for name, value in told.items()}
 
 
-def _check_targets(tools: Sequence[Tool], values: Mapping[str, str], place: str) -> None:
-    """Refuse tools that change something and might reach the real systems: whose address is fixed, or is the one of the environment."""
-    same = sorted(name for name, value in values.items() if os.environ.get(name, "").strip() == value.strip() and _is_address(value))
-    if same and place != SAMPLE_SHOP:
-        todo = "Give the address of a test copy: calls of the test conversations really change things there."
-        raise InputError("the test copy has the address of the real system", value=same[0], todo=todo)
+def _check(tools: Sequence[Tool], values: Mapping[str, str], place: str) -> None:
+    """Refuse a copy that lacks a variable, tools that might reach the real systems, and a copy that is not there.
+
+    A tool that changes something must have its address from the copy's file. An address from it must be on this machine, and not the one
+    in this process's environment.
+    """
+    named = {name for tool in tools for name in VARIABLE.findall(json.dumps([asdict(one) for one in (tool.target, tool.guard) if one]))}
+    if missing := sorted(name for name in named if not values.get(name)):
+        todo = "Give each variable that the tool file names, with the value that the test copy needs."
+        raise InputError("the test copy lacks a variable of the tools", value=", ".join(missing), todo=todo)
     for tool in tools:
-        if not tool.changes or tool.target is None:
-            continue
-        address = (
-            tool.target.url if isinstance(tool.target, HttpTarget) else tool.target.database if isinstance(tool.target, SqlTarget) else ""
-        )
-        first = VARIABLE.match(address)
-        if first is None or first[1] not in values:
-            todo = "Begin its address with a variable, such as ${SHOP_URL}, and give that in the file of --tools-env."
-            raise InputError("a tool that changes something has no address in the test copy", value=tool.name, todo=todo)
+        for target in (tool.target, tool.guard):
+            if target is None:
+                continue
+            address = target.database if isinstance(target, SqlTarget) else target.url
+            if name := VARIABLE.match(address):
+                real = os.environ.get(name[1], "").strip()
+                if real == values[name[1]] and not _is_sample(place):
+                    todo = "Give the address of a test copy: calls of the test conversations really change things there."
+                    raise InputError("the test copy has the address of the real system", value=name[1], todo=todo)
+                _check_there(expanded(address, values), name[1], target.folder if isinstance(target, SqlTarget) else "")
+            elif tool.changes and target is tool.target:
+                todo = "Begin its address with a variable, such as ${SHOP_URL}, and give that in the file of the test copy."
+                raise InputError("a tool that changes something has no address in the test copy", value=tool.name, todo=todo)
 
 
-def _is_address(value: str) -> bool:
-    return "://" in value
+def _check_there(address: str, name: str, folder: str) -> None:
+    """Raise InputError for an address elsewhere than on this machine, or where nothing is. A file's path is relative to `folder`."""
+    parts = urlsplit(address)
+    if parts.scheme == "sqlite":
+        there = (Path(folder) / address.removeprefix("sqlite:///")).is_file()
+    elif not on_this_machine(parts.hostname or ""):
+        todo = "Run the copy here, or forward a port to it, and give an address such as http://127.0.0.1:9000; or a SQLite file."
+        raise InputError("the test copy is not on this machine", value=name, todo=todo)
+    else:
+        try:
+            port = parts.port or _PORTS.get(parts.scheme, _POSTGRES_PORT)
+            socket.create_connection((parts.hostname or "", port), _SECONDS_TO_CONNECT).close()
+            there = True
+        except OSError:
+            there = False
+    if not there:
+        todo = "Start it, or correct its address. Otherwise each call would fail, and count as a mistake of the desk."
+        raise InputError("the test copy does not answer", value=name, todo=todo)

@@ -236,6 +236,7 @@ def _judged(
 ) -> Work:
     """The work with a trained student, calibrated by its outputs on the held-out rows, and its forms, compared on `rows`."""
     task = work.task
+    raw = training.tried_out(work, context, made[0], [row.input for row in held]) or raw
     form = task.calibrate(raw, held, work.form, work.recipe.asked)
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
     learnt = TrainedStudent(final, form, raw, metric)

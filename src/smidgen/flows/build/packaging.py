@@ -27,6 +27,7 @@ from smidgen.flows import local_model
 from smidgen.flows.build import training
 from smidgen.flows.build.candidates import choose_candidate
 from smidgen.flows.build.work import BuildContext, Candidate, Draft, Work
+from smidgen.flows.text_generation import with_inputs
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.page import render
 from smidgen.judge.quality_gate import GateSettings
@@ -84,6 +85,8 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     model = context.loaded(pack_draft(work, chosen, out))
     first, served, seconds = _answers(model, [row.input for row in rows], context.progress if variant.writes else None)
     parity.check(rows, first)
+    if (tried := task.tried_out(model.runner, [row.input for row in rows], work.recipe.asked)) is not None:
+        served = task.decode(with_inputs(tried, [row.input for row in rows]), form)
     metrics = task.measure(rows, served, form)
     headline = metrics[task.headline]
     # Rewritten texts would hide the losses of packing: parity compares the likeliest first answers.
@@ -169,7 +172,7 @@ def is_what_was_measured(work: Work, context: BuildContext, final: local_model.M
     writes = draft.chosen.variant.writes
     texts = [row.input for row in work.test[: _WRITTEN if writes else _COMPARED]]
     if not writes:
-        return _count_changed(final.predict(texts), draft.served[: len(texts)]) == 0
+        return _count_changed(final.first(texts), draft.first[: len(texts)]) == 0
     if _count_changed(final.first(texts), draft.first[: len(texts)]) <= _ROUNDED * len(texts):
         return True
     return _count_changed(*(_first_answers(model.folder, texts, context.threads) for model in (draft.model, final))) <= _ROUNDED * len(

@@ -230,6 +230,13 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
     return with_inputs(_load(folder), texts)
 
 
+def tried_out(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text]) -> Raw | None:
+    """A variant's outputs for texts as it works when it is served, where its engine alone does not show that; else None."""
+    with open_runner(variant.spec.engine, variant.folder, variant.spec.options, context.threads) as runner:
+        found = work.task.tried_out(runner, texts, work.recipe.asked)
+    return found if found is None else with_inputs(found, texts)
+
+
 class _TitledProgress:
     """A progress under the build's own title for a step, because one student is trained twice, on fewer and on all rows, and the two must
     look different. It shows beside the bar the energy of the training so far, and records it."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from smidgen.apps.desk.desk import Desk
+from smidgen.apps.desk.live_test import live_replies
+from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.tools.definition import Tool
+from smidgen.apps.tools.known_files import known_test_copy
 from smidgen.apps.tools.toolbox import Toolbox
-from smidgen.engines.desk import packed_tools
+from smidgen.core.errors import InputError
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text, joined
+from smidgen.engines.desk import TOOLS, packed_tools
 from smidgen.flows.local_model import Model
 from smidgen.store.calls import CallStore
 
@@ -41,3 +47,26 @@ def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:
     Raises EngineError for a file with mistakes, or whose tools are not those that the desk has learnt.
     """
     return packed_tools(model.folder, file)
+
+
+def tried_replies(model: Model, texts: Sequence[Text], copy: str | None = None, tools: Path | None = None) -> list[Reply] | None:
+    """The replies of a desk to conversations, with its calls made in a test copy; None for another model, or without a copy.
+
+    Args:
+        copy: the test copy: see `live_replies`. By default that of the desk's recipe, where it was built on this machine.
+        tools: the tool file; by default the one that the desk was built with.
+
+    Raises InputError if a copy is given for a model that is no desk, or cannot be used.
+    """
+    desk, told = desk_of(model), model.folder / TOOLS
+    if desk is None:
+        if copy is not None:
+            raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
+        return None
+    if copy is None:
+        copy = known_test_copy(told.read_text(encoding="utf-8")) if told.is_file() else None
+    if copy is None:
+        return None
+    replies = live_replies(desk, [joined(text) for text in texts], copy, tools_of(model, tools))
+    raw = [{"output": reply_output(reply), "score": reply.score} for reply in replies]
+    return model.task.decode({"replies": raw}, model.form)

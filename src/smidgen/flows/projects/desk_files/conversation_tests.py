@@ -10,6 +10,7 @@ from typing import Any
 from smidgen.apps.desk.dialogue import written
 from smidgen.apps.desk.wanted import fits, read_wanted
 from smidgen.core.errors import InputError, RecipeError
+from smidgen.flows.desk.opening import tried_replies
 from smidgen.flows.local_model import Model
 from smidgen.flows.projects.desk_files.text_files import FieldMistake, TextFile, changing, read_text, write_text
 from smidgen.flows.projects.models.built_models import read_answers
@@ -154,7 +155,7 @@ def built_results(model: str, conversations: Sequence[TestConversation]) -> dict
 
 
 def measured_now(model: Model, conversations: Sequence[TestConversation]) -> dict[int, list[TurnResult]]:
-    """The answers of a desk to all conversations, by line. Calls that only read may be made, as in a build."""
+    """The answers of a desk to all conversations, by line. Calls are made as in its build: in its test copy, or those that only read."""
     found, measured = {}, 0
     for one in conversations:
         asked = [(turn, text) for turn, text in _texts(one) if not one.mistakes]
@@ -162,7 +163,7 @@ def measured_now(model: Model, conversations: Sequence[TestConversation]) -> dic
         if measured > _MOST_MEASURED:
             break
         wanted = [text for turn, text in asked if "expect" in turn]
-        replies = dict(zip(wanted, model.predict(wanted), strict=True))
+        replies = dict(zip(wanted, tried_replies(model, wanted) or model.predict(wanted), strict=True))
         found[one.line] = [_result(turn, replies[text].output if text in replies else None) for turn, text in asked]
     return found
 
