@@ -19,10 +19,6 @@ _FILES = ("train", "test", "unlabelled")
 """Settings of `[data]` that are files."""
 
 
-_NO_FILES = ("sample-shop",)
-"""Names that may stand in the place of a file."""
-
-
 @dataclass(frozen=True, slots=True)
 class SampleRecipe:
     """A recipe with its data.
@@ -56,8 +52,7 @@ class SampleRecipe:
         task = self.tree["task"]
         fields = registry.find("tasks", task).settings.model_fields
         own = self.tree.get(task, {})
-        named = {key: own[key] for key, field in fields.items() if is_file(field) and isinstance(own.get(key), str)}
-        return {key: file for key, file in named.items() if file not in _NO_FILES}
+        return {key: own[key] for key, field in fields.items() if is_file(field) and isinstance(own.get(key), str)}
 
     @property
     def is_table(self) -> bool:

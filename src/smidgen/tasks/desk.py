@@ -15,7 +15,7 @@ from pydantic import Field
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import read_messages, written
-from smidgen.apps.desk.live_test import SAMPLE_SHOP, fingerprint, live_replies
+from smidgen.apps.desk.live_test import fingerprint, live_replies
 from smidgen.apps.desk.members import ROLES, languages_of, role_and_language
 from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
 from smidgen.apps.desk.reply_json import reply_output
@@ -63,7 +63,7 @@ class DeskSettings(Settings):
     tools_env: str | None = setting(
         None,
         "Test copy of your systems, in which the calls of the conversations are made while the desk is measured: a JSON file with the "
-        "values of the variables that the tools name, or sample-shop. Without it no call that changes anything is made.",
+        "values of the variables that the tools name. Without it no call that changes anything is made.",
         file=True,
     )
     most_wrong: float = setting(
@@ -244,18 +244,19 @@ class DeskTask(Task):
             file = Path(settings.tools)
             told = dump_tools(read_tools(file))
             files["tools.json"] = told.encode()
-            remember_tool_file(told, file, _placed_copy(settings))
-            if (copy := _placed_copy(settings)) is not None:
+            copy = str(Path(settings.tools_env).resolve()) if settings.tools_env is not None else None
+            remember_tool_file(told, file, copy)
+            if copy is not None:
                 facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
 
     def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
         """The replies with the calls of the conversations made in the test copy; None without one."""
         assert isinstance(settings, DeskSettings)
-        copy, desk = _placed_copy(settings), getattr(runner, "desk", None)
-        if copy is None or not isinstance(desk, Desk) or not settings.tools:
+        desk = getattr(runner, "desk", None)
+        if settings.tools_env is None or not settings.tools or not isinstance(desk, Desk):
             return None
-        replies = live_replies(desk, [joined(text) for text in texts], copy)
+        replies = live_replies(desk, [joined(text) for text in texts], settings.tools_env)
         return {"replies": [{"output": reply_output(reply), "score": reply.score} for reply in replies]}
 
     # Replies.
@@ -375,12 +376,6 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
         said.append(turn["say"])
         if "expect" in turn:
             yield Row(written(said), read_wanted(turn["expect"]), number)
-
-
-def _placed_copy(settings: DeskSettings) -> str | None:
-    """The test copy by a path that holds from any folder, or by its name."""
-    named = settings.tools_env
-    return named if named is None or Path(named).name == SAMPLE_SHOP else str(Path(named).resolve())
 
 
 def _policy(settings: DeskSettings) -> DeskPolicy:

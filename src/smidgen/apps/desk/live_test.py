@@ -25,7 +25,7 @@ from smidgen.core.errors import InputError
 from smidgen.store.calls import CallStore
 
 SAMPLE_SHOP = "sample-shop"
-"""In place of a file: a copy of the sample shop's system, fresh for each conversation."""
+"""In place of a file, or of the object in it: a copy of the sample shop's system, fresh for each conversation."""
 _MOST_BYTES = 100_000
 _SECONDS_TO_CONNECT = 2.0
 _PORTS, _POSTGRES_PORT = {"http": 80, "https": 443}, 5432
@@ -53,8 +53,8 @@ def live_options(desk: Desk, texts: Sequence[str], place: str) -> list[list[list
 
 
 def fingerprint(place: str) -> str:
-    """What a result that was got in a test copy depends on: the file's content. Raises InputError if it cannot be read."""
-    return SAMPLE_SHOP if _is_sample(place) else json.dumps(_read_values(place), sort_keys=True)
+    """The content of a test copy's file. Raises InputError if it cannot be read."""
+    return json.dumps(_read_values(place), sort_keys=True)
 
 
 def _played(
@@ -65,7 +65,7 @@ def _played(
     for number, some in enumerate(_conversations([read_messages(text) for text in texts])):
         with _environment(place) as values, tempfile.TemporaryDirectory(prefix="smidgen-test-") as folder:
             if not number:
-                _check(known, values, place)
+                _check(known, values)
             with closing(CallStore(Path(folder) / "calls.db")) as calls, closing(Toolbox(known, calls, values)) as toolbox:
                 own = desk.live_with(toolbox, desk.name, changes=live)
                 conversation = before = DeskConversation(f"test-{number}", desk.name, "test")
@@ -91,26 +91,28 @@ def _conversations(texts: Sequence[list[str]]) -> Iterator[list[list[str]]]:
         yield some
 
 
-def _is_sample(place: str) -> bool:
-    return Path(place).name == SAMPLE_SHOP and not Path(place).exists()
-
-
 @contextmanager
 def _environment(place: str) -> Iterator[Mapping[str, str]]:
     """The values of the variables of a test copy."""
-    if _is_sample(place):
+    values = _read_values(place)
+    if values is None:
         with tempfile.TemporaryDirectory(prefix="smidgen-shop-") as folder, demo_shop(Path(folder)) as shop:
             yield shop.environment
     else:
-        yield _read_values(place)
+        yield values
 
 
-def _read_values(place: str) -> Mapping[str, str]:
+def _read_values(place: str) -> Mapping[str, str] | None:
+    """The values in a test copy's file; None for the sample shop's."""
+    if place == SAMPLE_SHOP:
+        return None
     file = Path(place)
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
         told = json.loads(file.read_text(encoding="utf-8"))
+        if told == SAMPLE_SHOP:
+            return None
         if not isinstance(told, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError) as error:
@@ -119,7 +121,7 @@ def _read_values(place: str) -> Mapping[str, str]:
     return {str(name): str(value).strip() for name, value in told.items()}
 
 
-def _check(tools: Sequence[Tool], values: Mapping[str, str], place: str) -> None:
+def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
     """Refuse a copy that lacks a variable, tools that might reach the real systems, and a copy that is not there.
 
     A tool that changes something must have its address from the copy's file. An address from it must be on this machine, and not the one
@@ -135,8 +137,7 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str], place: str) -> None
                 continue
             address = target.database if isinstance(target, SqlTarget) else target.url
             if name := VARIABLE.match(address):
-                real = os.environ.get(name[1], "").strip()
-                if real == values[name[1]] and not _is_sample(place):
+                if os.environ.get(name[1], "").strip() == values[name[1]]:
                     todo = "Give the address of a test copy: calls of the test conversations really change things there."
                     raise InputError("the test copy has the address of the real system", value=name[1], todo=todo)
                 _check_there(expanded(address, values), name[1], target.folder if isinstance(target, SqlTarget) else "")
