@@ -155,7 +155,7 @@ def _judged_apart(messages: Sequence[Steps]) -> list[list[tuple[float, bool]]]:
 
 
 def _surest(curves: DeskConfidence, replies: Sequence[SureReply]) -> list[tuple[float, bool]]:
-    """What may be given of the replies of one step, in order: the surest, and the two surest quotations."""
+    """The replies of one step that may be given, in order: the surest, and the two surest quotations."""
     (chance, best), *others = sorted(((curves.chance(one.kind, one.signs), one) for one in replies), key=lambda pair: -pair[0])
     second = [(together(chance, less), best.right or one.right) for less, one in others[:1] if best.kind == "answer"]
     return [(chance, best.right), *second]
