@@ -126,7 +126,7 @@ class StudioClient:
         return ended
 
     def events(self, run: str) -> Iterator[dict[str, Any]]:
-        """Follow a run: yield what it tells (`kind`: "step", "progress", "step_done", "remark"), until it has ended."""
+        """Follow a run: yield what it tells (`kind`: "begin", "step", "progress", "step_done", "remark"), until it has ended."""
         with self._http.stream("GET", f"/api/v1/runs/{run}/events", timeout=None) as answer:
             if answer.is_error:
                 answer.read()

@@ -39,6 +39,11 @@ export async function body<T>(call: Promise<{ data?: T; error?: unknown; respons
   throw new ApiError(answer.response.status, { message: answer.response.statusText, ...withoutNull(told ?? {}) });
 }
 
+/** A file as the body of a call, sent as it is. */
+export function fileBody(file: File) {
+  return { body: file as unknown as string, bodySerializer: (sent: unknown) => sent as Blob, headers: { "Content-Type": "application/octet-stream" } };
+}
+
 function withoutNull(parts: ErrorParts): ErrorParts {
   return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== null));
 }

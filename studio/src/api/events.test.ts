@@ -34,6 +34,11 @@ describe("withEvent", () => {
     expect(story.remarks).toEqual([]);
   });
 
+  it("forgets what was told before the run was taken up again", () => {
+    const told = [{ kind: "begin", time: 0 }, { kind: "step", time: 1, step: "read" }, { kind: "step", time: 2, step: "train" }, { kind: "begin", time: 8 }, { kind: "step", time: 9, step: "read" }];
+    expect(told.reduce(withEvent, EMPTY).steps.map((step) => [step.name, step.began])).toEqual([["read", 9]]);
+  });
+
   it("joins a step that begins again, and ends one that another follows", () => {
     const told = [
       { kind: "step", time: 1, step: "train" },

@@ -55,8 +55,9 @@ const MOST_POINTS = 2_000;
 export function withEvent(story: RunStory, told: Told): RunStory {
   const last = story.steps.at(-1);
   switch (told.kind) {
-    case "step":
-      // A run that was killed and taken up again tells its steps from the start. A step that begins again, with its size known, is one step.
+    case "begin": // a run that is taken up again tells its steps from the start
+      return EMPTY;
+    case "step": // a step that begins again, with its size known, is one step
       return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", member: story.member, facts: {} }] };
     case "progress":
       if (!last) return story;
@@ -119,7 +120,7 @@ export function useRunStory(run: string | undefined): RunStory {
     if (!run) return;
     const source = new EventSource(`/api/v1/runs/${run}/events`);
     const tell = (event: MessageEvent<string>) => dispatch({ told: JSON.parse(event.data) as Told });
-    for (const kind of ["step", "progress", "step_done", "remark"]) source.addEventListener(kind, tell);
+    for (const kind of ["begin", "step", "progress", "step_done", "remark"]) source.addEventListener(kind, tell);
     source.addEventListener("end", (event: MessageEvent<string>) => {
       dispatch({ ended: JSON.parse(event.data) as Run });
       source.close();

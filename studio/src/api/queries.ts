@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, body } from "./client";
+import { api, body, fileBody } from "./client";
 import type { components } from "./schema";
 
 export type Session = components["schemas"]["SessionView"];
@@ -164,15 +164,7 @@ export function useImport(project: string, onDone: (added: Added) => void) {
 /** Send a file to be looked at. */
 export function useUpload(project: string) {
   return useMutation({
-    mutationFn: (file: File) =>
-      body(
-        api.POST("/api/v1/projects/{project}/uploads", {
-          params: { path: { project }, query: { name: file.name } },
-          body: file as unknown as string,
-          bodySerializer: (sent: unknown) => sent as Blob,
-          headers: { "Content-Type": "application/octet-stream" },
-        }),
-      ),
+    mutationFn: (file: File) => body(api.POST("/api/v1/projects/{project}/uploads", { params: { path: { project }, query: { name: file.name } }, ...fileBody(file) })),
   });
 }
 

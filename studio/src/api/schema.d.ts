@@ -2346,6 +2346,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/tools/database/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send Database
+         * @description Send a SQLite database, and name it as the one that queries read.
+         */
+        post: operations["send_database_api_v1_projects__project__tools_database_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/tools/dry-run": {
         parameters: {
             query?: never;
@@ -2524,6 +2544,26 @@ export interface paths {
          * @description Turn a policy into its other form, and tell every mistake in it. Nothing is stored.
          */
         post: operations["check_policy_api_v1_projects__project__policy_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/finder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Write Finder
+         * @description Choose the model that finds customers' personal data. It is copied into the project.
+         */
+        put: operations["write_finder_api_v1_projects__project__policy_finder_put"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -4496,6 +4536,38 @@ export interface components {
             refused: string;
         };
         /**
+         * FinderChoice
+         * @description The model that finds customers' personal data from the next build on.
+         */
+        FinderChoice: {
+            /**
+             * Model
+             * @description Its build; empty for the model that comes with smidgen.
+             * @default
+             */
+            model: string;
+        };
+        /**
+         * FinderView
+         * @description A model that finds personal data.
+         */
+        FinderView: {
+            /**
+             * Model
+             * @description Its build; empty for one that no project has any more.
+             */
+            model: string;
+            /**
+             * Name
+             * @description That of its project.
+             */
+            name: string;
+            /** Created */
+            created: string;
+            /** Kinds */
+            kinds: string[];
+        };
+        /**
          * FindingItemView
          * @description One place of a finding that still holds.
          */
@@ -5822,6 +5894,18 @@ export interface components {
                     [key: string]: string;
                 };
             };
+            /**
+             * Kinds
+             * @description The kinds of personal data that the policy may name.
+             */
+            kinds: string[];
+            /** @description The desk's own member that finds personal data; null for the model of smidgen itself. */
+            finder: components["schemas"]["FinderView"] | null;
+            /**
+             * Finders
+             * @description The models of this Studio that may be that member.
+             */
+            finders: components["schemas"]["FinderView"][];
             /**
              * Model
              * @description Whether a desk was built that can try messages.
@@ -7453,6 +7537,13 @@ export interface components {
             sources: components["schemas"]["SourceView"][];
             /** Database */
             database: string;
+            /**
+             * Tables
+             * @description The columns of each of its tables, where it lies in the project's folder.
+             */
+            tables: {
+                [key: string]: string[];
+            };
             /**
              * Mistakes
              * @description Those that stand at no tool.
@@ -13751,6 +13842,53 @@ export interface operations {
             };
         };
     };
+    send_database_api_v1_projects__project__tools_database_uploads_post: {
+        parameters: {
+            query: {
+                name: string;
+                stamp?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
     look_at_call_api_v1_projects__project__tools_dry_run_post: {
         parameters: {
             query?: never;
@@ -14155,6 +14293,50 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["PolicyForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_finder_api_v1_projects__project__policy_finder_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinderChoice"];
             };
         };
         responses: {

@@ -3,7 +3,7 @@ import { type ReactNode, type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 
-import { api, body } from "../api/client";
+import { api, body, fileBody } from "../api/client";
 import { type Project, useMay, useSession } from "../api/queries";
 import { Button } from "../ui/Button";
 import { TextField } from "../ui/Field";
@@ -44,16 +44,7 @@ function OpenModelDialog({ onClose }: { onClose: () => void }): ReactNode {
   const { t } = useTranslation();
   const session = useSession().data;
   const [path, setPath] = useState("");
-  const file = useOpen((sent: File) =>
-    body(
-      api.POST("/api/v1/models/uploads", {
-        params: { query: { name: sent.name } },
-        body: sent as unknown as string,
-        bodySerializer: (one: unknown) => one as Blob,
-        headers: { "Content-Type": "application/octet-stream" },
-      }),
-    ),
-  );
+  const file = useOpen((sent: File) => body(api.POST("/api/v1/models/uploads", { params: { query: { name: sent.name } }, ...fileBody(sent) })));
   const folder = useOpen((wanted: string) => body(api.POST("/api/v1/models/folder", { body: { path: wanted } })));
   const here = session?.accounts_needed === false && session.permissions.includes("manage");
   const busy = file.isPending || folder.isPending;

@@ -82,13 +82,16 @@ export function Select({ label, help, error, options, ...rest }: Around & Select
   );
 }
 
+/** More options than this stand in columns. */
+const MANY = 8;
+
 /** A labelled choice of several, in the order of the options. */
 export function Ticks({ label, help, error, options, named = (option) => option, chosen, onChange }: Around & { options: readonly string[]; named?: (option: string) => string; chosen: readonly string[]; onChange: (chosen: string[]) => void }): ReactNode {
   const { id, attributes } = useDescribed({ help, error });
   return (
     <fieldset className={styles.field} aria-describedby={attributes["aria-describedby"]}>
       <legend className={styles.label}>{label}</legend>
-      <div className={styles.ticks}>
+      <div className={cx(styles.ticks, options.length > MANY && styles.many)}>
         {options.map((option) => (
           <label key={option}>
             <input type="checkbox" checked={chosen.includes(option)} onChange={(event) => onChange(options.filter((one) => (one === option ? event.target.checked : chosen.includes(one))))} />

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 from tests.shop_project import CONVERSATIONS, shop_project
+from tests.tried_model import add_model
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.policy import parse_policy
 from smidgen.core.replies import Reply
 from smidgen.flows.projects.desk_files.conversation_tests import built_results, conversations_in
 from smidgen.flows.projects.desk_files.desk_policy import try_message
+from smidgen.flows.projects.file_recipes import recipe_of_files
+from smidgen.flows.projects.recipes.project_recipe import project_folder
+from smidgen.flows.redaction_model import SHIPPED
 from smidgen.store.studio.store import Project, StudioStore
 
 
@@ -168,3 +173,18 @@ def test_the_answers_of_a_build_stand_beside_what_was_wanted(monkeypatch: pytest
     answers = [first, Answer(second, {"outcome": "answered", "text": "£7.95", "citations": [{"document": "policies.md"}]})]
     monkeypatch.setattr("smidgen.flows.projects.desk_files.conversation_tests.read_answers", lambda model: answers)
     assert [found.right for found in built_results("m", [one])[1]] == [False, True, None]
+
+
+def test_a_model_of_the_studio_becomes_the_member_that_finds_personal_data(client: TestClient, store: StudioStore, path: str) -> None:
+    model = add_model(store, store.create("Names in notes", "extract").id, SHIPPED)
+    before = client.get(f"{path}/policy").json()
+    assert before["finder"] is None and [one["name"] for one in before["finders"]] == ["Names in notes"] and "cvv" in before["kinds"]
+    no_spans = client.put(f"{path}/policy/finder", json={"model": "no-such-run"})
+    assert no_spans.status_code == 400 and "finds no spans" in no_spans.json()["error"]["message"]
+    chosen = client.put(f"{path}/policy/finder", json={"model": model}).json()
+    assert chosen["finder"]["model"] == model and "person" in chosen["finder"]["kinds"]
+    project = store.project(path.rpartition("/")[2])
+    members = recipe_of_files(project, {}).asked.members  # type: ignore[attr-defined]
+    assert (Path(members["redaction"]) / "smidgen.json").is_file()
+    assert client.put(f"{path}/policy/finder", json={"model": ""}).json()["finder"] is None
+    assert not (project_folder(project.id) / "redaction").exists()

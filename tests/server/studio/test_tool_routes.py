@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,3 +257,18 @@ def test_an_inner_address_is_not_asked(client: TestClient, path: str) -> None:
         assert refused.status_code in (400, 409), refused.text
         seen += 1
     assert seen == 4
+
+
+def test_a_database_that_is_sent_lies_beside_the_tools_and_tells_its_tables(
+    client: TestClient, project: Project, path: str, tmp_path: Path
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as base:
+        base.execute("CREATE TABLE bookings (number TEXT, email TEXT)")
+        base.commit()
+    stamp = client.get(path).json()["stamp"]
+    no_database = client.post(f"{path}/database/uploads", params={"name": "tools.toml", "stamp": stamp}, content=b"not one")
+    assert no_database.status_code == 400 and "no SQLite database" in no_database.json()["error"]["message"]
+    content = (tmp_path / "shop.db").read_bytes()
+    made = client.post(f"{path}/database/uploads", params={"name": "../shop.db", "stamp": stamp}, content=content).json()
+    assert made["database"] == "sqlite:///shop.sqlite3" and made["tables"] == {"bookings": ["number", "email"]}
+    assert (project_folder(project.id) / "shop.sqlite3").read_bytes() == content

@@ -1,4 +1,4 @@
-"""A SQLite database made from CSV tables, so that a shop without a database can have tools that look things up."""
+"""A SQLite database made from CSV tables, so that a shop without a database can have tools that look things up; and what one holds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from smidgen.core.errors import DataError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MOST_COLUMNS = 200
+_MOST_TABLES = 100
 _MOST_ROWS = 2_000_000
 _WHOLE, _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,15})"), re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,10})?")
 
@@ -38,6 +39,17 @@ def database_from_tables(tables: Sequence[Path], out: Path) -> Path:
     finally:
         Path(made).unlink(missing_ok=True)
     return out
+
+
+def tables_in(database: Path) -> dict[str, list[str]]:
+    """The columns of each table and view of a SQLite database; empty for a file that is none."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as base:
+            named = base.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name").fetchmany(_MOST_TABLES)
+            tables = [str(name) for (name,) in named if not str(name).startswith("sqlite_")]
+            return {name: [str(row[0]) for row in base.execute("SELECT name FROM pragma_table_info(?)", (name,))] for name in tables}
+    except sqlite3.Error:
+        return {}
 
 
 def _add(base: sqlite3.Connection, file: Path) -> None:

@@ -125,6 +125,7 @@ def _do(store: StudioStore, runs: RunStore, id: str) -> int:
     if not runs.start(id, os.getpid()):
         return 1
     run = runs.get(id)
+    runs.tell(id, "begin", {})
     try:
         kind: RunKind = registry.find("flows.projects", run.kind.replace("_", "-"))
         result = kind(store, run, RunProgress(runs, id))

@@ -21,6 +21,7 @@ from smidgen.flows.projects.desk_files.desk_policy import (
     surroundings,
     try_message,
 )
+from smidgen.flows.projects.desk_files.redaction_member import Finder, choose_finder, chosen_finder, finders, personal_kinds
 from smidgen.flows.projects.desk_files.text_files import TextFile
 from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.models.open_models import OpenModels
@@ -29,6 +30,21 @@ from smidgen.server.studio.tool_routes import FieldMistakeView, mistake_views
 from smidgen.store.studio.store import Project, StudioStore
 
 _LONGEST_MESSAGE = 4_000
+
+
+class FinderView(BaseModel):
+    """A model that finds personal data."""
+
+    model: str = Field(description="Its build; empty for one that no project has any more.")
+    name: str = Field(description="That of its project.")
+    created: str
+    kinds: list[str]
+
+
+class FinderChoice(BaseModel):
+    """The model that finds customers' personal data from the next build on."""
+
+    model: str = Field("", max_length=100, description="Its build; empty for the model that comes with smidgen.")
 
 
 class PolicyView(BaseModel):
@@ -43,6 +59,9 @@ class PolicyView(BaseModel):
     tools: list[str]
     members: list[str]
     texts: dict[str, dict[str, str]] = Field(description="The desk's own texts, which a policy may replace, by name and language.")
+    kinds: list[str] = Field(description="The kinds of personal data that the policy may name.")
+    finder: FinderView | None = Field(description="The desk's own member that finds personal data; null for the model of smidgen itself.")
+    finders: list[FinderView] = Field(description="The models of this Studio that may be that member.")
     model: bool = Field(description="Whether a desk was built that can try messages.")
     kept_comments: bool
 
@@ -168,6 +187,9 @@ def policy_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             tools=list(around.tools),
             members=list(around.members),
             texts={name: dict(words) for name, words in TEXTS.items()},
+            kinds=list(personal_kinds(store, project)),
+            finder=None if (own := chosen_finder(store, project)) is None else _finder(own),
+            finders=[_finder(one) for one in finders(store)],
             model=bool(newest(project.id)),
             kept_comments=found.kept,
         )
@@ -194,6 +216,13 @@ def policy_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         file, saved = save_policy(store, found, draft(body, around), body.stamp)
         return view(found, saved, around, file.stamp)
 
+    @router.put("/policy/finder")
+    def write_finder(person: Editor, project: str, body: FinderChoice) -> PolicyView:
+        """Choose the model that finds customers' personal data. It is copied into the project."""
+        found = choose_finder(store, store.project(project), body.model)
+        file, read, around = read_project_policy(store, found)
+        return view(found, read, around, file.stamp)
+
     @router.post("/policy/try")
     def try_policy(person: Viewer, project: str, body: PolicyQuestion) -> TriedMessageView:
         """Tell what happens with a message under this policy, saved or not. No call is made."""
@@ -219,6 +248,10 @@ def policy_routes(store: StudioStore, models: OpenModels) -> APIRouter:
 
     _conversation_routes(router, store, models)
     return router
+
+
+def _finder(one: Finder) -> FinderView:
+    return FinderView(model=one.model, name=one.name, created=one.created, kinds=list(one.kinds))
 
 
 def _conversation_routes(router: APIRouter, store: StudioStore, models: OpenModels) -> None:

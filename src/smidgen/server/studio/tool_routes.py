@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from smidgen.apps.tools.definition import FoundTool
+from smidgen.flows.projects.data.uploads import forget_upload, new_upload
 from smidgen.flows.projects.desk_files.text_files import FieldMistake
 from smidgen.flows.projects.desk_files.tool_calls import Chooser, dry_run, find_call, named_tool, run_once
 from smidgen.flows.projects.desk_files.tool_secrets import keep_secret, tool_environment
 from smidgen.flows.projects.desk_files.tool_sources import (
     MOST_DOCUMENT,
     ask_server,
+    database_tables,
     make_database,
     operations_in,
     save_document,
     save_server,
+    take_database,
     tools_described,
 )
 from smidgen.flows.projects.desk_files.tools import (
@@ -33,13 +39,17 @@ from smidgen.flows.projects.desk_files.tools import (
     save_tool_text,
     set_database,
 )
+from smidgen.flows.projects.material import MOST_FILE_BYTES
 from smidgen.flows.projects.models.built_models import model_folder, models_of
 from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.server.studio.access import Editor, Owner, Viewer
+from smidgen.server.studio.uploads import FILE_BODY, receive_file
 from smidgen.store.studio.store import StudioStore
 
 _MOST_CHOSEN = 100
 _LONGEST_MESSAGE = 4_000
+Stamp = Annotated[str, Query(max_length=64)]
+SentName = Annotated[str, Query(min_length=1, max_length=300)]
 _YOU: Chooser = "you"
 
 
@@ -93,6 +103,7 @@ class ToolsView(BaseModel):
     tools: list[ToolView]
     sources: list[SourceView]
     database: str
+    tables: dict[str, list[str]] = Field(description="The columns of each of its tables, where it lies in the project's folder.")
     mistakes: list[FieldMistakeView] = Field(description="Those that stand at no tool.")
     text: str
     stamp: str
@@ -237,7 +248,8 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/tools", tags=["tools"])
 
     def view(project: str, tools: ProjectTools, kept: bool = True) -> ToolsView:
-        return _view(tools, tool_environment(project), bool(models_of(store, project)), kept)
+        tables = database_tables(store.project(project), tools)
+        return _view(tools, tables, tool_environment(project), bool(models_of(store, project)), kept)
 
     @router.get("")
     def read_tools(person: Viewer, project: str) -> ToolsView:
@@ -273,6 +285,17 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         if body.tables:
             return view(project, *make_database(found, body.tables, body.stamp))
         return view(project, *set_database(found, body.url, body.stamp))
+
+    @router.post("/database/uploads", status_code=201, openapi_extra=FILE_BODY)
+    async def send_database(person: Editor, request: Request, project: str, name: SentName, stamp: Stamp = "") -> ToolsView:
+        """Send a SQLite database, and name it as the one that queries read."""
+        found = store.project(project)
+        file, _ = new_upload(PurePosixPath(name).name)
+        try:
+            await receive_file(request, file, MOST_FILE_BYTES, "Name its address instead.")
+            return view(project, *await run_in_threadpool(take_database, found, name, file, stamp))
+        finally:
+            forget_upload(file)
 
     @router.post("/dry-run")
     def look_at_call(person: Viewer, project: str, body: CallRequest) -> DryRunView:
@@ -361,7 +384,7 @@ def mistake_views(mistakes: Any) -> list[FieldMistakeView]:
     return [FieldMistakeView(place=one.place, text=one.text) for one in mistakes if isinstance(one, FieldMistake)]
 
 
-def _view(tools: ProjectTools, known: Mapping[str, str], model: bool, kept: bool) -> ToolsView:
+def _view(tools: ProjectTools, tables: dict[str, list[str]], known: Mapping[str, str], model: bool, kept: bool) -> ToolsView:
     database = tools.tree.get("database")
     named = [name for card in tools.cards for name in card.variables]
     sources = [
@@ -374,6 +397,7 @@ def _view(tools: ProjectTools, known: Mapping[str, str], model: bool, kept: bool
         tools=[_card(card, known) for card in tools.cards],
         sources=sources,
         database=database if isinstance(database, str) else "",
+        tables=tables,
         mistakes=mistake_views(tools.mistakes),
         text=tools.file.text,
         stamp=tools.file.stamp,

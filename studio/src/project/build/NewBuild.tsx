@@ -44,7 +44,7 @@ export function NewBuild({ project, runs }: { project: string; runs: readonly Ru
       onSuccess: (found) => {
         setMistakes(found);
         if (found.length > 0) setOpen(true);
-        else start.mutate({ kind: "build", request: { recipe, preset, own: settings } });
+        else start.mutate({ kind: "build", request: { recipe, preset, own: settings } }, { onSuccess: () => window.scrollTo({ top: 0 }) });
       },
     });
   }

@@ -175,8 +175,9 @@ function PastRow({ project, run, name, comparable, checked, onCheck, onSteps, on
 function RunFailure({ project, error }: { project: string; error: NonNullable<Run["error"]> }): ReactNode {
   const { t } = useTranslation();
   const shown = runFailureOf(t, error);
+  const page = useProject(project).data?.kinds.length ? "files" : "data";
   return (
-    <Notice tone="bad" action={<div><ButtonLink small to={`/projects/${project}/data`}>{t("nav.data")}</ButtonLink></div>}>
+    <Notice tone="bad" action={<div><ButtonLink small to={`/projects/${project}/${page}`}>{t(`nav.${page}`)}</ButtonLink></div>}>
       <p className={styles.full}>{shown.message}</p>
       {shown.todo && <p className={styles.full}>{shown.todo}</p>}
       <FailureDetails error={shown} />

@@ -69,20 +69,35 @@ interface EditProps {
   project: string;
   rows: readonly AskedRow[];
   state: string;
+  /** Its place in the rows; at their end for a new one. */
   place: number;
+  /** A new one as it begins. */
+  start?: AskedRow;
   ids: readonly string[];
+  onSaved?: () => void;
   onClose: () => void;
 }
 
-function EditQuestion({ project, rows, state, place, ids, onClose }: EditProps): ReactNode {
+/** Add a question, or change one. */
+export function EditQuestion({ project, rows, state, place, start, ids, onSaved, onClose }: EditProps): ReactNode {
   const { t } = useTranslation();
   const save = useSaveQuestions(project);
   const old = rows[place];
-  const [question, setQuestion] = useState(old?.question ?? "");
-  const [text, setText] = useState(old?.text ?? "");
-  const [document, setDocument] = useState(old ? (old.text === null ? NONE : old.document) : "");
+  const first = old ?? start;
+  const [question, setQuestion] = useState(first?.question ?? "");
+  const [text, setText] = useState(first?.text ?? "");
+  const [document, setDocument] = useState(first ? (first.text === null ? NONE : first.document) : "");
   const row: AskedRow = { question: question.trim(), text: document === NONE ? null : text.trim(), document: document === NONE ? "" : document };
-  const put = (next: AskedRow[]) => save.mutate({ rows: next, state }, { onSuccess: onClose });
+  const put = (next: AskedRow[]) =>
+    save.mutate(
+      { rows: next, state },
+      {
+        onSuccess: () => {
+          onSaved?.();
+          onClose();
+        },
+      },
+    );
   const options = [{ value: "", label: t("documents.anyDocument") }, { value: NONE, label: t("documents.notThere") }, ...[...new Set([...ids, ...(row.document ? [row.document] : [])])].map((id) => ({ value: id, label: id }))];
   return (
     <Dialog open onClose={onClose} title={t(old ? "documents.editTitle" : "documents.addQuestion")} about={t("documents.editAbout")}>

@@ -13,7 +13,8 @@ import { TextField } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import styles from "./Documents.module.css";
-import { type Considered, type Tested, useAddQuestion, useTestQuestion } from "./queries";
+import { EditQuestion } from "./QuestionList";
+import { type AskedRow, type Considered, type Tested, useAddQuestion, useDocuments, useQuestions, useTestQuestion } from "./queries";
 
 const TONES: Record<Tested["verdict"], Tone> = { answered: "good", unsure: "warn", nothing: "warn", no_model: "plain" };
 
@@ -67,17 +68,18 @@ function Found({ project, question, tested }: { project: string; question: strin
   const may = useMay("edit");
   const toast = useToast();
   const add = useAddQuestion(project);
+  const ids = useDocuments(project).data?.ids ?? [];
+  const questions = useQuestions(project).data;
+  const [kept, setKept] = useState<AskedRow | null>(null);
   const shares = { chance: tested.chance === null ? "" : formatShare(tested.chance), threshold: tested.threshold === null ? "" : formatShare(tested.threshold) };
-  function keep(text: string | null, document: string): void {
-    add.mutate({ question, text, document }, { onSuccess: () => toast({ text: t("documents.kept") }) });
-  }
+  const told = () => toast({ text: t("documents.kept") });
   return (
     <div className={styles.found} aria-live="polite">
       <Notice
         tone={TONES[tested.verdict]}
         action={
           may && (
-            <Button small busy={add.isPending} onClick={() => keep(null, "")}>
+            <Button small busy={add.isPending} onClick={() => add.mutate({ question, text: null, document: "" }, { onSuccess: told })}>
               {t("documents.keepNone")}
             </Button>
           )
@@ -90,14 +92,15 @@ function Found({ project, question, tested }: { project: string; question: strin
         {tested.passages.map((one, place) => (
           <li key={`${one.passage.document}#${one.passage.number}`} className={cx(place === 0 && styles.first)}>
             <Passage one={one} />
-            {may && (
-              <Button small kind="quiet" icon="plus" onClick={() => keep(one.passage.text.slice(one.start, one.end), one.passage.document)}>
+            {may && questions?.unreadable === 0 && (
+              <Button small kind="quiet" icon="plus" onClick={() => setKept({ question, text: one.passage.text.slice(one.start, one.end), document: one.passage.document })}>
                 {t("documents.keep")}
               </Button>
             )}
           </li>
         ))}
       </ol>
+      {kept && questions && <EditQuestion project={project} rows={questions.rows} state={questions.state} place={questions.rows.length} start={kept} ids={ids} onSaved={told} onClose={() => setKept(null)} />}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { ApiError, api, body } from "../../api/client";
+import { api, body, fileBody } from "../../api/client";
 import type { components } from "../../api/schema";
 
 export type Documents = components["schemas"]["DocumentsView"];
@@ -41,17 +41,8 @@ export function useFilesChanged(project: string): () => Promise<void> {
 }
 
 /** Send one file of a kind; what was left out of it is told. */
-export async function sendFile(project: string, kind: Kind, name: string, file: File): Promise<components["schemas"]["TakenView"]> {
-  const query = new URLSearchParams({ kind, name });
-  let answer: Response;
-  try {
-    answer = await fetch(`/api/v1/projects/${project}/files/uploads?${query}`, { method: "POST", headers: { "X-Studio-Page": "1", "Content-Type": "application/octet-stream" }, body: file });
-  } catch {
-    throw new ApiError(0, { message: "offline" });
-  }
-  const told = (await answer.json()) as { error?: { message?: string } };
-  if (!answer.ok) throw new ApiError(answer.status, { message: answer.statusText, ...told.error });
-  return told as components["schemas"]["TakenView"];
+export function sendFile(project: string, kind: Kind, name: string, file: File): Promise<components["schemas"]["TakenView"]> {
+  return body(api.POST("/api/v1/projects/{project}/files/uploads", { params: { path: { project }, query: { kind, name } }, ...fileBody(file) }));
 }
 
 /** Delete a file. */

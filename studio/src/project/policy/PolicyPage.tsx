@@ -16,6 +16,7 @@ import { HoursCard } from "./HoursCard";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
 import { type Policy, useCheckPolicy, usePolicy, useSavePolicy } from "./queries";
+import { PrivacyCard } from "./PrivacyCard";
 import { RulesCard } from "./RulesCard";
 import { LimitsCard } from "./LimitsCard";
 import { TextsCard } from "./TextsCard";
@@ -151,6 +152,7 @@ function Editor({ project, saved }: { project: string; saved: Policy }): ReactNo
           <RulesCard {...part} />
           <LimitsCard {...part} />
           <HoursCard {...part} />
+          <PrivacyCard project={project} {...part} />
           <TextsCard {...part} />
         </>
       )}

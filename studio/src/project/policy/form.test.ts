@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { hoursOf, moved, partsOf, type PolicyForm, rulesOf, sayable, spansOf, stepsToChoose, textsAt, withRules } from "./form";
+import { allowedKinds, withAllowed, hoursOf, moved, partsOf, type PolicyForm, rulesOf, sayable, spansOf, stepsToChoose, textsAt, withRules } from "./form";
 
 const FORM = { intents: { "order/*": ["act stock", "answer"], "*": ["answer"] } } as unknown as PolicyForm;
 
@@ -30,4 +30,10 @@ it("tells what is wrong at a rule once", () => {
 it("a step says whole sentences without gaps, and every text of one's own", () => {
   const desks = { and: { en: " and " }, confirm: { en: "Shall I {call}?" }, welcome: { en: "You are welcome.", de: "Gern geschehen." } };
   expect(sayable({ thanks: {} }, desks)).toEqual(["thanks", "welcome"]);
+});
+
+it("leaves kinds of personal data as they are, and keeps what is said of others", () => {
+  const kinds = withAllowed(["place=allow", "date=block", "card = mask"], ["person", "card"]);
+  expect(kinds).toEqual(["date=block", "person=allow", "card=allow"]);
+  expect(allowedKinds([...kinds, "url = allow"])).toEqual(["person", "card", "url"]);
 });

@@ -13,7 +13,32 @@ export interface PolicyForm {
   least_recommend: number;
   hours: Record<Day, string> & { timezone: string; closed: string[] };
   hand_over: { after_unanswered: number };
+  privacy: Privacy;
   texts: Record<string, Record<string, string>>;
+}
+
+export const PRIVACY = ["off", "mask", "health", "card"] as const;
+
+/** What becomes of customers' personal data. `kinds`: the action for single kinds, such as `place=allow`. */
+export interface Privacy {
+  policy: (typeof PRIVACY)[number];
+  kinds: string[];
+  stored: boolean;
+  handed_over: boolean;
+  fallback: boolean;
+}
+
+const ALLOW = /^\s*([^=]+?)\s*=\s*allow\s*$/;
+
+/** The kinds that are left as they are. */
+export function allowedKinds(kinds: readonly string[]): string[] {
+  return kinds.flatMap((one) => ALLOW.exec(one)?.[1] ?? []);
+}
+
+/** The kinds' actions with these left as they are; other actions stay, but for kinds that are now left. */
+export function withAllowed(kinds: readonly string[], allowed: readonly string[]): string[] {
+  const others = kinds.filter((one) => !ALLOW.test(one) && !allowed.includes((one.split("=")[0] ?? "").trim()));
+  return [...others, ...allowed.map((kind) => `${kind}=allow`)];
 }
 
 export interface Rule {

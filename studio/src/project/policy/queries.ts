@@ -33,6 +33,18 @@ export function useSavePolicy(project: string) {
   });
 }
 
+/** Choose the model that finds customers' personal data. */
+export function useChooseFinder(project: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (model: string) => body(api.PUT("/api/v1/projects/{project}/policy/finder", { ...at(project), body: { model } })),
+    onSuccess: (policy) => {
+      queries.setQueryData(key(project), policy);
+      return queries.invalidateQueries({ queryKey: ["files", project] });
+    },
+  });
+}
+
 /** What happens with a message under a policy. */
 export function useTryPolicy(project: string) {
   return useMutation({ mutationFn: (wanted: components["schemas"]["PolicyQuestion"]) => body(api.POST("/api/v1/projects/{project}/policy/try", { ...at(project), body: wanted })) });

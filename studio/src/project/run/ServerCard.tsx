@@ -120,9 +120,11 @@ function StartForm({ project, serving, models, may }: { project: string; serving
 
   if (models.length === 0 && converses) {
     return (
-      <Notice tone="accent" action={<ButtonLink small to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
-        {t("run.noDeskYet")}
-      </Notice>
+      <div className={styles.form}>
+        <Notice tone="accent" action={<ButtonLink small to={`/projects/${project}/build`}>{t("nav.build")}</ButtonLink>}>
+          {t("run.noDeskYet")}
+        </Notice>
+      </div>
     );
   }
   return (

@@ -5,10 +5,12 @@ import { useMay } from "../../api/queries";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge } from "../../ui/Feedback";
-import { TextField } from "../../ui/Field";
+import { TextField, Ticks } from "../../ui/Field";
+import { FileButton } from "../../ui/FileDrop";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { type Tools, useSaveDatabase, useSaveSecret } from "./queries";
+import { useFiles, useMaterial } from "../files/queries";
+import { type Tools, useSaveDatabase, useSaveSecret, useSendDatabase } from "./queries";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 
@@ -89,9 +91,15 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
   const { t } = useTranslation();
   const may = useMay("edit");
   const save = useSaveDatabase(project);
+  const send = useSendDatabase(project);
   const [typed, setTyped] = useState<string | null>(null);
-  const [tables, setTables] = useState("products.csv, orders.csv");
+  const [chosen, setChosen] = useState<readonly string[] | null>(null);
   const [open, setOpen] = useState(false);
+  const close = () => setOpen(false);
+  const kinds = useMaterial(project).data?.kinds ?? [];
+  const files = useFiles(project).data ?? [];
+  const tables = files.map((file) => file.name).filter((name) => name.endsWith(".csv") && !kinds.some((kind) => kind.kind === "documents" && name.startsWith(`${kind.name}/`)));
+  const ticked = chosen ?? tables.filter((name) => kinds.some((kind) => (kind.kind === "orders" || kind.kind === "catalogue") && kind.name === name));
   return (
     <div className={styles.secrets}>
       <div className={layout.row}>
@@ -103,27 +111,36 @@ function Database({ project, tools }: { project: string; tools: Tools }): ReactN
           </Button>
         )}
       </div>
-      <Dialog open={open} onClose={() => setOpen(false)} title={t("tools.database")} about={t("tools.databaseAbout")}>
+      <Dialog open={open} onClose={close} title={t("tools.database")} about={t("tools.databaseAbout")}>
         <div className={layout.page}>
-          <form
-            className={styles.part}
-            onSubmit={(event) => {
-              event.preventDefault();
-              save.mutate({ url: "", tables: tables.split(",").map((one) => one.trim()).filter(Boolean), stamp: tools.stamp }, { onSuccess: () => setOpen(false) });
-            }}
-          >
-            <TextField label={t("tools.tables")} help={t("tools.tablesHelp")} value={tables} onChange={(event) => setTables(event.target.value)} />
+          <div className={styles.part}>
+            <p className={layout.soft}>{t("tools.sendDatabaseAbout")}</p>
             <div className={layout.row}>
-              <Button type="submit" kind="primary" busy={save.isPending} disabled={!tables.trim()}>
-                {t("tools.makeDatabase")}
-              </Button>
+              <FileButton label={t("tools.sendDatabase")} accept=".sqlite3,.sqlite,.db,.db3" busy={send.isPending} onFile={(file) => send.mutate({ file, stamp: tools.stamp }, { onSuccess: close })} />
             </div>
-          </form>
+            <Problem query={{ error: send.error }} />
+          </div>
+          {tables.length > 0 && (
+            <form
+              className={styles.part}
+              onSubmit={(event) => {
+                event.preventDefault();
+                save.mutate({ url: "", tables: [...ticked], stamp: tools.stamp }, { onSuccess: close });
+              }}
+            >
+              <Ticks label={t("tools.tables")} help={t("tools.tablesHelp")} options={tables} chosen={ticked} onChange={setChosen} />
+              <div className={layout.row}>
+                <Button type="submit" busy={save.isPending} disabled={ticked.length === 0}>
+                  {t("tools.makeDatabase")}
+                </Button>
+              </div>
+            </form>
+          )}
           <form
             className={styles.part}
             onSubmit={(event) => {
               event.preventDefault();
-              save.mutate({ url: (typed ?? tools.database).trim(), tables: [], stamp: tools.stamp }, { onSuccess: () => setOpen(false) });
+              save.mutate({ url: (typed ?? tools.database).trim(), tables: [], stamp: tools.stamp }, { onSuccess: close });
             }}
           >
             <TextField label={t("tools.databaseUrl")} help={t("tools.databaseUrlHelp")} value={typed ?? tools.database} onChange={(event) => setTyped(event.target.value)} />

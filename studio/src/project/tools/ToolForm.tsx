@@ -66,9 +66,9 @@ export function ToolForm({ project, tools, tool, onClose }: { project: string; t
       }
     >
       <div className={layout.page}>
-        <About draft={draft} set={set} at={at} />
+        <About draft={draft} set={set} at={at} standard={given ? tool.description : ""} />
         {!given && <Arguments draft={draft} set={set} at={at} />}
-        {!given && <How draft={draft} set={set} at={at} />}
+        {!given && <How draft={draft} set={set} at={at} tables={tools.tables} />}
         <Consent draft={draft} set={set} at={at} />
         <Examples draft={draft} set={set} at={at} />
         {rest.length > 0 && (
@@ -96,7 +96,7 @@ function useLater<V>(value: V): V {
   return JSON.parse(later) as V;
 }
 
-function About({ draft, set, at }: PartProps): ReactNode {
+function About({ draft, set, at, standard }: PartProps & { standard: string }): ReactNode {
   const { t } = useTranslation();
   const languages = Object.keys(draft.words).includes("") ? ["", ...LANGUAGES] : LANGUAGES;
   return (
@@ -104,7 +104,7 @@ function About({ draft, set, at }: PartProps): ReactNode {
       <legend>{t("tools.what")}</legend>
       <div className={layout.fields}>
         <TextField label={t("tools.name")} help={t("tools.nameHelp")} error={at("name")} maxLength={64} value={draft.name} onChange={(event) => set({ name: event.target.value })} />
-        <TextField label={t("tools.description")} help={t("tools.descriptionHelp")} error={at("description")} maxLength={2000} value={draft.description} onChange={(event) => set({ description: event.target.value })} />
+        <TextField label={t("tools.description")} help={t("tools.descriptionHelp")} error={at("description")} maxLength={2000} placeholder={standard} value={draft.description} onChange={(event) => set({ description: event.target.value })} />
       </div>
       <div className={layout.fields}>
         {languages.map((language) => (
@@ -162,7 +162,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
   );
 }
 
-function How({ draft, set, at }: PartProps): ReactNode {
+function How({ draft, set, at, tables }: PartProps & { tables: Tools["tables"] }): ReactNode {
   const { t } = useTranslation();
   return (
     <fieldset className={styles.part}>
@@ -180,6 +180,16 @@ function How({ draft, set, at }: PartProps): ReactNode {
       {draft.kind === "sql" ? (
         <div className={styles.code}>
           <TextArea label={t("tools.sql")} help={t("tools.sqlHelp")} error={at("sql") || at("database") || undefined} spellCheck={false} value={draft.sql} onChange={(event) => set({ sql: event.target.value })} />
+          {Object.keys(tables).length > 0 && (
+            <p className={layout.soft}>
+              {t("tools.tablesThere")}{" "}
+              {Object.entries(tables).map(([name, columns]) => (
+                <code key={name}>
+                  {name} ({columns.join(", ")}){" "}
+                </code>
+              ))}
+            </p>
+          )}
         </div>
       ) : (
         <Request draft={draft} set={set} at={at} />
@@ -245,7 +255,7 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
           <TextArea label={t("tools.guard")} help={t("tools.guardHelp")} error={at("guard") || undefined} spellCheck={false} value={draft.guard} onChange={(event) => set({ guard: event.target.value })} />
         </div>
       )}
-      <div className={layout.fields}>
+      <div className={styles.two}>
         {LANGUAGES.map((language) => (
           <TextField key={language} label={t("tools.answer", { language: t(`tools.language.${language}`) })} help={language === "en" ? t("tools.answerHelp") : undefined} error={at(`answer.${language}`) || undefined} value={draft.answer[language] ?? (language === "en" ? (draft.answer[""] ?? "") : "")} onChange={(event) => set({ answer: { ...spread(draft.answer), [language]: event.target.value } })} />
         ))}
@@ -273,7 +283,19 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
             </strong>
             <IconButton icon="trash" small label={t("tools.removeExample", { number: place + 1 })} onClick={() => set({ examples: draft.examples.filter((_, number) => number !== place) })} />
           </header>
-          <TextField label={t("tools.message")} maxLength={4000} value={one.message} onChange={(event) => change(place, { message: event.target.value })} />
+          <TextField
+            label={t("tools.message")}
+            maxLength={4000}
+            value={one.message}
+            onChange={(event) => change(place, { message: event.target.value })}
+            onPaste={(event) => {
+              const [first = "", ...more] = event.clipboardData.getData("text").split(/\s*\n\s*/).filter(Boolean);
+              if (more.length === 0 || one.message) return;
+              event.preventDefault();
+              const added = more.map((message) => ({ message, arguments: {} }));
+              set({ examples: [...draft.examples.slice(0, place), { ...one, message: first }, ...added, ...draft.examples.slice(place + 1)] });
+            }}
+          />
           {draft.arguments.length > 0 && (
             <div className={layout.fields}>
               {draft.arguments

@@ -5,7 +5,6 @@ import { useParams } from "react-router";
 import { useMay } from "../../api/queries";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
-import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Badge, Empty, Notice, Skeleton } from "../../ui/Feedback";
 import { TextArea } from "../../ui/Field";
@@ -48,9 +47,11 @@ export function ToolsPage(): ReactNode {
         actions={
           may && (
             <div className={layout.row}>
-              <Button kind="primary" icon="plus" onClick={() => setAdding("tool")}>
-                {t("tools.add")}
-              </Button>
+              {data && data.tools.length > 0 && (
+                <Button kind="primary" icon="plus" onClick={() => setAdding("tool")}>
+                  {t("tools.add")}
+                </Button>
+              )}
               <Menu trigger={<Button icon="down">{t("tools.more")}</Button>} items={sources} />
             </div>
           )
@@ -71,11 +72,9 @@ export function ToolsPage(): ReactNode {
         )}
         {data && !data.kept_comments && <Notice tone="warn">{t("tools.commentsLost")}</Notice>}
         {data?.tools.length === 0 && (
-          <Card>
-            <Empty icon="bolt" title={t("tools.none")} actions={may && <Button kind="primary" icon="plus" onClick={() => setAdding("tool")}>{t("tools.add")}</Button>}>
-              {t("tools.noneAbout")}
-            </Empty>
-          </Card>
+          <Empty icon="bolt" title={t("tools.none")} actions={may && <Button kind="primary" icon="plus" onClick={() => setAdding("tool")}>{t("tools.add")}</Button>}>
+            {t("tools.noneAbout")}
+          </Empty>
         )}
         {data && data.tools.length > 0 && (
           <div className={styles.cards}>

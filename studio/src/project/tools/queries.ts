@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, body } from "../../api/client";
+import { api, body, fileBody } from "../../api/client";
 import type { components } from "../../api/schema";
 
 export type Tools = components["schemas"]["ToolsView"];
@@ -46,6 +46,11 @@ export function useSaveToolText(project: string) {
 /** Name the database that queries read. */
 export function useSaveDatabase(project: string) {
   return useChange(project, (wanted: components["schemas"]["DatabaseChoice"]) => body(api.PUT("/api/v1/projects/{project}/tools/database", { ...at(project), body: wanted })));
+}
+
+/** Send a SQLite database for queries to read. */
+export function useSendDatabase(project: string) {
+  return useChange(project, ({ file, stamp }: { file: File; stamp: string }) => body(api.POST("/api/v1/projects/{project}/tools/database/uploads", { params: { path: { project }, query: { name: file.name, stamp } }, ...fileBody(file) })));
 }
 
 /** Choose operations of an OpenAPI document. */

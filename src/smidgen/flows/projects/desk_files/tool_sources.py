@@ -13,18 +13,19 @@ from smidgen.apps.tools.arguments import schema_mistakes
 from smidgen.apps.tools.definition import FoundTool, McpTarget
 from smidgen.apps.tools.mcp_servers import listed_tools, read_definitions
 from smidgen.apps.tools.openapi_documents import read_operations
-from smidgen.apps.tools.table_database import database_from_tables
+from smidgen.apps.tools.table_database import database_from_tables, tables_in
 from smidgen.apps.tools.tool_settings import McpSettings
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.desk_files.tool_secrets import tool_environment
-from smidgen.flows.projects.desk_files.tools import ProjectTools, save_source, set_database
-from smidgen.flows.projects.material import file_place, material_name, read_file, write_file
+from smidgen.flows.projects.desk_files.tools import FILES, ProjectTools, save_source, set_database
+from smidgen.flows.projects.material import file_place, material_name, read_file, safe_name, write_file
 from smidgen.store.studio.store import Project
 
 MOST_DOCUMENT = 5_000_000
 _MOST_DEFINITIONS = 2_000_000
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _DATABASE = "database.sqlite3"
+_SQLITE = b"SQLite format 3\0"
 
 
 def operations_in(text: str) -> list[tuple[FoundTool, list[str]]]:
@@ -95,6 +96,28 @@ def make_database(project: Project, tables: Sequence[str], stamp: str) -> tuple[
     place = file_place(project, _beside(project, _DATABASE))
     database_from_tables([file_place(project, name) for name in tables], place)
     return set_database(project, f"sqlite:///{_DATABASE}", stamp)
+
+
+def take_database(project: Project, name: str, sent: Path, stamp: str) -> tuple[ProjectTools, bool]:
+    """Keep a SQLite database that was sent beside the tool file, and name it there. Raises InputError for a file that is none."""
+    content = sent.read_bytes()
+    if not content.startswith(_SQLITE):
+        todo = "Send the file of a SQLite database. Tables as CSV are added on the page Files."
+        raise InputError("this is no SQLite database", value=name, todo=todo)
+    kept = f"{safe_name(PurePosixPath(name).stem) or 'database'}.sqlite3"
+    write_file(project, _beside(project, kept), content)
+    return set_database(project, f"sqlite:///{kept}", stamp)
+
+
+def database_tables(project: Project, tools: ProjectTools) -> dict[str, list[str]]:
+    """The columns of each table of the database that queries read; empty where it lies elsewhere, or is not there yet."""
+    found = FILES.fullmatch(str(tools.tree.get("database", "")))
+    if found is None or "${" in found[1]:
+        return {}
+    try:
+        return tables_in(file_place(project, _beside(project, found[1])))
+    except InputError:  # outside the project's folder
+        return {}
 
 
 def _beside(project: Project, file: str) -> str:

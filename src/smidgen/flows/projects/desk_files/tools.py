@@ -26,7 +26,7 @@ Source: TypeAlias = Literal["tools", "openapi", "mcp"]
 _CHOSEN = {"openapi": "operations", "mcp": "tools"}
 _FIELDS = {*ToolSettings.model_fields, *ChosenSettings.model_fields}
 _PLACE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)((?:[.\[][^\s:]*)?): (.+)", re.DOTALL)
-_FILES = re.compile(r"sqlite:///(.+)", re.DOTALL)
+FILES = re.compile(r"sqlite:///(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ _OUTSIDE = "it must be a file in the project's own folder"
 
 
 def _leads_out(place: str, value: str, project: Project) -> bool:
-    file = value if place != "database" else (found[1] if (found := _FILES.fullmatch(value)) else "")
+    file = value if place != "database" else (found[1] if (found := FILES.fullmatch(value)) else "")
     top = project_folder(project.id).resolve()
     # A variable within a path could lead anywhere; one that is the whole address is an owner's to set.
     return bool(file) and ("${" in file or not (top / Path(file)).resolve().is_relative_to(top))

@@ -76,6 +76,7 @@ class KeywordSearches:
                 self._held.pop(next(iter(self._held))).close()
             (found,) = search.find([AskedQuestion(question)])
             considered = _considered(found, search.passages, with_meaning=False)
+        considered = tuple(sorted(considered, key=lambda one: -one.keywords))
         return TestedQuestion(considered, "no_model" if considered else "nothing")
 
 

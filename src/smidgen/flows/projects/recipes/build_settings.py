@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,10 +84,19 @@ def purpose_of(owner: type[Settings]) -> str:
 
 
 def students_of(task: Task) -> list[str]:
-    """The students that may be asked for: those of the task, and others that learn from the same rows as one of them."""
-    own = dict.fromkeys(name for name in (*task.students, task.baseline) if name)
+    """The students that may be asked for: those of the task, and others that learn from the same rows as one of them.
+
+    Outputs as a task has them mean something else in another task: whatever student one has named for them is not offered for others.
+    """
+    own = dict.fromkeys(_named(task))
     learns = {registry.find("students", name).learns for name in own}
-    return [*own, *(name for name in registry.names("students") if name not in own and registry.find("students", name).learns in learns)]
+    others = {name for each in registry.names("tasks") if each != task.name for name in _named(registry.find("tasks", each))}
+    more = ((name, registry.find("students", name).learns) for name in registry.names("students") if name not in own)
+    return [*own, *(name for name, from_rows in more if from_rows in learns and not (from_rows == "outputs" and name in others))]
+
+
+def _named(task: Task) -> Iterator[str]:
+    yield from (name for name in (*task.students, task.baseline) if name)
 
 
 def _schema(owner: type[Settings]) -> dict[str, Any]:
