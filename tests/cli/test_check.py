@@ -103,3 +103,31 @@ def test_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert counts["details"]["labels"] == {"b": 30, "a": 15}
     assert code(["check", str(file), "--set", "data.max_rows=5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 5
+
+
+def shaped(folder: Path, rows: list[dict[str, object]], name: str = "rows.jsonl") -> str:
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "task"),
+    [
+        ([{"tool": "order_status", "arguments": {"order": "A-1"}}, {"tool": "invoice", "arguments": {}}, None], "act"),
+        ([{"id": "policies.md", "text": "within 30 days"}, {"id": "faq.csv", "text": "no"}, None], "answer"),
+        ([[{"start": 0, "end": 7, "label": "name"}], [], [{"start": 0, "end": 7, "label": "name"}]], "extract"),
+    ],
+)
+def test_the_form_of_the_outputs_shows_the_task(
+    outputs: list[object], task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shaped(tmp_path, [{"input": f"message number {n} of {n * 7}", "output": outputs[n % 3]} for n in range(30)])
+    assert code(["check", file]) == 0
+    said = capsys.readouterr()
+    assert f"like those of the task {task}" in " ".join((said.err + said.out).split()) and "seen once" not in said.out
+
+
+def test_conversations_are_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = shaped(tmp_path, [{"turns": [{"say": "hello", "expect": {"outcome": "answered"}}]}])
+    assert code(["check", file]) == 2
+    assert "holds conversations, for the task desk" in " ".join(capsys.readouterr().err.split())

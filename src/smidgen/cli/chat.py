@@ -57,7 +57,7 @@ def chat(
                 _print_text(model, text[:_MAX_CHARS])
             else:
                 (reply,) = model.predict([whole or text[:_MAX_CHARS]])
-                print_answer(model.task.content(reply), reply)
+                print_answer(model.task.spoken(reply, model.form), reply, lambda other: model.task.spoken(other, model.form))
 
 
 def _print_text(model: Model, text: str) -> None:

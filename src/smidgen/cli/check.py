@@ -31,7 +31,9 @@ def check(
     test: Annotated[Path | None, typer.Option(help="Test file: look for training rows that stand in it too.")] = None,
     input: Annotated[str | None, typer.Option(help="Column of the text; two joined by a comma for pairs (default: guessed).")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the wanted output (default: guessed).")] = None,
-    task: Annotated[str, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))}.")] = "classify",
+    task: Annotated[
+        str | None, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))} (default: by the form of the outputs).")
+    ] = None,
     fix: Annotated[Path | None, typer.Option(help="Write a cleaned copy here, and every change to OUT.changes.csv.", metavar="OUT")] = None,
     relabel: Annotated[
         bool, typer.Option("--relabel", help="With --fix: give likely mislabelled rows the proposed label where that is clear.")
@@ -64,7 +66,7 @@ def check(
         _print(inspection)
         if cleaning is None and any(inspection.of(kind) for kind in _MENDED):
             out.print("To write a copy with the fixes that smidgen can make:")
-            print_line(f"  {_command(file, checked.table, test, task)}")
+            print_line(f"  {_command(file, checked.table, test, checked.task.name)}")
         if cleaning:
             _print_cleaning(cleaning)
             _print_verdict(buildable, cleaning.path.name)

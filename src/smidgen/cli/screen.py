@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -159,8 +159,12 @@ def _minutes(seconds: float) -> str:
 _BAR = 24
 
 
-def print_answer(content: str, reply: Reply) -> None:
-    """Print one answer on stdout. `content` is the reply as text, as its task writes it."""
+_NOT_SAID = ("id", "url", "image")
+"""Columns of a product that are no words."""
+
+
+def print_answer(content: str, reply: Reply, spoken: Callable[[Reply], str] = lambda other: str(other.output)) -> None:
+    """Print one answer on stdout. `content` is the reply as text, as its task writes it; `spoken` writes its alternatives so."""
     out.print(f"{bar(reply.score)}  [bold]{escape(content)}[/]", soft_wrap=True)
     if why := reply.facts.get("refused"):
         out.print(f"[yellow]no answer: {escape(str(why))}[/]")
@@ -169,10 +173,13 @@ def print_answer(content: str, reply: Reply) -> None:
         out.print(f"[dim]from {escape(place)}[/]", soft_wrap=True)
     for card in reply.facts.get("cards", ()):
         for item in card["items"]:
-            shown = "; ".join(f"{name}: {value}" for name, value in item.items() if value not in (None, ""))
+            said = [(name, value) for name, value in item.items() if value not in (None, "") and not isinstance(value, dict | list)]
+            goods = card.get("kind") == "products"
+            shown = "; ".join(str(value) if goods else f"{name}: {value}" for name, value in said if not goods or name not in _NOT_SAID)
             out.print(f"[dim]{escape(shown)}[/]", soft_wrap=True)
     for output, score in reply.alternatives:
-        out.print(f"[dim]{bar(score)}  {escape(str(output))}[/]")
+        line = " ".join(spoken(Reply(output, score)).split())
+        out.print(f"[dim]{bar(score)}  {escape(line)}[/]", soft_wrap=True)
 
 
 def print_sureness(reply: Reply, seconds: float) -> None:

@@ -285,6 +285,10 @@ class Task(ABC):
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
 
+    def spoken(self, reply: Reply, form: Any) -> str:
+        """The reply in words, for a person in a terminal."""
+        return self.content(reply)
+
     def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
         """A test row and its reply in words for people, as fields of the report's samples; empty where their texts are such words."""
         return {}

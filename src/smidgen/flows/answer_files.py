@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
@@ -252,6 +253,40 @@ def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kin
                 if number in wrong and not isinstance(record, DataError):
                     stream.write(kind.row(number, record, wrong[number]))
                     count += 1
+        kind.finish(part)
+        part.replace(target)
+    except OSError as error:
+        raise DataError("the file of errors cannot be written", value=error.strerror, todo="Name one in a folder.", file=out) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+_MESSAGE_COLUMNS = ("conversation", "message", "wanted", "given")
+
+
+def error_file_of_messages(out: str) -> AnswerFile:
+    """Choose the kind of the file of wrong messages by its name. Raises as `error_file_for` does."""
+    if out == STDIN:
+        raise InputError("errors go to a file", value=out, todo="Name one, such as --errors errors.csv.")
+    kind = answer_file_for(out, _MESSAGE_COLUMNS, {})
+    return JsonRecords(_MESSAGE_COLUMNS) if isinstance(kind, JsonLinesAnswers) else kind
+
+
+def write_wrong_messages(out: str, task: Task, form: Form, rows: Sequence[Row], replies: Sequence[Reply], kind: AnswerFile) -> int:
+    """Write the messages of conversations that were treated wrongly: the conversation's number, the message, the wanted outcome, the given
+    one, and the words of the answer. Returns their count. Raises DataError if the file cannot be written."""
+    target = Path(out)
+    part, count = target.with_name(f"{target.name}.part"), 0
+    wrong = [pair for pair, grade in zip(zip(rows, replies, strict=True), task.grades(rows, replies, form), strict=True) if grade < POOR]
+    try:
+        with part.open("wb") as stream:
+            stream.write(kind.head)
+            for count, (row, reply) in enumerate(wrong, start=1):
+                told = task.sampled(row, reply)
+                cells = (row.number, told.get("text", joined(row.input)), "; ".join(told.get("wanted", ())), told.get("outcome", ""))
+                record = dict(zip(_MESSAGE_COLUMNS, cells, strict=True))
+                stream.write(kind.row(count, record, replace(reply, output=told.get("got", reply.output), facts={})))
         kind.finish(part)
         part.replace(target)
     except OSError as error:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from smidgen.core.errors import DataError, MissingExtra
+from smidgen.core.errors import DataError, InputError, MissingExtra, RecipeError
 from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
@@ -68,6 +68,8 @@ class DataCheck:
             self.task.form(rows, self.asked)
         except DataError:
             return False
+        except RecipeError:  # it needs what a recipe names, which is not the file's fault
+            return not unusable
         return not unusable
 
 
@@ -77,7 +79,7 @@ def check_data(
     test: str | Path | None = None,
     input: str | None = None,
     label: str | None = None,
-    task: str = "classify",
+    task: str | None = None,
     overrides: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress | None = None,
@@ -88,7 +90,7 @@ def check_data(
         file: the data file; "-" is standard input.
         test: a test file that the rows must not leak into.
         input, label: its columns; guessed unless given.
-        task: the task to learn; it determines how outputs are parsed.
+        task: the task to learn; it determines how outputs are parsed. By default the one whose outputs the file shows.
         overrides: other settings of the data or the task, as `--set` takes them: `"classify.multi_label=true"`.
         threads: threads to compute with; default one a core.
         progress: receives the slow steps.
@@ -98,6 +100,10 @@ def check_data(
         UnknownPart, RecipeError: a task or a setting does not exist.
     """
     progress = progress or Silent()
+    if task is None:
+        task = _task_shown(file, input, label, overrides)
+        if task != _USUAL:
+            progress.say(f"its outputs look like those of the task {task}. Name another with --task")
     recipe = make({"task": task, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
     settings = recipe.settings(DataSettings)
     part: Task = registry.find("tasks", task)
@@ -120,6 +126,26 @@ def check_data(
     return DataCheck(inspect(survey, _facts(table, test)), table, survey, originals, part, asked, settings)
 
 
+_USUAL = "classify"
+
+
+def _task_shown(file: str | Path, input: str | None, label: str | None, overrides: Sequence[str]) -> str:
+    """The task whose outputs a file shows by their form: calls, quotations, spans, fields; the usual one where they do not. Raises
+    InputError for conversations."""
+    if str(file) == STDIN:
+        return _USUAL
+    recipe = make({"task": _USUAL, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
+    parts = [registry.find("tasks", name) for name in registry.names("tasks")]
+    own = next((part.name for part in parts if Path(file).is_file() and part.rows_in(Path(file), part.settings()) is not None), None)
+    if own is not None:
+        todo = "Measure a bundle on them: smidgen eval DIR --data FILE. A build says which of them cannot be used."
+        raise InputError(f"this file holds conversations, for the task {own}, and no table", value=str(file), todo=todo)
+    table = open_table(file, settings=recipe.settings(DataSettings), most_labels=max(part.most_columns for part in parts))
+    cells = [] if table.label is None else _cells(table, table.label.name)
+    score, name = max((_likely(part.name, [cell for cell in cells if cell != "null"]), part.name) for part in parts)
+    return name if score >= SURE and not _likely(_USUAL, cells) else _USUAL
+
+
 def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Callable[[Any], Any], task: Task) -> list[Row]:
     """Return the usable rows of the test file. It has the training file's columns if it can."""
     remembered = (table.input.name, table.label.name if table.label else None)
@@ -132,7 +158,7 @@ def _labelling(task: Task, rows: Sequence[Row], settings: Settings) -> LabelForm
     """Return the labels that the rows name; None if outputs are no labels, or the rows cannot teach the task."""
     try:
         return task.form(rows, settings).labelling
-    except DataError:  # the findings say why
+    except (DataError, RecipeError):  # the findings say why; or documents or tools are not named, which a build needs
         return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smidgen.core.errors import InputError, SmidgenError
+from smidgen.core.errors import DataError, InputError, SmidgenError
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
@@ -135,10 +135,11 @@ def evaluate(
     if own is not None:
         if larger is not None:
             raise InputError("a large model is asked single texts", value=str(file), todo="Leave --teacher out.")
-        if errors is not None:
-            todo = "Leave --errors out; `smidgen predict` shows every answer."
-            raise InputError("errors are written as a table, and this file is none", value=str(file), todo=todo)
-        return _measured(model, own, 0, progress, tried_replies(model, [row.input for row in own], tools_env, tools))
+        kind = answer_files.error_file_of_messages(errors) if errors is not None else None
+        found = _measured(model, own, 0, progress, tried_replies(model, [row.input for row in own], tools_env, tools))
+        if kind is None or errors is None:
+            return found
+        return replace(found, errors=answer_files.write_wrong_messages(errors, task, model.form, found.rows, found.replies, kind))
     if tools_env is not None:
         raise InputError("calls are made in conversations", value=str(file), todo="Leave out --tools-env, or name a file of conversations.")
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
@@ -148,6 +149,13 @@ def evaluate(
     kind = answer_files.error_file_for(errors, table) if errors is not None else None
     skipped: list[object] = []
     rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=placing(task)))
+    if skipped and rows and all(row.output is None for row in rows):
+        raise DataError(
+            f"no output of these rows is one of the task {task.name}",
+            value=f"{len(skipped):,} of {len(skipped) + len(rows):,} rows, the first: {skipped[0]}",
+            todo=f"Give rows of the task {task.name}, or name the column of outputs with --label.",
+            file=str(file),
+        )
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
     if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.apps.tools.definition import Tool
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
@@ -204,6 +205,15 @@ class Act(Task):
     def content(self, reply: Reply) -> str:
         """The call as JSON, or `null`."""
         return json.dumps(reply.output, ensure_ascii=False)
+
+    def spoken(self, reply: Reply, form: ActionForm) -> str:
+        """The call in words, by the tool's description."""
+        if reply.output is None:
+            return "No tool fits."
+        tool = next((tool for tool in form.tools if tool["name"] == reply.output["tool"]), {})
+        told = Tool(reply.output["tool"], str(tool.get("description", "")), tool.get("parameters", {}))
+        missing = [told.title(name) for name in told.required if name not in reply.output["arguments"]]
+        return told.wording(reply.output["arguments"]) + (f"; missing: {', '.join(missing)}" if missing else "")
 
     # Chat requests with tools.
 

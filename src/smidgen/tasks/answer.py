@@ -166,6 +166,18 @@ class Answer(Task):
             raise ValueError("the text is empty or too long")
         return {"id": name, "text": text}
 
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of cells that are objects of `id` and `text`, or JSON of them."""
+        found = 0
+        for cell in cells:
+            if isinstance(cell, str) and not cell.lstrip().startswith("{"):
+                continue
+            try:
+                found += set(cell if isinstance(cell, Mapping) else json.loads(cell)) == {"id", "text"}
+            except (ValueError, TypeError, RecursionError):
+                continue
+        return found / len(cells) if cells else 0.0
+
     def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
         """Objects."""
         return AnswerOutline("value")

@@ -4396,6 +4396,11 @@ export interface components {
             call: {
                 [key: string]: unknown;
             };
+            /**
+             * Exact
+             * @description The call as text, as it would go out; empty if it is not known how the tool is called.
+             */
+            exact: string;
             /** Missing */
             missing: string[];
             /** Mistakes */
@@ -7710,6 +7715,11 @@ export interface components {
              * @description The call that it proposes, in words; empty for an answer that proposes none.
              */
             call_words: string;
+            /**
+             * Call Exact
+             * @description That call as it would go out, with secrets hidden; empty if it is not known how the tool is called.
+             */
+            call_exact: string;
             /** Score */
             score: number;
             /** Runners Up */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_a_call_is_complete_or_says_what_is_missing(bundle: Path) -> None:
     assert asked.output == call("order_status", order="FH-107") and "missing" not in asked.facts
     assert lacking.output == call("order_status") and lacking.facts["missing"] == ["order"]
     assert nothing.output is None and len(examples()) > 70
+
+
+def test_a_chat_shows_the_call_in_words(bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEXT}\nthank you so much\n"))
+    assert code(["chat", str(bundle)]) == 0
+    said = capsys.readouterr().out
+    assert "Order status (order: FH-107)" in said and "No tool fits." in said and "{" not in said
+
+
+def test_rows_of_another_task_are_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"input": f"question {n}", "output": {"id": "a.md", "text": "words"} if n % 2 else None} for n in range(6)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert code(["eval", str(bundle), "--data", str(tmp_path / "rows.jsonl")]) == 2
+    assert "no output of these rows is one of the task act" in " ".join(capsys.readouterr().err.split())
 
 
 def test_examples_of_a_tool_file_teach_without_a_table(tmp_path: Path) -> None:

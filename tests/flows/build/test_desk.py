@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,18 @@ def test_a_text_that_is_not_there_is_told(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "policy.toml").write_text('unknown = "say nonsense"', encoding="utf-8")
     with pytest.raises(RecipeError, match="nonsense"):
         build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
+@pytest.mark.parametrize("name", ["wrong.csv", "wrong.jsonl"])
+def test_wrong_messages_are_written_with_both_outcomes(desk: Path, tmp_path: Path, name: str) -> None:
+    lines = [{"turns": [{"say": "can I speak to a human", "expect": {"outcome": outcome}}]} for outcome in ("handed_over", "unanswered")]
+    (tmp_path / "talks.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with closing(load(desk / "desk", 1)) as model:
+        assert evaluate(model, tmp_path / "talks.jsonl", errors=str(tmp_path / name)).errors == 1
+    said = (tmp_path / name).read_text(encoding="utf-8-sig")
+    assert "can I speak to a human" in said and said.count("handed_over") == 1 and "unanswered" in said
+    with pytest.raises(InputError, match="errors go to a file"):
+        evaluate(model, tmp_path / "talks.jsonl", errors="-")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from smidgen.server.app import with_desk_privacy
 from smidgen.server.desk.desk_file import shown_desks
 from smidgen.server.settings import ServeSettings
 from smidgen.store.conversations.store import ConversationStore
+from smidgen.store.conversations.tables import ConversationMissing
 
 SAID = "Cancel FH-20104, I am nia@example.com"
 MASKED = "Cancel FH-20104, I am [EMAIL_1]"
@@ -69,8 +70,7 @@ def test_what_is_kept_has_no_personal_data_and_what_is_sent_has(store: Conversat
     assert (replied.reply.call.id, replied.reply.call.arguments["email"]) == ("a1", "[EMAIL_1]")
     state = store.conversation(taken.conversation.id).state
     assert state["question"] == MASKED and state["waiting"] == answer().state["waiting"], "the call that waits can still be made"
-    store.outbox.delivered(sent)
-    assert store.outbox.forget_delivered(3_600) == 0 and store.outbox.forget_delivered(-1) == 1
+    store.outbox.delivered(sent, "v-1")
     with store.database.reading() as connection:
         rows = [
             str(row)
@@ -78,6 +78,11 @@ def test_what_is_kept_has_no_personal_data_and_what_is_sent_has(store: Conversat
             for row in connection.exec_driver_sql(f"SELECT * FROM {table}")
         ]
     assert len(rows) >= 4 and not [row for row in rows if "nia@" in row]
+    assert store.outbox.failed_late("slack", "v-1", "it bounced")
+    (letter,) = store.outbox.dead()
+    assert letter.message.text == ""
+    with pytest.raises(ConversationMissing, match="words of this message were not kept"):
+        store.outbox.send_again(letter.message.id)
 
 
 def test_the_visitor_of_a_site_reads_what_was_said(store: ConversationStore) -> None:

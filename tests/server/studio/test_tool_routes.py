@@ -162,6 +162,9 @@ def test_a_dry_run_shows_the_exact_call_and_no_secret(client: TestClient, path: 
     call = {"tool": "cancel_order", "arguments": {"order": "FH-20103", "contact": "nia@example.com"}}
     shown = client.post(f"{path}/dry-run", json=call).json()
     assert shown["call"]["method"] == "POST" and shown["call"]["url"] == "${SHOP_URL}/api/orders/FH-20103/cancel"
+    lines = shown["exact"].splitlines()
+    assert lines[0] == "POST ${SHOP_URL}/api/orders/FH-20103/cancel" and "Authorization: Bearer •••" in lines
+    assert json.loads(lines[lines.index("") + 1]) == {"contact": "nia@example.com"} and "order_id = 'FH-20103'" in lines[-1]
     assert shown["call"]["headers"]["Authorization"] == "Bearer •••" and json.loads(shown["call"]["body"]) == {"contact": "nia@example.com"}
     assert "order_id = 'FH-20103'" in shown["call"]["guard"] and shown["waits"] and shown["fault"] == ""
     assert (

@@ -164,7 +164,11 @@ def test_outgoing_messages_keep_their_order_are_tried_again_and_buried(store: Co
     last = store.outbox.take(60)
     assert last is not None and last.message.id == first.message.id and store.outbox.dead() == []
     found = store.outbox.find_vendor_id("slack", "v-2")
-    assert found is not None and found.message.text == "answer 2" and store.outbox.find_vendor_id("email", "v-2") is None
+    assert found is not None and found.message.text == "" and found.message.reply is None, "its words are in the turn alone"
+    assert store.outbox.find_vendor_id("email", "v-2") is None
+    assert store.outbox.failed_late("slack", "v-2", "the number is gone")
+    (late,) = store.outbox.dead()
+    assert (late.message.text, late.message.reply) == (second.message.text, second.message.reply), "the words are taken from the turn"
     with pytest.raises(ConversationMissing):
         store.outbox.send_again("none")
 

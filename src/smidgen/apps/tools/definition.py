@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from smidgen.apps.tools.shown_values import ByLanguage, ShownColumn, in_language
+from smidgen.apps.tools.shown_values import ByLanguage, ShownColumn, in_language, shown_date
 from smidgen.core.conversations import Facts
 from smidgen.core.printable import printable
 
@@ -22,6 +22,9 @@ Confirm: TypeAlias = Literal["always", "never"]
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A tool's name, and an argument's."""
+
+_CODE = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*|[a-z0-9]+(?:_[a-z0-9]+)+")
+"""A choice that is a code: NEXT_DAY, next_day."""
 
 LONGEST_ARGUMENT = 500
 """Characters of a text argument, where the schema states no `maxLength`."""
@@ -189,8 +192,9 @@ class Tool:
         """A call in words, for the customer. Every argument is shown: one that the template leaves out stands in brackets behind."""
         template = in_language(self.words, language) or printable(self.name.replace("_", " ").capitalize())
         named = {name for name in slots(template) if name in arguments}
-        line = filled(template, arguments, whole=True)
-        rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in arguments.items() if name not in named]
+        said = {name: spoken_value(value, self.properties.get(name, {}), language) for name, value in arguments.items()}
+        line = filled(template, said, whole=True)
+        rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in said.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
 
 
@@ -222,6 +226,20 @@ def filled(template: str, values: Facts, whole: bool = False) -> str:
         if name is not None:
             pieces.append(shown_value(values[name], whole) if name in values else "")
     return "".join(pieces)
+
+
+def spoken_value(value: Any, schema: Facts, language: str) -> Any:
+    """An argument's value as people say it: a date in the language, and of a choice its title, or its code in words."""
+    if isinstance(value, list):
+        return [spoken_value(one, schema.get("items", {}), language) for one in value]
+    if not isinstance(value, str):
+        return value
+    for choice in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        if isinstance(choice, Mapping) and choice.get("const") == value and isinstance(choice.get("title"), str):
+            return choice["title"]
+    if value in schema.get("enum", ()):
+        return value.replace("_", " ").lower() if _CODE.fullmatch(value) else value
+    return value if "pattern" in schema else shown_date(value, language)
 
 
 def shown_value(value: Any, whole: bool = False) -> str:

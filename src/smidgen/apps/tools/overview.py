@@ -54,6 +54,23 @@ def dry_run_json(shown: DryRun) -> dict[str, Any]:
     return asdict(shown)
 
 
+def exact_call(shown: DryRun) -> str:
+    """The exact call as text: a query with its values, a request as it goes over the wire, an MCP tool with its arguments. Empty if it is
+    not known how the tool is called."""
+    call = shown.call
+    if shown.kind == "sql":
+        lines = [str(call["shown"]).strip(), "", f"-- {call['database']}"]
+    elif shown.kind == "http":
+        body = ["", str(call["body"])] if call.get("body") is not None else []
+        lines = [f"{call['method']} {call['url']}", *(f"{name}: {line}" for name, line in call["headers"].items()), *body]
+    elif shown.kind == "mcp":
+        named = {name: value for name, value in call.items() if name != "guard"}
+        lines = [json.dumps(named, ensure_ascii=False, indent=2)]
+    else:
+        return ""
+    return "\n".join([*lines, *(["", f"-- {call['guard']}"] if call.get("guard") else [])])
+
+
 def _target(tool: Tool) -> tuple[str, dict[str, Any]]:
     """How a tool is called, as its file says it: variables by their names."""
     target = tool.target

@@ -28,8 +28,6 @@ _MOST_FILE = 200_000
 _POLL_SECONDS = 120.0
 _TIDY_SECONDS = 3_600.0
 _LOOK_SECONDS = 30.0
-_DOUBT_SECONDS = 86_400.0
-"""A vendor says within a day that it could not deliver a message. Until then its words are kept, to send it again."""
 
 
 Read = TypeVar("Read", bound="ChannelFile")
@@ -189,8 +187,6 @@ class DeskChannels:
     def _tidy(self, _: Attempts) -> bool:
         """Delete what is older than it is kept."""
         self._store.delete_older(self._file.keep_days)
-        if self._masking is not None and self._masking.privacy.stored:
-            self._store.outbox.forget_delivered(_DOUBT_SECONDS)
         return False
 
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from smidgen.apps.tools.definition import FoundTool
+from smidgen.apps.tools.overview import exact_call
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload
 from smidgen.flows.projects.desk_files.text_files import FieldMistake
 from smidgen.flows.projects.desk_files.tool_calls import Chooser, dry_run, find_call, named_tool, run_once
@@ -153,6 +154,7 @@ class DryRunView(BaseModel):
     words: str
     kind: str
     call: dict[str, Any]
+    exact: str = Field(description="The call as text, as it would go out; empty if it is not known how the tool is called.")
     missing: list[str]
     mistakes: dict[str, str]
     waits: bool
@@ -324,6 +326,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             words=shown.words,
             kind=shown.kind,
             call=dict(shown.call),
+            exact=exact_call(shown),
             missing=list(shown.missing),
             mistakes=dict(shown.mistakes),
             waits=shown.waits,
@@ -375,7 +378,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
 
 
 _NO_CALL = DryRunView(
-    tool="", by="you", arguments={}, words="", kind="none", call={}, missing=[], mistakes={}, waits=False, changes=False, fault=""
+    tool="", by="you", arguments={}, words="", kind="none", call={}, exact="", missing=[], mistakes={}, waits=False, changes=False, fault=""
 )
 
 

@@ -102,6 +102,9 @@ class TriedAnswerView(BaseModel):
     output: Any
     text: str = Field(description="The answer as a text.")
     call_words: str = Field(description="The call that it proposes, in words; empty for an answer that proposes none.")
+    call_exact: str = Field(
+        description="That call as it would go out, with secrets hidden; empty if it is not known how the tool is called."
+    )
     score: float
     runners_up: list[RunnerUp]
     marks: list[MarkView]
@@ -173,7 +176,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         with models.using(folder) as opened:
             found = answering.answer(opened, _texts(opened, body.texts), threshold, body.explain)
         here = store.project(project)
-        return [_answer_view(one, call_in_words(here, one.reply.output, body.language or "")) for one in found]
+        return [_answer_view(one, *call_in_words(here, one.reply.output, body.language or "")) for one in found]
 
     @router.post("/models/{model}/stream", response_class=StreamingResponse)
     def stream(person: Viewer, project: str, model: str, body: TriedText) -> StreamingResponse:
@@ -236,12 +239,13 @@ def _said(model: Model, one: TriedText) -> Text:
     return model.task.conversation(messages) or one.text
 
 
-def _answer_view(found: TriedAnswer, call_words: str = "") -> TriedAnswerView:
+def _answer_view(found: TriedAnswer, call_words: str = "", call_exact: str = "") -> TriedAnswerView:
     reply, words = found.reply, found.words
     return TriedAnswerView(
         output=reply.output,
         text=found.text,
         call_words=call_words,
+        call_exact=call_exact,
         score=reply.score,
         runners_up=[RunnerUp(output=output, score=score) for output, score in reply.alternatives],
         marks=[MarkView(start=mark.start, end=mark.end, label=mark.label, score=mark.score) for mark in found.marks],

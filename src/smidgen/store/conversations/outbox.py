@@ -16,21 +16,27 @@ from smidgen.core.errors import DataError
 from smidgen.store.conversations.codec import MOST_NAME, clean, reply_from_json
 from smidgen.store.conversations.inbox import MOST_LEASE
 from smidgen.store.conversations.records import StoredOutgoing, TakenOutgoing
-from smidgen.store.conversations.tables import OUTBOX, ConversationMissing
+from smidgen.store.conversations.tables import CONVERSATIONS, OUTBOX, TURNS, ConversationMissing
 from smidgen.store.conversations.turns import add_event
 from smidgen.store.database import Database
 
 VISIT = "visit"
 """The fact of a mail to a visitor of a site: the turn that it carries."""
+_GONE: dict[str, Any] = {"text": "", "reply": None, "subject": ""}
+"""The words of a delivered message: what is kept of them is in the turns."""
 _TRIED = 8
 _MOST_LISTED = 1_000
 
 
 class Outbox:
-    """The outbox. Its methods may be called from several threads and processes. Each raises ConversationError if the database fails."""
+    """The outbox. Its methods may be called from several threads and processes. Each raises ConversationError if the database fails.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database, self._clock = database, clock
+    The words of a message are gone once it is delivered. If its vendor then says that it could not deliver it, they are taken from its
+    turn, unless `masked`: the turns lack personal data then, and nobody may be sent placeholders.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time, masked: bool = False) -> None:
+        self._database, self._clock, self._masked = database, clock, masked
 
     def take(self, seconds: float, desk: str = "", skip: Collection[str] = ()) -> TakenOutgoing | None:
         """Take the oldest message that may be sent now, and hold it for some seconds; None if there is none.
@@ -61,15 +67,9 @@ class Outbox:
         return None
 
     def delivered(self, taken: TakenOutgoing, vendor_id: str = "") -> bool:
-        """Write down that the vendor has a message. False if it was written down before."""
-        done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": ""}
+        """Write down that the vendor has a message, and forget its words. False if it was written down before."""
+        done = {"state": "delivered", "vendor_id": clean(vendor_id, MOST_NAME), "error": "", **_GONE}
         return self._end(taken, done)
-
-    def forget_delivered(self, seconds: float) -> int:
-        """Remove the words of messages that were delivered so long ago: what is kept of them is in the turns. Returns how many."""
-        old = (OUTBOX.c.state == "delivered", OUTBOX.c.ended < self._clock() - seconds, OUTBOX.c.text != "")
-        with self._database.writing() as connection:
-            return connection.execute(sql.update(OUTBOX).where(*old).values(text="", reply=None, subject="")).rowcount
 
     def seen(self, conversation: str, turns: Collection[str]) -> int:
         """Take back the mails that carry these turns, because the visitor has read them on the site; returns how many."""
@@ -78,7 +78,7 @@ class Outbox:
             found = [row.id for row in connection.execute(waiting.limit(_MOST_LISTED)) if json.loads(row.facts).get(VISIT) in turns]
         if not found:
             return 0
-        done = {"state": "delivered", "vendor_id": "read on the site", "ended": self._clock(), "holder": "", "leased": 0.0}
+        done = {"state": "delivered", "vendor_id": "read on the site", "ended": self._clock(), "holder": "", "leased": 0.0, **_GONE}
         mine = sql.and_(OUTBOX.c.id.in_(found), OUTBOX.c.state == "waiting")
         with self._database.writing() as connection:
             return connection.execute(sql.update(OUTBOX).where(mine).values(done)).rowcount
@@ -93,6 +93,7 @@ class Outbox:
             "ended": self._clock(),
             "holder": "",
             "leased": 0.0,
+            **_GONE,
         }
         with self._database.writing() as connection:
             return connection.execute(sql.update(OUTBOX).where(mine).values(done)).rowcount > 0
@@ -123,16 +124,21 @@ class Outbox:
             row = connection.execute(sql.select(OUTBOX).where(mine).limit(1)).one_or_none() if vendor_id else None
             if row is None:
                 return False
-            dead = {"state": "dead", "error": clean(why, MOST_NAME), "ended": self._clock()}
+            words = {} if self._masked or row.text else _words_of(connection, row)
+            dead = {"state": "dead", "error": clean(why, MOST_NAME), "ended": self._clock(), **words}
             connection.execute(sql.update(OUTBOX).where(OUTBOX.c.number == row.number).values(dead))
             self._tell(connection, row.id, str(dead["error"]))
         return True
 
     def send_again(self, id: str) -> None:
-        """Put a dead letter back among the messages that wait. Raises ConversationMissing if there is none with this id."""
+        """Put a dead letter back among the messages that wait. Raises ConversationMissing if there is none with this id, or if its words
+        are gone."""
         fresh = {"state": "waiting", "attempts": 0, "after": 0.0, "holder": "", "leased": 0.0, "ended": None, "doubt": 0}
         dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
         with self._database.writing() as connection:
+            if connection.scalar(sql.select(OUTBOX.c.text).where(dead)) == "":
+                todo = "Write to the customer again, in the conversation."
+                raise ConversationMissing("the words of this message were not kept", value=id, todo=todo)
             if not connection.execute(sql.update(OUTBOX).where(dead).values(fresh)).rowcount:
                 raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
 
@@ -191,6 +197,14 @@ class Outbox:
         row = connection.execute(sql.select(OUTBOX).where(OUTBOX.c.id == id)).one()
         body = {"channel": row.channel, "message": id, "error": why, "attempts": row.attempts}
         add_event(connection, row.desk, "undelivered", row.conversation, self._clock(), body)
+
+
+def _words_of(connection: Connection, row: Any) -> dict[str, Any]:
+    """The words of a delivered message, from the turn that was written with it, at the same time."""
+    mine = sql.and_(TURNS.c.conversation == row.conversation, TURNS.c.time == row.created, TURNS.c.author != "customer")
+    turn = connection.execute(sql.select(TURNS).where(mine).order_by(TURNS.c.number).limit(1)).one_or_none()
+    subject = connection.scalar(sql.select(CONVERSATIONS.c.subject).where(CONVERSATIONS.c.id == row.conversation))
+    return {} if turn is None else {"text": turn.text, "reply": turn.reply, "subject": subject or ""}
 
 
 def _candidates(now: float, desk: str, skip: Collection[str]) -> sql.Select[Any]:

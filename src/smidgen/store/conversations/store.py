@@ -96,7 +96,7 @@ class ConversationStore:
         with self.database.writing() as connection:
             prepare(connection)
         self.inbox = Inbox(self.database, clock, masking)
-        self.outbox = Outbox(self.database, clock)
+        self.outbox = Outbox(self.database, clock, masking is not None)
         self.events = DeskEvents(self.database, clock)
         self.corrections = Corrections(self.database, clock)
 

@@ -95,7 +95,7 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
         </Notice>
       ))}
       {found.fault && <Notice tone="warn">{told(found.fault)}</Notice>}
-      {found.kind !== "none" && <CodeBlock code={callText(found)} label={t("tools.exactCall")} copy />}
+      {found.exact && <CodeBlock code={found.exact} label={t("tools.exactCall")} copy />}
       {found.changes ? (
         <p className={layout.soft}>{t("tools.notFromHere")}</p>
       ) : (
@@ -120,7 +120,7 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
           </>
         }
       >
-        <CodeBlock code={callText(found)} label={t("tools.exactCall")} />
+        <CodeBlock code={found.exact} label={t("tools.exactCall")} />
       </Dialog>
       <Problem query={{ error: run.error }} />
       {run.data && (
@@ -140,16 +140,4 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
 function titleOf(schema: Record<string, unknown> | undefined, name: string): string {
   const properties = (schema?.properties ?? {}) as Record<string, Settings>;
   return shownIn(Object.entries(properties).map(([one, given]) => argumentOf(one, given, true)), name);
-}
-
-/** A call as text: a query with its values, a request as it goes over the wire, or an MCP tool with its arguments. */
-export function callText(found: Pick<DryRun, "kind" | "call">): string {
-  const call = found.call as Record<string, unknown>;
-  const guard = typeof call.guard === "string" ? `\n\n-- ${call.guard}` : "";
-  if (found.kind === "sql") return `${String(call.shown).trim()}\n\n-- ${String(call.database)}`;
-  if (found.kind === "http") {
-    const headers = Object.entries((call.headers ?? {}) as Record<string, string>).map(([name, line]) => `${name}: ${line}`);
-    return [`${String(call.method)} ${String(call.url)}`, ...headers, ...(typeof call.body === "string" ? ["", call.body] : [])].join("\n") + guard;
-  }
-  return JSON.stringify(call, null, 2);
 }

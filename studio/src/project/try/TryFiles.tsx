@@ -6,6 +6,7 @@ import type { Project } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
+import { CodeBlock } from "../../ui/Code";
 import { Badge, Notice } from "../../ui/Feedback";
 import { TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
@@ -68,6 +69,7 @@ function Call({ answer }: { answer: Answer }): ReactNode {
       <p className={styles.words}>
         {answer.call_words || call.tool} <Badge tone="warn">{t("tryFiles.dryRun")}</Badge>
       </p>
+      {answer.call_exact && <CodeBlock code={answer.call_exact} label={t("tools.exactCall")} copy />}
       <dl className={styles.facts}>
         <div>
           <dt>{t("tryFiles.call.tool")}</dt>

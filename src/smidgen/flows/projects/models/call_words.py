@@ -1,23 +1,29 @@
-"""The call in an answer in words, by the project's own tools."""
+"""The call in an answer, in words and exactly, by the project's own tools."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from smidgen.apps.tools.overview import exact_call
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import SmidgenError
+from smidgen.flows.projects.desk_files.tool_calls import dry_run
 from smidgen.flows.projects.material import material_kinds, material_path
 from smidgen.store.studio.store import Project
 
 
-def call_in_words(project: Project, output: Any, language: str = "") -> str:
-    """The call that an answer proposes, in words; empty if it proposes none, or the tools as they are now do not have it."""
+def call_in_words(project: Project, output: Any, language: str = "") -> tuple[str, str]:
+    """The call that an answer proposes, in words, and as it would go out; both empty if it proposes none, or the tools as they are now do
+    not have it."""
     if not isinstance(output, Mapping) or "tool" not in output or "tools" not in material_kinds(project):
-        return ""
+        return "", ""
     try:
         tools = {tool.name: tool for tool in read_tools(material_path(project, "tools"))}
     except SmidgenError:
-        return ""
+        return "", ""
     tool, arguments = tools.get(str(output["tool"])), output.get("arguments")
-    return tool.wording(arguments if isinstance(arguments, Mapping) else {}, language) if tool is not None else ""
+    if tool is None:
+        return "", ""
+    shown = dry_run(project, tool, arguments if isinstance(arguments, Mapping) else {}, language)
+    return shown.words, exact_call(shown)
