@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, Passa
 from smidgen.apps.retrieval.question_words import kind_fits
 from smidgen.apps.retrieval.vectors import units
 from smidgen.apps.retrieval.weights import (
+    EVIDENCE,
     KEYWORDS_ALONE,
     OF_NEAR_COSINES,
     WITHOUT_READER,
@@ -182,12 +184,23 @@ def test_an_encoder_of_near_cosines_has_weights_of_its_own() -> None:
     assert weights_for((0.0, 1.0), False) == weights_for((0.8, 0.925), False) == WITHOUT_READER
 
 
+def test_a_sentence_has_a_chance_among_those_of_all_candidates_and_a_faq_entry_that_of_its_sentences() -> None:
+    search = PassageSearch(PASSAGES, weights=replace(KEYWORDS_ALONE, sentence=(0.0,) * len(KEYWORDS_ALONE.sentence)))
+    found = search.find([AskedQuestion("When do you open the shop, and do you deliver and return things?")])[0]
+    counts = {one.place: len(PASSAGES[one.place].said()) for one in found}
+    assert len(found) == 3 and sum(counts.values()) == 7
+    for one in found:
+        share = (counts[one.place] if PASSAGES[one.place].question else 1) / 7
+        assert one.evidence[EVIDENCE.index("chance")] == pytest.approx(math.log(share), abs=1e-2)
+
+
 def test_weights_of_another_shape_are_refused() -> None:
     told = SearchWeights().json()
     assert read_weights(told) == SearchWeights()
     assert read_weights({**told, "sentence": [2.0] * 9}).sentence == (*(2.0,) * 9, 1.0, *(0.0,) * 4), "of an older bundle"
     assert read_weights({**told, "sentence": [2.0] * 10}).sentence == (*(2.0,) * 10, *(0.0,) * 4)
-    assert read_weights({**told, "evidence": [1.0] * 15 + [-3.0]}).evidence == (*(1.0,) * 15, *(0.0,) * 5, -3.0), "of an older bundle"
+    assert read_weights({**told, "evidence": [1.0] * 15 + [-3.0]}).evidence == (*(1.0,) * 15, *(0.0,) * 6, -3.0), "of an older bundle"
+    assert read_weights({**told, "evidence": [1.0] * 20 + [-3.0]}).evidence == (*(1.0,) * 20, 0.0, -3.0), "of one without the chance"
     for wrong in ({}, {**told, "passage": [1.0]}, {**told, "evidence": [float("nan")] * 16}, {**told, "sentence": ["1"] * 9}, None):
         with pytest.raises(ValueError, match="weights are"):
             read_weights(wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -32,6 +33,8 @@ _FAR_AHEAD = 5.0
 _SAME = 0.6
 """Share of a sentence's words, by their weights, with which another passage counts as saying it, too."""
 _READER = SENTENCE_SIGNS.index("reader")
+_LEAST_CHANCE = 1e-4
+"""Added to a sentence's chance, so that one without any counts as a small one."""
 _MOST_ASKED = 12
 """Telling words of a question that count as many."""
 LEAVE_OUT = "\n"
@@ -321,10 +324,19 @@ class PassageSearch:
             asks_yes_or_no(read.text),
             own[SENTENCE_SIGNS.index("length")],
             (own[_READER] - float(among.mean())) / (float(among.std()) + 1e-3),
+            math.log(_LEAST_CHANCE + self._chance(one, read)),
             1.0,
         )
         odds = float(np.dot(self.weights.evidence, evidence))
         return FoundPassage(one.place, one.score, one.sentence, one.passage_signs, own, evidence, odds)
+
+    def _chance(self, one: _BestSentence, read: ReadQuestion) -> float:
+        """How likely this sentence answers, if one of all the candidates' does: the softmax of their scores. Of a FAQ entry, all answer."""
+        scores = {place: sentences @ np.array(self.weights.sentence) for place, _, _, sentences in read.candidates}
+        most = max(float(own.max()) for own in scores.values())
+        total = sum(float(np.exp(own - most).sum()) for own in scores.values())
+        answers = scores[one.place] if self.passages[one.place].question else scores[one.place][one.sentence]
+        return float(np.exp(answers - most).sum()) / total
 
     def _says(self, other: int, one: _BestSentence) -> bool:
         """Whether another passage says most of what a sentence says: it is then no rival of the sentence's passage."""
@@ -335,4 +347,4 @@ class PassageSearch:
         self._index.close()
 
 
-assert len(SENTENCE_SIGNS) == 14 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 21
+assert len(SENTENCE_SIGNS) == 14 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 22
