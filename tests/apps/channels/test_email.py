@@ -1,16 +1,21 @@
-"""E-mail against a real SMTP server in this process; the mailbox against Dovecot, where this machine has it."""
+"""E-mail against a real SMTP server in this process; and against Dovecot and Postfix, where this machine has them."""
 
 from __future__ import annotations
 
 import email
+import smtplib
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
+from email.utils import make_msgid
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from tests.eventually import eventually
 
 from smidgen.apps.channels.channel import DeliveryError
 from smidgen.apps.channels.email import EmailChannel, EmailSettings
@@ -145,3 +150,66 @@ def test_a_mailbox_of_dovecot_is_read_once_and_gets_drafts(dovecot: int) -> None
     # people's read marks stay as they are
     with imap_tools.MailBoxUnencrypted("127.0.0.1", dovecot).login("desk", "hush") as box:
         assert all("\\Seen" not in one.flags for one in box.fetch(mark_seen=False))
+
+
+def posted(port: int, **headers: str) -> str:
+    """A customer's mail, through Postfix; returns its Message-ID."""
+    mail = EmailMessage()
+    told = {"From": "Ann <ann@example.org>", "To": "help@shop.example", "Message-ID": make_msgid(domain="example.org"), **headers}
+    for name, value in told.items():
+        mail[name.replace("_", "-")] = value
+    mail.set_content(f"{told.get('Subject', 'Hello')}?")
+    with smtplib.SMTP("127.0.0.1", port) as smtp:
+        smtp.send_message(mail)
+    return told["Message-ID"]
+
+
+def mails_of(port: int, user: str) -> list[Any]:
+    import imap_tools
+
+    with imap_tools.MailBoxUnencrypted("127.0.0.1", port).login(user, "hush") as box:
+        return list(box.fetch(mark_seen=False))
+
+
+@pytest.mark.thorough
+def test_a_mail_goes_through_postfix_and_dovecot_and_back_in_its_thread(postfix: int, dovecot: int) -> None:
+    desk = channel(postfix, user="desk", imap_port=dovecot)
+    assert desk.check() == "help@shop.example"
+    brought: list[Any] = []
+    waiting = threading.Thread(target=lambda: desk.poll(brought.append, idle=20))
+    waiting.start()
+    first = posted(postfix, Subject="Where is my order")
+    waiting.join(40)
+    ((asked,),) = [one.messages for one in brought]
+    assert (asked.sender, asked.text, asked.external_id) == ("ann@example.org", "Where is my order?", first)
+    sent = desk.send(OutgoingMessage("ab12", "email", asked.thread, asked.sender, "On its way.", None, asked.subject, asked.facts), False)
+    eventually(lambda: mails_of(dovecot, "ann"), 20.0)
+    (answer,) = mails_of(dovecot, "ann")
+    assert answer.headers["message-id"] == (sent,) and answer.headers["in-reply-to"] == (first,)
+    assert (
+        answer.subject == "Re: Where is my order"
+        and "On its way." in answer.text
+        and answer.headers["return-path"] == ("<help@shop.example>",)
+    )
+    posted(postfix, Subject="Re: Where is my order", In_Reply_To=sent, References=sent)
+    eventually(lambda: len(mails_of(dovecot, "desk")) == 2, 20.0)
+    brought.clear()
+    assert desk.poll(brought.append, idle=0) == 1 and brought[0].messages[0].thread == asked.thread
+
+
+@pytest.mark.thorough
+def test_bounces_and_circles_of_postfix_end_with_the_desk(postfix: int, dovecot: int) -> None:
+    desk = channel(postfix, user="desk", imap_port=dovecot)
+    brought: list[Any] = []
+    with pytest.raises(DeliveryError, match="refused the recipient") as refused:
+        desk.send(outgoing(recipient="nobody@example.org"), False)
+    assert not refused.value.passing
+    circle = desk.send(outgoing(recipient="circle@example.org"), False)
+    bounced = desk.send(outgoing(recipient="late@example.org"), False)
+    posted(postfix, Subject="Out of office", Auto_Submitted="auto-replied", References=circle)
+    eventually(lambda: len(mails_of(dovecot, "desk")) == 3, 30.0)
+    assert desk.poll(brought.append, idle=0) == 3, "its own mail, a bounce, an automatic answer: none is answered"
+    (failure,) = [failure for one in brought for failure in one.failures]
+    assert not any(one.messages or one.answers for one in brought)
+    assert failure.vendor_id == bounced and "5.1.1" in failure.why
+    assert desk.poll(brought.append, idle=0) == 0 and len(mails_of(dovecot, "ann")) == 0

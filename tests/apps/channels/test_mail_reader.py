@@ -144,3 +144,43 @@ def test_only_the_person_who_got_a_conversation_may_answer_it() -> None:
 def test_addresses() -> None:
     assert is_address("a.b+c@example.org") and is_address("a@localhost")
     assert not any(is_address(bad) for bad in ("", "a", "a@", "@b", "a b@c.d", "a@b..c", "a@b.c\n", "a@b.c,d@e.f", "x" * 250 + "@b.c"))
+
+
+REPORT = """From: MAILER-DAEMON@mail.example
+Return-Path: <>
+Subject: Undelivered
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+I could not deliver it.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mail.example
+
+Final-Recipient: rfc822; ann@example.org
+Action: {action}
+Status: 5.1.1
+--b
+Content-Type: {kind}
+
+Message-ID: {id}
+Subject: Re: Order
+
+{body}
+--b--
+"""
+OURS = message_id("0" * 20, "ab12", "help@shop.example")
+
+
+@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers"])
+def test_a_report_of_an_undelivered_mail_of_ours_is_told(kind: str) -> None:
+    box = MailAccount("help@shop.example")
+    found = read_mail(REPORT.format(action="failed", kind=kind, id=OURS, body="words").encode(), box)
+    assert found.failure is not None and found.message is None
+    assert (found.failure.vendor_id, found.failure.why) == (OURS, "the mail was not delivered (status 5.1.1)")
+    for other in ({"action": "delayed", "id": OURS}, {"action": "failed", "id": "<someone@example.org>"}):
+        ignored = read_mail(REPORT.format(kind=kind, body="words", **other).encode(), box)
+        assert ignored.failure is None and ignored.message is None and "takes no mail" in ignored.ignored

@@ -243,6 +243,8 @@ class EmailChannel:
         found = read_mail(raw, self.box)
         if found.answer is not None:
             return WebhookAnswer(answers=(found.answer,))
+        if found.failure is not None:
+            return WebhookAnswer(failures=(found.failure,))
         if found.message is None or not self._may_answer(found.message.sender):
             return None
         return WebhookAnswer(messages=(found.message,))

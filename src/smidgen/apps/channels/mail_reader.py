@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import getaddresses
+from itertools import islice
 
-from smidgen.apps.channels.channel import CONVERSATION, PersonAnswer
+from smidgen.apps.channels.channel import CONVERSATION, LateFailure, PersonAnswer
 from smidgen.apps.channels.mail_text import html_text, own_words
 from smidgen.core.conversations import IncomingMessage
 
@@ -23,6 +24,7 @@ _MOST_PARTS = 200
 _MOST_REFERENCES = 20
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 _ID = re.compile(r"<[^<>\s]{1,300}>")
+_LONGEST_ID = 2_000
 _BULK = ("bulk", "list", "junk", "auto_reply")
 _SUPPRESSED = ("all", "autoreply", "oof")
 _MACHINES = ("mailer-daemon", "postmaster", "noreply", "no-reply", "donotreply", "do-not-reply", "bounce", "bounces")
@@ -49,10 +51,12 @@ class MailAccount:
 
 @dataclass(frozen=True, slots=True)
 class ReadMail:
-    """A mail as the desk sees it: a customer's message, a person's answer, or neither with the reason why."""
+    """A mail as the desk sees it: a customer's message, a person's answer, a mail server's word that a mail of ours was not delivered, or
+    none of these with the reason why."""
 
     message: IncomingMessage | None = None
     answer: PersonAnswer | None = None
+    failure: LateFailure | None = None
     ignored: str = ""
 
 
@@ -89,6 +93,9 @@ def is_address(text: str) -> bool:
 
 
 def _read(mail: Message, raw: bytes, box: MailAccount) -> ReadMail:
+    undelivered = _undelivered(mail)
+    if undelivered is not None:
+        return ReadMail(failure=undelivered)
     sender = _one_address(mail, "from")
     if not sender:
         return ReadMail(ignored="it has no single sender")
@@ -118,6 +125,23 @@ def _from_person(found: re.Match[str], sender: str, id: str, text: str, box: Mai
     if not text.strip():
         return ReadMail(ignored="it answers a hand-over and has no words")
     return ReadMail(answer=PersonAnswer(id[:500], CONVERSATION + found[1], text, sender))
+
+
+def _undelivered(mail: Message) -> LateFailure | None:
+    """The mail of ours that a mail server reports as not delivered (RFC 3464); None for any other mail, and where it is only late."""
+    if mail.get_content_type() != "multipart/report":
+        return None
+    status, ours = "", ""
+    for part in islice(mail.walk(), 1, _MOST_PARTS):
+        if str(part.get("action", "")).strip().lower() == "failed":
+            status = f"status {' '.join(str(part.get('status', 'unknown')).split())[:20]}"
+        named = str(part.get("message-id", ""))
+        if part.get_content_type() == "text/rfc822-headers":
+            payload = part.get_payload(decode=True)
+            headers = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+            named = str(email.message_from_string(headers).get("message-id", ""))
+        ours = next((id for id in _ID.findall(named[:_LONGEST_ID]) if _OURS.match(id)), ours)
+    return LateFailure(ours, f"the mail was not delivered ({status})") if status and ours else None
 
 
 def _machine(mail: Message, sender: str, box: MailAccount) -> str:
