@@ -26,6 +26,9 @@ from smidgen.store.files import home
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "studio"
 MESSAGE = "tracking has been stuck on the same depot since friday, any news?"
 PAGES = ("data", "build", "report", "try", "run", "learn", "costs", "canvas")
+DESK_PAGES = ("documents", "intents", "tools", "policy", "tests", "channels")
+"""Pages of the sample desk that need no model."""
+QUESTION = "how long do I have to return a lamp?"
 QUICK = {"student": {"kind": "kernel", "quality": "fast"}, "compress": {"method": "none"}}
 """The settings of the preset Fast, for one kind of model."""
 _SIZE = {"width": 1280, "height": 860}
@@ -103,7 +106,24 @@ def _shoot(url: str, client: StudioClient, project: str) -> None:
         page.goto(f"{url}/projects/{project}/label")
         page.get_by_text("to go").first.wait_for()
         _take(page, "label")
+        _shoot_desk(page, url, client)
         browser.close()
+
+
+def _shoot_desk(page: Any, url: str, client: StudioClient) -> None:
+    """Take the pictures of the sample desk, which has tables to look into."""
+    desk = client.call("POST", "samples/desk", {"name": "Shop desk"})["id"]
+    stamp = client.call("GET", f"projects/{desk}/tools")["stamp"]
+    client.call("PUT", f"projects/{desk}/tools/database", {"tables": ["products.csv", "orders.csv"], "stamp": stamp})
+    for name in DESK_PAGES:
+        page.goto(f"{url}/projects/{desk}/{name}")
+        page.get_by_role("heading", level=1).first.wait_for()
+        if name == "documents":
+            page.get_by_label("Question", exact=True).fill(QUESTION)
+            page.get_by_role("button", name="Find").click()
+            page.get_by_text("Found by words alone").wait_for()
+            page.get_by_role("heading", name="Test a question").evaluate("it => window.scrollBy(0, it.getBoundingClientRect().top - 80)")
+        _take(page, f"desk-{name}")
 
 
 def _add_unanswered(client: StudioClient, project: str) -> None:

@@ -24,7 +24,7 @@ const MAIN: Readonly<Record<string, readonly string[]>> = {
   webhook: ["reply_url"],
 };
 /** Secrets that you choose yourself, and give to the vendor. */
-const OWN = ["telegram.secret_env", "whatsapp.verify_env"];
+const OWN = ["telegram.secret_env", "whatsapp.verify_env", "webhook.secret_env"];
 const STEPS = ["email", "chatwoot", "whatsapp", "slack", "telegram", "webhook"];
 
 /** One channel: what it does, whether it works, and the form behind it. */
@@ -158,7 +158,7 @@ function SecretField({ kind, secret, value, onChange }: { kind: string; secret: 
     <div className={styles.secret}>
       <TextField
         label={label}
-        help={secret.kept ? t("channels.keyKept") : own ? t("channels.ownKey") : t(`channels.secretHelp.${kind}_${secret.name}`, { defaultValue: told(secret.help) })}
+        help={secret.kept ? t("channels.keyKept") : own && kind !== "webhook" ? t("channels.ownKey") : t(`channels.secretHelp.${kind}_${secret.name}`, { defaultValue: told(secret.help) })}
         type={own ? "text" : "password"}
         autoComplete="new-password"
         spellCheck={false}
@@ -167,12 +167,17 @@ function SecretField({ kind, secret, value, onChange }: { kind: string; secret: 
         onChange={(event) => onChange(event.target.value)}
       />
       {own && (
-        <Button small kind="quiet" icon="key" onClick={() => onChange(randomText())}>
+        <Button small kind="quiet" icon="key" onClick={() => onChange(kind === "webhook" ? webhookSecret() : randomText())}>
           {t("channels.makeKey")}
         </Button>
       )}
     </div>
   );
+}
+
+/** A secret by the Standard Webhooks rules. */
+function webhookSecret(): string {
+  return `whsec_${btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))))}`;
 }
 
 /** A key that nobody guesses, of letters that every vendor takes. */

@@ -9,7 +9,7 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextArea, TextField, Ticks } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, type Kind, LANGUAGES, settingsOf, shown, shownIn, spread, type ToolDraft, TYPES } from "./draft";
+import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, type Kind, LANGUAGES, settingsOf, shown, shownIn, spread, type ToolDraft, TYPES, valuesIn } from "./draft";
 import { type FieldMistake, type Tool, type ToolPlace, type Tools, useSaveTool, useToolCheck } from "./queries";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
@@ -292,8 +292,8 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
               const [first = "", ...more] = event.clipboardData.getData("text").split(/\s*\n\s*/).filter(Boolean);
               if (more.length === 0 || one.message) return;
               event.preventDefault();
-              const added = more.map((message) => ({ message, arguments: {} }));
-              set({ examples: [...draft.examples.slice(0, place), { ...one, message: first }, ...added, ...draft.examples.slice(place + 1)] });
+              const added = [first, ...more].map((message) => ({ message, arguments: valuesIn(message, draft.arguments) }));
+              set({ examples: [...draft.examples.slice(0, place), ...added, ...draft.examples.slice(place + 1)] });
             }}
           />
           {draft.arguments.length > 0 && (

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { draftOf, emptyDraft, faultsAt, marked, settingsOf, typed } from "./draft";
+import { draftOf, emptyDraft, faultsAt, marked, settingsOf, typed, valuesIn } from "./draft";
 
 const STATUS = {
   description: "Look up an order",
@@ -54,3 +54,15 @@ it("marks each value once in a message", () => {
   ]);
   expect(marked("hi", { order: "" })).toEqual([{ text: "hi", argument: "" }]);
 });
+
+it("finds the values of a message that show by their form", () => {
+  const known = [
+    { ...BLANK, name: "order", pattern: "^FH-[0-9]{5}$" },
+    { ...BLANK, name: "email", type: "email" },
+    { ...BLANK, name: "wrong", pattern: "(" },
+    { ...BLANK, name: "free" },
+  ];
+  expect(valuesIn("where is FH-20103? nia@example.com", known)).toEqual({ order: "FH-20103", email: "nia@example.com" });
+});
+
+const BLANK = { titles: {}, type: "string", required: true, pattern: "", choices: "", rest: {} };

@@ -236,3 +236,20 @@ export function marked(message: string, values: Record<string, string>): Piece[]
   if (end < message.length) pieces.push({ text: message.slice(end), argument: "" });
   return pieces;
 }
+
+const EMAIL = "[^\\s@]+@[^\\s@]+\\.[A-Za-z]+";
+
+/** The values of a message that show by their form: an e-mail address, or what fits an argument's pattern. */
+export function valuesIn(message: string, known: readonly ArgumentDraft[]): Record<string, string> {
+  return Object.fromEntries(
+    known.flatMap(({ name, type, pattern }) => {
+      const form = type === "email" ? EMAIL : pattern.replace(/^\^|\$$/g, "");
+      try {
+        const found = name && form ? new RegExp(form).exec(message)?.[0] : undefined;
+        return found ? [[name, found]] : [];
+      } catch {
+        return []; // the server tells of a pattern that is none
+      }
+    }),
+  );
+}
