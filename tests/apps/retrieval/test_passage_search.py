@@ -199,8 +199,8 @@ def test_weights_of_another_shape_are_refused() -> None:
     assert read_weights(told) == SearchWeights()
     assert read_weights({**told, "sentence": [2.0] * 9}).sentence == (*(2.0,) * 9, 1.0, *(0.0,) * 4), "of an older bundle"
     assert read_weights({**told, "sentence": [2.0] * 10}).sentence == (*(2.0,) * 10, *(0.0,) * 4)
-    assert read_weights({**told, "evidence": [1.0] * 15 + [-3.0]}).evidence == (*(1.0,) * 15, *(0.0,) * 6, -3.0), "of an older bundle"
-    assert read_weights({**told, "evidence": [1.0] * 20 + [-3.0]}).evidence == (*(1.0,) * 20, 0.0, -3.0), "of one without the chance"
+    assert read_weights({**told, "evidence": [1.0] * 15 + [-3.0]}).evidence == (*(1.0,) * 15, *(0.0,) * 10, -3.0), "of an older bundle"
+    assert read_weights({**told, "evidence": [1.0] * 20 + [-3.0]}).evidence == (*(1.0,) * 20, *(0.0,) * 5, -3.0), "without the chance"
     for wrong in ({}, {**told, "passage": [1.0]}, {**told, "evidence": [float("nan")] * 16}, {**told, "sentence": ["1"] * 9}, None):
         with pytest.raises(ValueError, match="weights are"):
             read_weights(wrong)

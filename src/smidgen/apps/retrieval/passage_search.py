@@ -324,6 +324,7 @@ class PassageSearch:
             asks_yes_or_no(read.text),
             own[SENTENCE_SIGNS.index("length")],
             (own[_READER] - float(among.mean())) / (float(among.std()) + 1e-3),
+            *(own[SENTENCE_SIGNS.index(name)] for name in READER_SIGNS[1:]),
             math.log(_LEAST_CHANCE + self._chance(one, read)),
             1.0,
         )
@@ -347,4 +348,4 @@ class PassageSearch:
         self._index.close()
 
 
-assert len(SENTENCE_SIGNS) == 14 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 22
+assert len(SENTENCE_SIGNS) == 14 and len(PASSAGE_SIGNS) == 8 and len(EVIDENCE) == 26

@@ -24,7 +24,8 @@ _SENTENCE_SIGNS_OF_OLD = (
 )
 SENTENCE_SIGNS = (*_SENTENCE_SIGNS_OF_OLD, *READER_SIGNS[1:])
 _EVIDENCE_OF_OLD = (*PASSAGE_SIGNS, "sentence_cosine", "sentence_words", "sentence_kind", "sentence_reader", "score", "margin", "ahead")
-EVIDENCE = (*_EVIDENCE_OF_OLD, "missing", "asked", "yes_or_no", "sentence_length", "apart", "chance", "constant")
+_EVIDENCE_OF_THE_QUESTION = ("missing", "asked", "yes_or_no", "sentence_length", "apart")
+EVIDENCE = (*_EVIDENCE_OF_OLD, *_EVIDENCE_OF_THE_QUESTION, *(f"sentence_{name}" for name in READER_SIGNS[1:]), "chance", "constant")
 _MOST = 1e4
 _NEAR = 0.5
 """Cosines of unrelated texts and of equal ones that lie nearer than this are near."""
@@ -42,8 +43,8 @@ class SearchWeights:
     passage: tuple[float, ...] = (1.0, 0.6, 0.8, 0.0, 0.3, 0.5, 0.1, 0.2)
     sentence: tuple[float, ...] = (8.06, 0.0, -0.07, 0.68, 0.16, 0.0, 0.0, -1.0, 0.0, 0.74, 7.45, 4.68, 6.69, 4.33)
     evidence: tuple[float, ...] = (
-        *(-1.56, 2.69, 0.89, 0.14, 0.12, -0.42, -0.68, -0.74, 1.58, -1.09, 0.11, -1.93, 0.08, 0.29, 0.1),
-        *(-0.71, 1.32, -0.33, -0.7, 0.27, 0.67, -1.1),
+        *(-1.98, 2.55, 0.92, 0.15, 0.18, -0.26, -0.64, -0.69, 1.87, -1.05, 0.11, -2.55, 0.06, 0.26, 0.06),
+        *(-0.33, 1.56, -0.33, -0.67, 0.36, -0.6, -0.68, 1.22, 2.2, 0.66, -1.72),
     )
 
     def json(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class SearchWeights:
 
 OF_NEAR_COSINES = SearchWeights(
     sentence=(9.71, 0.0, 1.16, 0.8, 0.36, 0.0, 0.0, -1.0, 10.21, 1.06, *(0.0,) * 4),
-    evidence=(0.02, 1.82, 0.93, -0.03, 0.01, 0.35, -0.42, 0.51, 1.7, 0.3, 0.11, 1.33, 0.24, 0.22, 0.16, *(0.0,) * 6, -3.43),
+    evidence=(0.02, 1.82, 0.93, -0.03, 0.01, 0.35, -0.42, 0.51, 1.7, 0.3, 0.11, 1.33, 0.24, 0.22, 0.16, *(0.0,) * 10, -3.43),
 )
 """Of an encoder whose cosines lie near to each other, such as e5. Fitted on ten of the businesses with another encoder; those fitted on
 more of them, in English, answered too little in German."""
@@ -61,14 +62,14 @@ WITHOUT_READER = SearchWeights(
     sentence=(13.74, 0.0, 3.95, 1.81, 0.31, 0.0, 0.0, -1.0, 0.0, 1.47, *(0.0,) * 4),
     evidence=(
         *(-0.99, 3.84, 0.83, 0.39, 0.09, -0.95, -1.25, -0.74, -0.25, -1.13, 0.07, 0.0, 0.16, 0.49, 0.21),
-        *(-0.66, 0.97, -0.2, -0.33, 0.0, 0.0, -2.34),
+        *(-0.66, 0.97, -0.2, -0.33, *(0.0,) * 6, -2.34),
     ),
 )
 """Of a search without a reader."""
 KEYWORDS_ALONE = SearchWeights(
     passage=(0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
     sentence=(0.0, 0.0, 1.0, 0.2, 0.1, 0.0, 0.0, -0.2, 0.0, 10.0, *(0.0,) * 4),
-    evidence=(0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 2.0, 0.3, 0.0, 0.0, 0.2, 0.0, *(0.0,) * 6, -3.0),
+    evidence=(0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 2.0, 0.3, 0.0, 0.0, 0.2, 0.0, *(0.0,) * 10, -3.0),
 )
 """Of a search without vectors."""
 
@@ -90,7 +91,7 @@ def read_weights(told: Any) -> SearchWeights:
     if isinstance(sentence, list) and len(sentence) == len(_SENTENCE_SIGNS_OF_OLD):
         sentence = [*sentence, *(0.0 for _ in READER_SIGNS[1:])]  # of one that was made before a reader said more
     evidence = told.get("evidence")
-    if isinstance(evidence, list) and len(evidence) in (len(_EVIDENCE_OF_OLD) + 1, len(EVIDENCE) - 1):
+    if isinstance(evidence, list) and len(evidence) in (len(_EVIDENCE_OF_OLD) + 1, len(_EVIDENCE_OF_OLD + _EVIDENCE_OF_THE_QUESTION) + 1):
         evidence = _with_none_of_new(evidence)  # of a bundle that was made before the question's own words counted, or a sentence's chance
     return SearchWeights(
         _numbers(told.get("passage"), len(PASSAGE_SIGNS)),
