@@ -8,19 +8,25 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from email.message import EmailMessage
 from email.utils import make_msgid
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.eventually import eventually
+from tests.flows.desk.test_inbox import EchoDesk
 
 from smidgen.apps.channels.channel import DeliveryError
 from smidgen.apps.channels.email import EmailChannel, EmailSettings
 from smidgen.core.conversations import Citation, DeskReply, OutgoingMessage
 from smidgen.core.errors import InputError
+from smidgen.flows.desk.delivery import DeliveryWorker
+from smidgen.flows.desk.inbox import Attempts, InboxWorker, take_in
+from smidgen.store.conversations.store import ConversationStore
 
 
 class Postman:
@@ -213,3 +219,23 @@ def test_bounces_and_circles_of_postfix_end_with_the_desk(postfix: int, dovecot:
     assert not any(one.messages or one.answers for one in brought)
     assert failure.vendor_id == bounced and "5.1.1" in failure.why
     assert desk.poll(brought.append, idle=0) == 0 and len(mails_of(dovecot, "ann")) == 0
+
+
+@pytest.mark.thorough
+def test_a_bounced_answer_is_a_dead_letter_with_its_words(postfix: int, dovecot: int, tmp_path: Path) -> None:
+    mail = channel(postfix, user="desk", imap_port=dovecot)
+    with ConversationStore(f"sqlite:///{tmp_path}/conversations.db") as store, closing(Attempts(10.0)) as attempts:
+
+        def take(brought: Any) -> None:
+            take_in(store, "shop", "mail", brought)
+
+        posted(postfix, Subject="Hello", From="Late <late@example.org>")
+        eventually(lambda: mail.poll(take, idle=0) == 1, 20.0)
+        assert InboxWorker(store, EchoDesk()).work_once(attempts)
+        (head,) = store.conversations().conversations
+        said = store.conversation(head.id).turns[-1].text
+        assert DeliveryWorker(store, "shop", {"mail": mail}).work_once(attempts) and store.outbox.waiting() == 0
+        assert [one.message.text for one in store.outbox.of_conversation(head.id)] == [""], "its words are gone once it is delivered"
+        eventually(lambda: mail.poll(take, idle=0) == 1, 30.0)
+        (letter,) = store.outbox.dead()
+        assert said and letter.message.text == said and "5.1.1" in letter.error
