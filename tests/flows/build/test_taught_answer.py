@@ -21,8 +21,10 @@ from smidgen.cli.main import code
 from smidgen.core.errors import RecipeError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
+from smidgen.data.teacher.evaluation import VoteResult
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build.pipeline import build
+from smidgen.flows.build.teaching import quality_of
 from smidgen.parts.recipe import Recipe, make
 from smidgen.tasks.answer import AnswerSettings, part
 
@@ -142,3 +144,13 @@ def test_a_build_compares_itself_with_the_large_model_and_so_does_eval(
     found = json.loads(capsys.readouterr().out)["large_model"]
     assert found["n"] == 37 and found["quality"]["value"] > 0.5 and found["tokens_in"] > 0 and found["usd"] is None
     assert 0 <= found["own_quality"]["value"] <= 1 and found["seconds_p50"] > 0
+    assert code(["eval", str(built.folder), *asked]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "big on 37 of these rows: accuracy" in words and "0 answers could not be used" in words
+
+
+def test_a_right_null_is_an_answer_and_no_silence() -> None:
+    form: Any = None
+    null, said = Row("who sings jazz", None), Row("how long", {"id": "a.md", "text": "within 30 days"})
+    tried = [(null, VoteResult(None)), (said, VoteResult(None)), (null, VoteResult(None, agreement=0.0, why_not="the answer was cut off"))]
+    assert [quality_of(part, form, [one]).value for one in tried] == [1.0, 0.0, 0.0]
