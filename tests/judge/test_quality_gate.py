@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from smidgen.core.errors import GateError
 from smidgen.core.quantities import Metric
 from smidgen.judge import quality_gate
-from smidgen.judge.quality_gate import SETTINGS, GateSettings
+from smidgen.judge.quality_gate import SETTINGS, GateSettings, differs_too_much, loses_too_much
 from smidgen.judge.sections import BaselineFacts, Delta
 
 GOOD = {"accuracy": Metric(0.93, 0.92, 0.94, 3000)}
@@ -61,3 +61,11 @@ def test_what_a_writer_states_has_a_gate_of_its_own():
         quality_gate.require(stated, "rougeL", GateSettings(max_unsupported=0.04))
     with pytest.raises(GateError, match="unsupported was not measured"):
         quality_gate.require({"rougeL": stated["rougeL"]}, "rougeL", GateSettings(max_unsupported=0.04))
+
+
+def test_one_row_of_few_decides_nothing() -> None:
+    assert not loses_too_much(1 / 25, 0.01, 25) and loses_too_much(2 / 25, 0.01, 25)
+    assert not loses_too_much(2 / 200, 0.01, 200) and loses_too_much(3 / 200, 0.01, 200)
+    assert loses_too_much(1 / 25, 0.0, 25) and not loses_too_much(0.0, 0.0, 25)
+    assert not differs_too_much(24 / 25, 0.97, 25) and differs_too_much(23 / 25, 0.97, 25)
+    assert differs_too_much(24 / 25, 1.0, 25) and not differs_too_much(0.0, None, 25)

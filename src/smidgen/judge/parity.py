@@ -20,7 +20,7 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.judge.classifier_sections import words
-from smidgen.judge.quality_gate import GateSettings
+from smidgen.judge.quality_gate import GateSettings, differs_too_much, loses_too_much
 from smidgen.judge.sections import ChangedText, Delta, ParityFacts, measured, shortened
 from smidgen.stats.classification_metrics import same_labels, share
 from smidgen.stats.intervals import MetricChange, paired_change, paired_grades
@@ -28,7 +28,6 @@ from smidgen.stats.intervals import MetricChange, paired_change, paired_grades
 _KEPT = 50  # changed texts kept in the report
 _SHOWN = 20  # changed texts listed in the error
 _LONGEST = 160  # most characters of a shown text
-_ROUNDING = 1e-12
 
 
 def compare(
@@ -147,18 +146,18 @@ def require(facts: ParityFacts) -> None:
 
 
 def failures(facts: ParityFacts) -> list[str]:
-    """The unmet conditions, in words. Point estimates decide, not intervals."""
+    """The unmet conditions, in words. Point estimates decide, not intervals; of few rows, one alone decides nothing."""
     found = []
     if facts.n == 0:
         found.append("there were no held-out texts to compare on")
     for change, against in ((facts.change, ""), (facts.packing, " against the weights as they were trained in the same engine")):
-        if change is None or facts.max_loss is None or -change.value <= facts.max_loss + _ROUNDING:
+        if change is None or facts.max_loss is None or not loses_too_much(-change.value, facts.max_loss, facts.n):
             continue
         interval = f"95 % interval {100 * -change.high:.2f} to {100 * -change.low:.2f}"
         found.append(
             f"{facts.metric} fell by {100 * -change.value:.2f} points{against} ({interval}); gate.max_loss allows {100 * facts.max_loss:g}"
         )
-    if facts.min_agreement is not None and facts.agreement.value < facts.min_agreement - _ROUNDING:
+    if facts.min_agreement is not None and differs_too_much(facts.agreement.value, facts.min_agreement, facts.n):
         kept, asked = 100 * facts.agreement.value, 100 * facts.min_agreement
         found.append(f"it gives the same answer to {kept:.1f} % of texts; gate.min_agreement asks for {asked:g} %")
     return found

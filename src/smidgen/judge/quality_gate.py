@@ -51,8 +51,20 @@ class GateSettings(Settings):
 
 
 AGREEMENT = 0.97
+_ROUNDING = 1e-12
 
 SETTINGS = GateSettings
+
+
+def loses_too_much(loss: float, most: float, n: int) -> bool:
+    """Whether a loss measured on n rows is over the limit. Where one row is more than the limit, one row is no sign of a loss, unless none
+    at all is allowed."""
+    return loss > (max(most, 1 / n) if most > 0 and n else most) + _ROUNDING
+
+
+def differs_too_much(agreement: float, least: float | None, n: int) -> bool:
+    """Whether a share of equal answers, of n, is under the limit; None for no limit. One other answer is no sign of a difference either."""
+    return least is not None and loses_too_much(1 - agreement, 1 - least, n)
 
 
 def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings, baseline: BaselineFacts | None = None) -> None:

@@ -17,7 +17,7 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows.build import candidates, reporting, student_plan, training
-from smidgen.flows.build.candidates import MOST_WRITTEN, choose_candidate, rows_to_compare_forms
+from smidgen.flows.build.candidates import LEAST_COMPARED, MOST_WRITTEN, choose_candidate, rows_to_compare_forms
 from smidgen.flows.build.timing import Timing
 from smidgen.flows.build.work import StudentVariant, Work
 from smidgen.parts import registry
@@ -276,8 +276,12 @@ def test_few_learnt_rows_are_all_taken() -> None:
     assert [row.input for row in rows_to_compare_forms(HELD, LEARNT[:3], variant(1.0))][22:] == ["learnt 0", "learnt 1", "learnt 2"]
 
 
-def test_who_does_not_write_is_weighed_on_what_was_held_out() -> None:
-    assert rows_to_compare_forms(HELD, LEARNT, variant(1.0, writes=False)) is HELD
+def test_who_does_not_write_is_weighed_on_learnt_rows_too_where_few_were_held_out() -> None:
+    rows = rows_to_compare_forms(HELD, LEARNT, variant(1.0, writes=False))
+    assert list(rows[:22]) == HELD and len(rows) == LEAST_COMPARED
+    many = LEARNT[:200]
+    assert rows_to_compare_forms(many, LEARNT, variant(1.0, writes=False)) is many
+    assert rows_to_compare_forms(HELD, HELD, variant(1.0, writes=False)) is HELD
 
 
 def compared(pace: float, seconds: float, *methods: str, baseline: str = "auto") -> Any:

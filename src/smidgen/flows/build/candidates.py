@@ -15,7 +15,7 @@ from smidgen.flows.build import timing, training
 from smidgen.flows.build.student_plan import methods_to_try
 from smidgen.flows.build.timing import BaselineSample
 from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, TrainedFiles, TrainedStudent, Work
-from smidgen.judge.quality_gate import GateSettings
+from smidgen.judge.quality_gate import GateSettings, differs_too_much, loses_too_much
 from smidgen.judge.wording import plain
 from smidgen.store.files import content_hash
 from smidgen.students.settings import StudentSettings
@@ -271,11 +271,11 @@ def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant
     after, least = value(small), gate.agreement(variant.writes)
     loss = value(whole) - after
     unfit = ""
-    if loss > gate.max_loss or (least is not None and same < least):
+    if loses_too_much(loss, gate.max_loss, len(rows)) or differs_too_much(same, least, len(rows)):
         unfit = f"loses {100 * loss:.1f} points against the trained model, {same:.1%} of answers agree"
     elif plain is not variant and variant.bound:
         packing = value(task.decode(training.served(work, context, plain, texts), learnt.form)) - after
-        if packing > gate.max_loss:
+        if loses_too_much(packing, gate.max_loss, len(rows)):
             unfit = f"loses {100 * packing:.1f} points against {plain.spec.method} in the same engine, both held to the schema"
     if not baseline and not work.wants(variant.student):
         unfit = "trained as the teacher; another student was asked for"
@@ -324,22 +324,25 @@ MOST_WRITTEN = 96
 """Most rows for a writer, if it is quick."""
 LEAST_WRITTEN = 48
 """Least rows for a slow one, if that many were held out: every form writes them."""
+LEAST_COMPARED = 150
+"""Least rows for other students, if that many are there: then one changed answer is under a limit of one point."""
 WRITING_SECONDS = 30.0
 """Seconds that writing them may take."""
 
 
 def rows_to_compare_forms(held: Sequence[Row], learnt: Sequence[Row], whole: StudentVariant) -> Sequence[Row]:
-    """The held-out rows. For a student that writes, up to `MOST_WRITTEN` rows, or as many as it writes in `WRITING_SECONDS`: with too few
-    held-out rows, training rows are added; with too many, some are used, at least `LEAST_WRITTEN`. Both are spread evenly.
+    """The held-out rows, and training rows spread evenly, if these are few: one changed answer of 25 says nothing, and made a build keep a
+    file three times as large. Training rows flatter the trained weights and the compressed ones alike, and only the difference counts.
 
-    A writer has few held-out rows, and one changed word moves a mean of twenty texts by more than its forms differ. Training rows flatter
-    the trained weights and the compressed ones alike, and only the difference counts. 130 long rows took each form six minutes and more to
-    write, after ten of training.
+    For a student that writes, up to `MOST_WRITTEN` rows, or as many as it writes in `WRITING_SECONDS`; with too many held-out rows, some
+    are used, at least `LEAST_WRITTEN`. One changed word moves a mean of twenty texts by more than its forms differ. 130 long rows took each
+    form six minutes and more to write, after ten of training.
 
     Args:
         whole: the student as it was trained, in its engine's files, timed.
     """
     if not whole.writes:
-        return held
+        few = LEAST_COMPARED - len(held)
+        return [*held, *evenly(learnt, few)] if few > 0 and learnt is not held else held
     most = min(MOST_WRITTEN, int(1e3 * WRITING_SECONDS / max(1.0, whole.timing.p50)))
     return [*held, *evenly(learnt, most - len(held))] if most > len(held) else evenly(held, max(LEAST_WRITTEN, most))
