@@ -14,14 +14,17 @@ TOPICS, WIDTH, EACH = 8, 32, 12
 
 
 def made(shift: int, noise: float = 0.05) -> tuple[PassageVectors, AnsweredQuestions]:
-    """Passages with a direction each, and questions that point at the one `shift` places on, with noise."""
+    """Passages with a direction each, and questions that point at the one `shift` places on, with noise; `TOPICS` on, at none."""
     rng = np.random.default_rng(0)
-    directions = np.eye(WIDTH, dtype=np.float32)[:TOPICS]
+    every = np.eye(WIDTH, dtype=np.float32)
+    directions = every[:TOPICS]
     asked, questions = [], []
     for topic in range(TOPICS):
         for number in range(EACH):
             asked.append((f"question {topic} {number}", frozenset({topic})))
-            questions.append(directions[(topic + shift) % TOPICS] + noise * rng.normal(size=WIDTH))
+            questions.append(
+                (every[topic + shift] if shift == TOPICS else directions[(topic + shift) % TOPICS]) + noise * rng.normal(size=WIDTH)
+            )
     vectors = PassageVectors(directions, np.zeros_like(directions), directions)
     return vectors, AnsweredQuestions(tuple(asked), units(np.array(questions, np.float32)))
 
@@ -66,8 +69,8 @@ def test_made_questions_teach_the_map_only_where_peoples_gain_by_them() -> None:
 
 
 def test_made_questions_are_remembered_only_where_peoples_gain_by_them() -> None:
-    vectors, people = made(shift=1)
-    _, alike = made(shift=1, noise=0.001)
+    vectors, people = made(shift=TOPICS)
+    _, alike = made(shift=TOPICS, noise=0.001)
     right = RememberedQuestions(alike.vectors, np.array([(one, one // EACH) for one in range(len(alike.asked))], np.int32))
     wrong = RememberedQuestions(alike.vectors, np.array([(one, (one // EACH + 2) % TOPICS) for one in range(len(alike.asked))], np.int32))
     few = AnsweredQuestions(people.asked[:19], people.vectors[:19])
