@@ -58,13 +58,13 @@ def tried_replies(model: Model, texts: Sequence[Text], copy: str | None = None, 
 
     Raises InputError if a copy is given for a model that is no desk, or cannot be used.
     """
-    desk, told = desk_of(model), model.folder / TOOLS
+    desk = desk_of(model) if model.task.converses else None
     if desk is None:
         if copy is not None:
             raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
         return None
-    if copy is None:
-        copy = known_test_copy(told.read_text(encoding="utf-8")) if told.is_file() else None
+    if copy is None and (told := model.folder / TOOLS).is_file():
+        copy = known_test_copy(told.read_text(encoding="utf-8"))
     if copy is None:
         return None
     replies = live_replies(desk, [joined(text) for text in texts], copy, tools_of(model, tools))
