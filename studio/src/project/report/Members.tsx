@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
 import { formatNumber, formatShare, memberTitle } from "../../i18n";
@@ -7,6 +8,12 @@ import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 
 const SHOWN = 6;
+
+/** A member's simple model, which its report names in brackets. */
+function baselineName(t: TFunction, told: string): string {
+  const kind = /\(([\w-]+)\)$/.exec(told)?.[1] ?? told;
+  return t([`report.baseline.${kind}`, `student.${kind}`], { defaultValue: told });
+}
 
 /** The models that a model consists of, each with what its own report measures; nothing for a model of its own. */
 export function Members({ project, view }: { project: string; view: ReportView }): ReactNode {
@@ -33,7 +40,7 @@ export function Members({ project, view }: { project: string; view: ReportView }
                 ))}
             </dl>
             <p className={styles.soft}>
-              {member.baseline !== null && member.baseline_value !== null && `${t("report.memberBaseline", { name: t(`report.baseline.${member.baseline}`, { defaultValue: member.baseline }), value: formatShare(member.baseline_value, 1) })} `}
+              {member.baseline !== null && member.baseline_value !== null && `${t("report.memberBaseline", { name: baselineName(t, member.baseline), value: formatShare(member.baseline_value, 1) })} `}
               {files.has(member.file) && (
                 <a href={`/api/v1/projects/${project}/models/${view.id}/files/${encodeURIComponent(member.file)}`} download>
                   {t("report.memberReport")}

@@ -123,12 +123,12 @@ function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSa
         {cards.map((card, place) => (
           <CardOfFacts key={place} card={card} />
         ))}
-        {call && (
+        {call?.words && (
           <div className={styles.call}>
             <p className={styles.words}>
               {call.words} <Badge tone="warn">{t("tryFiles.dryRun")}</Badge>
             </p>
-            {last && (
+            {last && outcome === "proposed" && (
               <div className={styles.buttons}>
                 <Button small kind="primary" onClick={() => onSay(t("tryFiles.yes"))}>
                   {t("tryFiles.yes")}
