@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { formatShare, languageName } from "../../i18n";
 import { Card } from "../../ui/Card";
+import { cx } from "../../ui/cx";
 import { Range, Ticks } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { LANGUAGES } from "./form";
@@ -17,7 +18,7 @@ export function LimitsCard({ form, set, may }: PolicyPart): ReactNode {
   const known = LANGUAGES.filter((one) => form.languages.includes(one));
   return (
     <Card title={t("policy.limits")} note={t("policy.limitsAbout")}>
-      <fieldset disabled={!may} className={layout.stack} style={{ border: 0, margin: 0, padding: 0 }}>
+      <fieldset disabled={!may} className={cx(layout.plain, layout.stack)}>
         <Ticks label={t("policy.languages")} help={t("policy.languagesHelp")} options={LANGUAGES} named={languageName} chosen={known} onChange={(languages) => languages.length > 0 && set({ ...form, languages: [...form.languages.filter((one) => languages.includes(one)), ...languages.filter((one) => !form.languages.includes(one))] })} />
         <div className={layout.fields}>
           {LIMITS.map((name) => (

@@ -39,7 +39,7 @@ export function PrivacyCard({ project, form, set, policy, may }: PolicyPart & { 
           </div>
         )}
         {(privacy.policy === "mask" || privacy.policy === "health") && (
-          <fieldset disabled={!may} className={styles.kinds}>
+          <fieldset disabled={!may} className={layout.plain}>
             <Ticks label={t("policy.privacy.allowed")} options={saved.kinds} named={(kind) => t(`policy.privacy.kind.${kind}`, { defaultValue: kind })} chosen={allowedKinds(privacy.kinds)} onChange={(kinds) => put({ kinds: withAllowed(privacy.kinds, kinds) })} />
           </fieldset>
         )}

@@ -1,6 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { cx } from "../../ui/cx";
 import { Button, IconButton } from "../../ui/Button";
 import { Select, TextArea, TextField } from "../../ui/Field";
 import { Dialog } from "../../ui/Overlay";
@@ -74,19 +75,19 @@ function Turn({ place, turn, tried, documents, last, alone, onChange, onMove, on
   const number = place + 1;
   const lines = (text: string) => text.split("\n");
   return (
-    <div className={styles.edit} role="group" aria-label={t("tests.turn", { number })}>
+    <div className={layout.boxed} role="group" aria-label={t("tests.turn", { number })}>
       <header>
         <strong>{t("tests.turn", { number })}</strong>
         <IconButton icon="up" small label={t("tests.turnUp", { number })} disabled={place === 0} onClick={() => onMove(place - 1)} />
         <IconButton icon="down" small label={t("tests.turnDown", { number })} disabled={last} onClick={() => onMove(place + 1)} />
         <IconButton icon="trash" small label={t("tests.removeTurn", { number })} disabled={alone} onClick={onRemove} />
       </header>
-      <div className={styles.fields}>
+      <div className={cx(layout.fields, styles.fields)}>
         <TextArea label={t("tests.says")} rows={2} maxLength={4000} error={tried && !turn.say.trim() ? t("tests.saysNothing") : undefined} value={turn.say} onChange={(event) => onChange({ say: event.target.value })} />
         <Select label={t("tests.outcomeLabel")} help={turn.outcome ? t(`tests.outcomeHelp.${turn.outcome}`) : undefined} value={turn.outcome} options={[{ value: "", label: t("tests.onlySaid") }, ...OUTCOMES.map((one) => ({ value: one, label: t(`tests.outcome.${one}`) }))]} onChange={(event) => onChange({ outcome: event.target.value })} />
       </div>
       {turn.outcome && (
-        <div className={styles.fields}>
+        <div className={cx(layout.fields, styles.fields)}>
           <TextArea label={t("tests.containsLabel")} help={t("tests.perLine")} rows={2} value={turn.contains.join("\n")} onChange={(event) => onChange({ contains: lines(event.target.value) })} />
           <TextArea label={t("tests.notContainsLabel")} help={t("tests.perLine")} rows={2} value={turn.notContains.join("\n")} onChange={(event) => onChange({ notContains: lines(event.target.value) })} />
           <TextField label={t("tests.document")} list={`documents-${place}`} maxLength={300} value={turn.document} onChange={(event) => onChange({ document: event.target.value })} />

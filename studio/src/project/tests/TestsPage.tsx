@@ -162,7 +162,7 @@ function Got({ result }: { result: Result }): ReactNode {
   const { t } = useTranslation();
   return (
     <div className={cx(styles.got, result.right ? styles.right : styles.wrong)}>
-      <div className={styles.badges}>
+      <div className={layout.badges}>
         <span className={layout.soft}>{t("tests.got")}</span>
         <Badge tone={result.right ? "good" : "bad"}>{t(`tests.outcome.${result.outcome}`)}</Badge>
         {result.tool && <code>{result.tool}</code>}

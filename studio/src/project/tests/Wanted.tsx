@@ -20,7 +20,7 @@ export function Wanted({ expect }: { expect: Record<string, unknown> | null | un
   ].filter(Boolean);
   return (
     <div className={styles.wanted}>
-      <div className={styles.badges}>
+      <div className={layout.badges}>
         <span className={layout.soft}>{t("tests.wanted")}</span>
         <Badge>{t(`tests.outcome.${wanted.outcome}`)}</Badge>
       </div>

@@ -136,7 +136,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
       <p className={layout.soft}>{t("tools.argumentsAbout")}</p>
       {at("arguments") && draft.arguments.length === 0 && <p className={styles.faults}>{at("arguments")}</p>}
       {draft.arguments.map((one, place) => (
-        <div key={place} className={styles.item} role="group" aria-label={shown(one) || t("tools.argument", { number: place + 1 })}>
+        <div key={place} className={layout.boxed} role="group" aria-label={shown(one) || t("tools.argument", { number: place + 1 })}>
           <header>
             <strong>{shown(one) || t("tools.argument", { number: place + 1 })}</strong>
             <IconButton icon="trash" small label={t("tools.removeArgument", { name: shown(one) })} onClick={() => set({ arguments: draft.arguments.filter((_, number) => number !== place), owner: draft.owner.filter((name) => name !== one.name) })} />
@@ -276,7 +276,7 @@ function Examples({ draft, set, at }: PartProps): ReactNode {
       <p className={layout.soft}>{t("tools.examplesAbout")}</p>
       {at("examples") && <p className={styles.faults}>{at("examples")}</p>}
       {draft.examples.map((one, place) => (
-        <div key={place} className={styles.item} role="group" aria-label={t("tools.exampleNumber", { number: place + 1 })}>
+        <div key={place} className={layout.boxed} role="group" aria-label={t("tools.exampleNumber", { number: place + 1 })}>
           <header>
             <strong>
               <Marked message={one.message || t("tools.exampleNumber", { number: place + 1 })} values={one.arguments} />

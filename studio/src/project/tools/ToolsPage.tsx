@@ -131,7 +131,7 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
           />
         )}
       </header>
-      <div className={styles.badges}>
+      <div className={layout.badges}>
         <Badge tone={tool.changes ? "warn" : "good"} icon={tool.changes ? "pencil" : "search"}>
           {t(tool.changes ? "tools.changes" : "tools.reads")}
         </Badge>

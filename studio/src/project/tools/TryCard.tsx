@@ -82,7 +82,7 @@ function Call({ project, found, tools }: { project: string; found: DryRun; tools
   const names = (all: readonly string[]) => all.map((name) => titleOf(tool?.schema, name)).join(", ");
   return (
     <div className={styles.call} aria-live="polite">
-      <div className={styles.badges}>
+      <div className={layout.badges}>
         <Badge tone="accent">{t(`tools.by.${found.by}`)}</Badge>
         <Badge tone={found.waits ? "accent" : "plain"}>{t(found.waits ? "tools.waits" : "tools.atOnce")}</Badge>
         <Badge tone={found.changes ? "warn" : "good"}>{t(found.changes ? "tools.changes" : "tools.reads")}</Badge>
