@@ -1,11 +1,11 @@
 """Fit the weights of sentences and of evidence on questions to businesses, and show what they are worth on businesses left out.
 
-The businesses and their questions were written for it (`bench/reading_businesses`): a line of a `questions*.txt` is a question and the
+The businesses and their questions were written for it (`bench/reading_businesses`, the German ones in its `de`): a line of a `questions*.txt` is a question and the
 words that answer, or `-` where the document does not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions
 are only measured on.
 
     python -m bench.reading_fit                # with minilm
-    python -m bench.reading_fit --base e5
+    python -m bench.reading_fit --base e5 --language de
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class GradedQuestion:
     natural: bool
 
 
-def questions_of() -> Iterator[tuple[str, list[tuple[str, dict[str, str] | None]]]]:
-    """Each business's file, and its questions with the wanted answer; None where the file does not say."""
-    texts = [file.read_text(encoding="utf-8") for file in sorted(BUSINESSES.glob("questions*.txt"))]
+def questions_of(folder: Path) -> Iterator[tuple[str, list[tuple[str, dict[str, str] | None]]]]:
+    """Each business's file in a folder, and its questions with the wanted answer; None where the file does not say."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(folder.glob("questions*.txt"))]
     for part in (part for text in texts for part in text.split("## ")[1:]):
         name, *lines = part.strip().split("\n")
         pairs = [line.split(" | ", 1) for line in lines if line.strip()]
@@ -215,7 +215,7 @@ def main() -> None:
         def asked_of(folder: Path, asked: Sequence[tuple[str, dict[str, str] | None]]) -> BusinessQuestions:
             return read_all(search_of(read_documents(folder).passages(), encoder, SearchWeights()), asked)
 
-        own = [asked_of(BUSINESSES / name, asked) for name, asked in questions_of()]
+        own = [asked_of(BUSINESSES / name, asked) for name, asked in questions_of(BUSINESSES)]
         other = asked_of(SAMPLE / "documents", sample_questions())
     ranked = [rankings(one) for one in own]
     held = list[GradedQuestion]()
