@@ -1,8 +1,8 @@
 """Fit the weights of sentences and of evidence on questions to businesses, and show what they are worth on businesses left out.
 
-The businesses and their questions were written for it (`bench/reading_businesses`, the German ones in its `de`): a line of a `questions*.txt` is a question and the
-words that answer, or `-` where the document does not say. The printed weights stand in `apps/retrieval/weights.py`. The sample's questions
-are only measured on.
+The businesses and their questions were written for it (`bench/reading_businesses`; its folder `de` has German ones): a line of a
+`questions*.txt` is a question and the words that answer, or `-` where the document does not say. The printed weights stand in
+`apps/retrieval/weights.py`. The sample's questions are only measured on.
 
     python -m bench.reading_fit                # with minilm
     python -m bench.reading_fit --base e5 --language de
@@ -205,18 +205,20 @@ def fitted(parts: Sequence[BusinessQuestions], ranked: Sequence[list[tuple[Any, 
 
 
 def main() -> None:
-    """Fit on four fifths of the businesses and measure on the others; then fit on all, and measure on the sample."""
+    """Fit on four fifths of a language's businesses and measure on the others; then fit on all, and measure on the English sample."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", default="minilm")
-    base = parser.parse_args().base
+    parser.add_argument("--language", default="en", choices=("en", "de"))
+    asked_for = parser.parse_args()
+    base, folder = asked_for.base, BUSINESSES if asked_for.language == "en" else BUSINESSES / asked_for.language
     with tempfile.TemporaryDirectory() as place:
         encoder = opened(base, Path(place))
 
         def asked_of(folder: Path, asked: Sequence[tuple[str, dict[str, str] | None]]) -> BusinessQuestions:
             return read_all(search_of(read_documents(folder).passages(), encoder, SearchWeights()), asked)
 
-        own = [asked_of(BUSINESSES / name, asked) for name, asked in questions_of(BUSINESSES)]
-        other = asked_of(SAMPLE / "documents", sample_questions())
+        own = [asked_of(folder / name, asked) for name, asked in questions_of(folder)]
+        others = [asked_of(SAMPLE / "documents", sample_questions())] if asked_for.language == "en" else []
     ranked = [rankings(one) for one in own]
     held = list[GradedQuestion]()
     for fold in range(_FOLDS):
@@ -225,7 +227,8 @@ def main() -> None:
         held += [row for business in own[fold::_FOLDS] for row in graded(business, weights)]
     report(f"{base}, {len(own)} businesses, each left out", held)
     weights = fitted(own, ranked)
-    report(f"{base}, the sample, fitted on the {len(own)}", graded(other, weights))
+    for other in others:
+        report(f"{base}, the sample, fitted on the {len(own)}", graded(other, weights))
     print("sentence:", weights.sentence)
     print("evidence:", weights.evidence)
 

@@ -151,7 +151,7 @@ def test_joined_words_are_found_by_their_letters() -> None:
                     TextBlock("A", level=1),
                     TextBlock("Rückgabe ist binnen 30 Tagen möglich."),
                     TextBlock("B", level=1),
-                    TextBlock("Die Kosten der Lieferung betragen vier Euro."),
+                    TextBlock("Die Kosten der Lieferung betragen in jeder Straße vier Euro."),
                 ),
             )
         )
@@ -159,6 +159,7 @@ def test_joined_words_are_found_by_their_letters() -> None:
     assert [place for place, _ in index.find("Lieferkosten", 5)] == [1]
     assert [place for place, _ in index.find("Rückgabefrist?", 5)] == [0]
     assert index.by_words("Lieferkosten", 5) == [] and index.find("xyz", 5) == []
+    assert [place for place, _ in index.by_words("welche Straße?", 5)] == [1]
 
 
 def test_cosines_of_a_narrow_encoder_count_as_those_of_a_wide_one() -> None:

@@ -33,7 +33,7 @@ class KeywordIndex:
         for table, tokens in (("words", "porter unicode61"), ("pieces", "trigram")):
             self._base.execute(f"create virtual table {table} using fts5(question, heading, text, tokenize='{tokens}')")
         texts = [(place, one.question, f"{one.title} {one.heading}", one.text) for place, one in enumerate(passages)]
-        self._fill("words", texts)
+        self._fill("words", [(place, *(text.casefold() for text in three)) for place, *three in texts])  # as questions are: "ß" as "ss"
         if len(texts) <= _MOST_PASSAGES:
             self._fill("pieces", [(place, *(" ".join(words_of(text)) for text in three)) for place, *three in texts])
 
