@@ -18,10 +18,10 @@ from smidgen.apps.desk.dialogue import read_messages
 from smidgen.apps.tools.definition import SqlTarget, Tool
 from smidgen.apps.tools.demo_shop import demo_shop
 from smidgen.apps.tools.environment import VARIABLE, expanded
-from smidgen.apps.tools.http_calls import on_this_machine
 from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.core.conversations import DeskConversation, DeskReply, Turn
 from smidgen.core.errors import InputError
+from smidgen.machine.addresses import on_this_machine
 from smidgen.store.calls import CallStore
 
 SAMPLE_SHOP = "sample-shop"

@@ -6,7 +6,6 @@ and number of path segments of its template.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import string
 import time
@@ -21,6 +20,7 @@ from smidgen.apps.tools.definition import HttpTarget, slots
 from smidgen.apps.tools.environment import VARIABLE, expanded, masked, secrets_in
 from smidgen.core.conversations import Facts
 from smidgen.core.errors import InputError, SmidgenError
+from smidgen.machine.addresses import on_this_machine
 
 MOST_BYTES = 256_000
 MOST_SECONDS = 10.0
@@ -126,16 +126,6 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         raise InputError("the address of a tool cannot be read", value="…", todo="Write https://HOST/PATH.") from None
     return parts
-
-
-def on_this_machine(host: str) -> bool:
-    """Whether a host is this machine, by its address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _encoded(template: str, values: Facts, environment: Mapping[str, str], in_path: bool) -> str:

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from smidgen.apps.tools.definition import McpTarget
 from smidgen.apps.tools.environment import expanded
-from smidgen.apps.tools.http_calls import OutcomeUnknown, on_this_machine
+from smidgen.apps.tools.http_calls import OutcomeUnknown
 from smidgen.core.errors import InputError, MissingExtra
+from smidgen.machine.addresses import on_this_machine
 
 MOST_SECONDS = 15.0
 MOST_SESSIONS = 8

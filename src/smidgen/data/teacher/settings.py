@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
 from smidgen.core.settings import Settings, setting
+from smidgen.machine.addresses import on_this_machine
 
 Use = Literal["label", "generate", "score", "compare"]
 
@@ -101,7 +101,7 @@ class TeacherSettings(Settings):
             raise ValueError("a URL begins with https:// (or http:// on this machine) and a host")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("a URL here has no user, no password and no query: name the variable that holds the key with key_env")
-        if parts.scheme == "http" and not loopback(host):
+        if parts.scheme == "http" and not on_this_machine(host):
             raise ValueError("http:// sends your texts unencrypted; use https://, or tunnel the server to 127.0.0.1")
         return value.rstrip("/")
 
@@ -118,22 +118,12 @@ class TeacherSettings(Settings):
     @property
     def local(self) -> bool:
         """Whether nothing leaves this machine: a bundle, or a server on a loopback address."""
-        return self.source is not None and (not self.url or loopback(urlsplit(self.source).hostname or ""))
+        return self.source is not None and (not self.url or on_this_machine(urlsplit(self.source).hostname or ""))
 
     @property
     def heat(self) -> float:
         """The effective temperature."""
         return self.temperature if self.temperature is not None else 0.0 if self.votes == 1 else 0.7
-
-
-def loopback(host: str) -> bool:
-    """Whether a host is this machine, by its address alone: no name is looked up but `localhost`, which RFC 6761 reserves for it."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 SETTINGS = TeacherSettings

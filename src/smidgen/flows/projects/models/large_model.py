@@ -16,9 +16,10 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.teacher.client import ChatCompletions, QuestionRefused, ServerBusy
 from smidgen.data.teacher.questions import TeacherQuestion
-from smidgen.data.teacher.settings import TeacherSettings, loopback
+from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.local_model import Model
 from smidgen.gateway.upstreams import checked_url
+from smidgen.machine.addresses import on_this_machine
 
 _TOKENS = 2_048
 _SECONDS = 60.0
@@ -60,7 +61,7 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
         raise RequestError("a large model cannot be asked to do this job", value=model.task.name, todo=todo, code="not_teachable")
     url = _checked(large)
     wire = ChatCompletions(
-        url, large.model, large.key or None, local=loopback(large.host), timeout=_SECONDS, concurrency=_AT_ONCE, again=lambda: True
+        url, large.model, large.key or None, local=on_this_machine(large.host), timeout=_SECONDS, concurrency=_AT_ONCE, again=lambda: True
     )
     try:
         rows = [Row(text) for text in texts]
