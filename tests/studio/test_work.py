@@ -116,7 +116,7 @@ def test_a_build_goes_on_when_the_studio_is_killed(home: Path, tmp_path: Path) -
         project = add(first, tmp_path)
         run = first.client.start(project, "build", {"recipe": {"student": {"kind": "linear"}}})["id"]
         events = first.client.events(run)
-        assert next(events)["kind"] == "step"
+        assert next(events)["kind"] == "begin" and next(events)["kind"] == "step"
         first.process.send(signal.SIGKILL)
     with running_studio(tmp_path) as second, browsing(second) as browser:
         browser.goto(f"/projects/{project}/build")

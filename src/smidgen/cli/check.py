@@ -27,6 +27,7 @@ _PROPOSALS_SHOWN = 15
 
 
 def check(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(help="Data file: CSV, TSV, JSONL, Parquet or XLSX; - is standard input.")],
     test: Annotated[Path | None, typer.Option(help="Test file: look for training rows that stand in it too.")] = None,
     input: Annotated[str | None, typer.Option(help="Column of the text; two joined by a comma for pairs (default: guessed).")] = None,
@@ -56,6 +57,7 @@ def check(
         raise InputError("--relabel changes nothing without --fix", value="--relabel", todo="Add --fix OUT, the file to write.")
     with Screen(quiet=as_json) as screen:
         checked = run(file, test=test, input=input, label=label, task=task, overrides=override or [], threads=threads, progress=screen)
+        context.params["task"] = checked.task.name  # the next steps name it
         cleaning = checked.fix(fix, relabel) if fix is not None else None
         cleaned = checked.again(fix) if fix is not None else None
     inspection = checked.inspection

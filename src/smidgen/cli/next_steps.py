@@ -47,7 +47,7 @@ def _check(given: Flags, done: bool) -> list[str]:
     file, fixed = str(given["file"]), given.get("fix")
     named = [word for flag in ("input", "label") if given.get(flag) for word in (f"--{flag}", given[flag])]
     settings = [word for setting in given.get("override") or () for word in ("--set", setting)]
-    if file == "-":
+    if file == "-" or not given.get("task"):
         return []
     if not done:
         copy = f"{Path(file).stem}.clean{Path(file).suffix}"

@@ -86,7 +86,7 @@ def test_an_answer_of_a_person_goes_out_and_is_learnt_from(store: ConversationSt
     out = store.outbox.take(60)
     assert out is not None
     assert (out.message.recipient, out.message.text, out.message.subject) == ("ann@example.org", "Yes, for 3 €.", "Returns")
-    assert out.message.facts == {"message_id": "m1"} and out.message.reply is None
+    assert out.message.facts["message_id"] == "m1" and out.message.reply is None
     store.add_turn(id, "And it is pretty.", "Mia", deliver=False)
     assert store.outbox.take(60) is None
     pairs = store.pairs("shop")

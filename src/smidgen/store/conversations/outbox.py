@@ -17,7 +17,7 @@ from smidgen.store.conversations.codec import MOST_NAME, clean, reply_from_json
 from smidgen.store.conversations.inbox import MOST_LEASE
 from smidgen.store.conversations.records import StoredOutgoing, TakenOutgoing
 from smidgen.store.conversations.tables import CONVERSATIONS, OUTBOX, TURNS, ConversationMissing
-from smidgen.store.conversations.turns import add_event
+from smidgen.store.conversations.turns import TURN, add_event
 from smidgen.store.database import Database
 
 VISIT = "visit"
@@ -200,9 +200,9 @@ class Outbox:
 
 
 def _words_of(connection: Connection, row: Any) -> dict[str, Any]:
-    """The words of a delivered message, from the turn that was written with it, at the same time."""
-    mine = sql.and_(TURNS.c.conversation == row.conversation, TURNS.c.time == row.created, TURNS.c.author != "customer")
-    turn = connection.execute(sql.select(TURNS).where(mine).order_by(TURNS.c.number).limit(1)).one_or_none()
+    """The words of a delivered message, from its turn."""
+    mine = sql.and_(TURNS.c.conversation == row.conversation, TURNS.c.id == json.loads(row.facts).get(TURN, ""))
+    turn = connection.execute(sql.select(TURNS).where(mine)).one_or_none()
     subject = connection.scalar(sql.select(CONVERSATIONS.c.subject).where(CONVERSATIONS.c.id == row.conversation))
     return {} if turn is None else {"text": turn.text, "reply": turn.reply, "subject": subject or ""}
 

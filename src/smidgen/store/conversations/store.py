@@ -46,6 +46,7 @@ from smidgen.store.conversations.tables import (
 from smidgen.store.conversations.turns import (
     ANSWERS_BY,
     MOST_TURNS,
+    TURN,
     add_answer,
     add_event,
     add_outgoing,
@@ -244,14 +245,14 @@ class ConversationStore:
         """Let a person's answer be delivered. A visitor of a site who left an address gets it by mail, unless they read it before."""
         stored = read_conversation(connection, row.id)[2]
         if row.thread != row.id:
-            add_outgoing(connection, row, text, now, None, row.subject, stored)
+            add_outgoing(connection, row, text, now, None, row.subject, {**stored, TURN: turn})
         elif stored.get("mail") and stored.get("mail_channel"):
             facts: dict[str, Any] = {VISIT: turn, "asked": question, "language": row.language}
             by_mail = stored.get(ANSWERS_BY)
             if by_mail:  # the visitor has left the site, and answers the mails
                 facts = {name: stored[name] for name in ("message_id", "references") if name in stored}
             place = {"channel": str(stored["mail_channel"]), "recipient": str(stored["mail"]), "thread": mail_thread(row.id)}
-            add_outgoing(connection, row, text, now, None, "", facts, now if by_mail else now + VISIT_SECONDS, **place)
+            add_outgoing(connection, row, text, now, None, "", {**facts, TURN: turn}, now if by_mail else now + VISIT_SECONDS, **place)
 
     def set_status(self, conversation: str, status: Status) -> None:
         """Say who answers next: the desk, a person, or nobody."""

@@ -36,6 +36,8 @@ def kept_words(masking: Masking | None, text: str, answer: DeskAnswer | None) ->
 
 
 _MOST_LOOKED_BACK = 20
+TURN = "turn"
+"""The fact of an outgoing message: the turn whose words it carries."""
 ANSWERS_BY = "answers_by"
 """The fact of a message that came by another channel than its conversation: the `channel`, `thread` and `recipient` of its answer."""
 
@@ -151,7 +153,8 @@ def add_answer(
     after = {"state": facts_text(answer.state, "the state of a conversation"), "status": answer.status}
     connection.execute(sql.update(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation).values(after))
     if message is not None and said is not None and said.reply.text:
-        add_outgoing(connection, row, said.reply.text, now, said.reply, message.subject, message.facts, **message.facts.get(ANSWERS_BY, {}))
+        facts, place = {**message.facts, TURN: turn}, message.facts.get(ANSWERS_BY, {})
+        add_outgoing(connection, row, said.reply.text, now, said.reply, message.subject, facts, **place)
     kind = event_of(reply)
     if kind is not None:
         told = {

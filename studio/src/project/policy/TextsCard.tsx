@@ -1,6 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { languageName } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -35,7 +36,7 @@ export function TextsCard({ form, set, policy, may }: PolicyPart): ReactNode {
           </header>
           <div className={layout.fields}>
             {LANGUAGES.filter((language) => form.languages.includes(language) || language in words).map((language) => (
-              <TextArea key={language} label={t(`tools.language.${language}`)} rows={2} maxLength={2000} disabled={!may} value={words[language] ?? ""} placeholder={policy.texts[which]?.[language]} onChange={(event) => put(which, spoken({ ...words, [language]: event.target.value }))} />
+              <TextArea key={language} label={languageName(language)} rows={2} maxLength={2000} disabled={!may} value={words[language] ?? ""} placeholder={policy.texts[which]?.[language]} onChange={(event) => put(which, spoken({ ...words, [language]: event.target.value }))} />
             ))}
           </div>
           {textsAt(policy.mistakes, `texts.${which}`) && <p className={styles.fault}>{told(textsAt(policy.mistakes, `texts.${which}`))}</p>}

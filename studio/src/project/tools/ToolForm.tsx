@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { languageName } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button, IconButton } from "../../ui/Button";
 import { Choice } from "../../ui/Choice";
@@ -110,7 +111,7 @@ function About({ draft, set, at, standard }: PartProps & { standard: string }): 
         {languages.map((language) => (
           <TextField
             key={language}
-            label={t("tools.words", { language: language ? t(`tools.language.${language}`) : t("tools.language.all") })}
+            label={t("tools.words", { language: language ? languageName(language) : t("tools.everyLanguage") })}
             help={language === "en" || language === "" ? t("tools.wordsHelp") : undefined}
             error={at(language ? `words.${language}` : "words") || undefined}
             value={draft.words[language] ?? ""}
@@ -144,7 +145,7 @@ function Arguments({ draft, set, at }: PartProps): ReactNode {
           <div className={layout.fields}>
             <TextField label={t("tools.argumentName")} error={at(`arguments.${one.name}`) || undefined} value={one.name} maxLength={64} onChange={(event) => change(place, { name: event.target.value })} />
             {LANGUAGES.map((language) => (
-              <TextField key={language} label={t("tools.argumentTitle", { language: t(`tools.language.${language}`) })} value={one.titles[language] ?? (language === "en" ? (one.titles[""] ?? "") : "")} maxLength={100} onChange={(event) => change(place, { titles: { ...spread(one.titles), [language]: event.target.value } })} />
+              <TextField key={language} label={t("tools.argumentTitle", { language: languageName(language) })} value={one.titles[language] ?? (language === "en" ? (one.titles[""] ?? "") : "")} maxLength={100} onChange={(event) => change(place, { titles: { ...spread(one.titles), [language]: event.target.value } })} />
             ))}
             <Select label={t("tools.type")} value={one.type} options={TYPES.map((type) => ({ value: type, label: t(`tools.types.${type}`) }))} onChange={(event) => change(place, { type: event.target.value })} />
             {one.type === "string" && <TextField label={t("tools.pattern")} help={t("tools.patternHelp")} value={one.pattern} maxLength={500} onChange={(event) => change(place, { pattern: event.target.value })} />}
@@ -257,10 +258,10 @@ function Consent({ draft, set, at }: PartProps): ReactNode {
       )}
       <div className={styles.two}>
         {LANGUAGES.map((language) => (
-          <TextField key={language} label={t("tools.answer", { language: t(`tools.language.${language}`) })} help={language === "en" ? t("tools.answerHelp") : undefined} error={at(`answer.${language}`) || undefined} value={draft.answer[language] ?? (language === "en" ? (draft.answer[""] ?? "") : "")} onChange={(event) => set({ answer: { ...spread(draft.answer), [language]: event.target.value } })} />
+          <TextField key={language} label={t("tools.answer", { language: languageName(language) })} help={language === "en" ? t("tools.answerHelp") : undefined} error={at(`answer.${language}`) || undefined} value={draft.answer[language] ?? (language === "en" ? (draft.answer[""] ?? "") : "")} onChange={(event) => set({ answer: { ...spread(draft.answer), [language]: event.target.value } })} />
         ))}
         {LANGUAGES.map((language) => (
-          <TextField key={language} label={t("tools.nothingFound", { language: t(`tools.language.${language}`) })} error={at(`nothing.${language}`) || undefined} value={draft.nothing[language] ?? (language === "en" ? (draft.nothing[""] ?? "") : "")} onChange={(event) => set({ nothing: { ...spread(draft.nothing), [language]: event.target.value } })} />
+          <TextField key={language} label={t("tools.nothingFound", { language: languageName(language) })} error={at(`nothing.${language}`) || undefined} value={draft.nothing[language] ?? (language === "en" ? (draft.nothing[""] ?? "") : "")} onChange={(event) => set({ nothing: { ...spread(draft.nothing), [language]: event.target.value } })} />
         ))}
       </div>
     </fieldset>
