@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
@@ -48,16 +48,18 @@ export function CostsPage(): ReactNode {
   const model = search.get("model");
   const query: CostQuery = { ...Object.fromEntries(asked), ...(model === null ? {} : { model }) };
   const costs = useCosts(project, query);
-  const put = (name: NumberName | "model", value: string | null) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        if (value === null || value === "") next.delete(name);
-        else next.set(name, value);
-        return next;
-      },
-      { replace: true },
-    );
+  // A second field that is changed before the address has the first keeps both: the router does not queue its changes.
+  const latest = useRef(search);
+  useEffect(() => {
+    latest.current = search;
+  }, [search]);
+  const put = (name: NumberName | "model", value: string | null) => {
+    const next = new URLSearchParams(latest.current);
+    if (value === null || value === "") next.delete(name);
+    else next.set(name, value);
+    latest.current = next;
+    setSearch(next, { replace: true });
+  };
   if (costs.error && !costs.data) {
     return (
       <>
