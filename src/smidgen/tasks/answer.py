@@ -362,9 +362,9 @@ def _with_passages(row: Row, passages: Sequence[Mapping[str, Any]]) -> Row:
 
 
 def _shown(passage: Mapping[str, Any]) -> str:
-    """A passage as a larger model reads it: a line with its document and its place, then its text."""
+    """A passage as a larger model reads it: a line with its document and its place, then its text, in which no other passage begins."""
     place = ", ".join(dict.fromkeys(passage[name] for name in ("title", "heading", "question") if passage.get(name)))
-    return f"{_PASSAGE}{passage['id']}\n{' '.join(place.split())}\n{passage['text']}"
+    return f"{_PASSAGE}{passage['id']}\n{' '.join(place.split())}\n{_PASSAGES.sub('== ', passage['text'])}"
 
 
 def _holds(shown: str, output: Mapping[str, str]) -> bool:
