@@ -63,12 +63,14 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         # A port offers what fits it; a wire that is missing is a mistake at the step, until it is connected again.
         step("gate").locator(".react-flow__handle.target").first.click()
         menu = page.get_by_role("menu")
+        menu.get_by_role("menuitem", name="Connect to Student").wait_for()
         browser.shot("canvas-port")
         offered = [item.strip() for item in menu.get_by_role("menuitem").all_inner_texts()]
         assert offered == ["Disconnect from Compress", "Connect to Student"]
         menu.get_by_role("menuitem", name="Disconnect from Compress").click()
         step("gate").get_by_text("connect it to the step Compress").wait_for()
         page.get_by_role("button", name="Close").click()
+        page.wait_for_timeout(600)  # the drawing moves once more when the panel has gone, and must not move under the pointer
         step("compress").locator(".react-flow__handle.source").drag_to(step("gate").locator(".react-flow__handle-left"))
         wire("compress.model>gate.model").wait_for(state="attached")
 
