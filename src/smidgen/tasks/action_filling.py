@@ -44,7 +44,6 @@ _LONGEST_TEXT = 2_000
 """Characters of a text in which rules look for a value."""
 Codes: TypeAlias = Mapping[str, Mapping[Any, tuple[int, int]]]
 """By argument, the values whose form shows them in a text, each with its place."""
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _WORD = re.compile(r"[^\W_]+(?:[-'’.&][^\W_]+)*")
 _WHOLE = {"date": stretches.DAY, "time": stretches.TIME, "number": stretches.NUMBER}
 """The kind of stretch that states an argument of each kind."""
@@ -159,7 +158,7 @@ class ActionFiller:
         """A span with the whole of an e-mail address that it touches; else without signs and small words at its ends that training values
         do not have there."""
         way = self._ways[self._plan["kinds"][int(span[2])]]
-        address = next((found for found in _EMAIL.finditer(text) if found.start() < span[1] and span[0] < found.end()), None)
+        address = next((found for found in stretches.EMAIL_FORM.finditer(text) if found.start() < span[1] and span[0] < found.end()), None)
         if address is not None:
             return [min(span[0], address.start()), max(span[1], address.end()), *span[2:]]
         if "edges" not in way:

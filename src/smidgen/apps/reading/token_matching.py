@@ -20,9 +20,9 @@ from smidgen.apps.retrieval.question_words import COMMON
 
 Floats: TypeAlias = NDArray[np.float32]
 SCORES = ("mean", "telling", "around", "back", "least")
-"""What a sentence gets: the mean, over the question's tokens, of the greatest cosine with a token of the sentence; the same, where common
-words and marks count little; the mean, where the sentences before and after count, too; the mean, over the sentence's tokens, of the
-greatest cosine with a token of the question; and the least met of the question's telling tokens."""
+"""The scores of a sentence: the mean, over the question's tokens, of the greatest cosine with a token of the sentence; the same, where
+common words and marks count little; the mean, where the sentences before and after count, too; the mean, over the sentence's
+tokens, of the greatest cosine with a token of the question; and the least met of the question's telling tokens."""
 _COMMON_WEIGHT = 0.2
 
 

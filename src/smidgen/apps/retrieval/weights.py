@@ -9,7 +9,7 @@ from typing import Any
 
 PASSAGE_SIGNS = ("cosine", "nearest_sentence", "faq_cosine", "faq", "bm25", "words", "words_above", "words_of_faq")
 READER_SIGNS = ("reader", "reader_telling", "reader_around", "reader_back", "reader_least")
-"""What a reader says of a sentence."""
+"""The signs of a sentence that a reader gives."""
 _SENTENCE_SIGNS_OF_OLD = (
     "cosine",
     "above_mean",

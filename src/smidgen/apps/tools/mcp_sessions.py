@@ -170,7 +170,7 @@ class _Session:
                         await asyncio.wait_for(self.ending.wait(), self._idle)
                     if not self.busy and asyncio.get_running_loop().time() - self.used >= self._idle:
                         break
-                ended()  # nobody may begin with it while it closes
+                ended()  # no call may begin with it while it closes
         except InputError as error:
             self._failed(error)
         except _faults() as error:
