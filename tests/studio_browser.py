@@ -216,10 +216,13 @@ def browsing(
     context.on("weberror", lambda told: faults.append(f"error: {told.error}"))
     context.on("console", heard)
     context.set_default_timeout(60_000)
+    page = context.new_page()
     try:
-        page = context.new_page()
         page.goto(studio.link() if link is None else link)
         yield Browser(page, url, faults)
+    except Exception as error:
+        error.add_note(f"{page.url} shows {page.inner_text('body', timeout=5_000)[:2000]!r}; faults: {faults}")
+        raise
     finally:
         context.close()
     assert faults == [], "\n".join(faults)
