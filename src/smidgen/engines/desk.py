@@ -24,7 +24,7 @@ from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.documents.document import read_passages
 from smidgen.apps.retrieval.question_words import TellingWords, stems_of
 from smidgen.apps.tools.definition import Tool, load_tools
-from smidgen.apps.tools.known_files import known_tool_file
+from smidgen.apps.tools.known_files import desk_key, known_tool_file
 from smidgen.apps.tools.tool_file import called_tools
 from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.core.errors import EngineError, RecipeError
@@ -131,8 +131,8 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> tuple[Member, Form]:
 def packed_tools(folder: Path, file: Path | None = None) -> tuple[Tool, ...]:
     """The tools in a desk's files; empty if there are none.
 
-    A bundle says what its tools are, and never how they are called. That says a tool file of this machine: by default the one that a desk
-    with these tools was last built with here. Without it, every call fails.
+    A bundle says what its tools are, and never how they are called. That says a tool file of this machine: by default the one with which
+    this desk was last built here. Without it, every call fails.
 
     Raises EngineError if the tools cannot be read, or are others than the file's.
     """
@@ -140,12 +140,18 @@ def packed_tools(folder: Path, file: Path | None = None) -> tuple[Tool, ...]:
     try:
         told = own.read_text(encoding="utf-8") if own.is_file() else ""
         known = load_tools(told) if told else ()
-        file = known_tool_file(told) if file is None and told else file
+        file = known_tool_file(packed_key(folder)) if file is None and told else file
         return known if file is None else called_tools(known, file)
     except ValueError as error:
         raise EngineError(f"the desk's tools cannot be read: {error}", value=TOOLS, todo=AGAIN) from None
     except RecipeError as error:
         raise EngineError("the desk's tools cannot be called", value=str(error), todo="Correct the tool file, or build again.") from None
+
+
+def packed_key(folder: Path) -> str:
+    """Return the key of a desk with tools, from its files: see `desk_key`."""
+    members = {manifest.parent.name: manifest.parent for manifest in (folder / "members").glob("*/smidgen.json")}
+    return desk_key((folder / TOOLS).read_text(encoding="utf-8"), (folder / POLICY).read_bytes(), members)
 
 
 class ReadingToolbox(Toolbox):

@@ -23,7 +23,7 @@ from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
 from smidgen.apps.tools.definition import dump_tools
 from smidgen.apps.tools.environment import VARIABLE
-from smidgen.apps.tools.known_files import remember_tool_file
+from smidgen.apps.tools.known_files import desk_key, remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
@@ -245,7 +245,8 @@ class DeskTask(Task):
             told = dump_tools(read_tools(file))
             files["tools.json"] = told.encode()
             copy = str(Path(settings.tools_env).resolve()) if settings.tools_env is not None else None
-            remember_tool_file(told, file, copy)
+            members = {role: Path(folder) for role, folder in settings.members.items()}
+            remember_tool_file(desk_key(told, files["policy.toml"], members), file, copy)
             if copy is not None:
                 facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}

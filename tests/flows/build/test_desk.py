@@ -14,9 +14,10 @@ from tests.apps.channels.vendor import Answer, Asked, vendor
 from tests.eventually import eventually
 from tests.made_once import made_once
 
-from smidgen.apps.tools.known_files import known_tool_file
+from smidgen.apps.tools.known_files import known_test_copy, known_tool_file
 from smidgen.core.errors import DataError, EngineError, InputError, RecipeError
 from smidgen.core.progress import Silent
+from smidgen.engines.desk import packed_key
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.desk.opening import desk_of, live_desk, tools_of
 from smidgen.flows.evaluation import evaluate
@@ -302,6 +303,21 @@ def test_calls_are_made_only_in_a_test_copy(desk: Path, tmp_path: Path, monkeypa
 
 def test_a_bundle_names_no_place_of_this_machine(desk: Path) -> None:
     assert str(desk) not in (desk / "desk" / "smidgen.json").read_text(encoding="utf-8")
-    told = (desk / "desk" / "tools.json").read_text(encoding="utf-8")
-    assert known_tool_file(told) is not None
-    assert known_tool_file(told + " ") is None
+
+
+def test_desks_with_the_same_tools_keep_their_own_addresses_and_test_copies(desk: Path, bundle: Path, tmp_path: Path) -> None:
+    """Two shops may have the same tools: a call of one must never reach the other's system."""
+    (tmp_path / "copy.json").write_text("{}", encoding="utf-8")
+    shops = []
+    for name, hours, copy in (("fern", "9 to 5", None), ("oak", "8 to 4", str(tmp_path / "copy.json"))):
+        shutil.copytree(desk / "desk", tmp_path / name / "desk")
+        wanted(tmp_path / name, bundle)
+        policy, tools = tmp_path / name / "policy.toml", tmp_path / name / "tools.toml"
+        policy.write_text(POLICY.replace("9 to 5", hours), encoding="utf-8")
+        told = {"members": {"intents": str(bundle)}, "conversations": str(tmp_path / name / "talks.jsonl")}
+        settings = DeskSettings.model_validate({**told, "policy": str(policy), "tools": str(tools), "tools_env": copy})
+        for file, content in desk_task.material([], settings).items():
+            (tmp_path / name / "desk" / file).write_bytes(content)
+        shops.append((packed_key(tmp_path / name / "desk"), tools, copy))
+    assert (tmp_path / "fern/desk/tools.json").read_bytes() == (tmp_path / "oak/desk/tools.json").read_bytes()
+    assert [(known_tool_file(key), known_test_copy(key)) for key, _, _ in shops] == [(tools, copy) for _, tools, copy in shops]

@@ -14,7 +14,7 @@ from smidgen.apps.tools.toolbox import Toolbox
 from smidgen.core.errors import InputError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
-from smidgen.engines.desk import TOOLS, packed_tools
+from smidgen.engines.desk import TOOLS, packed_key, packed_tools
 from smidgen.flows.local_model import Model
 from smidgen.store.calls import CallStore
 
@@ -63,8 +63,8 @@ def tried_replies(model: Model, texts: Sequence[Text], copy: str | None = None, 
         if copy is not None:
             raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
         return None
-    if copy is None and (told := model.folder / TOOLS).is_file():
-        copy = known_test_copy(told.read_text(encoding="utf-8"))
+    if copy is None and (model.folder / TOOLS).is_file():
+        copy = known_test_copy(packed_key(model.folder))
     if copy is None:
         return None
     replies = live_replies(desk, [joined(text) for text in texts], copy, tools_of(model, tools))
