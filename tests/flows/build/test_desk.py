@@ -21,6 +21,8 @@ from smidgen.engines.desk import packed_key
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.desk.opening import desk_of, live_desk, tools_of
 from smidgen.flows.evaluation import evaluate
+from smidgen.flows.learn.cycle import learn
+from smidgen.flows.learn.settings import LearnSettings, TrafficSettings
 from smidgen.flows.local_model import load
 from smidgen.parts import recipe
 from smidgen.server.app import create_app
@@ -299,6 +301,14 @@ def test_calls_are_made_only_in_a_test_copy(desk: Path, tmp_path: Path, monkeypa
             evaluate(model, desk / "talks.jsonl", tools_env=str(copy), tools=file)
     with pytest.raises(InputError, match="cannot be read"):
         evaluate(model, desk / "talks.jsonl", tools_env=str(tmp_path / "no.json"), tools=tools)
+
+
+def test_a_desk_learns_through_its_members_alone(desk: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,outcome\nhello,{}\n", encoding="utf-8")
+    asked = LearnSettings(start=desk / "desk", data=(tmp_path / "rows.csv",), traffic=TrafficSettings(use=False), threads=1)
+    with pytest.raises(InputError, match="does not learn as a whole"):
+        learn(tmp_path / "line", asked)
+    assert not (tmp_path / "line").exists()
 
 
 def test_a_bundle_names_no_place_of_this_machine(desk: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from smidgen.bundles.open import open_bundle, read_manifest
 from smidgen.core.errors import BundleError, GateError, InputError, RecipeError
+from smidgen.core.parts import Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.certify import losses
 from smidgen.flows.certify.certification import certificate_standing
@@ -144,7 +145,7 @@ def _learn_locked(
     for job in jobs:
         discovery.take_up_job(line, job, champion.manifest.task if champion is not None else ask.line.task)
     recipe = _recipe(line, champion, ask)
-    losses.check_loss(ask.certificate.loss or "likeness", registry.find("tasks", recipe.task))
+    losses.check_loss(ask.certificate.loss or "likeness", _learning_task(recipe.task))
     names = ColumnNames(ask.rows.input, ask.rows.label, champion.columns if champion is not None else (None, None))
     for file in ask.rows.files:
         line_data.keep_file(file, line, recipe, names, began, progress)
@@ -359,6 +360,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
     if line.read().champion is not None:
         raise InputError("the line has a champion already", value=str(line.folder), todo="Leave out --from, or begin another line.")
     opened = open_bundle(bundle)
+    _learning_task(opened.manifest.task)
     copy = work / "taken"
     try:
         shutil.copytree(bundle, copy)
@@ -380,6 +382,15 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
         rows = LearningRows((), (), ()).whole_sha256
     promotion.promote(line, copy, by="hand", why=f"the line begins with the bundle {opened.manifest.name}", instead_of=None)
     _record_learning(line, LastLearning(at=_NEVER, outcome=_PROMOTED, why="taken in", rows_sha256=rows))
+
+
+def _learning_task(name: str) -> Task:
+    """Return the task of a line. Raises InputError for desks: the next version of a desk would be made of the same members."""
+    task: Task = registry.find("tasks", name)
+    if task.converses:
+        todo = "Its members learn from corrections: smidgen traffic --corrections FILE, --approved FILE --into RECIPE, then build it again."
+        raise InputError("a desk does not learn as a whole", value=name, todo=todo)
+    return task
 
 
 def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
