@@ -95,3 +95,12 @@ def test_the_report_opens_where_there_is_a_screen(file: Path, monkeypatch: pytes
     assert code(["start", str(file), "--yes", "--quiet", *QUICK[:-1]]) == 0
     assert len(opened) == 1 and opened[0].startswith("file://") and opened[0].endswith("report.html")
     assert code(["start", str(file), "--yes", "--quiet", *QUICK]) == 0 and len(opened) == 1
+
+
+def test_calls_take_the_file_of_their_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What calls look like is guessed, and what only a file of tools says is asked for by the flag that `start` has."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": f"please stop the order number {number}", "output": {"tool": "stop", "arguments": {}}} for number in range(30)]
+    Path("calls.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    assert code(["start", "calls.jsonl", "--yes", *QUICK[2:]]) == 2 and "--tools" in capsys.readouterr().err
+    assert code(["start", "calls.jsonl", "--yes", "--tools", "none.json", *QUICK[2:]]) == 2 and "none.json" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import DataError
-from smidgen.flows.data_check import guess_task
+from smidgen.flows.data_check import check_data, guess_task
 
 TEXTS = [f"the {thing} number {number} came late and in pieces" for number in range(40) for thing in ("lamp", "vase")]
 
@@ -42,6 +42,29 @@ def test_texts_objects_and_spans(tmp_path: Path) -> None:
     assert (guess_task(tmp_path / "c.jsonl").task, guess_task(tmp_path / "c.jsonl").label) == ("extract", "fields")
     spans = [json.dumps([{"start": 4, "end": 8, "label": "thing"}])] * len(TEXTS)
     assert guess_task(table(tmp_path / "d.csv", {"text": TEXTS, "spans": spans})).task == "extract"
+
+
+@pytest.mark.parametrize("write", [dict, json.dumps], ids=["objects", "texts"])
+@pytest.mark.parametrize(
+    ("keys", "task"),
+    [
+        (("name", "arguments"), "act"),
+        (("tool", "arguments"), "act"),
+        (("id", "text"), "answer"),
+        (("id", "text", "page"), "extract"),
+        (("tool", "price"), "extract"),
+        (("name", "email"), "extract"),
+    ],
+)
+def test_a_column_of_objects_is_told_by_their_keys(tmp_path: Path, write: Any, keys: tuple[str, ...], task: str) -> None:
+    """Some objects recur, as labels do, and in some rows there is none."""
+    values = [{key: {"order": str(row % 7)} if key == "arguments" else f"{key}-{row % 7}" for key in keys} for row in range(len(TEXTS))]
+    cells = [None if row % 5 == 0 else write(value) for row, value in enumerate(values)]
+    lines = [json.dumps({"text": text, "output": cell}) for text, cell in zip(TEXTS, cells, strict=True)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = guess_task(tmp_path / "a.jsonl")
+    assert (found.task, found.label, found.doubts) == (task, "output", ())
+    assert check_data(tmp_path / "a.jsonl", label="output").task.name == task
 
 
 def test_what_is_not_clear_is_said(tmp_path: Path) -> None:

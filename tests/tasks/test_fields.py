@@ -105,6 +105,7 @@ def test_a_row_that_a_derived_schema_does_not_know_counts_and_one_of_a_given_sch
     lenient, strict = part.formed(form), part.formed(form.model_copy(update={"derived": False}))
     strange = {"name": "x", "count": 1, "gone": True, "more": 5}
     assert lenient.placed("t", strange) == strange
+    assert lenient.placed("t", []) == lenient.placed("t", {}), "an empty cell is read as no spans"
     with pytest.raises(ValueError, match="more is not a field"):
         strict.placed("t", strange)
 

@@ -31,7 +31,7 @@ def _sections() -> Iterator[tuple[str, type[Settings]]]:
             yield from owners_of(task, student).items()
 
 
-_FLAGS = flags(_sections())
+FLAGS = flags(_sections())
 _FIRST = ("data", "test", "input", "label", "student", "quality", "min_quality")
 """Settings shown in the first panel of help, besides --task, --out and --set."""
 _RUN = "Run"
@@ -113,7 +113,7 @@ def _recipe(
         tree["name"] = name
     elif file is None and to is not None:
         tree["name"] = to.resolve().name
-    for section, values in given_tree(_FLAGS, given).items():
+    for section, values in given_tree(FLAGS, given).items():
         # Paths on the command line are relative to the current folder, not to the recipe's folder.
         files = ("train", "test", "unlabelled") if section == "data" else _files(section)
         values = {key: str(Path(value).resolve()) if key in files and value != "-" else value for key, value in values.items()}
@@ -125,7 +125,7 @@ def _recipe(
 
 def _files(section: str) -> list[str]:
     """Return the settings of a section that are files."""
-    return [setting for owner, setting, field in _FLAGS.values() if owner == section and is_file(field)]
+    return [setting for owner, setting, field in FLAGS.values() if owner == section and is_file(field)]
 
 
-part = with_recipe_flags(build, _FLAGS, _FIRST)
+part = with_recipe_flags(build, FLAGS, _FIRST)

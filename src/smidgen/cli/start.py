@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from smidgen.cli.flags import Overrides, Threads
+from smidgen.cli.build import FLAGS
+from smidgen.cli.flags import Overrides, Threads, given_tree, with_recipe_flags
 from smidgen.cli.next_steps import command_line, next_step
 from smidgen.cli.screen import Screen, errors, out, print_json
 from smidgen.core.errors import DataError, InputError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from smidgen.flows.data_check import DataCheck, TaskGuess
 
 _SHOWN = 8
+_FLAGS = {name: FLAGS[name] for name in ("documents", "tools")}
+"""Of a recipe's settings those without which some tasks learn nothing."""
 
 
 def start(
@@ -38,6 +41,7 @@ def start(
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the report in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; asks nothing, so --yes is needed.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    **given: Any,
 ) -> None:
     """Make a model from a file: check it, build, open the report.
 
@@ -70,7 +74,7 @@ def start(
     data, cleaning = _fixed(checked, file, target, asks, as_json)
     tree: dict[str, Any] = {"name": target.resolve().name, "task": found.task, "data": {"train": str(data.resolve()), "input": found.input}}
     tree["data"] |= {"label": found.label, **({"test": str(test.resolve())} if test is not None else {})}
-    recipe = make(tree, override or [])
+    recipe = make(tree | given_tree(_FLAGS, given), override or [])
     if asks and not typer.confirm(f"Build the model {target}? It takes some minutes", default=True, err=True):
         raise typer.Exit(1)
     with Screen(quiet=quiet or as_json) as screen:
@@ -191,4 +195,4 @@ def _browser() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-part = start
+part = with_recipe_flags(start, _FLAGS, _FLAGS)

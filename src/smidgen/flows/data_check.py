@@ -142,7 +142,7 @@ def _task_shown(file: str | Path, input: str | None, label: str | None, override
         raise InputError(f"this file holds conversations, for the task {own}, and no table", value=str(file), todo=todo)
     table = open_table(file, settings=recipe.settings(DataSettings), most_labels=max(part.most_columns for part in parts))
     cells = [] if table.label is None else _cells(table, table.label.name)
-    score, name = max((_likely(part.name, [cell for cell in cells if cell != "null"]), part.name) for part in parts)
+    score, name = max((_likely(part.name, cells), part.name) for part in parts)
     return name if score >= SURE and not _likely(_USUAL, cells) else _USUAL
 
 
@@ -240,7 +240,8 @@ def guess_task(
             file=table.name,
         )
     score, column, kind = best
-    rivals = [one for other, name, one in found if name == column and one != kind and other > score - SURE * score]
+    sure = scores[column, kind] >= 1  # a call or a quotation: other objects could have the same keys only by chance
+    rivals = [] if sure else [one for other, name, one in found if name == column and one != kind and other > score - SURE * score]
     if task is None and (score < SURE or rivals):
         doubts.append(f"whether the job is {' or '.join([kind, *rivals])}")
     if given is None:
@@ -256,10 +257,10 @@ def _likely(task: str, cells: Sequence[Any]) -> float:
 
 
 def _cells(table: DataTable, column: str) -> list[Any]:
-    """Return the first cells of a column that are not empty. Of several columns, the first one counts."""
+    """Return the first cells of a column that are not empty or null. Of several columns, the first one counts."""
     name = column if column in table.columns else column.split(",")[0].strip()
     found = (record.get(name) for _, record in islice(table.records(), _SAMPLE))
-    return [cell for cell in found if cell is not None and (not isinstance(cell, str) or cell.strip())]
+    return [cell for cell in found if cell is not None and (not isinstance(cell, str) or cell.strip() not in ("", "null"))]
 
 
 def _prose(table: DataTable) -> list[str]:

@@ -87,9 +87,9 @@ class Classify(Task):
         return AnswerOutline("labels" if multi else "label", names)
 
     def likely(self, cells: Sequence[Any]) -> float:
-        """The share of repeated cells; 0 if the cells do not look like labels, which are short and repeat often."""
+        """The share of repeated cells; 0 if the cells do not look like labels, which are short, no objects, and repeat often."""
         told = [str(cell).strip() for cell in cells if isinstance(cell, str | int | bool)]
-        if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2:
+        if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2 or all(cell.startswith("{") for cell in told):
             return 0.0
         again = 1 - len(set(told)) / len(told)
         length = sum(map(len, told)) / len(told)

@@ -78,7 +78,7 @@ class ExtractFields(Task):
         """
         assert self._values is not None
         try:
-            settled = self._values.settled(output)
+            settled = self._values.settled(_object(output))
             fault = self._values.fault(settled)
         except ValueError as error:
             settled, fault = dict(output), str(error)
