@@ -225,7 +225,7 @@ class Answer(Task):
     def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
         """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
         reading = read_documents(_named(settings))
-        texts = {document.id: quoted_answers.words_of(document.text) for document in reading.documents}
+        texts = {document.id: (quoted_answers.words_of(document.text), " ".join(document.text.split())) for document in reading.documents}
         for row in rows:
             _check_answer(row, texts)
         passages = [passage_json(passage) for passage in reading.passages()]
@@ -378,15 +378,16 @@ def _threshold(settings: Settings) -> float:
     return USUAL_THRESHOLD if given is None else given
 
 
-def _check_answer(row: Row, texts: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a row whose document is not there, or lacks its words."""
+def _check_answer(row: Row, texts: Mapping[str, tuple[Sequence[str], str]]) -> None:
+    """Refuse a row whose document, given as words and as one line, is not there or lacks its words. One may be cut: `7,000 km (2,70`."""
     if row.output is None:
         return
     name, wanted = row.output["id"], row.output["text"]
     if name and name not in texts:
         shown = ", ".join(sorted(texts)[:3])
         raise DataError("a row names a document that is not there", value=name, todo=f"There are: {shown}.", row=row.number or None)
-    if not any(quoted_answers.holds(texts[one], wanted) for one in ([name] if name else texts)):
+    letters = " ".join(wanted.split())
+    if not any(letters in line or quoted_answers.holds(words, wanted) for words, line in ([texts[name]] if name else texts.values())):
         raise DataError(
             "the words that answer are not in the document",
             value=row.output["text"],
