@@ -104,6 +104,13 @@ def test_links_that_lead_out_are_not_followed(store: StudioStore, tmp_path: Path
         read_file(project, "link.md")
 
 
+def test_a_new_desk_begins_in_the_time_zone_of_the_machine(store: StudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Madrid")
+    assert b'timezone = "Europe/Madrid"' in read_file(begin_project(store, "Ours", "desk"), "policy.toml")
+    monkeypatch.setenv("TZ", "CET-1CEST")
+    assert b'timezone = "UTC"' in read_file(begin_project(store, "Others", "desk"), "policy.toml")
+
+
 def test_a_desk_names_no_member_outside_its_folder(store: StudioStore) -> None:
     project = begin_project(store, "Ours", "desk")
     tree = recipe_tree(project)

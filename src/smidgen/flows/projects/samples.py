@@ -15,6 +15,7 @@ from smidgen.flows.projects.material import material_kinds, material_path, write
 from smidgen.flows.projects.models.built_models import BUILD
 from smidgen.flows.projects.recipes.project_recipe import model_name, project_folder, save_recipe
 from smidgen.flows.sample_recipes import SampleRecipe, sample_recipe
+from smidgen.machine.time_zone import local_time_zone
 from smidgen.parts import registry
 from smidgen.parts.recipe import parsed
 from smidgen.store.studio.data_rows import Part
@@ -26,6 +27,7 @@ SAMPLE = "support"
 _SETTING = "sample"
 _RECIPE = "recipe.toml"
 """The recipe among the files of a starter."""
+_UTC = b'timezone = "UTC"'
 _PARTS: dict[str, Part] = {"train": "train", "test": "test"}
 
 
@@ -51,7 +53,7 @@ def create_from_sample(store: StudioStore, name: str, author: str, title: str | 
 
 
 def begin_project(store: StudioStore, name: str, task: str) -> Project:
-    """Make an empty project for a task. One that consists of files begins with the files of its task's starter.
+    """Make an empty project for a task. One of files begins with those of its task's starter, in this machine's time zone.
 
     Raises UnknownPart for an unknown task.
     """
@@ -62,6 +64,8 @@ def begin_project(store: StudioStore, name: str, task: str) -> Project:
         return project
     text = (starter / _RECIPE).read_text(encoding="utf-8")
     content = {file.name: file.read_bytes() for file in starter.iterdir() if file.is_file() and file.name != _RECIPE}
+    if (zone := local_time_zone()) is not None:
+        content = {file: held.replace(_UTC, f'timezone = "{zone}"'.encode()) for file, held in content.items()}
     return _give(store, project, {"name": model_name(project), **parsed(text, _RECIPE)}, None, content)
 
 
