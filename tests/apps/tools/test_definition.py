@@ -24,6 +24,14 @@ def test_a_call_is_told_in_the_words_of_its_language() -> None:
     assert tool.wording({"days": ["2026-12-03", "2026-12-04"]}).endswith("(days: 3 December 2026, 4 December 2026)")
 
 
+def test_a_choice_has_the_title_that_the_tool_gives_it_in_the_language() -> None:
+    titles = {"speed": {"en": "delivery", "de": "Lieferung"}, "speed.NEXT_DAY": {"en": "tomorrow", "de": "morgen"}}
+    tool = Tool("book", "Book", SCHEMA, words={"": "Book {day}"}, titles=titles)
+    assert tool.wording({"speed": "NEXT_DAY", "gift": True}, "de").endswith("(Lieferung: morgen, gift: ja)")
+    assert tool.wording({"speed": "NEXT_DAY", "gift": True}, "en").endswith("(delivery: tomorrow, gift: yes)")
+    assert tool.wording({"speed": ["NEXT_DAY", "standard"]}, "de").endswith("(Lieferung: morgen, standard)")
+
+
 def test_what_is_no_code_stays_as_it_is() -> None:
     tool = Tool("book", "Book", SCHEMA, words={"": "{speed} {day}"})
     assert tool.wording({"speed": "standard", "day": "tomorrow"}) == "standard tomorrow"

@@ -109,6 +109,16 @@ def test_operations_become_tools(tmp_path: Path) -> None:
     assert address.wording({"order_id": "FH-1", "city": "Leeds"}) == "Change address (order id: FH-1, city: Leeds)"
 
 
+def test_its_arguments_have_names_by_language_in_the_tool_file(tmp_path: Path) -> None:
+    named = FILE + 'titles = { order_id = { de = "Bestellnummer" }, city = "town" }\n'
+    address = tools(tmp_path, named)["change_address"]
+    assert address.wording({"order_id": "FH-1", "city": "Leeds"}, "de") == "Change address (Bestellnummer: FH-1, town: Leeds)"
+    for name in ("colour", "city.Leeds"):
+        with pytest.raises(RecipeError) as told:
+            tools(tmp_path, FILE + f'titles."{name}" = "x"\n')
+        assert "no such argument or choice" in str(told.value)
+
+
 def test_json_is_read_too(tmp_path: Path) -> None:
     import yaml
 

@@ -140,7 +140,8 @@ class Tool:
         refusals: words for a server's refusal, by its HTTP status (`409`), each by language.
         card: how the result is shown: `order`, `products` or `facts`.
         links: hosts whose links may stay in a result; every other link is taken out.
-        titles: arguments' names in words by language, where the schema's `title` is not enough.
+        titles: names in words by language, of arguments (`order`) and of their choices (`speed.NEXT_DAY`), where the schema's `title` is
+            not enough.
         columns: how columns of the result are shown.
         target: how it is called; None where only the definition is known.
         guard: a query that must find a row before a call may be proposed, and again before it runs.
@@ -192,10 +193,17 @@ class Tool:
         """A call in words, for the customer. Every argument is shown: one that the template leaves out stands in brackets behind."""
         template = in_language(self.words, language) or printable(self.name.replace("_", " ").capitalize())
         named = {name for name in slots(template) if name in arguments}
-        said = {name: spoken_value(value, self.properties.get(name, {}), language) for name, value in arguments.items()}
+        said = {name: self._spoken(name, value, language) for name, value in arguments.items()}
         line = filled(template, said, whole=True)
         rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in said.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
+
+    def _spoken(self, argument: str, value: Any, language: str) -> Any:
+        """An argument's value as people say it: of a choice the title that the tool gives it, else as `spoken_value`."""
+        if isinstance(value, list):
+            return [self._spoken(argument, one, language) for one in value]
+        told = in_language(self.titles.get(f"{argument}.{value}", {}), language) if isinstance(value, str | int) else ""
+        return told or spoken_value(value, self.properties.get(argument, {}), language)
 
 
 def plain_name(given: str) -> str:
@@ -230,6 +238,8 @@ def filled(template: str, values: Facts, whole: bool = False) -> str:
 
 def spoken_value(value: Any, schema: Facts, language: str) -> Any:
     """An argument's value as people say it: a date in the language, and of a choice its title, or its code in words."""
+    if isinstance(value, bool) and language.partition("-")[0] == "de":
+        return "ja" if value else "nein"
     if isinstance(value, list):
         return [spoken_value(one, schema.get("items", {}), language) for one in value]
     if not isinstance(value, str):

@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -171,8 +172,8 @@ def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, fo
     return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
 
 
-def _seen(settings: SeenSettings) -> dict[str, Any]:
-    """How a tool appears to customers, as a tool's attributes."""
+def _seen(settings: SeenSettings, titles: Mapping[str, ByLanguage] = MappingProxyType({})) -> dict[str, Any]:
+    """How a tool appears to customers, as a tool's attributes. `titles`: those that stand with its arguments."""
     return {
         "confirm": settings.confirm,
         "examples": tuple(ToolExample(one.message, one.arguments) for one in settings.examples),
@@ -181,6 +182,7 @@ def _seen(settings: SeenSettings) -> dict[str, Any]:
         "nothing": _by_language(settings.nothing),
         "refusals": {code: _by_language(texts) for code, texts in settings.refusals.items()},
         "card": settings.card,
+        "titles": {**titles, **{name: _by_language(texts) for name, texts in settings.titles.items()}},
         "columns": {name: ShownColumn(_by_language(one.name), one.kind, one.currency) for name, one in settings.columns.items()},
         "links": tuple(host.lower() for host in settings.links),
     }
@@ -231,10 +233,9 @@ def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path)
         schema=schema,
         changes=settings.changes,
         words=_by_language(settings.words),
-        titles=_titles(settings.arguments),
         target=target,
         guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
-        **_seen(settings),
+        **_seen(settings, _titles(settings.arguments)),
     )
     return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
 
@@ -316,7 +317,11 @@ def _template_faults(tool: Tool) -> list[str]:
     found: list[str] = []
     refusals = [(f"refusals.{code}", texts) for code, texts in tool.refusals.items()]
     found += [f"refusals: {code!r} is no HTTP status of a refusal" for code in tool.refusals if not re.fullmatch("4[0-9][0-9]", code)]
-    for where, texts in [*((f"arguments.{name}.title", one) for name, one in tool.titles.items())]:
+    for name, texts in tool.titles.items():
+        argument, _, choice = name.partition(".")
+        where = f"titles.{name}" if choice else f"arguments.{name}.title"
+        if argument not in tool.properties or (choice and choice not in _choices(tool.properties[argument])):
+            found.append(f"{where}: there is no such argument or choice")
         found += [f"{where}.{language}: write a text" for language, text in texts.items() if not isinstance(text, str) or not text.strip()]
         found += [f"{where}: {language!r} is no language; write en or de" for language in texts if not _LANGUAGE.fullmatch(language)]
     for where, texts in [("words", tool.words), ("answer", tool.answer), ("nothing", tool.nothing), *refusals]:
@@ -336,6 +341,14 @@ def _template_faults(tool: Tool) -> list[str]:
     for number, example in enumerate(tool.examples, 1):
         found += [f"examples[{number}]: {name} is no argument" for name in example.arguments if name not in tool.properties]
     return found
+
+
+def _choices(schema: Mapping[str, Any]) -> set[str]:
+    """The choices of an argument, or of the entries of a list."""
+    node = schema.get("items", schema) if isinstance(schema.get("items", schema), Mapping) else schema
+    return {str(choice) for choice in node.get("enum", ())} | {
+        str(one["const"]) for kind in ("oneOf", "anyOf") for one in node.get(kind, ()) if isinstance(one, Mapping) and "const" in one
+    }
 
 
 def _owner_faults(tool: Tool) -> list[str]:

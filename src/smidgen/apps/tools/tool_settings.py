@@ -44,6 +44,9 @@ class SeenSettings(Settings):
     refusals: dict[str, str | dict[str, str]] = setting({}, "Words for a server's refusal, by its HTTP status: `409`.")
     card: Literal["order", "products", "facts"] = setting("facts", "How the result is shown.")
     columns: dict[str, ColumnSettings] = setting({}, "How columns of the result are shown, by their names.")
+    titles: dict[str, str | dict[str, str]] = setting(
+        {}, "Names in words, of arguments (`order_id`) and of their choices (`speed.NEXT_DAY`); a table has them by language."
+    )
     links: list[str] = setting([], "Hosts whose links may stay in a result.")
     examples: list[ExampleSettings] = setting([], "Messages and the calls they ask for.")
     guard: str | None = setting(None, "A SELECT that must find a row before a call is proposed, and before it runs.")
