@@ -110,7 +110,7 @@ class DecoderSettings(Settings):
     qat: Literal["auto", "none", "q4-0"] = setting(
         "auto",
         "q4-0: round the weights to 4 bits in the last third of training, so that packing loses little. auto: where 4 or 5 bits "
-        "may be shipped, but not with --adapter or --method full.",
+        "may be shipped, but not for an adapter, nor with the method full.",
         flag="--qat",
     )
     precision: Literal["auto", "bf16", "f32"] = setting(

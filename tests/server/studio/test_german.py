@@ -93,6 +93,7 @@ def test_every_setting_is_described_in_german() -> None:
     known = json.loads((GERMAN / "settings.json").read_text(encoding="utf-8"))
     assert {text: place for text, place in found.items() if text not in known} == {}
     assert set(known) - set(found) == set(), "German for a description that no part has any more"
+    assert [text for text in found if " --" in text] == [], "a page of the Studio has no flags"
     assert len(found) > 150
 
 

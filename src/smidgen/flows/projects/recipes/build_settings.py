@@ -17,6 +17,9 @@ ROOMS = ("tasks", "students", "compress", "engines")
 _FROM_THE_PROJECT = {"data": ("train", "test", "input", "label")}
 """Settings that the project itself gives, by section."""
 
+_KINDS = "auto: several are tried, and one is chosen by the quality that you want and by your limits."
+_AS_IT_COMES = " prompted: nothing is learnt, and each text takes seconds."
+
 
 @dataclass(frozen=True)
 class PartFacts:
@@ -72,7 +75,8 @@ def setting_schemas(section: str, owner: type[Settings], task: str) -> dict[str,
     for owning in classes:
         found |= owning.model_json_schema(by_alias=True).get("properties", {})
     if section == "student":
-        found["kind"] = {**found["kind"], "enum": ["auto", *students_of(registry.find("tasks", task))]}
+        kinds = ["auto", *students_of(registry.find("tasks", task))]
+        found["kind"] = {**found["kind"], "enum": kinds, "description": _KINDS + (_AS_IT_COMES if "prompted" in kinds else "")}
     if section == "compress":
         found["method"] = {**found["method"], "enum": ["auto", "none", *registry.names("compress")]}
     return found
