@@ -174,3 +174,26 @@ def test_a_test_conversation_is_written_turn_by_turn(studio: RunningStudio, proj
         browser.page.get_by_role("button", name="Gespräch hinzufügen").wait_for()
         browser.shot("tests-german")
         assert browser.overflow() == 0
+
+
+def test_a_file_is_added_and_deleted_and_one_that_the_recipe_names_is_told(studio: RunningStudio, project: str) -> None:
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/files")
+        page.get_by_text("All files").click()
+        picker = page.locator("input[type=file]").last
+        picker.set_input_files({"name": "copy.json", "mimeType": "application/json", "buffer": b'{"SHOP_URL": "http://127.0.0.1:9"}'})
+        line = page.get_by_role("listitem").filter(has_text="copy.json")
+        line.wait_for()
+        picker.set_input_files({"name": "copy.json", "mimeType": "application/json", "buffer": b"{}"})
+        page.get_by_text("already a file named copy.json").wait_for()
+        assert browser.accessibility_faults() == []
+        browser.shot("files-all")
+        line.get_by_role("button", name="Delete “copy.json”?").click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_text("The recipe names this file").count() == 0
+        dialog.get_by_role("button", name="Delete").click()
+        line.wait_for(state="hidden")
+        page.get_by_role("button", name="Delete “desk_policy.toml”?").click()
+        page.get_by_role("dialog").get_by_text("The recipe names this file").wait_for()
+        browser.shot("files-delete")

@@ -5985,6 +5985,12 @@ export interface components {
              * @description Seconds since 1970.
              */
             changed: number;
+            /**
+             * Named
+             * @description Whether a recipe of the project names it: without it, a build fails or leaves a part out.
+             * @default false
+             */
+            named: boolean;
         };
         /**
          * ProjectView

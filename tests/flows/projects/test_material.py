@@ -11,6 +11,7 @@ from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.documents.project_documents import read_files
 from smidgen.flows.projects.material import (
     delete_file,
+    files_named_by_recipes,
     files_of,
     material_kinds,
     material_name,
@@ -102,6 +103,14 @@ def test_links_that_lead_out_are_not_followed(store: StudioStore, tmp_path: Path
     assert "link.md" not in [file.name for file in files_of(project)]
     with pytest.raises(InputError, match="leads out"):
         read_file(project, "link.md")
+
+
+def test_files_that_a_recipe_or_a_members_names_are_known(store: StudioStore) -> None:
+    project = begin_project(store, "Ours", "desk")
+    write_file(project, "notes.txt", b"ours")
+    named = files_named_by_recipes(project)
+    assert {"policy.toml", "tools.toml", "conversations.jsonl", "answer.toml", "documents", "calls.jsonl"} <= named
+    assert "notes.txt" not in named and "notes.txt" in [file.name for file in files_of(project)]
 
 
 def test_a_new_desk_begins_in_the_time_zone_of_the_machine(store: StudioStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,19 @@ def member_trees(project: Project) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
+def files_named_by_recipes(project: Project) -> set[str]:
+    """The files that the project's recipe, or a member's, names, as paths from the project's folder."""
+    trees = {"": recipe_tree(project), **dict(member_trees(project).values())}
+    return {(PurePosixPath(file).parent / text).as_posix() for file, tree in trees.items() for text in _texts_in(tree)}
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        yield from _texts_in(one)
+
+
 def files_kept(part: Task) -> Mapping[str, str]:
     """The files of a task by kind, with the settings that name them: those of its projects, or of its models as members."""
     return part.project_files or part.member_files

@@ -20,6 +20,7 @@ from smidgen.flows.projects.material import (
     MOST_FILE_BYTES,
     MaterialKind,
     delete_file,
+    files_named_by_recipes,
     files_of,
     material_name,
     read_file,
@@ -44,6 +45,7 @@ class ProjectFileView(BaseModel):
     name: str
     size: int
     changed: float = Field(description="Seconds since 1970.")
+    named: bool = Field(False, description="Whether a recipe of the project names it: without it, a build fails or leaves a part out.")
 
 
 class ProjectFileText(BaseModel):
@@ -115,7 +117,9 @@ def file_routes(store: StudioStore) -> APIRouter:
     @router.get("/files")
     def list_files(person: Viewer, project: str) -> list[ProjectFileView]:
         """List the project's files."""
-        return [ProjectFileView(**asdict(file)) for file in files_of(store.project(project))]
+        found = store.project(project)
+        named = files_named_by_recipes(found)
+        return [ProjectFileView(**asdict(file), named=file.name in named) for file in files_of(found)]
 
     @router.get("/files/text")
     def read_file_text(person: Viewer, project: str, name: FileName) -> ProjectFileText:

@@ -6,7 +6,7 @@ import { useMay, useProject } from "../../api/queries";
 import { formatNumber } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
-import { Badge, Skeleton } from "../../ui/Feedback";
+import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Select, TextArea } from "../../ui/Field";
 import { FileButton } from "../../ui/FileDrop";
 import { Dialog, useToast } from "../../ui/Overlay";
@@ -14,10 +14,10 @@ import layout from "../../ui/Layout.module.css";
 import { Problem } from "../../ui/Problem";
 import { Disclosure } from "../../ui/SchemaForm";
 import { PageTitle } from "../../ui/Shell";
-import { sendFile, useFilesChanged } from "../documents/queries";
+import { sendFile, useDeleteFile, useFilesChanged } from "../documents/queries";
 import { pageOfKind } from "../pages";
 import styles from "./Files.module.css";
-import { type KindState, type ProjectFile, type TableColumns, useChooseColumns, useColumns, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
+import { type KindState, type ProjectFile, type TableColumns, useAddFile, useChooseColumns, useColumns, useFiles, useFileText, useMaterial, useSaveText } from "./queries";
 
 const ROLES = ["user", "item", "time", "input", "label"] as const;
 const MOST_EDITED = 2_000_000;
@@ -29,6 +29,7 @@ export function FilesPage(): ReactNode {
   const material = useMaterial(project);
   const files = useFiles(project);
   const [open, setOpen] = useState<string | null>(null);
+  const [gone, setGone] = useState<ProjectFile | null>(null);
   const [all, setAll] = useState(false);
   return (
     <>
@@ -49,11 +50,13 @@ export function FilesPage(): ReactNode {
           <Disclosure title={t("files.others")} note={<Badge>{formatNumber(files.data.length)}</Badge>} open={all} onToggle={setAll}>
             <ul className={styles.list}>
               {files.data.map((file) => (
-                <Line key={file.name} project={project} file={file} onOpen={() => setOpen(file.name)} />
+                <Line key={file.name} project={project} file={file} onOpen={() => setOpen(file.name)} onDelete={() => setGone(file)} />
               ))}
             </ul>
+            <AddFile project={project} files={files.data} />
           </Disclosure>
         )}
+        {gone && <DeleteFile project={project} file={gone} onClose={() => setGone(null)} />}
         {open !== null && <EditFile key={open} project={project} name={open} onClose={() => setOpen(null)} />}
       </div>
     </>
@@ -144,8 +147,9 @@ function Columns({ project, table }: { project: string; table: TableColumns }): 
   );
 }
 
-function Line({ project, file, onOpen }: { project: string; file: ProjectFile; onOpen: () => void }): ReactNode {
+function Line({ project, file, onOpen, onDelete }: { project: string; file: ProjectFile; onOpen: () => void; onDelete: () => void }): ReactNode {
   const { t } = useTranslation();
+  const may = useMay("edit");
   return (
     <li className={styles.line}>
       <code>{file.name}</code>
@@ -156,7 +160,46 @@ function Line({ project, file, onOpen }: { project: string; file: ProjectFile; o
       <Button small kind="quiet" disabled={file.size > MOST_EDITED} onClick={onOpen}>
         {t("files.edit")}
       </Button>
+      {may && <Button small kind="quiet" icon="trash" aria-label={t("documents.deleteTitle", { name: file.name })} onClick={onDelete} />}
     </li>
+  );
+}
+
+/** A text file from this computer, under a name that no file has yet. */
+function AddFile({ project, files }: { project: string; files: readonly ProjectFile[] }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const add = useAddFile(project);
+  const [there, setThere] = useState<string | null>(null);
+  if (!may) return null;
+  function take(file: File): void {
+    const known = files.some((one) => one.name === file.name);
+    setThere(known ? file.name : null);
+    add.reset();
+    if (!known) add.mutate(file);
+  }
+  return (
+    <div className={layout.stack}>
+      {there !== null && <Notice tone="bad">{t("files.there", { name: there })}</Notice>}
+      <Problem query={add} />
+      <div>
+        <FileButton small label={t("files.add")} accept=".toml,.json,.jsonl,.csv,.tsv,.txt,.md" busy={add.isPending} onFile={take} />
+      </div>
+    </div>
+  );
+}
+
+function DeleteFile({ project, file, onClose }: { project: string; file: ProjectFile; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const remove = useDeleteFile(project);
+  return (
+    <Dialog open onClose={onClose} title={t("documents.deleteTitle", { name: file.name })} about={t("documents.deleteAbout")}>
+      {file.named && <Notice tone="warn">{t("files.named")}</Notice>}
+      <Problem query={remove} />
+      <Button kind="danger" icon="trash" busy={remove.isPending} onClick={() => remove.mutate(file.name, { onSuccess: onClose })}>
+        {t("common.delete")}
+      </Button>
+    </Dialog>
   );
 }
 

@@ -41,6 +41,15 @@ export function useFileText(project: string, name: string) {
   return useQuery({ queryKey: ["file-text", project, name], gcTime: 0, staleTime: 0, queryFn: () => body(api.GET("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name } } })) });
 }
 
+/** Add a text file under its own name. */
+export function useAddFile(project: string) {
+  const onSuccess = useFilesChanged(project);
+  return useMutation({
+    mutationFn: async (file: File) => body(api.PUT("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name: file.name } }, body: { text: await file.text() } })),
+    onSuccess,
+  });
+}
+
 /** Write a text file. */
 export function useSaveText(project: string, name: string) {
   const queries = useQueryClient();
