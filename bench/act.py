@@ -17,7 +17,7 @@ from smidgen.tasks import action_tools, action_zero_shot
 
 NAME = "act"
 OWN, UNSEEN = "act_own_tools", "act_unseen_functions"
-OWN_COLUMNS = ("tools", "student", "seed", "rows, test", "exact", "95 %", "tool", "arguments, F1", "abstains", "ms", "all s")
+OWN_COLUMNS = ("tools", "student", "seed", "rows, test", "exact", "95 %", "tool", "arguments, F1", "abstains", "near", "ms", "all s")
 UNSEEN_COLUMNS = ("part", "n", "exact", "95 %", "commonest faults")
 STUDENTS = ("kernel-tagger", "tagger", "lexical")
 PARTS = {"simple": "simple_python", "multiple": "multiple", "irrelevance": "irrelevance"}
@@ -38,7 +38,8 @@ def publish_own(context: Context) -> None:
         OWN,
         "Own tools",
         "`smidgen build --task act` with 30 rows a tool, and 30 without a call; sentences, names and values of the test are others, all "
-        "written by the same hand. The test takes no part in any choice.",
+        "written by the same hand. The test takes no part in any choice. Near: of messages without a call that are near "
+        "one, such as “until when can I cancel”, the share that gets none; they are not part of the test.",
         OWN_COLUMNS,
         facts={"load before": results.load_average()},
     )
@@ -58,13 +59,17 @@ def _own(context: Context, folder: Path, name: str, student: str, seed: int) -> 
     build = [*classifiers.CLI, "build", "--task", "act", *files, "--student", student, "--seed", str(seed), "--fresh", "--out", str(out)]
     built = context.run([*build, *context.build_flags], f"{key}-build", classifiers.BUILD_LIMIT)
     if built.trouble:
-        return [name, student, str(seed), "", "", "", "", "", "", "", f"build: {built.trouble}"]
-    ran = context.run([*classifiers.CLI, "eval", str(out), "--data", test, "--json"], f"{key}-eval", classifiers.EVAL_LIMIT)
-    if ran.trouble:
-        return [name, student, str(seed), "", "", "", "", "", "", "", f"eval: {ran.trouble}"]
-    found = last_json(ran.stdout)
+        return [name, student, str(seed), *[""] * (len(OWN_COLUMNS) - 4), f"build: {built.trouble}"]
+    measured = []
+    for part, data in (("eval", test), ("near", str(folder / f"{name}-near-test.jsonl"))):
+        ran = context.run([*classifiers.CLI, "eval", str(out), "--data", data, "--json"], f"{key}-{part}", classifiers.EVAL_LIMIT)
+        if ran.trouble:
+            return [name, student, str(seed), *[""] * (len(OWN_COLUMNS) - 4), f"eval: {ran.trouble}"]
+        measured.append(last_json(ran.stdout))
+    found, near = measured
     metrics, exact = found["metrics"], found["metrics"]["exact_match"]
     shares = [f"{metrics[one]['value']:.1%}" for one in ("tool_accuracy", "argument_f1", "abstain_recall")]
+    shares.append(f"{near['metrics']['abstain_recall']['value']:.1%}")
     interval = f"{exact['low']:.1%} to {exact['high']:.1%}"
     times = [results.number(found["latency_ms"]["p50"], 1), results.number(built.seconds)]
     return [name, student, str(seed), str(found["n"]), f"{exact['value']:.1%}", interval, *shares, *times]

@@ -1,7 +1,9 @@
 """Messages for seven sets of tools: a shop, a clinic, a home; and a workshop, a library (English), a salon, an energy supplier (German).
 The test has sentences, names and values that training has not.
 
-`python -m bench.own_tools DIR` writes `SET-tools.json`, `SET-train.jsonl` (30 rows a tool, and 30 without a call) and `SET-test.jsonl`.
+`python -m bench.own_tools DIR` writes `SET-tools.json`, `SET-train.jsonl` (30 rows a tool, and 30 without a call) and `SET-test.jsonl`; and
+messages without a call that are near one, such as "until when can I cancel": `SET-near-train.jsonl`, which the bench does not teach, and
+`SET-near-test.jsonl`.
 A slot is `{argument}`; where an argument has a fixed set of values, a sentence has one of the words for it.
 """
 
@@ -18,7 +20,7 @@ from typing import Any
 TRAIN, TEST_OF_TEMPLATE, TEST_OF_BUSINESS = 30, 4, 3
 """Training rows a tool; test rows of each sentence, in the first three sets and in the others."""
 BUSINESSES: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("own_tools_businesses.json").read_text(encoding="utf-8"))
-"""The other four: the day that `tomorrow` counts from, tools, values, sentences, and messages without a call, as below."""
+"""The other four: the day that `tomorrow` counts from, tools, values, sentences, messages without a call, and those that are near one."""
 _SLOT = re.compile(r"\{(\w+)\}")
 
 Spoken = Sequence[Any]
@@ -256,14 +258,24 @@ def rows(name: str, side: int, draw: random.Random) -> list[dict[str, Any]]:
     return made
 
 
+def near(name: str, side: int) -> list[dict[str, Any]]:
+    """Messages without a call that are near one, for training (0) or for the test (1)."""
+    from bench.own_tools_sentences import NEAR
+
+    every = BUSINESSES[name]["near"] if name in BUSINESSES else NEAR[name]
+    return [{"input": text, "output": None} for text in every[side]]
+
+
 def write(folder: Path, seed: int = 0) -> None:
     """Write the files of every set."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, tools in {**SETS, **{name: own["tools"] for name, own in BUSINESSES.items()}}.items():
         (folder / f"{name}-tools.json").write_text(json.dumps(tools, indent=1), encoding="utf-8")
         for side, part in enumerate(("train", "test")):
-            lines = [json.dumps(row, ensure_ascii=False) for row in rows(name, side, random.Random(f"{seed} {name} {part}"))]
-            (folder / f"{name}-{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            made = {part: rows(name, side, random.Random(f"{seed} {name} {part}")), f"near-{part}": near(name, side)}
+            for place, own in made.items():
+                lines = [json.dumps(row, ensure_ascii=False) for row in own]
+                (folder / f"{name}-{place}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

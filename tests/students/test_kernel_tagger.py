@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.forms import field_form
 from tests.students.test_encoder import tiny_base  # noqa: F401
 from tests.students.test_tagger import CHOICES_FORM, chosen, gold, marked, outputs, rows, training
 
@@ -17,7 +18,7 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.engines.kernel_tagger import part as engine
 from smidgen.students.kernel_tagger import KernelTaggerSettings, _copies, part
-from smidgen.text.tag_heads import TagHeads
+from smidgen.text.tag_heads import TagHeads, signs_vector
 from smidgen.text.tagging import TagChain, TaggerReader
 
 
@@ -77,6 +78,32 @@ def test_a_text_has_only_spans_of_the_kinds_of_its_value() -> None:
     assert len(found) >= 4 and all(span[3] > 0.5 for span in found[:2])
     (plain,) = replace(heads, own=()).raw([text], reader, [reading], states)["spans"]
     assert {span[2] for span in plain if span[3] > 0.5} == {0} and {len(span) for span in plain} == {4}
+
+
+def test_a_question_about_a_thing_is_told_from_the_wish_to_have_it_done_by_signs(tiny_base: Path, tmp_path: Path) -> None:  # noqa: F811
+    wishes = [f"please cancel the order {number}" for number in range(20, 32)]
+    asked = ["when can the order be cancelled?", "why is an order cancelled?", "who may cancel the order?"]
+    made = [Row(text, {"spans": [], "choices": [0]}) for text in wishes]
+    job = replace(training(tiny_base, made), settings=KernelTaggerSettings(epochs=1, copies=0, max_length=32))
+    found, fresh = {}, ["how is the order cancelled?", wishes[0]]
+    for name, texts in (("none", []), ("asked", asked)):
+        folder = tmp_path / name
+        folder.mkdir()
+        told = {"path": "tool", "values": ["cancel", None], "kinds": [[], []], "texts": ["", texts]}
+        form = field_form({}, tagged={"kinds": ["thing"], "choices": [told]})
+        part.fit(replace(job, form=form), Workspace(folder, 1, Silent()))
+        found[name] = [own[0][1] for own in part.raw(folder, fresh, 1)["choices"]]
+    served = engine.open(tmp_path / "out", part.export(folder, tmp_path / "out").options, 1).run(fresh)
+    assert np.allclose([own[0][1] for own in served["choices"]], found["asked"], atol=1e-3)
+    facts = json.loads((tmp_path / "out" / "tag_heads.json").read_text(encoding="utf-8"))
+    for signs in (2, 0):
+        (tmp_path / "out" / "tag_heads.json").write_text(json.dumps({**facts, "signs": signs}), encoding="utf-8")
+        with pytest.raises(EngineError):
+            engine.open(tmp_path / "out", {}, 1)
+    assert facts["signs"] > 0
+    assert found["none"][0] < 0.5 < found["asked"][0], "several texts may describe no call"
+    assert found["asked"][1] < 0.5
+    assert np.isclose(signs_vector("how?") @ signs_vector("when, then?"), 1) and signs_vector("how?") @ signs_vector("cancel 12") == 0
 
 
 def test_a_copy_has_other_words_in_place_of_its_spans() -> None:

@@ -107,6 +107,17 @@ def test_the_plan_shares_arguments_and_chooses_what_texts_do_not_state(form: Act
     assert [row.output["choices"] for row in marked[1:]] == [[1, 0], [1, 1], [2, -1]]
 
 
+def test_general_messages_stand_in_for_missing_rows_without_a_call(settings: ActSettings, form: ActionForm) -> None:
+    called = [row for row in ROWS if row.output is not None]
+    alone = part.form(called, settings).tagged
+    assert form.tagged is not None and alone is not None
+    choice, with_rows = alone["choices"][0], form.tagged["choices"][0]
+    most = max(sum(row.output["tool"] == tool for row in called) for tool in choice["values"][:-1])
+    assert choice["values"][-1] is None and len(choice["texts"][-1]) == most > len(with_rows["texts"][-1])
+    rows_without = len(ROWS) - len(called)
+    assert len(with_rows["texts"][-1]) == max(0, most - rows_without)
+
+
 def test_arguments_of_one_name_and_different_schemas_stay_apart() -> None:
     tools, mistakes = action_tools.normal(
         [

@@ -33,7 +33,7 @@ class KernelTaggerEngine(Engine):
     """The engine. Option `max_length`: tokens of a window, special tokens counted (256).
 
     `tag_heads.json` holds `features`, in the order of the rows of `words`; `level`, the level of units; `choices`, the number of values of
-    each choice; `gamma`; `lexical`; and `own`. For the tensors see `text/tag_heads.py`."""
+    each choice; `gamma`; `lexical`; `own`; and `signs`. For the tensors see `text/tag_heads.py`."""
 
     name = "kernel-tagger"
 
@@ -46,20 +46,27 @@ class KernelTaggerEngine(Engine):
             choices = [int(count) for count in facts["choices"]]
             lexical = [float(share) for share in facts.get("lexical", ())]
             own = [[int(kind) for kind in kinds] for kinds in facts.get("own", ())]
+            signs = float(facts.get("signs", 0.0))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EngineError("the heads cannot be loaded", value=f"tag_heads.json: {error}", todo=AGAIN) from error
-        if level not in LEVELS or not 0 < gamma <= 100 or any(count < 1 for count in choices) or not _are_shares(lexical, len(choices)):
+        if (
+            level not in LEVELS
+            or not 0 < gamma <= 100
+            or any(count < 1 for count in choices)
+            or not _are_shares(lexical, signs, len(choices))
+        ):
             raise EngineError("the heads cannot be used", value=f"{level}, {gamma}, {choices}"[:200], todo=AGAIN)
         tensors = Tensors(folder / "tag_heads.safetensors")
         chain = chain_of(tensors)
         states = tensors.get(tag_heads.STATES, None, chain.tags)
         words = tensors.get(tag_heads.WORDS, max(1, len(index)), chain.tags)
-        landmarks = tensors.get(tag_heads.LANDMARKS, None, len(states) + (tag_heads.WORDS_WIDTH if lexical else 0))
+        marked = len(states) + (tag_heads.WORDS_WIDTH if lexical else 0) + (tag_heads.SIGNS_WIDTH if signs else 0)
+        landmarks = tensors.get(tag_heads.LANDMARKS, None, marked)
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
         bias = tensors.get(tag_heads.BIAS, chain.tags)
         if own and [len(own)] != choices[:1]:
             raise EngineError("the heads cannot be used", value=f"kinds of {len(own)} values, {choices[:1]}", todo=AGAIN)
-        heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own)
+        heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own, signs)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         reader = TaggerReader.of(tokenizer, length_of(options.get("max_length", 256)), level, False, tokenizer.get_vocab_size())
@@ -70,9 +77,9 @@ class KernelTaggerEngine(Engine):
         return KernelTaggerRunner(session, reader, heads, pad, threads)
 
 
-def _are_shares(lexical: Sequence[float], choices: int) -> bool:
+def _are_shares(lexical: Sequence[float], signs: float, choices: int) -> bool:
     """Whether there is a share for each choice, or none at all, as in models of earlier versions."""
-    return not lexical or (len(lexical) == choices and all(0 <= share <= 1 for share in lexical))
+    return all(0 <= share <= 1 for share in (*lexical, signs)) and len(lexical) in (0, choices)
 
 
 class KernelTaggerRunner:

@@ -28,7 +28,7 @@ from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import need_torch
 from smidgen.students.settings import FACTS
 from smidgen.text import tag_heads, tagging
-from smidgen.text.tag_heads import TagHeads, text_vector, word_features, words_vector
+from smidgen.text.tag_heads import TagHeads, signs_vector, text_vector, word_features, words_vector
 from smidgen.text.tagging import MOST_CHARACTERS, TagChain, TaggerInput, TaggerReader, bioes_tags, tag_count, unit_spans
 from smidgen.text.word_classes import OPEN, class_of
 
@@ -110,6 +110,7 @@ class KernelTaggerStudent(Student):
             vectors = np.stack([text_vector(own) for own in states[: len(training.rows)]])
             tensors |= _choice_heads(training.rows, vectors, plan, encoder, settings)
             facts["lexical"], facts["own"] = _lexical(plan, settings), plan.choices[0].get("kinds", [])
+            facts["signs"] = _signs(plan, settings)
         else:
             tensors |= {tag_heads.LANDMARKS: np.zeros((1, encoder.width), np.float32), tag_heads.CHOSEN: np.zeros((1, 0), np.float32)}
         save_file({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}, space.folder / _FILES[1])
@@ -293,7 +294,11 @@ def _choice_heads(
 ) -> dict[str, Any]:
     """Landmarks, the vectors of the rows and of texts that describe values; and the weights of each value of each choice."""
     described = [
-        (number, place, text) for number, choice in enumerate(plan.choices) for place, text in enumerate(choice.get("texts", ())) if text
+        (number, place, text)
+        for number, choice in enumerate(plan.choices)
+        for place, own in enumerate(choice.get("texts", ()))
+        for text in ([own] if isinstance(own, str) else own)
+        if text
     ]
     kept = list(evenly(range(len(rows)), _MOST_LANDMARKS))
     marks, texts = vectors[kept], [joined(rows[row].input) for row in kept]
@@ -301,8 +306,9 @@ def _choice_heads(
         _, states = encoder.read([text for _, _, text in described])
         marks = np.concatenate([marks, np.stack([text_vector(own) for own in states])])
         texts += [text for _, _, text in described]
-    words = np.stack([words_vector(text) for text in texts])
+    words, spoken = (np.stack([vector(text) for text in texts]) for vector in (words_vector, signs_vector))
     columns = []
+    signs = _signs(plan, settings)
     for number, (choice, share) in enumerate(zip(plan.choices, _lexical(plan, settings), strict=True)):
         known = [(place, rows[row].output["choices"][number]) for place, row in enumerate(kept)]
         known = [(place, value) for place, value in known if value >= 0]
@@ -311,19 +317,38 @@ def _choice_heads(
         if known:
             targets = np.eye(len(choice["values"]), dtype=np.float32)[[value for _, value in known]]
             places = np.array([place for place, _ in known])
-            both = np.concatenate([np.sqrt(1 - share) * marks[places], np.sqrt(share) * words[places]], axis=1).astype(np.float32)
+            both = np.concatenate([np.sqrt(1 - share) * marks[places], np.sqrt(share) * words[places]], axis=1)
+            if signs and number == 0:
+                both = np.concatenate([np.sqrt(1 - signs) * both, np.sqrt(signs) * spoken[places]], axis=1)
+            both = both.astype(np.float32)
             head = kernel_ridge.fit(both, targets, gamma=settings.gamma or kernel_ridge.GAMMA, ridge=settings.ridge, landmarks=len(places))
             # A repeated text is one landmark, at its first place.
             _, first = np.unique(both, axis=0, return_index=True)
             table[places[np.sort(first)]] = head.weights
         columns.append(table)
-    return {tag_heads.LANDMARKS: np.concatenate([marks, words], axis=1), tag_heads.CHOSEN: np.concatenate(columns, axis=1)}
+    return {
+        tag_heads.LANDMARKS: np.concatenate([marks, words, *([spoken] if signs else [])], axis=1),
+        tag_heads.CHOSEN: np.concatenate(columns, axis=1),
+    }
+
+
+_SIGNS = 0.2
+
+
+def _signs(plan: TagSet, settings: KernelTaggerSettings) -> float:
+    """How much the likeness of signs counts for the first choice, where it is what a text asks for; else nothing."""
+    return _as_steep(_SIGNS, settings) if plan.choices[0].get("kinds") is not None else 0.0
+
+
+def _as_steep(share: float, settings: KernelTaggerSettings) -> float:
+    """A share of likeness that is not that of meaning. A steeper kernel, for a base whose vectors lie close together, is steeper for
+    meaning alone."""
+    return share * kernel_ridge.GAMMA / (settings.gamma or kernel_ridge.GAMMA)
 
 
 def _lexical(plan: TagSet, settings: KernelTaggerSettings) -> list[float]:
     """How much the likeness of words counts for each choice: most for what one word tells, such as on and off."""
-    # A steeper kernel, for a base whose vectors lie close together, is steeper for meaning alone.
-    own = settings.lexical * kernel_ridge.GAMMA / (settings.gamma or kernel_ridge.GAMMA)
+    own = _as_steep(settings.lexical, settings)
     return [own if place == 0 else 3 * own for place in range(len(plan.choices))]
 
 
@@ -346,7 +371,8 @@ def _heads(folder: Path, facts: Mapping[str, Any]) -> TagHeads:
     states, words, bias = (tensors[name] for name in (tag_heads.STATES, tag_heads.WORDS, tag_heads.BIAS))
     chain, marks, chosen = TagChain(tensors[tag_heads.CHAIN]), tensors[tag_heads.LANDMARKS], tensors[tag_heads.CHOSEN]
     shares, own = facts.get("lexical", ()), facts.get("own", ())
-    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"], shares, own)
+    signs = facts.get("signs", 0.0)
+    return TagHeads(index, states, words, bias, chain, marks, chosen, facts["choices"], facts["gamma"], shares, own, signs)
 
 
 part = KernelTaggerStudent()

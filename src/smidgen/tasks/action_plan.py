@@ -21,6 +21,7 @@ from smidgen.tasks import field_parsing, field_tagging
 from smidgen.tasks.action_tools import ToolFacts, called
 from smidgen.tasks.field_parsing import NEXT, Fits
 from smidgen.tasks.field_schema import Schema, bare, kind_of
+from smidgen.tasks.general_messages import general_messages
 from smidgen.text.word_classes import OPEN, class_of
 
 TOOL = "tool"
@@ -33,9 +34,9 @@ _MOST_CHOSEN, _OFTEN = 20, 3
 
 Plan = dict[str, Any]
 """The plan, JSON-ready: `kinds`, `ways`, `choices` and `threshold` as in `field_tagging.Plan`. The first choice is the tool, with `texts`
-that describe its values, and `kinds`, the numbers of the kinds that each may have. An argument with a fixed set of values may be a kind and
-a choice. A way of texts has `edges`, see `_edges`. `abstain`: the least probability of a tool that is called. `left_out`: why a tagger
-never fills in an argument, by its path."""
+that describe its values, one or several each, and `kinds`, the numbers of the kinds that each may have. An argument with a fixed set of
+values may be a kind and a choice. A way of texts has `edges`, see `_edges`. `abstain`: the least probability of a tool that is called.
+`left_out`: why a tagger never fills in an argument, by its path."""
 
 
 class SharedArguments:
@@ -109,9 +110,10 @@ def plan_for(
             break
         chosen += seldom
         left_out |= {path: f"the texts state {math.floor(100 * shares[path])}% of its values" for path in never}
-    named = [None if call is None else call["tool"] for call in calls]
     plan["choices"] = [
-        _tool_choice(tools, named, {name: [kinds.index(path) for path in own if path in kinds] for name, own in shared.paths.items()}),
+        _tool_choice(
+            tools, whole, calls, {name: [kinds.index(path) for path in own if path in kinds] for name, own in shared.paths.items()}
+        ),
         *({"path": path, "values": _values(calls, rows, path, nodes[path], shared)} for path in nodes if path in chosen),
         *(
             {"path": path, "values": _values(calls, rows, path, nodes[path], shared)}
@@ -151,13 +153,20 @@ def fault(plan: Any, shared: SharedArguments, raw: Mapping[str, Any] | None = No
     return ""
 
 
-def _tool_choice(tools: Sequence[ToolFacts], named: Sequence[str | None], kinds: Mapping[str, list[int]]) -> dict[str, Any]:
-    """The choice of the tool, with a text that describes each, its name and description; and the kinds of its arguments."""
+def _tool_choice(
+    tools: Sequence[ToolFacts], texts: Sequence[str], calls: Sequence[Mapping[str, Any] | None], kinds: Mapping[str, list[int]]
+) -> dict[str, Any]:
+    """The choice of the tool, with a text that describes each, its name and description; and the kinds of its arguments. Where fewer texts
+    have no call than have the most frequent one, general messages describe it."""
+    named = [None if call is None else call["tool"] for call in calls]
+    most = max(Counter(name for name in named if name is not None).values(), default=0)
+    general = general_messages(texts, most - named.count(None), texts)
+    none = [None] if general or None in named else []
     used = [tool for tool in tools if tool["name"] in named]
-    values = [*called(used), *([None] if None in named else [])]
-    texts = [f"{tool['name'].replace('_', ' ')}: {tool['description']}" for tool in used]
+    values = [*called(used), *none]
+    described = [f"{tool['name'].replace('_', ' ')}: {tool['description']}" for tool in used]
     own = [kinds[value] if value is not None else [] for value in values]
-    return {"path": TOOL, "values": values, "texts": [*texts, *([""] if None in named else [])], "kinds": own}
+    return {"path": TOOL, "values": values, "texts": [*described, *([general] if none else [])], "kinds": own}
 
 
 def _is_chosen_too(node: Schema) -> bool:

@@ -60,3 +60,5 @@ _KINDS: dict[str, Callable[[str], Iterator[tuple[int, int]] | list[tuple[int, in
     CODE: _codes,
     NUMBER: numbers.find,
 }
+KINDS = tuple(_KINDS)
+"""The kinds, the most explicit first."""

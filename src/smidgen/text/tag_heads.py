@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.text import tagging
-from smidgen.text.stretches import stretches
+from smidgen.text.stretches import KINDS, stretches
 from smidgen.text.tagging import LikelySpan, TagChain, TaggerInput, TaggerReader
-from smidgen.text.word_classes import class_of
+from smidgen.text.word_classes import CLASSES, OPEN, class_of
 
 Floats32 = NDArray[np.float32]
 
@@ -45,6 +45,7 @@ class TagHeads:
         choices: the number of values of each choice.
         gamma: rate at which likeness falls off.
         lexical: for each choice how much of a likeness is that of words, 0 to 1; empty if none is.
+        signs: how much of the likeness for the first choice is that of signs, 0 to 1; landmarks then end in theirs (see `signs_vector`).
         own: for each value of the first choice the kinds of span that a text of it may have; empty if that is any.
     """
 
@@ -59,6 +60,7 @@ class TagHeads:
     gamma: float
     lexical: Sequence[float] = ()
     own: Sequence[Sequence[int]] = ()
+    signs: float = 0.0
 
     def raw(
         self, texts: Sequence[str], reader: TaggerReader, readings: Sequence[TaggerInput], states: Sequence[Sequence[Floats32]]
@@ -96,12 +98,16 @@ class TagHeads:
 
     def _choices(self, text: str, vector: Floats32) -> list[list[float]]:
         width = len(self.states)
-        meant = self.landmarks[:, :width] @ vector
-        said = self.landmarks[:, width:] @ words_vector(text) if self.lexical else meant
+        meant, said, spoken = np.split(self.landmarks, [width, width + (WORDS_WIDTH if self.lexical else 0)], axis=1)
+        like = meant @ vector
+        like_words = said @ words_vector(text) if self.lexical else like
         logits = []
         shares = self.lexical or [0.0] * len(self.choices)
-        for share, part in zip(shares, np.split(self.chosen, np.cumsum(self.choices)[:-1], axis=1), strict=True):
-            scores = np.exp(self.gamma * ((1 - share) * meant + share * said - 1)) @ part
+        for place, (share, part) in enumerate(zip(shares, np.split(self.chosen, np.cumsum(self.choices)[:-1], axis=1), strict=True)):
+            likeness = (1 - share) * like + share * like_words
+            if self.signs and place == 0:
+                likeness = (1 - self.signs) * likeness + self.signs * (spoken @ signs_vector(text))
+            scores = np.exp(self.gamma * (likeness - 1)) @ part
             logits.append(GAIN * np.arcsinh(np.sqrt(part.shape[1]) * scores))
         return tagging.choice_probabilities([np.concatenate(logits)[None].astype(np.float32)], self.choices)
 
@@ -142,6 +148,24 @@ def words_vector(text: str) -> Floats32:
         number = zlib.crc32(entry.encode("utf-8", "replace"))
         made[number % WORDS_WIDTH] += _WEIGHTS[entry[0]] * count * (1 if number >> 20 & 1 else -1)
     return made / max(float(np.linalg.norm(made)), 1e-12)
+
+
+_BEGINNINGS = (*CLASSES, OPEN)
+SIGNS_WIDTH = 2 + len(_BEGINNINGS) + len(KINDS)
+"""Width of a vector of signs."""
+
+
+def signs_vector(text: str) -> Floats32:
+    """The signs by which a question about a thing differs from the wish to have it done, as a unit vector: whether the text asks, the class
+    of its first word, and the kinds of values that it states."""
+    text = text[: tagging.MOST_CHARACTERS]
+    made = np.zeros(SIGNS_WIDTH, np.float32)
+    made[int("?" in text)] = 1
+    if first := _SPELT.search(text):
+        made[2 + _BEGINNINGS.index(class_of(first.group()))] = 1
+    for kind in {kind for _, _, kind in stretches(text)}:
+        made[2 + len(_BEGINNINGS) + KINDS.index(kind)] = 1
+    return made / np.float32(np.linalg.norm(made))
 
 
 def text_vector(states: Sequence[Floats32]) -> Floats32:

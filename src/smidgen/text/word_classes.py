@@ -40,6 +40,8 @@ _CLASSES = {
     "storniere ändern mieten leihen ausleihen reservieren finden finde sagen rufen rufe melden fragen holen abholen bekommen führen "
     "prüfen warte warten",
 }
+CLASSES = tuple(_CLASSES)
+"""The classes of listed words."""
 _CLASS_OF = {word: name for name, words in _CLASSES.items() for word in words.split()}
 
 
