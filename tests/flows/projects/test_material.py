@@ -109,7 +109,7 @@ def test_files_that_a_recipe_or_a_members_names_are_known(store: StudioStore) ->
     project = begin_project(store, "Ours", "desk")
     write_file(project, "notes.txt", b"ours")
     named = files_named_by_recipes(project)
-    assert {"policy.toml", "tools.toml", "conversations.jsonl", "answer.toml", "documents", "calls.jsonl"} <= named
+    assert {"policy.toml", "tools.toml", "conversations.jsonl", "answer.toml", "documents"} <= named
     assert "notes.txt" not in named and "notes.txt" in [file.name for file in files_of(project)]
 
 
