@@ -11,8 +11,12 @@ import { FirstPage, ProjectFrame } from "./project/ProjectFrame";
 import { ToastProvider } from "./ui/Overlay";
 import { Problem } from "./ui/Problem";
 
+/** The server is reached without a network: what the browser says of one stops no call. */
 const queries = new QueryClient({
-  defaultOptions: { queries: { retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status >= 400), refetchOnWindowFocus: false } },
+  defaultOptions: {
+    queries: { networkMode: "always", retry: (failures, error) => failures < 2 && !(error instanceof ApiError && error.status >= 400), refetchOnWindowFocus: false },
+    mutations: { networkMode: "always" },
+  },
 });
 
 const router = createBrowserRouter([

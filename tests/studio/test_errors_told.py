@@ -167,3 +167,13 @@ def test_odd_numbers_on_costs_are_told_beside_their_field(studio: RunningStudio,
         assert "nobody" in told(page)
         page.get_by_role("button", name="Begin again with this project's numbers").click()
         page.get_by_text("Saved in a month").or_(page.get_by_text("Costs more in a month")).first.wait_for()
+
+
+def test_a_machine_that_loses_its_network_goes_on(studio: RunningStudio, model: tuple[str, str]) -> None:
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{model[0]}/data")
+        page.get_by_role("heading", level=1).wait_for()
+        page.evaluate("() => window.dispatchEvent(new Event('offline'))")  # as the browser tells it; this server is reached all the same
+        page.get_by_role("link", name="Costs").click()
+        page.get_by_label("Tokens in a request").wait_for(timeout=20_000)
