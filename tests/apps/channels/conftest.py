@@ -9,9 +9,15 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from tests.eventually import eventually
 
 CONFIG = """
@@ -22,7 +28,9 @@ state_dir = {folder}/state
 log_path = {folder}/log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_server_cert_file = {certificate}
+ssl_server_key_file = {certificate}
 auth_allow_cleartext = yes
 mail_driver = maildir
 mail_home = {folder}/box/%{{user}}
@@ -55,7 +63,8 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 """
@@ -117,22 +126,43 @@ class MailServer:
 
     folder: Path
     port: int
+    tls_port: int
+
+
+@pytest.fixture(scope="package")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of `localhost` that it has signed itself, and its key, in one file."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(made.public_bytes(Encoding.PEM) + secret)
+    return file
 
 
 @pytest.fixture
-def mail_server() -> Iterator[MailServer]:
+def mail_server(certificate: Path) -> Iterator[MailServer]:
     program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin")
     if program is None or os.geteuid() != 0:
         pytest.skip("this machine has no Dovecot that we may start")
     import pwd
 
-    user, port = pwd.getpwnam("mail"), free_port()
+    user, port, tls_port = pwd.getpwnam("mail"), free_port(), free_port()
     folder = Path(tempfile.mkdtemp(prefix="desk-mail-"))
     folder.chmod(0o755)
     (folder / "box").mkdir()
     os.chown(folder / "box", user.pw_uid, user.pw_gid)
     config = folder / "dovecot.conf"
-    config.write_text(CONFIG.format(folder=folder, uid=user.pw_uid, gid=user.pw_gid, port=port), encoding="utf-8")
+    config.write_text(
+        CONFIG.format(folder=folder, uid=user.pw_uid, gid=user.pw_gid, port=port, tls_port=tls_port, certificate=certificate),
+        encoding="utf-8",
+    )
     server = subprocess.Popen([program, "-F", "-c", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def answers() -> bool:
@@ -140,7 +170,7 @@ def mail_server() -> Iterator[MailServer]:
         return says(port, b"* OK")
 
     eventually(answers, 20.0)
-    yield MailServer(folder, port)
+    yield MailServer(folder, port, tls_port)
     server.terminate()
     server.wait(20)
     assert server.stdout is not None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import email
 import smtplib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from email.message import EmailMessage
 from email.utils import make_msgid
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from tests.apps.channels.conftest import MailServer
 from tests.eventually import eventually
 from tests.flows.desk.test_inbox import EchoDesk
 
@@ -60,6 +62,27 @@ def postman() -> Iterator[tuple[Postman, int]]:
 def channel(port: int, **more: Any) -> EmailChannel:
     told = {"address": "help@shop.example", "name": "Fern & Hearth", "imap_host": "127.0.0.1", "imap_security": "none"}
     return EmailChannel(EmailSettings(**told, smtp_port=port, smtp_security="none", policy="reply", **more))
+
+
+@contextmanager
+def secured(certificate: Path, security: str) -> Iterator[tuple[Postman, int]]:
+    """A mail server that takes mails only over TLS, and only from who logs in."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    mine = Postman()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = {"ssl_context": context} if security == "tls" else {"tls_context": context, "require_starttls": True}
+    known = LoginPassword(b"help@shop.example", b"hush")
+    login = {"auth_required": True, "auth_require_tls": security == "starttls"}
+    login["authenticator"] = lambda server, session, envelope, kind, data: AuthResult(success=data == known, handled=False)
+    controller = Controller(mine, hostname="127.0.0.1", port=port, **told, **login)
+    controller.start()
+    try:
+        yield mine, port
+    finally:
+        controller.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +138,38 @@ def test_no_server_passes_and_a_bad_recipient_does_not() -> None:
         channel(1).send(outgoing(), False)
     with pytest.raises(DeliveryError) as bad:
         channel(1).send(outgoing(recipient="ann@example.org, eve@example.org"), False)
-    assert (down.value.passing, bad.value.passing) == (True, False)
+    assert (down.value.passing, bad.value.passing) == (True, False) and not down.value.unsure, "it cannot have arrived"
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_mail_goes_only_to_a_server_whose_certificate_is_valid(certificate: Path, security: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secured(certificate, security) as (mine, port):
+        desk = channel(port)
+        named, other = (
+            EmailChannel(desk._settings.model_copy(update={"smtp_host": host, "smtp_security": security}))
+            for host in ("localhost", "127.0.0.1")
+        )
+        with pytest.raises(DeliveryError, match=r"certificate is not valid.*self-signed certificate") as unknown:
+            named.send(outgoing(), False)
+        assert unknown.value.passing and not unknown.value.unsure
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as an administrator makes a certificate known
+        with pytest.raises(DeliveryError, match=r"certificate is not valid.*mismatch"):
+            other.send(outgoing(), False)
+        assert mine.got == []
+        assert named.send(outgoing(), False) and len(mine.got) == 1
+        monkeypatch.setenv("DESK_MAIL_PASSWORD", "wrong")
+        with pytest.raises(DeliveryError, match="refused the password"):
+            EmailChannel(named._settings).send(outgoing(), False)
+
+
+def test_no_word_goes_to_a_server_that_is_not_secured_as_asked(postman: tuple[Postman, int]) -> None:
+    mine, port = postman
+    desk = channel(port)
+    for security, why in (("starttls", "offers no STARTTLS"), ("tls", "no secure connection")):
+        with pytest.raises(DeliveryError, match=why) as caught:
+            EmailChannel(desk._settings.model_copy(update={"smtp_security": security})).send(outgoing(), False)
+        assert caught.value.passing and not caught.value.unsure
+    assert mine.got == []
 
 
 def test_one_sender_is_answered_only_so_often_an_hour() -> None:
@@ -156,6 +210,25 @@ def test_a_mailbox_of_dovecot_is_read_once_and_gets_drafts(dovecot: int) -> None
     # people's read marks stay as they are
     with imap_tools.MailBoxUnencrypted("127.0.0.1", dovecot).login("desk", "hush") as box:
         assert all("\\Seen" not in one.flags for one in box.fetch(mark_seen=False))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_mailbox_is_read_only_of_a_server_whose_certificate_is_valid(
+    mail_server: MailServer, certificate: Path, security: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = mail_server.tls_port if security == "tls" else mail_server.port
+    told = {"imap_host": "localhost", "imap_port": port, "imap_security": security, "user": "desk", "policy": "draft"}
+    desk = EmailChannel(channel(1)._settings.model_copy(update=told))
+    with pytest.raises(DeliveryError, match=r"certificate is not valid.*self-signed certificate"):
+        desk.check()
+    with pytest.raises(DeliveryError, match="certificate is not valid"):
+        desk.send(outgoing(), False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert desk.check() == "help@shop.example" and desk.send(outgoing(), False)
+    assert desk.poll(lambda _: None, idle=0) == 0
+    with pytest.raises(DeliveryError, match=r"certificate is not valid.*mismatch"):
+        EmailChannel(desk._settings.model_copy(update={"imap_host": "127.0.0.1"})).check()
 
 
 def posted(port: int, **headers: str) -> str:

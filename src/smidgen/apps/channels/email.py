@@ -188,17 +188,19 @@ class EmailChannel:
         chosen = self._settings
         host = chosen.smtp_host or chosen.imap_host
         context = ssl.create_default_context()
-        opened: smtplib.SMTP
-        if chosen.smtp_security == "tls":
-            opened = smtplib.SMTP_SSL(host, chosen.smtp_port, timeout=_SECONDS, context=context)
-        else:
-            opened = smtplib.SMTP(host, chosen.smtp_port, timeout=_SECONDS)
-        with opened as smtp:
-            if chosen.smtp_security == "starttls":
-                smtp.starttls(context=context)
-            smtp.ehlo_or_helo_if_needed()
-            if smtp.has_extn("auth"):
-                smtp.login(chosen.user or chosen.address, self._password)
+        with contextlib.ExitStack() as stack:
+            with _told(unsure=False):  # no mail has gone yet
+                smtp: smtplib.SMTP
+                if chosen.smtp_security == "tls":
+                    smtp = smtplib.SMTP_SSL(host, chosen.smtp_port, timeout=_SECONDS, context=context)
+                else:
+                    smtp = smtplib.SMTP(host, chosen.smtp_port, timeout=_SECONDS)
+                stack.enter_context(smtp)
+                if chosen.smtp_security == "starttls":
+                    smtp.starttls(context=context)
+                smtp.ehlo_or_helo_if_needed()
+                if smtp.has_extn("auth"):
+                    smtp.login(chosen.user or chosen.address, self._password)
             yield smtp
 
     def _save_draft(self, mail: EmailMessage, again: bool) -> None:
@@ -279,8 +281,8 @@ def _fetched(mailbox: Any, uid: str) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Convert the failures of mail servers."""
+def _told(unsure: bool = True) -> Iterator[None]:
+    """Convert the failures of mail servers. `unsure`: whether a mail may have arrived when a connection fails."""
     try:
         yield
     except smtplib.SMTPAuthenticationError as error:
@@ -290,8 +292,14 @@ def _told() -> Iterator[None]:
         raise _failure("the mail server refused the recipient", f"SMTP {code}", passing=code < 500) from None
     except smtplib.SMTPResponseException as error:
         raise _failure("the mail server refused a mail", f"SMTP {error.smtp_code}", passing=error.smtp_code < 500) from None
+    except ssl.SSLCertVerificationError as error:
+        raise _failure("the mail server's certificate is not valid", error.verify_message, passing=True) from None
+    except smtplib.SMTPNotSupportedError:
+        raise _failure("the mail server offers no STARTTLS", "smtp_security", passing=True) from None
+    except ssl.SSLError as error:
+        raise _failure("there is no secure connection to the mail server", error.reason or "TLS", passing=True, unsure=unsure) from None
     except (smtplib.SMTPException, OSError, imaplib.IMAP4.error) as error:
-        raise _failure("the mail server did not take a mail", type(error).__name__, passing=True, unsure=True) from None
+        raise _failure("the mail server did not take a mail", type(error).__name__, passing=True, unsure=unsure) from None
 
 
 def _failure(what: str, value: str, passing: bool, after: float | None = None, unsure: bool = False) -> DeliveryError:
