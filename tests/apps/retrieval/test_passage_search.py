@@ -186,12 +186,14 @@ def test_an_encoder_of_near_cosines_has_weights_of_its_own() -> None:
 
 
 def test_a_sentence_has_a_chance_among_those_of_all_candidates_and_a_faq_entry_that_of_its_sentences() -> None:
-    search = PassageSearch(PASSAGES, weights=replace(KEYWORDS_ALONE, sentence=(0.0,) * len(KEYWORDS_ALONE.sentence)))
+    entry = TextBlock("Our shop opens at nine o'clock. We are closed on Sunday.", question="When do you open?")
+    passages = passages_of(SourceDocument("shop.md", "Shop", (*TEXTS[:-1], entry)))
+    search = PassageSearch(passages, weights=replace(KEYWORDS_ALONE, sentence=(0.0,) * len(KEYWORDS_ALONE.sentence)))
     found = search.find([AskedQuestion("When do you open the shop, and do you deliver and return things?")])[0]
-    counts = {one.place: len(PASSAGES[one.place].said()) for one in found}
-    assert len(found) == 3 and sum(counts.values()) == 7
+    counts = {one.place: len(passages[one.place].said()) for one in found}
+    assert len(found) == 3 and sum(counts.values()) == 8
     for one in found:
-        share = (counts[one.place] if PASSAGES[one.place].question else 1) / 7
+        share = (counts[one.place] if passages[one.place].question else 1) / 8
         assert one.evidence[EVIDENCE.index("chance")] == pytest.approx(math.log(share), abs=1e-2)
 
 

@@ -37,6 +37,7 @@ from smidgen.apps.tools.results import MOST_BYTES, MOST_ROWS, as_markdown, clean
         ("https://track.shop.example@evil.example/", "[link]"),
         ("https://evil.example/track.shop.example", "[link]"),
         ("https://xtrack.shop.example.evil.example/", "[link]"),
+        ("https://nottrack.shop.example/", "[link]"),
         ("pay\u200bpal\u202e\x1b[31m \u2066x\U000e0041", "paypal[31m x"),
         ("[1]: https://evil.example\ntext", "text"),
     ],
