@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { type RunStory, secondsLeft, withEvent } from "./events";
 
-const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", ended: null };
+const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", part: null, ended: null };
 
 describe("withEvent", () => {
   it("follows a step from its beginning to its end", () => {
@@ -13,7 +13,7 @@ describe("withEvent", () => {
       { kind: "step_done", time: 13, note: "91 %" },
     ];
     const story = told.reduce(withEvent, EMPTY);
-    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %", member: "", facts: { unit: "rows" } }]);
+    expect(story.steps).toEqual([{ name: "train", began: 10, ended: 13, done: 4, total: 4, note: "91 %", member: "", part: null, facts: { unit: "rows" } }]);
     expect(story.curves).toEqual([{ step: "train", name: "loss", points: [{ at: 2, value: 0.5 }, { at: 4, value: 0.25 }] }]);
   });
 
@@ -24,13 +24,14 @@ describe("withEvent", () => {
 
   it("knows the member that a step builds", () => {
     const told = [
-      { kind: "remark", time: 1, text: "build the member answer: answer" },
+      { kind: "remark", time: 1, text: "build the member answer (2 of 4): answer" },
       { kind: "step", time: 2, step: "train" },
       { kind: "remark", time: 3, text: "the members are built" },
       { kind: "step", time: 4, step: "report" },
     ];
     const story = told.reduce(withEvent, EMPTY);
     expect(story.steps.map((step) => step.member)).toEqual(["answer", ""]);
+    expect(story.steps[0]?.part).toEqual({ number: 2, of: 4 });
     expect(story.remarks).toEqual([]);
   });
 
@@ -53,7 +54,7 @@ describe("withEvent", () => {
   });
 
   it("foretells the rest of a step by its pace", () => {
-    const step = { name: "train", began: 100, ended: null, done: 25, total: 100, note: "", member: "", facts: {} };
+    const step = { name: "train", began: 100, ended: null, done: 25, total: 100, note: "", member: "", part: null, facts: {} };
     expect(secondsLeft(step, 110)).toBe(30);
     expect(secondsLeft({ ...step, done: 0 }, 110)).toBeNull();
     expect(secondsLeft({ ...step, total: null }, 110)).toBeNull();

@@ -4,6 +4,12 @@ import { useEffect, useReducer } from "react";
 import { readEvents } from "./eventStream";
 import type { Run } from "./queries";
 
+/** A member's place among those of a model: the second of four. */
+export interface MemberPart {
+  number: number;
+  of: number;
+}
+
 /** A step of a run, as far as it has come. `total` is null where it is not known. */
 export interface RunStep {
   name: string;
@@ -14,6 +20,8 @@ export interface RunStep {
   note: string;
   /** The role of the member that it builds; empty for a step of the model itself. */
   member: string;
+  /** Which member of how many that is; null where it is not told. */
+  part: MemberPart | null;
   /** What it tells beside its progress, such as energy, as it stands now. */
   facts: Readonly<Record<string, string>>;
 }
@@ -32,6 +40,7 @@ export interface RunStory {
   remarks: readonly string[];
   /** The member that is being built. */
   member: string;
+  part: MemberPart | null;
   ended: Run | null;
 }
 
@@ -46,9 +55,9 @@ interface Told {
   facts?: Record<string, number | string>;
 }
 
-const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", ended: null };
+const EMPTY: RunStory = { steps: [], curves: [], remarks: [], member: "", part: null, ended: null };
 /** What a build of several members says as it begins with one, and after the last. */
-const MEMBER = /^build the member (\S+): |^the members are built$/;
+const MEMBER = /^build the member (\S+)(?: \((\d+) of (\d+)\))?: |^the members are built$/;
 const MOST_POINTS = 2_000;
 
 /** The story with one more event. */
@@ -58,7 +67,7 @@ export function withEvent(story: RunStory, told: Told): RunStory {
     case "begin": // a run that is taken up again tells its steps from the start
       return EMPTY;
     case "step": // a step that begins again, with its size known, is one step
-      return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", member: story.member, facts: {} }] };
+      return { ...story, steps: [...closed(story.steps, told), { name: told.step ?? "", began: told.time, ended: null, done: 0, total: told.total ?? null, note: "", member: story.member, part: story.part, facts: {} }] };
     case "progress":
       if (!last) return story;
       return { ...story, steps: [...story.steps.slice(0, -1), { ...last, done: told.done ?? last.done, total: told.total ?? last.total, facts: { ...last.facts, ...words(told) } }], curves: withPoints(story.curves, told) };
@@ -66,7 +75,7 @@ export function withEvent(story: RunStory, told: Told): RunStory {
       return last ? { ...story, steps: [...story.steps.slice(0, -1), { ...last, ended: told.time, note: told.note ?? "" }] } : story;
     case "remark": {
       const member = MEMBER.exec(told.text ?? "");
-      if (member) return { ...story, member: member[1] ?? "" };
+      if (member) return { ...story, member: member[1] ?? "", part: member[2] && member[3] ? { number: Number(member[2]), of: Number(member[3]) } : null };
       return { ...story, remarks: [...story.remarks, told.text ?? ""] };
     }
     default:

@@ -23,7 +23,7 @@ export function BuildPage(): ReactNode {
   const { project = "" } = useParams();
   const data = useData(project);
   const runs = useRuns(project);
-  const kinds = useProject(project).data?.kinds ?? [];
+  const { kinds = [], converses = false } = useProject(project).data ?? {};
   const material = useMaterial(project, kinds.length > 0);
   if (data.error || runs.error) return <Problem query={data.error ? data : runs} />;
   if (!data.data || !runs.data) return <Skeleton label={t("common.loading")} />;
@@ -41,7 +41,7 @@ export function BuildPage(): ReactNode {
   const past = builds.filter((run) => !isUnfinished(run));
   return (
     <>
-      <PageTitle title={t("nav.build")} about={!empty && t(ofFiles ? "build.aboutFiles" : "build.about", { rows: formatNumber(data.data.rows - data.data.unlabelled) })} />
+      <PageTitle title={t("nav.build")} about={!empty && t(converses ? "build.aboutDesk" : ofFiles ? "build.aboutFiles" : "build.about", { rows: formatNumber(data.data.rows - data.data.unlabelled) })} />
       <div className={styles.runs}>
         {open.map((run) => (
           <OpenRun key={run.id} project={project} run={run} />

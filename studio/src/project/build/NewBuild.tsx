@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { type Run, useAnswerForm, useMay, useStartRun } from "../../api/queries";
+import { type Run, useAnswerForm, useMay, useProject, useStartRun } from "../../api/queries";
 import { formatDuration } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
@@ -30,6 +30,8 @@ export function NewBuild({ project, runs }: { project: string; runs: readonly Ru
   const check = useCheckSettings(project);
   const presets = usePresets(project);
   const shape = useAnswerForm(project).data?.shape;
+  const desk = useProject(project).data?.converses ?? false;
+  const known = desk ? "desk" : shape === "label" || shape === "text" || shape === "fields" ? shape : "other";
   const [preset, setPreset] = useState<Preset>("balanced");
   const [settings, setSettings] = useState<BuildSettings>({});
   const [open, setOpen] = useState(false);
@@ -57,7 +59,7 @@ export function NewBuild({ project, runs }: { project: string; runs: readonly Ru
             <input type="radio" name="preset" checked={name === preset} onChange={() => setPreset(name)} />
             <strong>{t(`build.${name}.title`)}</strong>
             <span>{t(`build.${name}.about`)}</span>
-            <span>{times[name] === null ? t(`build.${name}.time.${shape === "label" || shape === "text" || shape === "fields" ? shape : "other"}`) : t("build.lastTime", { time: formatDuration(times[name]) })}</span>
+            <span>{times[name] === null ? t(`build.${name}.time.${known}`) : t("build.lastTime", { time: formatDuration(times[name]) })}</span>
           </label>
         ))}
       </div>

@@ -55,7 +55,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
           <div className={styles.now}>
             <p>
               <strong>{t("build.step", { number: story.steps.length, name: stepName(t, step.name) })}</strong>
-              {step.member && <Badge tone="accent">{memberTitle(step.member)}</Badge>}
+              {step.member && <Badge tone="accent">{step.part ? t("build.part", { name: memberTitle(step.member), ...step.part }) : memberTitle(step.member)}</Badge>}
               {left !== null && <span className={styles.time}>{t("build.left", { time: formatDuration(left) })}</span>}
             </p>
             <ProgressBar share={step.total && step.done > 0 && step.ended === null ? Math.min(1, step.done / step.total) : null} label={stepName(t, step.name)} />

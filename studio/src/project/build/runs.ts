@@ -17,7 +17,7 @@ const KINDS = /\b(kernel-tagger|encoder|static|kernel|linear|tagger|lexical|deco
 
 /** A step of a run in words, with each kind of model by the name that the report gives it: train “Word counter”. */
 export function stepName(t: TFunction, step: string): string {
-  return told(step).replace(KINDS, (kind: string) => `“${t(`student.${kind}`)}”`);
+  return told(step).replace(KINDS, (kind: string) => t("build.kind", { name: t(`student.${kind}`) }));
 }
 
 /** The figures of a finished build that its run tells. */

@@ -22,7 +22,7 @@ export function LimitsCard({ form, set, may }: PolicyPart): ReactNode {
         <Ticks label={t("policy.languages")} help={t("policy.languagesHelp")} options={LANGUAGES} named={languageName} chosen={known} onChange={(languages) => languages.length > 0 && set({ ...form, languages: [...form.languages.filter((one) => languages.includes(one)), ...languages.filter((one) => !form.languages.includes(one))] })} />
         <div className={layout.fields}>
           {LIMITS.map((name) => (
-            <Range key={name} label={t(`policy.${name}`)} help={t(`policy.${name}Help`, { share: formatShare(form[name]) })} shown={formatShare(form[name])} min={0} max={1} step={0.05} value={form[name]} onChange={(event) => set({ ...form, [name]: Number(event.target.value) })} />
+            <Range key={name} label={t(`policy.${name}`)} help={form[name] > 0 ? t(`policy.${name}Help`, { share: formatShare(form[name]) }) : t("policy.noLimit")} shown={formatShare(form[name])} min={0} max={1} step={0.05} value={form[name]} onChange={(event) => set({ ...form, [name]: Number(event.target.value) })} />
           ))}
         </div>
         <div className={layout.fields}>

@@ -24,7 +24,7 @@ export function RunPage(): ReactNode {
   const converses = useProject(project).data?.converses ?? false;
   return (
     <>
-      <PageTitle title={t("nav.run")} about={t("run.about")} />
+      <PageTitle title={t("nav.run")} about={t(converses ? "run.aboutDesk" : "run.about")} />
       <Problem query={serving} />
       {(!serving.data || !models) && !serving.error && <Skeleton label={t("common.loading")} />}
       {serving.data && models && (
