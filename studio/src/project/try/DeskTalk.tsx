@@ -109,7 +109,7 @@ function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSa
   const citations = (facts["citations"] as Citation[] | undefined) ?? [];
   const cards = (facts["cards"] as DeskCard[] | undefined) ?? [];
   const call = facts["call"] as Proposed | undefined;
-  const why = [intent ? t("tryFiles.intent", { intent }) : "", member ? t("tryFiles.member", { member }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
+  const why = [intent ? t("tryFiles.intent", { intent }) : "", member ? t(`talks.member.${member}`, { defaultValue: member }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
   return (
     <div className={styles.reply}>
       <div className={cx(styles.bubble, styles.desk)}>
@@ -142,7 +142,7 @@ function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSa
         )}
       </div>
       <p className={styles.soft}>
-        <Badge tone={TONES[outcome] ?? "plain"}>{t(`tryFiles.outcome.${outcome}`, { defaultValue: outcome })}</Badge> {why.filter(Boolean).join(" · ")}
+        <Badge tone={TONES[outcome] ?? "plain"}>{t(`talks.outcomes.${outcome}`, { defaultValue: outcome })}</Badge> {why.filter(Boolean).join(" · ")}
       </p>
     </div>
   );
