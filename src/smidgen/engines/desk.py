@@ -157,10 +157,10 @@ def packed_key(folder: Path) -> str:
 class ReadingToolbox(Toolbox):
     """A toolbox for calls that only read. Failed look-ups are counted in a file of its own, which goes with it."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], environment: Mapping[str, str] | None = None) -> None:
         self._folder = TemporaryDirectory(prefix="smidgen-desk-", ignore_cleanup_errors=True)
         self._calls = CallStore(Path(self._folder.name) / "calls.db")
-        super().__init__(tools, self._calls)
+        super().__init__(tools, self._calls, environment)
 
     def close(self) -> None:
         """Remove the file, and close the connections."""

@@ -94,6 +94,8 @@ def test_it_is_a_bundle_of_bundles(desk: Path, bundle: Path) -> None:
     report = json.loads((desk / "desk" / "report.json").read_text(encoding="utf-8"))
     assert (report["task"], report["headline"], report["graded"]) == ("desk", "outcome_right", False)
     assert report["metrics"]["outcome_right"]["n"] == report["metrics"]["wrong_given"]["n"] > 4
+    member = json.loads((inside / "report.json").read_text(encoding="utf-8"))
+    assert report["training"]["seconds"] >= member["training"]["seconds"] > 0, "a desk was trained as long as its members"
     assert "Calls that change something are not made" in report["data"]["test_source"]
     card = (desk / "desk" / "README.md").read_text(encoding="utf-8")
     assert "sorts messages by what the customer wants" in card and "without the customer's yes" in card

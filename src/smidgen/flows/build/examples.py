@@ -77,7 +77,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""} if table is not None else _NO_TABLE
     # From here on the task is the one of these rows, with their values.
     work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
-    context.progress.finish(f"{len(work.train)} rows to learn from, {len(work.test)} to test on")
+    context.progress.finish(f"{len(work.train):,} rows to learn from, {len(work.test):,} to test on")
     check_errors_file(work)
     return work
 

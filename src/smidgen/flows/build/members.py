@@ -33,25 +33,27 @@ def build_members(work: Work, context: BuildContext) -> Work:
         return work
     work.task.checked(work.recipe.asked)
     folders = {}
-    for role, place in named.items():
+    for number, (role, place) in enumerate(named.items(), start=1):
         path = Path(place)
         if path.suffix.lower() != ".toml":
             open_bundle(path)
             folders[role] = str(path)
             continue
-        folders[role] = str(_built(recipe.read(path), role, tuple(work.task.languages(work.recipe.asked, role)), context))
+        folders[role] = str(
+            _built(recipe.read(path), role, f"{number} of {len(named)}", tuple(work.task.languages(work.recipe.asked, role)), context)
+        )
     context.progress.say("the members are built")
     return replace(work, members=folders)
 
 
-def _built(made: Recipe, role: str, languages: Sequence[str], context: BuildContext) -> Path:
+def _built(made: Recipe, role: str, part: str, languages: Sequence[str], context: BuildContext) -> Path:
     if "members" in type(made.sections[made.task]).model_fields:
         raise RecipeError("a member consists of members itself", value=f"{role}: {made.name}", todo="Name a recipe of one model.")
     inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
     inputs |= {"languages": list(languages), "starters": [name for name, one in starters().items() if one.here()]}
 
     def step(folder: Path) -> None:
-        context.progress.say(f"build the member {role}: {made.name}")
+        context.progress.say(f"build the member {role} ({part}): {made.name}")
         assert context.build is not None
         context.build(made, folder / "bundle", languages)
 

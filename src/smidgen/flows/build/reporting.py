@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from smidgen.flows.build.teaching import uses_of
 from smidgen.flows.build.work import AnsweredRow, BuildContext, Candidate, StudentVariant, Work
 from smidgen.flows.embedding import embedder
 from smidgen.judge import classifier_sections, cost_estimate, learning_curve
+from smidgen.judge import report as reports
 from smidgen.judge.answer_sections import answer_sections, writer_sections
 from smidgen.judge.report import Report
 from smidgen.judge.sections import (
@@ -106,12 +108,7 @@ def write_report(work: Work, context: BuildContext) -> Work:
         alternatives=(*alternatives, *unaided, *_as_it_is(unchanged, task.headline), *_large(work, context)),
         parity=draft.parity,
         speed=speed,
-        training=TrainingFacts(
-            seconds=work.seconds,
-            energy_wh=work.energy.watt_hours,
-            energy_method=work.energy.method,
-            device=processor().name,
-        ),
+        training=_training(work),
         cost=_cost(work, timed),
         learning_curve=_curve(work, context, sections.get("per_class", ())),
         environment=_environment(work, context),
@@ -119,6 +116,18 @@ def write_report(work: Work, context: BuildContext) -> Work:
     )
     context.progress.finish()
     return replace(work, report=report)
+
+
+def _training(work: Work) -> TrainingFacts:
+    """Time and energy of all training: the model's own, and that of the models that it consists of."""
+    files = [file for folder in work.members.values() if (file := Path(folder) / "report.json").is_file()]
+    parts = [reports.read(file).training for file in files]
+    return TrainingFacts(
+        seconds=work.seconds + sum(part.seconds or 0.0 for part in parts),
+        energy_wh=work.energy.watt_hours + sum(part.energy_wh or 0.0 for part in parts),
+        energy_method=work.energy.method,
+        device=processor().name,
+    )
 
 
 def answered_rows(work: Work) -> tuple[AnsweredRow, ...]:

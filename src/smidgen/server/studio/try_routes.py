@@ -21,6 +21,7 @@ from smidgen.flows.projects.models import answering, large_model
 from smidgen.flows.projects.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
 from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.flows.projects.models.call_words import call_in_words
+from smidgen.flows.projects.models.desk_trial import desk_answers
 from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.flows.projects.run_process import parts_of_error
 from smidgen.judge.sections import CoveragePoint
@@ -173,9 +174,10 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             raise RequestError("this works for single texts only", value=f"{len(body.texts)} texts", todo=todo, param="explain")
         folder = model_folder(store, project, model)
         threshold = _threshold(store, project, model, folder)
-        with models.using(folder) as opened:
-            found = answering.answer(opened, _texts(opened, body.texts), threshold, body.explain)
         here = store.project(project)
+        with models.using(folder) as opened:
+            texts = _texts(opened, body.texts)
+            found = desk_answers(here, opened, texts) or answering.answer(opened, texts, threshold, body.explain)
         return [_answer_view(one, *call_in_words(here, one.reply.output, body.language or "")) for one in found]
 
     @router.post("/models/{model}/stream", response_class=StreamingResponse)

@@ -67,7 +67,7 @@ export function OpenRun({ project, run }: { project: string; run: Run }): ReactN
           </div>
         )}
         {!step && <ProgressBar share={null} label={t("build.running")} />}
-        <Curves curves={step?.member ? story.curves.filter((curve) => curve.step === step.name) : story.curves} />
+        <Curves curves={story.steps.some((one) => one.member) ? story.curves.filter((curve) => curve.step === step?.name) : story.curves} />
         <Steps steps={story.steps} />
       </div>
     </Card>

@@ -13,7 +13,7 @@ interface Summary {
   training?: { seconds?: number | null; energy_wh?: number | null };
 }
 
-const KINDS = /\b(kernel-tagger|encoder|static|kernel|linear|tagger|lexical|decoder|prompted|finder|ease|keywords|catalogue|popular)\b/g;
+const KINDS = /\b(kernel-tagger|encoder|static|kernel|linear|tagger|lexical|decoder|prompted|finder|ease|keywords|catalogue|popular|desk)\b/g;
 
 /** A step of a run in words, with each kind of model by the name that the report gives it: train “Word counter”. */
 export function stepName(t: TFunction, step: string): string {

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useMay } from "../../api/queries";
-import { formatNumber, formatWhen } from "../../i18n";
+import { formatShare, formatWhen } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button, IconButton } from "../../ui/Button";
 import { cx } from "../../ui/cx";
@@ -122,7 +122,7 @@ function Turn({ turn, may, onJudge }: { turn: TalkTurn; may: boolean; onJudge: (
       <div className={styles.bubble}>
         {turn.text !== "" && <p>{turn.text}</p>}
         {reply?.call && <ProposedCall call={reply.call} />}
-        {reply?.cards.map((card, place) => <FactCard key={place} title={card.title} items={card.items} />)}
+        {reply?.cards.map((card, place) => <FactCard key={place} title={card.title === turn.text ? "" : card.title} items={card.items} />)}
         {reply?.citations.map((one, place) => (
           <details key={place} className={styles.citation}>
             <summary>{[one.title, one.heading, one.page === null ? "" : t("talks.page", { page: one.page })].filter(Boolean).join(" · ")}</summary>
@@ -152,7 +152,7 @@ function Turn({ turn, may, onJudge }: { turn: TalkTurn; may: boolean; onJudge: (
 /** Who answered and how sure it was, in a line. */
 function behindReply(t: ReturnType<typeof useTranslation>["t"], reply: TalkReply): string {
   const member = reply.member === "" ? "" : t(`talks.member.${reply.member}`, { defaultValue: reply.member });
-  const score = t("talks.score", { score: formatNumber(reply.score, { maximumFractionDigits: 2 }) });
+  const score = member === "" ? "" : t("tryFiles.sure", { score: formatShare(reply.score) });
   return [member, reply.intent, score].filter(Boolean).join(" · ");
 }
 
@@ -183,11 +183,19 @@ function ProposedCall({ call }: { call: NonNullable<TalkReply["call"]> }): React
 function FactCard({ title, items }: { title: string; items: readonly Record<string, unknown>[] }): ReactNode {
   return (
     <div className={styles.card}>
-      <strong>{title}</strong>
-      {items.map((item, place) => (
-        <Facts key={place} facts={item} />
-      ))}
+      {title !== "" && <strong>{title}</strong>}
+      {items.map((item, place) => (typeof item["name"] === "string" ? <Product key={place} name={item["name"]} item={item} /> : <Facts key={place} facts={item} />))}
     </div>
+  );
+}
+
+/** A product in a line: its name, its price, and why it is suggested. */
+function Product({ name, item }: { name: string; item: Record<string, unknown> }): ReactNode {
+  const rest = [item["price"], item["reason"]].filter((value) => typeof value === "string" && value !== "");
+  return (
+    <p>
+      <b>{name}</b> {rest.join(" · ")}
+    </p>
   );
 }
 
@@ -244,10 +252,10 @@ function Call({ call }: { call: LoggedCall }): ReactNode {
   return (
     <li>
       <div>
-        <strong>{call.tool}</strong> <Badge tone={call.status === "done" || call.status === "ok" ? "good" : call.status === "failed" ? "bad" : "plain"}>{call.status}</Badge>
+        <strong>{call.tool}</strong> <Badge tone={call.status === "done" || call.status === "ok" ? "good" : call.status === "failed" ? "bad" : "plain"}>{t(`talks.callStatus.${call.status}`, { defaultValue: call.status })}</Badge>
       </div>
       <Facts facts={call.arguments} />
-      <p className={layout.soft}>{[formatWhen(new Date(call.time * 1000)), t("talks.consent", { consent: t(`talks.consents.${call.consent.replace(" ", "_")}`, { defaultValue: call.consent }) }), call.reason].filter(Boolean).join(" · ")}</p>
+      <p className={layout.soft}>{[formatWhen(new Date(call.time * 1000)), t("talks.consent", { consent: t(`talks.consents.${call.consent.replace(" ", "_")}`, { defaultValue: call.consent }) }), told(call.reason)].filter(Boolean).join(" · ")}</p>
     </li>
   );
 }

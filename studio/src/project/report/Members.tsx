@@ -9,6 +9,13 @@ import styles from "./Report.module.css";
 
 const SHOWN = 6;
 
+/** In the order in which a desk asks them. */
+const ORDER = ["intents", "answer", "act", "recommend"];
+function inOrder(one: { role: string }, other: { role: string }): number {
+  const place = ({ role }: { role: string }) => (ORDER.indexOf(role.split("-")[0] ?? "") + ORDER.length + 1) % (ORDER.length + 1);
+  return place(one) - place(other);
+}
+
 /** A member's simple model, which its report names in brackets. */
 function baselineName(t: TFunction, told: string): string {
   const kind = /\(([\w-]+)\)$/.exec(told)?.[1] ?? told;
@@ -23,7 +30,7 @@ export function Members({ project, view }: { project: string; view: ReportView }
   return (
     <Card title={t("report.members")} note={t("report.membersNote")}>
       <div className={styles.stack}>
-        {view.members.map((member) => (
+        {[...view.members].sort(inOrder).map((member) => (
           <section key={member.role} aria-label={member.role}>
             <h3>{memberTitle(member.role)}</h3>
             <dl className={styles.figures}>

@@ -12,6 +12,7 @@ import { PageTitle } from "../../ui/Shell";
 import { AnsweringAlone } from "./AnsweringAlone";
 import { Candidates } from "./Candidates";
 import { Corrections, StaleNotice } from "./Corrections";
+import { DeskMistakes } from "./DeskMistakes";
 import { Downloads } from "./Downloads";
 import { countsOutcomes, Headline, Metrics } from "./Headline";
 import { Labels } from "./Labels";
@@ -34,12 +35,13 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
   const found = useReport(project, model.id);
   const view = found.data;
   const data = view?.report.data;
+  const desk = view?.report.headline === "outcome_right";
   const short = view && ((view.report.graded && view.report.calibration?.fitted === false) || hasOneScore(view));
   return (
     <>
       <PageTitle
         title={t("nav.report")}
-        about={data && t("report.about", { train: formatNumber(data.train ?? 0), test: formatNumber(data.test ?? 0), student: candidateName(t, view.report.student.kind, view.report.student.method) })}
+        about={data && t(desk ? "report.aboutDesk" : "report.about", { train: formatNumber(data.train ?? 0), test: formatNumber(data.test ?? 0), student: candidateName(t, view.report.student.kind, view.report.student.method) })}
         actions={<div className={styles.picker}>{picker}</div>}
       />
       <Problem query={found} />
@@ -52,7 +54,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
           <Corrections project={project} view={view} model={model} />
           {!countsOutcomes(view.report.headline) && <AnsweringAlone project={project} view={view} />}
           <Samples view={view} />
-          <Mistakes project={project} view={view} />
+          {desk ? <DeskMistakes project={project} view={view} /> : <Mistakes project={project} view={view} />}
           <Labels project={project} view={view} />
           <div className={styles.two}>
             {short || countsOutcomes(view.report.headline) ? <Metrics view={view} /> : <Scores view={view} />}

@@ -52,6 +52,7 @@ export function Parity({ view }: { view: ReportView }): ReactNode {
       <p>
         {t(parity.agreement.value === 1 ? "report.paritySame" : "report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}
         {report.graded && ` ${t("report.parityGraded")}`}
+        {report.headline === "outcome_right" && parity.served?.value !== report.metrics?.[parity.metric]?.value && ` ${t("report.parityDry")}`}
       </p>
       <dl className={styles.figures}>
         <div>

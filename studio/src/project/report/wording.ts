@@ -66,3 +66,25 @@ export function baseline(report: Report): NonNullable<Report["baseline"]> | null
   const value = (found: (typeof told)[number]) => found.metrics?.[report.headline]?.value ?? -1;
   return told.reduce<(typeof told)[number] | null>((best, found) => (best === null || value(found) > value(best) ? found : best), null);
 }
+
+/** The messages of a customer in a row's text: a conversation as JSON, or a single message. */
+export function messagesOf(text: string): readonly string[] {
+  if (!text.startsWith("[")) return [text];
+  try {
+    const told = JSON.parse(text) as { role?: unknown; content?: unknown }[];
+    const said = told.filter((one) => one.role === "user").map((one) => String(one.content));
+    return said.length > 0 ? said : [text];
+  } catch {
+    return [text]; // a message that begins with a bracket
+  }
+}
+
+/** An object in a report's words; empty where they are none. */
+export function parsed(text: string): Record<string, unknown> {
+  try {
+    const found: unknown = JSON.parse(text);
+    return typeof found === "object" && found !== null && !Array.isArray(found) ? (found as Record<string, unknown>) : {};
+  } catch {
+    return {}; // cut, or no JSON
+  }
+}

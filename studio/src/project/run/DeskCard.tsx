@@ -24,7 +24,7 @@ export function DeskCard({ project, serving }: { project: string; serving: Servi
         {desk && (
           <p className={styles.soft}>
             <a href={desk.preview} target="_blank" rel="noreferrer">{t("run.deskPreview")}</a>
-            {desk.public === "" && ` ${t("channels.scriptLocal")}`}
+            {desk.public === "" && ` · ${t("channels.scriptLocal")}`}
           </p>
         )}
         {desk?.outdated && <Notice tone="warn" action={<ButtonLink small to={`/projects/${project}/channels`}>{t("nav.channels")}</ButtonLink>}>{t("channels.outdated")}</Notice>}

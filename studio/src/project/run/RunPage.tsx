@@ -21,7 +21,8 @@ export function RunPage(): ReactNode {
   const { project = "" } = useParams();
   const serving = useServing(project);
   const models = useModels(project);
-  const converses = useProject(project).data?.converses ?? false;
+  const { converses = false, kinds = [] } = useProject(project).data ?? {};
+  const rows = kinds.length === 0; // a certificate is tested on rows, which a project of files does not have
   return (
     <>
       <PageTitle title={t("nav.run")} about={t(converses ? "run.aboutDesk" : "run.about")} />
@@ -33,7 +34,7 @@ export function RunPage(): ReactNode {
           {converses && <DeskCard project={project} serving={serving.data} />}
           <TrafficCard project={project} serving={serving.data} />
           <CallCard project={project} serving={serving.data} />
-          <CertificateCard project={project} model={serving.data.settings.model || (models[0]?.id ?? "")} models={models} />
+          {rows && <CertificateCard project={project} model={serving.data.settings.model || (models[0]?.id ?? "")} models={models} />}
         </div>
       )}
     </>

@@ -69,7 +69,7 @@ function Running({ project, serving, models }: { project: string; serving: Servi
   const facts: readonly (readonly [string, ReactNode])[] = [
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
-    [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t("run.unsureAlone")],
+    [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t(serving.desk ? "run.unsureDesk" : "run.unsureAlone")],
     [t("run.limits"), hasLimits(serving) && settings.fallback ? <Limits limits={serving.limits} /> : ""],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];

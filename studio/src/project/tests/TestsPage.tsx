@@ -1,6 +1,6 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useParams } from "react-router";
+import { useParams, useSearchParams } from "react-router";
 
 import { useMay } from "../../api/queries";
 import { formatShare } from "../../i18n";
@@ -30,13 +30,14 @@ type Filter = (typeof FILTERS)[number];
 export function TestsPage(): ReactNode {
   const { t } = useTranslation();
   const { project = "" } = useParams();
+  const [address] = useSearchParams();
   const tests = useTests(project);
   const may = useMay("edit");
   const mayBuild = useMay("build");
   const add = useImportConversations(project);
   const measure = useMeasure(project);
   const [open, setOpen] = useState<Conversation | "new" | null>(null);
-  const [filter, setFilter] = useState<Filter>("all");
+  const [filter, setFilter] = useState<Filter>(FILTERS.find((one) => one === address.get("show")) ?? "all");
   const [search, setSearch] = useState("");
   const [most, setMost] = useState(SHOWN);
   const data = tests.data;

@@ -3,10 +3,11 @@ import { useTranslation } from "react-i18next";
 import { useMutation } from "@tanstack/react-query";
 
 import { formatShare } from "../../i18n";
-import { Button } from "../../ui/Button";
+import { told } from "../../i18n/serverTexts";
+import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
-import { Badge, type Tone } from "../../ui/Feedback";
+import { Badge, Notice, type Tone } from "../../ui/Feedback";
 import { TextField } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { type Answer, answerTexts } from "./queries";
@@ -87,7 +88,7 @@ export function DeskTalk({ project, model }: { project: string; model: string })
       <div ref={log} className={styles.log} role="log" aria-label={t("tryFiles.talk")}>
         {said.length === 0 && <p className={styles.soft}>{t("tryFiles.begin")}</p>}
         {said.map((one, place) =>
-          one.answer ? <DeskSays key={place} answer={one.answer} last={place === said.length - 1} onSay={send} /> : <p key={place} className={cx(styles.bubble, styles.customer)}>{one.text}</p>,
+          one.answer ? <DeskSays key={place} project={project} answer={one.answer} last={place === said.length - 1} onSay={send} /> : <p key={place} className={cx(styles.bubble, styles.customer)}>{one.text}</p>,
         )}
         {ask.isPending && <p className={styles.soft}>{t("tryFiles.thinking")}</p>}
       </div>
@@ -102,14 +103,14 @@ export function DeskTalk({ project, model }: { project: string; model: string })
   );
 }
 
-function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSay: (text: string) => void }): ReactNode {
+function DeskSays({ project, answer, last, onSay }: { project: string; answer: Answer; last: boolean; onSay: (text: string) => void }): ReactNode {
   const { t } = useTranslation();
   const facts = answer.facts;
-  const { outcome = "", intent, member } = facts as { outcome?: string; intent?: string; member?: string };
+  const { outcome = "", intent, member, why = "" } = facts as { outcome?: string; intent?: string; member?: string; why?: string };
   const citations = (facts["citations"] as Citation[] | undefined) ?? [];
   const cards = (facts["cards"] as DeskCard[] | undefined) ?? [];
   const call = facts["call"] as Proposed | undefined;
-  const why = [intent ? t("tryFiles.intent", { intent }) : "", member ? t(`talks.member.${member}`, { defaultValue: member }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
+  const behind = [intent ? t("tryFiles.intent", { intent }) : "", member ? t(`talks.member.${member}`, { defaultValue: member }) : "", t("tryFiles.sure", { score: formatShare(answer.score) })];
   return (
     <div className={styles.reply}>
       <div className={cx(styles.bubble, styles.desk)}>
@@ -121,7 +122,7 @@ function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSa
           </details>
         ))}
         {cards.map((card, place) => (
-          <CardOfFacts key={place} card={card} />
+          <CardOfFacts key={place} card={card.title === answer.text ? { ...card, title: "" } : card} />
         ))}
         {call?.words && (
           <div className={styles.call}>
@@ -141,8 +142,13 @@ function DeskSays({ answer, last, onSay }: { answer: Answer; last: boolean; onSa
           </div>
         )}
       </div>
+      {why !== "" && (
+        <Notice tone="warn" action={<ButtonLink small to={`/projects/${project}/tools`}>{t("nav.tools")}</ButtonLink>}>
+          {told(why)}
+        </Notice>
+      )}
       <p className={styles.soft}>
-        <Badge tone={TONES[outcome] ?? "plain"}>{t(`talks.outcomes.${outcome}`, { defaultValue: outcome })}</Badge> {why.filter(Boolean).join(" · ")}
+        <Badge tone={TONES[outcome] ?? "plain"}>{t(`talks.outcomes.${outcome}`, { defaultValue: outcome })}</Badge> {behind.filter(Boolean).join(" · ")}
       </p>
     </div>
   );

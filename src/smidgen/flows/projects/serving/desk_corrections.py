@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -30,6 +31,7 @@ CorrectionWay: TypeAlias = Literal["say", "quote", "person", "nothing"]
 """The right thing to do: say an answer, quote a document, pass it to a person, say that it does not know."""
 
 _MOST_QUOTES = 6
+_FOR_PEOPLE = re.compile(r"human|person|people|agent|mensch", re.IGNORECASE)
 
 
 def project_corrections(project: str, state: CorrectionState, offset: int, limit: int, masked: bool) -> CorrectionPage:
@@ -98,7 +100,8 @@ def desk_data(project: Project) -> DeskDataFiles:
 
 
 def intent_of_people(project: Project) -> str:
-    """The intent that the project's policy passes to a person; empty if there is none that a message can be taught."""
+    """The intent that the project's policy passes to a person; empty if there is none that a message can be taught.
+    Of several, one whose name is of people: a complaint is no wish to talk to somebody."""
     place = _place(project, "policy")
     if place is None or not place.is_file():
         return ""
@@ -106,7 +109,8 @@ def intent_of_people(project: Project) -> str:
         policy = read_policy(place)
     except SmidgenError:  # the page Policy says what is wrong with it
         return ""
-    return next((name for name, steps in policy.intents.items() if steps[0] == "person" and not set("*?[") & set(name)), "")
+    names = [name for name, steps in policy.intents.items() if steps[0] == "person" and not set("*?[") & set(name)]
+    return next((name for name in names if _FOR_PEOPLE.search(name)), names[0] if names else "")
 
 
 def _place(project: Project, kind: MaterialKind) -> Path | None:

@@ -59,16 +59,16 @@ function closer() {
   return make("button", { type: "button", class: "plain", "aria-label": text("shut"), onclick: close }, icon("close"));
 }
 
-/** A card of an order, of products or of other facts. */
-export function card(told) {
+/** A card of an order, of products or of other facts; without its title where the message above says the same. */
+export function card(told, titled = true) {
   const items = told.items.slice(0, MOST_ITEMS);
   if (told.kind === "products") {
-    return make("section", { class: "card products", "aria-label": told.title }, title("tag", told.title), make("ul", {}, items.map(product)));
+    return make("section", { class: "card products", "aria-label": told.title }, titled ? title("tag", told.title) : null, make("ul", {}, items.map(product)));
   }
   return make(
     "section",
     { class: "card facts", "aria-label": told.title },
-    title(told.kind === "order" ? "box" : "quote", told.title),
+    titled ? title(told.kind === "order" ? "box" : "quote", told.title) : null,
     items.map((item) => rows(item)),
   );
 }

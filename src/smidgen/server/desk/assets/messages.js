@@ -92,7 +92,7 @@ export function turn(told, acts) {
   note(node, told);
   const reply = told.reply;
   if (reply) {
-    node.append(...[sources(reply.citations), ...(reply.cards ?? []).map(card)].filter(Boolean));
+    node.append(...[sources(reply.citations), ...(reply.cards ?? []).map((one) => card(one, one.title !== told.text))].filter(Boolean));
     if (reply.call) node.append(consent(reply.call, (yes) => acts.decide(reply.call, yes)));
     if (RATED.has(reply.outcome)) node.append(thumbs(told, acts.rate));
   }
