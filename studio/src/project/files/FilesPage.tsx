@@ -180,7 +180,7 @@ function AddFile({ project, files }: { project: string; files: readonly ProjectF
   }
   return (
     <div className={layout.stack}>
-      {there !== null && <Notice tone="bad">{t("files.there", { name: there })}</Notice>}
+      {files.some((one) => one.name === there) && <Notice tone="bad">{t("files.there", { name: there })}</Notice>}
       <Problem query={add} />
       <div>
         <FileButton small label={t("files.add")} accept=".toml,.json,.jsonl,.csv,.tsv,.txt,.md" busy={add.isPending} onFile={take} />
