@@ -270,6 +270,13 @@ def test_the_verdict_is_honest(make_report, baseline, worth, words):
     assert found == worth and words in sentence
 
 
+def test_questions_made_of_the_documents_words_do_not_speak_for_a_search_by_words(make_report):
+    made = make_report(baseline=change(-0.17, -0.09, -0.01))
+    made = made.model_copy(update={"data": made.data.model_copy(update={"made": True})})
+    worth, sentence = wording.verdict(made)
+    assert worth == "open" and "made by rules from the documents' own words" in sentence
+
+
 def test_a_simple_model_is_not_compared_with_itself(make_report):
     alone = (BuildAlternative(name="linear fp32", student="linear", chosen=True),)
     made = make_report(baseline=change(-0.001, 0.0, 0.001), student=StudentFacts(kind="linear"), alternatives=alone)

@@ -90,7 +90,11 @@ def _headline(report: Report) -> None:
         if baseline.change is not None:
             change = baseline.change
             line += f"; the model is {100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
-            if change.low <= 0 and change.high - change.low > 0.04:
+            if change.low <= 0 and report.data.made:
+                line += ": these questions were made by rules from the documents' own words, so they cannot tell which is better"
+            elif change.high < 0:
+                line += f": {wording.other_name(baseline.name)} is better"
+            elif change.low <= 0 and change.high - change.low > 0.04:
                 line += ": too few test rows to tell them apart"
             elif change.low <= 0:
                 line += f", which chance may explain: {wording.other_name(baseline.name)} may be all you need"

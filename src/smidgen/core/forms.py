@@ -220,6 +220,11 @@ class Form(BaseModel):
         return ()
 
     @property
+    def made_rows(self) -> bool:
+        """Whether its rows were made by rules from what it answers from, whose words they share."""
+        return False
+
+    @property
     def fitted(self) -> bool:
         """Whether scores were fitted on held-out rows."""
         return True

@@ -169,6 +169,7 @@ def data_facts(train: Sequence[Row], held: Sequence[Row], test: Sequence[Row], f
         train=len(train),
         held=len(held),
         test=len(test),
+        made=form.made_rows,
         out_of_scope_train=split[0][outside] if outside else 0,
         out_of_scope_test=split[2][outside] if outside else 0,
         labels=tuple(LabelCount(label=label, train=split[0][label], held=split[1][label], test=split[2][label]) for label in _named(form)),

@@ -53,12 +53,14 @@ class DataFacts(ReportPart):
 
     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
+    `made`: rules made the rows from what the model answers from, and they share its words.
     """
 
     train: int | None = None
     held: int | None = None
     test: int | None = None
     refit: bool = False
+    made: bool = False
     out_of_scope_train: int = 0
     out_of_scope_test: int = 0
     sha256: str | None = None

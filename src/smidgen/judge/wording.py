@@ -162,6 +162,11 @@ def verdict(report: Report) -> tuple[str, str]:
         return "yes", f"{own} is worth it: {plain(report.headline)} is {size} above that of {simple}{cheap}; {spread}."
     if change.low > 0:
         return "barely", f"{own} is ahead of {simple} by only {size}; {spread}. The simple one would nearly do."
+    if report.data.made:
+        return "open", (
+            f"Whether {own[0].lower()}{own[1:]} is better than {simple} is open: the questions were made by rules from the documents' own "
+            f"words, which suits {simple}. Write questions as people ask them (--data FILE)."
+        )
     if change.high < 0:
         return "no", f"{simple[0].upper()}{simple[1:]} is better by {size}{cheap}; {spread}. Serve that one."
     if change.high - change.low > _TOO_WIDE:

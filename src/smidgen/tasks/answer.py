@@ -112,6 +112,11 @@ class PassageForm(Form):
         )
 
     @property
+    def made_rows(self) -> bool:
+        """Whether nobody asked the questions."""
+        return self.made
+
+    @property
     def limits(self) -> tuple[str, ...]:
         """Questions that the documents do not answer; several passages at once."""
         return (

@@ -4012,6 +4012,7 @@ export interface components {
          *
          *     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
          *     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
+         *     `made`: rules made the rows from what the model answers from, and they share its words.
          */
         DataFacts: {
             /** Train */
@@ -4025,6 +4026,11 @@ export interface components {
              * @default false
              */
             refit: boolean;
+            /**
+             * Made
+             * @default false
+             */
+            made: boolean;
             /**
              * Out Of Scope Train
              * @default 0
@@ -6354,6 +6360,7 @@ export interface components {
             /**
              * @default {
              *       "refit": false,
+             *       "made": false,
              *       "out_of_scope_train": 0,
              *       "out_of_scope_test": 0,
              *       "licence": "unknown",

@@ -128,7 +128,7 @@ def test_a_question_gets_the_words_and_their_place(bundle: Path) -> None:
 
 def test_the_report_says_that_questions_were_made(built: Path) -> None:
     report = read(built / "made" / "report.json")
-    assert "made from" in report.data.source and report.baseline is not None and report.baseline.name == "keywords"
+    assert report.data.made and "made from" in report.data.source and report.baseline is not None and report.baseline.name == "keywords"
     assert "abstain_recall" in report.metrics and report.metrics["cited"].value == 1.0
     card = (built / "made" / "README.md").read_text(encoding="utf-8")
     assert "Nobody asked them" in card and "Nobody asked them" not in (built / "asked" / "README.md").read_text(encoding="utf-8")

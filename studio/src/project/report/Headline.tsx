@@ -102,7 +102,8 @@ function Verdict({ view }: { view: ReportView }): ReactNode {
   const change = base?.change;
   const own = base !== null && report.student.kind === base.name;
   const size = report.graded ? (value: number) => formatNumber(value, { signDisplay: "exceptZero", maximumFractionDigits: 3 }) : formatPoints;
-  const kind = !change ? (view.members.length > 0 ? "members" : "none") : own ? "itself" : verdict;
+  const none = view.members.length > 0 ? "members" : "none";
+  const kind = !change ? none : own ? "itself" : verdict === "open" && report.data.made ? "made" : verdict;
   const unit = report.graded ? "" : ` ${t("report.points")}`;
   return (
     <p className={cx(styles.verdict, styles[verdict])}>
