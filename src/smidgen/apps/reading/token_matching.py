@@ -63,7 +63,7 @@ def match_sentences(question: TokenStates, telling: Floats, passage: TokenStates
             scores[place, 3] = alike[:, own].max(axis=0).mean()
     own_met = met[1:-1]
     scores[:, 0] = own_met.mean(axis=1)
-    scores[:, 1] = own_met @ telling / telling.sum()
+    scores[:, 1] = (own_met * telling).sum(axis=1) / telling.sum()  # not by `@`, whose kernels may warn of values that are not there
     scores[:, 2] = np.maximum(own_met, np.maximum(met[:-2], met[2:])).mean(axis=1)
     scores[:, 4] = own_met[:, telling == 1].min(axis=1) if (telling == 1).any() else own_met.min(axis=1)
     scores[own_met.max(axis=1) <= -1.0] = 0.0
