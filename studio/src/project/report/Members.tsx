@@ -46,7 +46,7 @@ export function Members({ project, view }: { project: string; view: ReportView }
                   </div>
                 ))}
             </dl>
-            <p className={styles.soft}>
+            <p className={styles.beside}>
               {member.baseline !== null && member.baseline_value !== null && `${t("report.memberBaseline", { name: baselineName(t, member.baseline), value: formatShare(member.baseline_value, 1) })} `}
               {files.has(member.file) && (
                 <a href={`/api/v1/projects/${project}/models/${view.id}/files/${encodeURIComponent(member.file)}`} download>
