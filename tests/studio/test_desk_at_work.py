@@ -25,6 +25,7 @@ def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatc
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store = StudioStore()
     found = desk_project(store, desk_bundle(tmp_path_factory))
+    store.update(found, settings={"recipe": {"name": "shop", "task": "desk", "desk": {"policy": "policy.toml", "tools": "tools.toml"}}})
     store.close()
     return found
 
@@ -98,6 +99,12 @@ def test_a_desk_is_served_and_people_answer_its_customers(studio: RunningStudio,
             page.get_by_role("button", name="Approve", exact=True).first.click()
             page.get_by_text("Approved", exact=True).click()
             page.get_by_role("button", name="Add to the desk's data").wait_for()
+
+            browser.goto(f"/projects/{project}/try")
+            page.get_by_label("Message", exact=True).fill("please cancel my order FH-20104")
+            page.get_by_role("button", name="Send", exact=True).click()
+            page.get_by_role("log").get_by_role("button", name="Yes", exact=True).click()
+            page.get_by_text("This would now be done").wait_for()  # the yes was said once, after what was said before it
 
 
 def test_channels_are_set_up_and_tried(studio: RunningStudio, project: str) -> None:

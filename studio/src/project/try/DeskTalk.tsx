@@ -49,10 +49,7 @@ export function DeskTalk({ project, model }: { project: string; model: string })
   const [text, setText] = useState("");
   const log = useRef<HTMLDivElement>(null);
   const ask = useMutation({
-    mutationFn: async (message: string) => {
-      const earlier = said.filter((one) => !one.answer).map((one) => one.text);
-      return (await answerTexts(project, model, [{ text: message, earlier }], false, i18n.language))[0] as Answer;
-    },
+    mutationFn: async (asked: { text: string; earlier: string[] }) => (await answerTexts(project, model, [asked], false, i18n.language))[0] as Answer,
     onSuccess: (answer) => setSaid((before) => [...before, { text: answer.text, answer }]),
   });
   const full = said.filter((one) => !one.answer).length >= MOST;
@@ -63,9 +60,11 @@ export function DeskTalk({ project, model }: { project: string; model: string })
 
   function send(message: string): void {
     if (!message.trim() || ask.isPending || full) return;
+    // Read here: once the message stands in the conversation, it would be taken for an earlier one, too.
+    const earlier = said.filter((one) => !one.answer).map((one) => one.text);
     setSaid((before) => [...before, { text: message.trim() }]);
     setText("");
-    ask.mutate(message.trim(), { onError: () => setSaid((before) => before.slice(0, -1)) });
+    ask.mutate({ text: message.trim(), earlier }, { onError: () => setSaid((before) => before.slice(0, -1)) });
   }
 
   function submit(event: SubmitEvent): void {
