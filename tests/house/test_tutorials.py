@@ -103,9 +103,9 @@ def test_learning_from_traffic_works_as_it_is_printed(tmp_path: Path) -> None:
         said = []
         for kind, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
             said.append(shown.type(kind, block))
+            print("=====", said[-1], sep="\n")
             if block == "python send.py first.csv\n":
                 until_stored(shown, 1850)
-        print("\n=====\n".join(said))
     text = "\n".join(said)
     first, second, after = [counts(line) for line in text.splitlines() if line.startswith("{'")]
     assert first == {"upstream": 1900}

@@ -58,7 +58,7 @@ def shown(page: Any) -> tuple[str, str | None, str]:
 
 def test_a_build(studio: RunningStudio, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    file.write_text(as_csv(orders(80)), encoding="utf-8")
+    file.write_text(as_csv(orders(400)), encoding="utf-8")
     project = str(studio.client.create_project("Orders", "extract")["id"])
     studio.client.add_file(project, file, input="message", label="customer,flower,amount,day")
     with browsing(studio) as browser:
