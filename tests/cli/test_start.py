@@ -98,7 +98,7 @@ def test_the_report_opens_where_there_is_a_screen(file: Path, monkeypatch: pytes
 
 
 def test_calls_take_the_file_of_their_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """What calls look like is guessed, and what only a file of tools says is asked for by the flag that `start` has."""
+    """A column of calls is told by its form. The file of tools, which cannot be guessed, is asked for by the flag that `start` has."""
     monkeypatch.chdir(tmp_path)
     rows = [{"text": f"please stop the order number {number}", "output": {"tool": "stop", "arguments": {}}} for number in range(30)]
     Path("calls.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")

@@ -113,7 +113,7 @@ class PassageForm(Form):
 
     @property
     def made_rows(self) -> bool:
-        """Whether nobody asked the questions."""
+        """Whether rules made the questions, and no person asked them."""
         return self.made
 
     @property
