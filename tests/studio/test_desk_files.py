@@ -194,6 +194,9 @@ def test_a_file_is_added_and_deleted_and_one_that_the_recipe_names_is_told(studi
         dialog.get_by_role("button", name="Delete").click()
         line.wait_for(state="hidden")
         page.get_by_text("already a file named copy.json").wait_for(state="hidden")
+        picker.set_input_files({"name": "prices.csv", "mimeType": "text/csv", "buffer": "Größe;Preis\n".encode("cp1252")})
+        page.get_by_text("prices.csv is no text in UTF-8").wait_for()
+        assert page.get_by_role("listitem").filter(has_text="prices.csv").count() == 0, "none of its letters is lost"
         page.get_by_role("button", name="Delete “desk_policy.toml”?").click()
         page.get_by_role("dialog").get_by_text("The recipe names this file").wait_for()
         browser.shot("files-delete")

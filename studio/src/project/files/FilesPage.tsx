@@ -165,25 +165,36 @@ function Line({ project, file, onOpen, onDelete }: { project: string; file: Proj
   );
 }
 
+/** The text of a file; null if it is none in UTF-8, whose letters would be lost. */
+async function textOf(file: File): Promise<string | null> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await file.arrayBuffer());
+  } catch {
+    return null;
+  }
+}
+
 /** A text file from this computer, under a name that no file has yet. */
 function AddFile({ project, files }: { project: string; files: readonly ProjectFile[] }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const add = useAddFile(project);
-  const [there, setThere] = useState<string | null>(null);
+  const [refused, setRefused] = useState<{ name: string; why: "there" | "notText" } | null>(null);
   if (!may) return null;
-  function take(file: File): void {
-    const known = files.some((one) => one.name === file.name);
-    setThere(known ? file.name : null);
+  async function take(file: File): Promise<void> {
+    const { name } = file;
+    const known = files.some((one) => one.name === name);
+    const text = known ? null : await textOf(file);
+    setRefused(text === null ? { name, why: known ? "there" : "notText" } : null);
     add.reset();
-    if (!known) add.mutate(file);
+    if (text !== null) add.mutate({ name, text });
   }
   return (
     <div className={layout.stack}>
-      {files.some((one) => one.name === there) && <Notice tone="bad">{t("files.there", { name: there })}</Notice>}
+      {refused && (refused.why === "notText" || files.some((one) => one.name === refused.name)) && <Notice tone="bad">{t(`files.${refused.why}`, { name: refused.name })}</Notice>}
       <Problem query={add} />
       <div>
-        <FileButton small label={t("files.add")} accept=".toml,.json,.jsonl,.csv,.tsv,.txt,.md" busy={add.isPending} onFile={take} />
+        <FileButton small label={t("files.add")} accept=".toml,.json,.jsonl,.csv,.tsv,.txt,.md" busy={add.isPending} onFile={(file) => void take(file)} />
       </div>
     </div>
   );

@@ -45,7 +45,7 @@ export function useFileText(project: string, name: string) {
 export function useAddFile(project: string) {
   const onSuccess = useFilesChanged(project);
   return useMutation({
-    mutationFn: async (file: File) => body(api.PUT("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name: file.name } }, body: { text: await file.text() } })),
+    mutationFn: ({ name, text }: { name: string; text: string }) => body(api.PUT("/api/v1/projects/{project}/files/text", { params: { path: { project }, query: { name } }, body: { text } })),
     onSuccess,
   });
 }
