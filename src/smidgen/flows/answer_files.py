@@ -89,7 +89,7 @@ class TableAnswers:
 
     def _bytes(self, row: list[str], encoding: str) -> bytes:
         to = io.StringIO()
-        csv.writer(to, delimiter=self._delimiter, lineterminator="\n").writerow([_defused(whole(cell)) for cell in row])
+        csv.writer(to, delimiter=self._delimiter, lineterminator="\n").writerow([defused(whole(cell)) for cell in row])
         text = to.getvalue()
         try:
             return text.encode(encoding)
@@ -200,7 +200,7 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _defused(cell: str) -> str:
+def defused(cell: str) -> str:
     """Return the cell so that no spreadsheet computes it. A plain number stays unchanged."""
     return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell
 

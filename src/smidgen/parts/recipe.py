@@ -69,7 +69,7 @@ class Recipe:
     @property
     def asked(self) -> Settings:
         """The task's own settings. Their file paths are relative to the recipe's folder."""
-        return _found_from(self.folder, self.sections[self.task])
+        return found_from(self.folder, self.sections[self.task])
 
     def json(self) -> dict[str, Any]:
         """The whole recipe with its defaults, JSON-ready."""
@@ -95,7 +95,7 @@ def read(file: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError with every mistake; UnknownPart for a task or student that does not exist.
     """
-    return make(_loaded(file), overrides, folder=file.parent, source=str(file))
+    return make(load_tree(file), overrides, folder=file.parent, source=str(file))
 
 
 def route(file: Path) -> Settings:
@@ -103,19 +103,19 @@ def route(file: Path) -> Settings:
 
     A file without a task may hold this section alone. Raises as `read` does, and RecipeError if there is no such section.
     """
-    given = _loaded(file)
+    given = load_tree(file)
     if ROUTE not in given:
         todo = f'Add one to it: [{ROUTE}], and below it fallback = "URL" and fallback_model = "NAME".'
         raise RecipeError(f"the recipe has no section [{ROUTE}]", value=str(file), todo=todo)
     if "task" in given:
         found = make(given, folder=file.parent, source=str(file)).route
         assert found is not None
-        return _found_from(file.parent, found)
+        return found_from(file.parent, found)
     mistakes = [f"{other}: a recipe without a task may have only [{ROUTE}]" for other in given if other not in (ROUTE, "name")]
-    section = _section(ROUTE, _owner(OWNERS[ROUTE]), given[ROUTE], mistakes)
+    section = read_section(ROUTE, _owner(OWNERS[ROUTE]), given[ROUTE], mistakes)
     if mistakes or section is None:
-        raise _mistaken(mistakes, str(file))
-    return _found_from(file.parent, section)
+        raise recipe_mistakes(mistakes, str(file))
+    return found_from(file.parent, section)
 
 
 def parsed(text: str, source: str) -> dict[str, Any]:
@@ -129,7 +129,8 @@ def parsed(text: str, source: str) -> dict[str, Any]:
         raise RecipeError("the recipe is nested too deep", value=source, todo=todo) from None
 
 
-def _loaded(file: Path) -> dict[str, Any]:
+def load_tree(file: Path) -> dict[str, Any]:
+    """The tree of a recipe file. Raises RecipeError for a file that is missing, too large, or no TOML."""
     if not file.is_file():
         raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
     if file.stat().st_size > _LIMIT_BYTES:
@@ -150,7 +151,7 @@ def make(
     given: Mapping[str, Any], overrides: Sequence[str] = (), *, folder: Path | None = None, source: str = "the command line"
 ) -> Recipe:
     """Make a recipe from a mapping. Raises as `read` does."""
-    tree = _laid_over(given, overrides)
+    tree = laid_over(given, overrides)
     task_name = tree.pop("task", None)
     if not isinstance(task_name, str):
         raise RecipeError(
@@ -166,11 +167,11 @@ def make(
     _lift(tree)
     student = tree["student"].get("kind", "auto") if isinstance(tree.get("student"), dict) else "auto"
     owners = owners_of(task_name, None if student == "auto" else str(student))
-    sections = {key: _section(key, owner, tree.pop(key, {}), mistakes) for key, owner in owners.items()}
+    sections = {key: read_section(key, owner, tree.pop(key, {}), mistakes) for key, owner in owners.items()}
     for stranger in tree:
         mistakes.append(f"{stranger}: no such section{_meant(stranger, ['name', 'task', 'seed', *owners])}")
     if mistakes:
-        raise _mistaken(mistakes, source)
+        raise recipe_mistakes(mistakes, source)
     routed = sections.pop(ROUTE)
     return Recipe(name, task_name, seed, {key: value for key, value in sections.items() if value is not None}, folder or Path(), routed)
 
@@ -189,7 +190,8 @@ def _owner(module: str) -> type[Settings]:
     return owner
 
 
-def _section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) -> Settings | None:
+def read_section(name: str, owner: type[Settings], given: Any, mistakes: list[str]) -> Settings | None:
+    """The settings of a section; None if it has mistakes, which are added to `mistakes`, each with its place."""
     if not isinstance(given, dict):
         mistakes.append(f"{name}: a section [{name}] is expected, not {given!r}")
         return None
@@ -216,13 +218,13 @@ def _hidden(owner: type[Settings], place: Sequence[str]) -> bool:
     return field is not None and is_hidden(field)
 
 
-def _found_from(folder: Path, settings: S) -> S:
+def found_from(folder: Path, settings: S) -> S:
     """The settings with file paths made relative to a folder."""
     placed: dict[str, Any] = {}
     for name, known in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, Settings):
-            placed[name] = _found_from(folder, value)
+            placed[name] = found_from(folder, value)
         elif is_file(known) and isinstance(value, Mapping):
             placed[name] = {key: str(folder / Path(one).expanduser()) for key, one in value.items()}
         elif is_file(known) and value:
@@ -230,7 +232,8 @@ def _found_from(folder: Path, settings: S) -> S:
     return settings.model_copy(update=placed)
 
 
-def _mistaken(mistakes: list[str], source: str) -> RecipeError:
+def recipe_mistakes(mistakes: list[str], source: str) -> RecipeError:
+    """The error that tells all mistakes of a recipe."""
     return RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Correct each of these, then run again:", mistakes=mistakes)
 
 
@@ -245,7 +248,7 @@ def _lift(tree: dict[str, Any]) -> None:
             tree[name] = {**given, **tree.get(name, {})} if isinstance(given, dict) else given
 
 
-def _laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A copy of the tree with the overrides. A value is read as TOML, or as plain text if it is not TOML."""
     tree = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
     for override in overrides:

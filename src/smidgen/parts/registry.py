@@ -27,6 +27,7 @@ _SINGULAR = {
     "bases": "base source",
     "bases.conversions": "conversion of a base",
     "data": "data source",
+    "apps.solvers": "solver",
     "cli": "command",
     "flows.export": "export target",
 }

@@ -1,0 +1,266 @@
+"""Solve a problem from its tables, change it by sentences, and keep plan, tables and page in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from smidgen.apps.solve.changes import valid_change
+from smidgen.apps.solve.page import solution_page
+from smidgen.apps.solve.statements import Rewritten, checked, rewritten
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.progress import Progress, Silent
+from smidgen.core.settings import is_file, settings_of
+from smidgen.core.solving import Change, ProblemTable, Solution, Solver
+from smidgen.data.tables import open_columns
+from smidgen.flows.answer_files import defused
+from smidgen.flows.local_model import load
+from smidgen.parts.solver_recipe import SolverRecipe, read_solver_recipe, solver_recipe_from
+from smidgen.store import files
+
+PLAN = "plan.json"
+PAGE = "page.html"
+_FORMAT = 1
+_MOST_ROWS = 2_000_000
+_MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MadeChange:
+    """A change that counts: what it is, how it reads, the sentence that it came from (empty if none), and when it was made (ISO)."""
+
+    change: Change
+    words: str
+    sentence: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedChange:
+    """A change that a person has not confirmed yet.
+
+    Attributes:
+        change: fits the solver's schema.
+        words: the change as a sentence.
+        sentence: the sentence that it was found in; empty if it was given as it is.
+        score: how sure the model is, 0..1; 1 if it was given as it is.
+    """
+
+    change: Change
+    words: str
+    sentence: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A problem with its changes and its solution.
+
+    Attributes:
+        recipe: what is solved.
+        changes: those that count, the oldest first.
+        solution: of the problem with all changes.
+        seconds: how long solving took.
+        texts: how many sentences a model wrote; None without one.
+    """
+
+    recipe: SolverRecipe
+    changes: tuple[MadeChange, ...]
+    solution: Solution
+    seconds: float
+    texts: Rewritten | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The plan without its tables and pictures, JSON-ready."""
+        written = {} if self.texts is None else {"written": self.texts.written, "refused": self.texts.refused}
+        return {
+            "format": _FORMAT,
+            **self.recipe.json(),
+            "changes": [{"change": dict(one.change), "words": one.words, "sentence": one.sentence, "at": one.at} for one in self.changes],
+            "status": self.solution.status,
+            "sentences": [statement.text for statement in self.solution.statements],
+            "remarks": list(self.solution.remarks),
+            "seconds": round(self.seconds, 2),
+            "result": dict(self.solution.result),
+            **({"texts": written} if written else {}),
+        }
+
+
+@dataclass
+class Problem:
+    """A recipe's problem, with the changes that count. It is read once.
+
+    Attributes:
+        recipe: where its tables and settings are.
+        changes: those that count.
+        before: the result of the last solution; None if there is none.
+    """
+
+    recipe: SolverRecipe
+    changes: tuple[MadeChange, ...] = ()
+    before: Mapping[str, Any] | None = None
+    _state: Any = field(default=None, repr=False)
+
+    @property
+    def solver(self) -> Solver:
+        """The part that solves it."""
+        return self.recipe.solver
+
+    def state(self) -> Any:
+        """The solver's own problem, with every change made.
+
+        Raises DataError for a bad cell, InputError for a change that no longer fits.
+        """
+        if self._state is None:
+            self._state = self.solver.read(self.recipe.settings, _tables(self.recipe))
+            for made in self.changes:
+                self._state = self.solver.changed(self._state, valid_change(self.solver, made.change))
+        return self._state
+
+    def proposed(self, given: str | Change, model: Path | None = None) -> ProposedChange:
+        """The change that a sentence asks for, or one given as it is, not yet made.
+
+        Raises InputError if there is none, if it does not fit, or if a sentence is given without a model.
+        """
+        sentence = given if isinstance(given, str) else ""
+        score, found = _understood(self.recipe, sentence, model) if sentence else (1.0, given)
+        change = valid_change(self.solver, found)
+        return ProposedChange(change, self.solver.shown_change(self.state(), change), sentence, score)
+
+    def make(self, proposed: ProposedChange) -> None:
+        """Make a confirmed change. Raises InputError for something that the problem lacks."""
+        self._state = self.solver.changed(self.state(), proposed.change)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.changes = (*self.changes, MadeChange(proposed.change, proposed.words, proposed.sentence, at))
+
+    def solve(self, progress: Progress | None = None) -> Plan:
+        """The plan. Raises EngineError for a sentence with a number that the result lacks."""
+        progress = progress or Silent()
+        state, start = self.state(), time.perf_counter()
+        progress.start(f"solving: {self.solver.title}")
+        solution = checked(self.solver.solve(state, self.recipe.solve.seconds, self.before))
+        plan = Plan(self.recipe, self.changes, solution, time.perf_counter() - start)
+        progress.finish(solution.status)
+        return plan if self.recipe.solve.texts is None else _written_anew(plan, Path(self.recipe.solve.texts))
+
+
+def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> Problem:
+    """The problem of a recipe file, of the folder of a plan, or of a solver's name with `--set`.
+
+    Raises RecipeError with every mistake, UnknownPart for a solver that does not exist.
+    """
+    place = Path(source)
+    if (place / PLAN).is_file():
+        return _of_plan(place / PLAN, overrides)
+    return Problem(read_solver_recipe(str(source), overrides))
+
+
+def _of_plan(file: Path, overrides: Sequence[str]) -> Problem:
+    try:
+        told: Any = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= _MOST_BYTES else None
+        tree = {name: told[name] for name in ("name", "solver", "solve", told["solver"])}
+        made = tuple(MadeChange(one["change"], one["words"], one["sentence"], one["at"]) for one in told["changes"])
+        before = told["result"]
+        known = told["format"] == _FORMAT and isinstance(before, dict)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        known = False
+    if not known:
+        raise InputError("the plan cannot be read", value=str(file), todo="Solve the recipe again into another folder.")
+    return Problem(solver_recipe_from(tree, overrides, Path(), str(file)), made, before)
+
+
+def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
+    """The tables of a recipe by the names of their settings."""
+    found = {}
+    for name, known in settings_of(type(recipe.settings)).items():
+        file = getattr(recipe.settings, name)
+        if is_file(known) and file:
+            opened = open_columns(file)
+            rows = []
+            for number, record in opened.records():
+                if number > _MOST_ROWS:
+                    todo = "Leave out old rows."
+                    raise DataError(f"a table has more than {_MOST_ROWS:,} rows", value=str(file), todo=todo, file=opened.name, row=number)
+                rows.append((number, record))
+            found[name] = ProblemTable(opened.name, opened.columns, rows)
+    return found
+
+
+def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> tuple[float, Any]:
+    """How sure a model is of a sentence's change, and the change."""
+    folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
+    if folder is None:
+        raise InputError(
+            "a sentence needs a model that reads it",
+            value=sentence,
+            todo="Name one: --model DIR. Build it from the recipe with sentences beside this one.",
+        )
+    with closing(load(folder)) as reader:
+        reply = reader.predict([sentence])[0]
+    return reply.score, reply.output
+
+
+def _written_anew(plan: Plan, folder: Path) -> Plan:
+    with closing(load(folder)) as writer:
+        told = rewritten(plan.solution.statements, lambda asked: [str(reply.output) for reply in writer.predict(asked)])
+    return replace(plan, solution=replace(plan.solution, statements=told.statements), texts=told)
+
+
+def outputs(plan: Plan) -> dict[str, bytes]:
+    """The files of a plan by name: its tables as CSV, pictures, further files, the page, and `plan.json`."""
+    solution = plan.solution
+    found = {f"{name}.csv": _csv(table.columns, table.rows) for name, table in solution.tables.items()}
+    found |= {f"{name}.svg": picture.encode("utf-8") for name, picture in solution.pictures.items()}
+    found |= dict(solution.files)
+    found[PAGE] = solution_page(plan.recipe.name, plan.recipe.solver.title, solution, [one.words for one in plan.changes]).encode("utf-8")
+    told = plan.json() | {"files": sorted([*found, PLAN])}
+    found[PLAN] = (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+    return found
+
+
+def write_plan(plan: Plan, folder: Path) -> list[str]:
+    """Write a plan's files into a folder and return their names. Files of the plan that was there before are replaced or removed.
+
+    Raises InputError if another file of that name, which is not of a plan, is there.
+    """
+    made = outputs(plan)
+    old = _old_files(folder)
+    strange = sorted(name for name in made if name not in old and (folder / name).exists())
+    if strange:
+        raise InputError(
+            "a file that would be written is already there", value=str(folder / strange[0]), todo="Name another folder: --out DIR"
+        )
+    for name in (*(name for name in made if name != PLAN), PLAN):
+        files.write(folder / name, made[name])
+    for name in old - set(made):
+        (folder / name).unlink(missing_ok=True)
+    return sorted(made)
+
+
+def _old_files(folder: Path) -> set[str]:
+    """The names of the files of the plan in a folder."""
+    file = folder / PLAN
+    if not file.is_file():
+        return set()
+    try:
+        named = json.loads(file.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        named = [PLAN]
+    return {name for name in named if isinstance(name, str) and Path(name).name == name}
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """A table as CSV. No spreadsheet takes a text in it for a formula."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([defused(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return stream.getvalue().encode("utf-8")
