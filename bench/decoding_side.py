@@ -103,7 +103,7 @@ def bare(side: str, folder: Path, options: Mapping[str, Any], threads: int) -> L
         for cpu in (settings.cpuparams, settings.cpuparams_batch):
             cpu.n_threads = threads
     server = xllamacpp.Server(settings)
-    prompt = LlamaPrompt(folder, asked.before, asked.after, asked.context)
+    prompt = LlamaPrompt(folder, asked)
 
     def whole(text: str) -> tuple[str, int]:
         body = {"prompt": prompt.ids(text), "n_predict": asked.max_tokens, "temperature": 0.0, "samplers": ["top_k"], "top_k": 1}

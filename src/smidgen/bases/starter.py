@@ -15,7 +15,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from smidgen.core.errors import BaseError
@@ -35,6 +35,8 @@ class Starter:
         hub: the hub repository that has the same files.
         conversion: the module of `bases/conversions` that makes `files` of the package's; None if the package has them.
         packaged: SHA-256 of the package's files, if it has others than `files`.
+        parts: the packages that hold a piece of the weights file each, in the order in which they are joined, with the path of the piece;
+            empty if one package has the whole.
         platform: pip's name of the only platform of the package, which is fetched for its data.
         automatic: whether `auto` takes it for English, and a kit.
         multilingual: whether it reads other languages than English, so that `auto` takes it for these where it is on the machine.
@@ -60,6 +62,7 @@ class Starter:
     hub: str | None = None
     conversion: str | None = None
     packaged: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[tuple[str, str], ...] = ()
     platform: str | None = None
     automatic: bool = True
     multilingual: bool = False
@@ -110,11 +113,12 @@ def starters() -> dict[str, Starter]:
         entry["cosines"] = tuple(entry.get("cosines", (0.0, 1.0)))
         found[entry["name"]] = Starter(
             **entry,
-            package=package["name"],
+            package=package.get("name", ""),
             package_version=package["version"],
-            package_folder=package["folder"],
+            package_folder=package.get("folder", ""),
             megabytes=package["megabytes"],
             packaged=package.get("files", {}),
+            parts=tuple((part["name"], part["file"]) for part in package.get("parts", ())),
             platform=package.get("platform"),
         )
     return dict(sorted(found.items(), key=lambda entry: not entry[1].automatic))
@@ -136,6 +140,9 @@ def fetch_package(starter: Starter, out: Path) -> None:
 
     Raises BaseError if pip cannot get the package, the package lacks a file, or a file to convert is not the published one.
     """
+    if starter.parts:
+        _join(starter, out / starter.weights)
+        return
     if starter.conversion is None:
         _take(starter, list(starter.files), out)
         return
@@ -148,6 +155,17 @@ def fetch_package(starter: Starter, out: Path) -> None:
                     "a file of the package is not the published one (SHA-256 differs)", value=name, todo="Fetch it from another index."
                 )
             convert(Path(box) / name, out)
+
+
+def _join(starter: Starter, out: Path) -> None:
+    """Write the pieces of the weights file after one another. The caller compares the hash of the whole."""
+    with out.open("wb") as whole:
+        for package, file in starter.parts:
+            folder, _, name = file.rpartition("/")
+            with tempfile.TemporaryDirectory(dir=out.parent) as box:
+                _take(replace(starter, package=package, package_folder=folder), [name], Path(box))
+                with (Path(box) / name).open("rb") as piece:
+                    shutil.copyfileobj(piece, whole)
 
 
 def _take(starter: Starter, names: Sequence[str], out: Path) -> None:

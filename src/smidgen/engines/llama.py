@@ -111,7 +111,7 @@ class LlamaRunner:
 
     def __init__(self, folder: Path, options: LlamaOptions, process: LlamaProcess, adapters: LoadedAdapters) -> None:
         self.options = options
-        self._prompt = LlamaPrompt(folder, options.before, options.after, options.context)
+        self._prompt = LlamaPrompt(folder, options)
         self._adapters = adapters
         self._schemas = TriedSchemas(self._within)
         self._process = process

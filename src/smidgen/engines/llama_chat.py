@@ -35,6 +35,7 @@ class LlamaOptions(Settings):
 
     model: str = setting("model.gguf", "The weights, a file in the bundle's folder.")
     before: tuple[TokenId, ...] = setting((), "Token ids before the text.")
+    between: tuple[TokenId, ...] = setting((), "Token ids between the two texts of a pair; none: a line break.")
     after: tuple[TokenId, ...] = setting((), "Token ids after the text.")
     stop: tuple[TokenId, ...] = setting((), "Token ids that end what is written; the model file's own end tokens always do.")
     max_tokens: int = setting(256, "Tokens written at most, where the request does not say.", ge=1)
@@ -406,12 +407,13 @@ CHARACTERS_A_TOKEN = 100
 class LlamaPrompt:
     """Token ids of prompts, equal in training and in serving. Special tokens in a text become plain characters."""
 
-    def __init__(self, folder: Path, before: Sequence[int], after: Sequence[int], context: int) -> None:
+    def __init__(self, folder: Path, options: LlamaOptions) -> None:
         self._tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True
-        self._before, self._after, self._context = list(before), list(after), context
+        self._before, self._between, self._after = list(options.before), list(options.between), list(options.after)
+        self._context = options.context
 
     @property
     def specials(self) -> list[str]:
@@ -425,9 +427,13 @@ class LlamaPrompt:
     def ids(self, text: Text) -> list[int]:
         """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""
         plain = joined(text)
+        parts = text if self._between and not isinstance(text, str) else (plain,)
         if len(plain) > self._context * CHARACTERS_A_TOKEN:
             raise self._too_long(f"{len(plain)} characters")
-        found = [*self._before, *self._tokenizer.encode(plain, add_special_tokens=False).ids, *self._after]
+        found = [*self._before, *self.begun(parts[0])]
+        for part in parts[1:]:
+            found += [*self._between, *self.begun(part)]
+        found += self._after
         if not found:
             raise RequestError(
                 "there is nothing to write from", value=plain, todo="Send a text.", status=400, code="empty_prompt", param="prompt"
