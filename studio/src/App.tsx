@@ -28,6 +28,7 @@ const router = createBrowserRouter([
       { path: "/", element: <Start /> },
       { path: "*", element: <Missing /> },
       { path: "/accounts", lazy: async () => ({ Component: (await import("./pages/Accounts")).Accounts }) },
+      { path: "/plans/:plan", lazy: async () => ({ Component: (await import("./plans/PlanPage")).PlanPage }) },
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { index: true, element: <FirstPage /> },
           { path: "documents", lazy: async () => ({ Component: (await import("./project/documents/DocumentsPage")).DocumentsPage }) },

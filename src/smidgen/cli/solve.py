@@ -16,7 +16,7 @@ from smidgen.parts import registry
 from smidgen.parts.solver_recipe import ROOM, SolveSettings
 
 if TYPE_CHECKING:
-    from smidgen.flows.solve import Plan, Problem, ProposedChange
+    from smidgen.flows.plans.problem import Plan, Problem, ProposedChange
 
 _COLOURS = {"solved": "green", "partly": "yellow", "infeasible": "red"}
 _WORDS = {"solved": "solved", "partly": "solved in part", "infeasible": "not solved"}
@@ -44,7 +44,7 @@ def solve(
 
     Example: smidgen solve recipes/retail/stock.toml --out stock
     """
-    from smidgen.flows.solve import PLAN, open_problem, write_plan
+    from smidgen.flows.plans.problem import PLAN, open_problem, write_plan
 
     is_plan = (Path(source) / PLAN).is_file()
     if to is None and not is_plan:

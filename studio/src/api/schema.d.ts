@@ -2718,6 +2718,214 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/solvers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Solvers
+         * @description List the kinds of problems that can be solved.
+         */
+        get: operations["list_solvers_api_v1_solvers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Plans
+         * @description List the plans, the last changed first.
+         */
+        get: operations["list_plans_api_v1_plans_get"];
+        put?: never;
+        /**
+         * New Plan
+         * @description Make a plan, empty or with the solver's sample.
+         */
+        post: operations["new_plan_api_v1_plans_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Plan
+         * @description Read a plan.
+         */
+        get: operations["read_plan_api_v1_plans__plan__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Plan
+         * @description Delete a plan with its tables and its solution.
+         */
+        delete: operations["remove_plan_api_v1_plans__plan__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Settings
+         * @description Replace the settings of a plan.
+         */
+        put: operations["change_settings_api_v1_plans__plan__settings_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/tables/{setting}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send Table
+         * @description Send a table, in place of the one before.
+         */
+        post: operations["send_table_api_v1_plans__plan__tables__setting__uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/tables/{setting}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove Table
+         * @description Take a table away.
+         */
+        delete: operations["remove_table_api_v1_plans__plan__tables__setting__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/solve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Solve
+         * @description Solve a plan, with the changes made so far or without them.
+         */
+        post: operations["solve_api_v1_plans__plan__solve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Propose
+         * @description Understand a change. Nothing is changed.
+         */
+        post: operations["propose_api_v1_plans__plan__proposals_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm
+         * @description Make a change that a person confirmed, and solve the plan again.
+         */
+        post: operations["confirm_api_v1_plans__plan__changes_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read File
+         * @description Read a file of the solution: a table, a picture, the page.
+         */
+        get: operations["read_file_api_v1_plans__plan__files__name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3340,6 +3548,18 @@ export interface components {
             fewest: number;
         };
         /**
+         * ChangeView
+         * @description A change that counts.
+         */
+        ChangeView: {
+            /** Words */
+            words: string;
+            /** Sentence */
+            sentence: string;
+            /** At */
+            at: string;
+        };
+        /**
          * ChangedText
          * @description A text that the served model answers differently from the trained one.
          */
@@ -3574,6 +3794,21 @@ export interface components {
              * @description The first of them.
              */
             row_changes: components["schemas"]["RowChangeView"][];
+        };
+        /**
+         * ConfirmedChange
+         * @description A change that a person confirmed, and the sentence that it came from.
+         */
+        ConfirmedChange: {
+            /** Change */
+            change: {
+                [key: string]: unknown;
+            };
+            /**
+             * Sentence
+             * @default
+             */
+            sentence: string;
         };
         /**
          * ConfusionCell
@@ -5589,6 +5824,21 @@ export interface components {
             name: string;
         };
         /**
+         * NewPlan
+         * @description A new plan.
+         */
+        NewPlan: {
+            /** Solver */
+            solver: string;
+            /** Name */
+            name: string;
+            /**
+             * Sample
+             * @default false
+             */
+            sample: boolean;
+        };
+        /**
          * NewProject
          * @description A project to make.
          */
@@ -5810,6 +6060,84 @@ export interface components {
              * @enum {string}
              */
             after: "open" | "with_person" | "closed";
+        };
+        /**
+         * PlanCard
+         * @description A plan in the list of plans.
+         */
+        PlanCard: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Solver */
+            solver: string;
+            /** Title */
+            title: string;
+            /** Status */
+            status: ("solved" | "partly" | "infeasible") | null;
+            /** Changed */
+            changed: number;
+        };
+        /**
+         * PlanSettings
+         * @description The settings of a plan. `reader`: the project whose newest model reads sentences; null for none.
+         */
+        PlanSettings: {
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Seconds
+             * @default 10
+             */
+            seconds: number;
+            /** Reader */
+            reader?: string | null;
+        };
+        /**
+         * PlanTableView
+         * @description A table that a plan may have.
+         */
+        PlanTableView: {
+            /** Setting */
+            setting: string;
+            /** Help */
+            help: string;
+            /** Needed */
+            needed: boolean;
+            /**
+             * File
+             * @description Its file's name; empty if none was sent.
+             */
+            file: string;
+        };
+        /**
+         * PlanView
+         * @description A plan: its tables, its settings and its last solution.
+         */
+        PlanView: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Solver */
+            solver: string;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Seconds */
+            seconds: number;
+            /** Tables */
+            tables: components["schemas"]["PlanTableView"][];
+            /**
+             * Readers
+             * @description The models that may read sentences which change the plan.
+             */
+            readers: components["schemas"]["ReaderView"][];
+            solved: components["schemas"]["SolvedView"] | null;
         };
         /**
          * PolicyForm
@@ -6054,6 +6382,20 @@ export interface components {
             };
         };
         /**
+         * ProposedView
+         * @description A change as it was understood; it counts after `POST .../changes`.
+         */
+        ProposedView: {
+            /** Change */
+            change: {
+                [key: string]: unknown;
+            };
+            /** Words */
+            words: string;
+            /** Score */
+            score: number;
+        };
+        /**
          * QualityView
          * @description The headline metric of a version, with its interval.
          */
@@ -6133,6 +6475,18 @@ export interface components {
              * @description The likeliest first.
              */
             suggestions: components["schemas"]["SuggestedLabel"][];
+        };
+        /**
+         * ReaderView
+         * @description A built model that may read sentences.
+         */
+        ReaderView: {
+            /** Project */
+            project: string;
+            /** Name */
+            name: string;
+            /** Chosen */
+            chosen: boolean;
         };
         /**
          * RecipeForm
@@ -7017,6 +7371,83 @@ export interface components {
              * @default 365
              */
             keep_days: number;
+        };
+        /**
+         * SolvedTableView
+         * @description A table of a solution: its first rows, as texts.
+         */
+        SolvedTableView: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /** Columns */
+            columns: string[];
+            /** Rows */
+            rows: string[][];
+            /** Count */
+            count: number;
+        };
+        /**
+         * SolvedView
+         * @description The last solution of a plan.
+         */
+        SolvedView: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "solved" | "partly" | "infeasible";
+            /** Sentences */
+            sentences: string[];
+            /** Remarks */
+            remarks: string[];
+            /** Changes */
+            changes: components["schemas"]["ChangeView"][];
+            /** Seconds */
+            seconds: number;
+            /** Tables */
+            tables: components["schemas"]["SolvedTableView"][];
+            /** Pictures */
+            pictures: string[];
+            /** Files */
+            files: string[];
+        };
+        /**
+         * SolverView
+         * @description A solver: a kind of problem that a library solves.
+         */
+        SolverView: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /** Summary */
+            summary: string;
+            /**
+             * Settings
+             * @description The JSON Schema of its settings, without its tables.
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Changes
+             * @description The JSON Schema of a change; null if a sentence cannot change such a plan.
+             */
+            changes: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Examples
+             * @description Sentences that change such a plan.
+             */
+            examples: string[];
+            /**
+             * Sample
+             * @description Whether it has a sample with tables.
+             */
+            sample: boolean;
         };
         /**
          * SourceView
@@ -7968,6 +8399,21 @@ export interface components {
             changed: number;
             /** Reverses */
             reverses: number | null;
+        };
+        /**
+         * WantedChange
+         * @description A change, as a sentence or as an object that fits the solver's schema.
+         */
+        WantedChange: {
+            /**
+             * Sentence
+             * @default
+             */
+            sentence: string;
+            /** Change */
+            change?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * WantedConversationView
@@ -14755,6 +15201,503 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MessageKindsView"];
                 };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_solvers_api_v1_solvers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SolverView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_plans_api_v1_plans_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanCard"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    new_plan_api_v1_plans_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlan"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanCard"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_plan_api_v1_plans__plan__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    remove_plan_api_v1_plans__plan__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_settings_api_v1_plans__plan__settings_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanSettings"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    send_table_api_v1_plans__plan__tables__setting__uploads_post: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                plan: string;
+                setting: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    remove_table_api_v1_plans__plan__tables__setting__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+                setting: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    solve_api_v1_plans__plan__solve_post: {
+        parameters: {
+            query?: {
+                changes?: "keep" | "forget";
+            };
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    propose_api_v1_plans__plan__proposals_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WantedChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProposedView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    confirm_api_v1_plans__plan__changes_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmedChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_file_api_v1_plans__plan__files__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

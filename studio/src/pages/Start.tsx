@@ -4,6 +4,7 @@ import { Link, useNavigate } from "react-router";
 
 import { type Goal, type Project, useCreateProject, useDeleteProject, useGoals, useMay, useProjects } from "../api/queries";
 import { formatTime } from "../i18n";
+import { StartPlans } from "../plans/StartPlans";
 import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
 import { Badge, Empty, Skeleton } from "../ui/Feedback";
@@ -60,6 +61,7 @@ export function Start(): ReactNode {
         </div>
         <Samples />
         <Projects />
+        <StartPlans />
         {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
       </Main>
     </Shell>

@@ -32,6 +32,7 @@ from smidgen.server.studio.look_routes import look_routes
 from smidgen.server.studio.model_routes import model_routes
 from smidgen.server.studio.pages import pages
 from smidgen.server.studio.part_routes import part_routes
+from smidgen.server.studio.plan_routes import plan_routes
 from smidgen.server.studio.policy_routes import policy_routes
 from smidgen.server.studio.project_routes import project_routes
 from smidgen.server.studio.recipe_routes import recipe_routes
@@ -102,6 +103,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(tool_routes(store, models))
     app.include_router(policy_routes(store, models))
     app.include_router(intent_routes(store))
+    app.include_router(plan_routes(store))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

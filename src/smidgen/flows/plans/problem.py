@@ -90,6 +90,7 @@ class Plan:
             "remarks": list(self.solution.remarks),
             "seconds": round(self.seconds, 2),
             "result": dict(self.solution.result),
+            "tables": {name: table.title for name, table in self.solution.tables.items()},
             **({"texts": written} if written else {}),
         }
 
@@ -164,17 +165,27 @@ def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> Problem:
 
 
 def _of_plan(file: Path, overrides: Sequence[str]) -> Problem:
+    told = read_plan(file)
+    tree = {name: told[name] for name in ("name", "solver", "solve", told["solver"])}
+    return Problem(solver_recipe_from(tree, overrides, Path(), str(file)), made_changes(told), told["result"])
+
+
+def read_plan(file: Path) -> dict[str, Any]:
+    """The content of a `plan.json`. Raises InputError for a file that is none."""
     try:
         told: Any = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= _MOST_BYTES else None
-        tree = {name: told[name] for name in ("name", "solver", "solve", told["solver"])}
-        made = tuple(MadeChange(one["change"], one["words"], one["sentence"], one["at"]) for one in told["changes"])
-        before = told["result"]
-        known = told["format"] == _FORMAT and isinstance(before, dict)
+        known = told["format"] == _FORMAT and isinstance(told["result"], dict) and isinstance(told[told["solver"]], dict)
+        known = known and {"name", "solve", "files", "tables"} <= set(told) and len(made_changes(told)) == len(told["changes"])
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
         raise InputError("the plan cannot be read", value=str(file), todo="Solve the recipe again into another folder.")
-    return Problem(solver_recipe_from(tree, overrides, Path(), str(file)), made, before)
+    return dict(told)
+
+
+def made_changes(told: Mapping[str, Any]) -> tuple[MadeChange, ...]:
+    """The changes of a plan as `plan.json` has them, the oldest first."""
+    return tuple(MadeChange(one["change"], one["words"], one["sentence"], one["at"]) for one in told["changes"])
 
 
 def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
@@ -248,13 +259,7 @@ def write_plan(plan: Plan, folder: Path) -> list[str]:
 def _old_files(folder: Path) -> set[str]:
     """The names of the files of the plan in a folder."""
     file = folder / PLAN
-    if not file.is_file():
-        return set()
-    try:
-        named = json.loads(file.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError):
-        named = [PLAN]
-    return {name for name in named if isinstance(name, str) and Path(name).name == name}
+    return {name for name in read_plan(file)["files"] if Path(name).name == name} if file.is_file() else set()
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

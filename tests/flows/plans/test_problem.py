@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import smidgen.apps.solvers
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError, EngineError, InputError, RecipeError, UnknownPart
-from smidgen.flows import solve
-from smidgen.parts import registry
+from smidgen.flows.plans import problem as solve
 
 LIST = "thing,price\nlamp,6\nrug,5\n=mug,1\n"
 
 
-@pytest.fixture(autouse=True)
-def dropped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The solver of `tests/dropped_solvers`, beside those that ship."""
-    monkeypatch.setattr(
-        smidgen.apps.solvers, "__path__", [*smidgen.apps.solvers.__path__, str(Path(__file__).parents[1] / "dropped_solvers")]
-    )
-    registry.forget()
-    yield
-    registry.forget()
+pytestmark = pytest.mark.usefixtures("dropped_solver")
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams } from "react-router";
+
+import { useMay } from "../api/queries";
+import { told } from "../i18n/serverTexts";
+import { Button } from "../ui/Button";
+import { Card } from "../ui/Card";
+import { Skeleton } from "../ui/Feedback";
+import { Select, TextField } from "../ui/Field";
+import { FileButton, TABLES } from "../ui/FileDrop";
+import layout from "../ui/Layout.module.css";
+import { Problem } from "../ui/Problem";
+import { fieldsOf, type ObjectSchema } from "../ui/schema";
+import { Disclosure, SchemaForm } from "../ui/SchemaForm";
+import { settingHelp, settingTitle } from "../ui/settings";
+import { Main, PageTitle, Shell } from "../ui/Shell";
+import { ChangeBox } from "./ChangeBox";
+import { type Plan, type Solver, useChangeSettings, usePlan, useRemoveTable, useSendTable, useSolve, useSolvers } from "./queries";
+import { Solution } from "./Solution";
+
+/** A plan: its tables and settings, its solution, and the changes that sentences make. */
+export function PlanPage(): ReactNode {
+  const { t } = useTranslation();
+  const { plan = "" } = useParams();
+  const found = usePlan(plan);
+  const solver = useSolvers().data?.find((one) => one.name === found.data?.solver);
+  return (
+    <Shell crumb={found.data?.name}>
+      <Main>
+        <Problem query={found} />
+        {found.isPending && <Skeleton label={t("common.loading")} />}
+        {found.data && solver && <Loaded key={found.data.id} plan={found.data} solver={solver} />}
+      </Main>
+    </Shell>
+  );
+}
+
+function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const solve = useSolve(plan.id);
+  const ready = plan.tables.every((table) => table.file || !table.needed);
+  const button = (
+    <Button kind="primary" icon="bolt" disabled={!may || !ready} busy={solve.isPending} onClick={() => solve.mutate("keep")}>
+      {t(plan.solved ? "plan.solveAgain" : "plan.solve")}
+    </Button>
+  );
+  return (
+    <>
+      <PageTitle title={plan.name} about={told(solver.summary)} actions={button} />
+      <div className={layout.page}>
+        <Problem query={{ error: solve.error }} />
+        {plan.solved && <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending} />}
+        {plan.solved && solver.changes && <ChangeBox plan={plan} solver={solver} />}
+        <Tables plan={plan} solver={solver} />
+        <Settings plan={plan} solver={solver} />
+      </div>
+    </>
+  );
+}
+
+function Tables({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const send = useSendTable(plan.id);
+  const remove = useRemoveTable(plan.id);
+  return (
+    <Card title={t("plan.tables")} note={t("plan.tablesAbout")}>
+      <Problem query={{ error: send.error ?? remove.error }} />
+      <ul className={layout.lines}>
+        {plan.tables.map((table) => (
+          <li key={table.setting}>
+            <div>
+              <strong>{settingTitle(t, solver.name, table.setting)}</strong>
+              <span className={layout.soft}>{settingHelp(table.help)}</span>
+              <span>{table.file || t(table.needed ? "plan.needed" : "plan.optional")}</span>
+            </div>
+            <div className={layout.row}>
+              <FileButton small accept={TABLES} label={t(table.file ? "plan.replace" : "plan.send")} disabled={!may} busy={send.isPending && send.variables.setting === table.setting} onFile={(file) => send.mutate({ setting: table.setting, file })} />
+              {table.file && !table.needed && (
+                <Button small disabled={!may} busy={remove.isPending && remove.variables === table.setting} onClick={() => remove.mutate(table.setting)}>
+                  {t("plan.takeAway")}
+                </Button>
+              )}
+            </div>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+function Settings({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const change = useChangeSettings(plan.id);
+  const [open, setOpen] = useState(false);
+  const [settings, setSettings] = useState(plan.settings);
+  const [seconds, setSeconds] = useState(String(plan.seconds));
+  const [reader, setReader] = useState(plan.readers.find((one) => one.chosen)?.project ?? "");
+  const schema = solver.settings as ObjectSchema;
+  function set(name: string, value: unknown): void {
+    setSettings((before) => Object.fromEntries(Object.entries({ ...before, [name]: value }).filter(([, one]) => one !== undefined)));
+  }
+  const models = [{ value: "", label: t("plan.noReader") }, ...plan.readers.map((one) => ({ value: one.project, label: one.name }))];
+  return (
+    <Card>
+      <Disclosure title={t("plan.settings")} open={open} onToggle={setOpen}>
+        <div className={layout.stack}>
+          {fieldsOf(schema).length > 0 && <SchemaForm section={solver.name} schema={schema} value={settings} onChange={set} />}
+          <div className={layout.fields}>
+            <TextField label={t("plan.seconds")} help={t("plan.secondsHelp")} inputMode="decimal" value={seconds} onChange={(event) => setSeconds(event.target.value)} />
+            {solver.changes && <Select label={t("plan.reader")} help={t("plan.readerHelp")} value={reader} options={models} onChange={(event) => setReader(event.target.value)} />}
+          </div>
+          <Problem query={{ error: change.error }} />
+          <div className={layout.row}>
+            <Button disabled={!may} busy={change.isPending} onClick={() => change.mutate({ settings, seconds: Number(seconds.replace(",", ".")) || 10, reader: reader || null })}>
+              {t("plan.keep")}
+            </Button>
+          </div>
+        </div>
+      </Disclosure>
+    </Card>
+  );
+}

@@ -1,0 +1,111 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+import { useMay } from "../api/queries";
+import { formatNumber } from "../i18n";
+import { told } from "../i18n/serverTexts";
+import { Button } from "../ui/Button";
+import { Card } from "../ui/Card";
+import layout from "../ui/Layout.module.css";
+import styles from "./Plans.module.css";
+import { fileAddress, type Solved } from "./queries";
+import { StatusBadge } from "./StatusBadge";
+
+const NUMBER = /^-?\d+(\.\d+)?$/;
+
+/** The solution of a plan: sentences, pictures, tables, and files to take along. */
+export function Solution({ plan, solved, forget, busy }: { plan: string; solved: Solved; forget: () => void; busy: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const may = useMay("edit");
+  const at = `${solved.changes.length} ${solved.seconds} ${solved.sentences.join("").length}`;
+  return (
+    <>
+      <Card title={t("plan.solution")} actions={<StatusBadge status={solved.status} />}>
+        <ul className={styles.sentences}>
+          {solved.sentences.map((sentence, place) => (
+            <li key={place}>{told(sentence)}</li>
+          ))}
+        </ul>
+        {solved.pictures.map((name) => (
+          <img key={name} className={styles.picture} src={fileAddress(plan, name, at)} alt={told(name.replace(/\.svg$/, "").replaceAll("_", " "))} />
+        ))}
+        <p className={layout.soft}>{t("plan.took", { seconds: formatNumber(solved.seconds, { maximumFractionDigits: 1 }) })}</p>
+      </Card>
+      {solved.changes.length > 0 && (
+        <Card
+          title={t("plan.changes")}
+          actions={
+            <Button small disabled={!may} busy={busy} onClick={forget}>
+              {t("plan.forget")}
+            </Button>
+          }
+        >
+          <ul className={styles.sentences}>
+            {solved.changes.map((change, place) => (
+              <li key={place}>
+                {told(change.words)}
+                {change.sentence && <span className={layout.soft}> {t("plan.said", { sentence: change.sentence })}</span>}
+              </li>
+            ))}
+          </ul>
+        </Card>
+      )}
+      {solved.remarks.length > 0 && (
+        <Card title={t("plan.remarks")}>
+          <ul className={styles.sentences}>
+            {solved.remarks.map((remark, place) => (
+              <li key={place}>{told(remark)}</li>
+            ))}
+          </ul>
+        </Card>
+      )}
+      {solved.tables.map((table) => (
+        <Card key={table.name} title={told(table.title)}>
+          <Cells table={table} />
+          {table.count > table.rows.length && <p className={layout.soft}>{t("plan.more", { shown: table.rows.length, count: formatNumber(table.count) })}</p>}
+        </Card>
+      ))}
+      <Card title={t("plan.files")}>
+        <ul className={styles.files}>
+          {solved.files.map((name) => (
+            <li key={name}>
+              <a href={fileAddress(plan, name)} download={name}>
+                {name}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </Card>
+    </>
+  );
+}
+
+function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
+  const numeric = table.columns.map((_, place) => table.rows.length > 0 && table.rows.every((row) => row[place] === "" || NUMBER.test(row[place] ?? "")));
+  return (
+    <div className={styles.scroll} tabIndex={0} role="region" aria-label={told(table.title)}>
+      <table className={styles.table}>
+        <thead>
+          <tr>
+            {table.columns.map((column, place) => (
+              <th key={place} scope="col" className={numeric[place] ? styles.number : undefined}>
+                {told(column)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, number) => (
+            <tr key={number}>
+              {row.map((cell, place) => (
+                <td key={place} className={numeric[place] ? styles.number : undefined}>
+                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 2 }) : told(cell)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
