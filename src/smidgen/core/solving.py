@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings
 
 Cell: TypeAlias = str | int | float | None
@@ -106,11 +107,11 @@ class Solver(ABC):
 
     def changed(self, problem: Any, change: Change) -> Any:
         """The problem after a change that fits `changes`. Raises InputError for something that the problem lacks; nothing is guessed."""
-        raise NotImplementedError
+        raise InputError("a sentence cannot change this kind of plan", value=self.name, todo="Change its tables, and solve it again.")
 
     def shown_change(self, problem: Any, change: Change) -> str:
         """The change as one sentence, for a person to confirm before it counts. Raises as `changed` does."""
-        raise NotImplementedError
+        return str(self.changed(problem, change))
 
     @abstractmethod
     def solve(self, problem: Any, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:

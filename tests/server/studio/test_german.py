@@ -21,7 +21,7 @@ from smidgen.parts import registry
 
 GERMAN = ROOT / "studio" / "src" / "i18n" / "server" / "de"
 SOURCES = ROOT / "src" / "smidgen"
-OF_THE_STUDIO = ("flows/projects", "server/studio", "store/studio")
+OF_THE_STUDIO = ("flows/projects", "flows/plans", "server/studio", "store/studio", "apps/solve/", "core/solving.py")
 RUN_BY_THE_STUDIO = (*OF_THE_STUDIO, "flows/build", "students", "data/findings", "flows/drift")
 _GAP = re.compile(r"\{\d\}")
 _SPLIT = re.compile(r'"\s*\n\s*f?"')

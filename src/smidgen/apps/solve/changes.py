@@ -12,7 +12,7 @@ from smidgen.core.solving import Change, Solver
 def valid_change(solver: Solver, given: Any) -> Change:
     """The change without its empty fields. Raises InputError if the solver takes none, or not this one, naming the field."""
     if not solver.changes:
-        raise InputError("a sentence cannot change this kind of problem", value=solver.name, todo="Change its tables, and solve it again.")
+        raise InputError("a sentence cannot change this kind of plan", value=solver.name, todo="Change its tables, and solve it again.")
     change = _filled(given)
     if not isinstance(change, Mapping) or not change:
         raise InputError("no change was found in the sentence", value=str(given), todo=_todo(solver))
