@@ -5,6 +5,7 @@ from __future__ import annotations
 from smidgen.cli.flags import flag_of
 from smidgen.core.settings import Settings, settings_of
 from smidgen.parts import recipe, registry
+from smidgen.parts.solver_recipe import ROOM, SolveSettings
 from tools.reference.tables import cell, default, table, told, typed
 
 _SHARED = tuple(recipe.OWNERS)
@@ -21,6 +22,10 @@ def parts() -> dict[str, str]:
         "tasks": "\n".join(_section(f"[{task}]", task, owner) for task, owner in by_task.items()),
         "students": "\n".join(
             _section(f"[train] of the student {name}", "train", registry.find("students", name).settings) for name in students
+        ),
+        "solvers": "\n".join(
+            [_section("[solve]", "solve", SolveSettings)]
+            + [_section(f"[{name}]", name, registry.find(ROOM, name).settings) for name in registry.names(ROOM)]
         ),
         "chosen": table(
             ("task", "students", "what the task is"),

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from smidgen.cli.screen import out, print_line
 from smidgen.core.errors import InputError
+from smidgen.flows.plans.sample_plans import sample_plans
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.parts import registry
 from smidgen.parts.recipe import template
@@ -64,7 +65,10 @@ def init(
     for file in files:
         out.print(f"[green]✓[/] {escape(str(file))}", soft_wrap=True)
     into = folder / "data" if (folder / "data").is_dir() else folder
-    print_line(f"\nPut your examples into {into}, then: smidgen build {folder / _RECIPE}")
+    if recipe in sample_plans():
+        print_line(f"\nPut your tables in place of these, then: smidgen solve {folder / _RECIPE} --out {folder / 'plan'}")
+    else:
+        print_line(f"\nPut your examples into {into}, then: smidgen build {folder / _RECIPE}")
 
 
 def _of_task(task: str, folder: Path) -> dict[Path, bytes]:
@@ -94,6 +98,8 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
 
     Raises UnknownPart for an unknown name.
     """
+    if (plan := sample_plans().get(name)) is not None:
+        return {folder / _RECIPE: plan.text.encode("utf-8"), **{folder / file: content for file, content in plan.tables.values()}}
     sample = sample_recipe(name)
     if sample.members:
         return {folder / _RECIPE: sample.text.encode("utf-8"), **{folder / file: content for file, content in sample.every_file().items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import tomllib
 from collections.abc import Mapping
@@ -35,31 +36,32 @@ class SamplePlan:
 
 def sample_solvers() -> list[str]:
     """The solvers that have a sample, sorted."""
-    return sorted(_recipes())
+    return sorted(tree["solver"] for _, _, tree in _recipes())
 
 
 def sample_plan(solver: str) -> SamplePlan | None:
     """The sample of a solver; None if it has none."""
-    place = _recipes().get(solver)
-    if place is None:
-        return None
-    file, folder = place
-    text = file.read_text(encoding="utf-8")
-    tree = tomllib.loads(text)
+    return next((_read(text, folder, tree) for text, folder, tree in _recipes() if tree["solver"] == solver), None)
+
+
+def sample_plans() -> dict[str, SamplePlan]:
+    """Every sample by the name of its recipe."""
+    return {tree["name"]: _read(text, folder, tree) for text, folder, tree in _recipes()}
+
+
+def _read(text: str, folder: Traversable, tree: Mapping[str, Any]) -> SamplePlan:
+    solver = tree["solver"]
     own = tree.get(solver, {})
     named = [name for name, field in settings_of(registry.find(ROOM, solver).settings).items() if is_file(field) and name in own]
     tables = {name: (own[name].rpartition("/")[2], (folder / own[name]).read_bytes()) for name in named}
     # A model is built by its user: the sample names none that is there.
     shared = {name: value for name, value in tree.get("solve", {}).items() if name not in ("changes", "texts")}
-    return SamplePlan(tree.get("name", solver), text, {name: value for name, value in own.items() if name not in named}, shared, tables)
+    return SamplePlan(tree["name"], text, {name: value for name, value in own.items() if name not in named}, shared, tables)
 
 
-def _recipes() -> dict[str, tuple[Traversable, Traversable]]:
-    """By solver, the file of its recipe and the folder of its tables."""
+@functools.cache
+def _recipes() -> tuple[tuple[str, Traversable, Mapping[str, Any]], ...]:
+    """Each recipe of a solver in the package: its text, its folder, and what it says."""
     homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
-    found = {}
-    for home in homes:
-        for file in home.iterdir():
-            if file.name.endswith(".toml") and "\nsolver = " in (text := file.read_text(encoding="utf-8")):
-                found[tomllib.loads(text)["solver"]] = (file, home)
-    return found
+    texts = [(file.read_text(encoding="utf-8"), home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")]
+    return tuple((text, home, tomllib.loads(text)) for text, home in texts if "\nsolver = " in text)
