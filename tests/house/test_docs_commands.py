@@ -11,6 +11,7 @@ import pytest
 from smidgen.cli.main import command
 from smidgen.core.settings import settings_of
 from smidgen.parts import recipe, registry
+from smidgen.parts.solver_recipe import ROOM, SolveSettings
 
 from .conftest import ROOT
 
@@ -49,7 +50,7 @@ def faults(line: str) -> list[str]:
         if flag == "--set":
             wrong += [f"no setting {following}"] if not _setting(following) else []
         if flag == "--recipe" and verb == "init" and following != "NAME":
-            wrong += [f"no recipe {following}"] if not (ROOT / "recipes" / f"{following}.toml").is_file() else []
+            wrong += [f"no recipe {following}"] if not any((ROOT / "recipes").rglob(f"{following}.toml")) else []
     named = [word for word in words if word.startswith("recipes/")]
     return wrong + [f"no file {word}" for word in named if "NAME" not in word and not (ROOT / word).is_file()]
 
@@ -60,6 +61,8 @@ def _setting(assignment: str) -> bool:
     if section in ("train", "data.teacher"):
         return bool(name)
     owners = [owner for task in registry.names("tasks") for key, owner in recipe.owners_of(task).items() if key == section]
+    solvers = {solver: registry.find(ROOM, solver).settings for solver in registry.names(ROOM)}
+    owners += [owner for solver, owner in solvers.items() if section in (solver, "")] + ([SolveSettings] if section == "solve" else [])
     return any(name in settings_of(owner) for owner in owners)
 
 
