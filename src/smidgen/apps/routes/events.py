@@ -1,0 +1,333 @@
+"""Events of a day: a closed road, a jam, ice, a broken van, other opening hours, a new stop, a cancelled one.
+
+An event names streets, vans and stops in a dispatcher's words. A name that fits nothing, or several things, is refused: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.apps.routes.network import StreetNetwork, nearest_on
+from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
+from smidgen.apps.routes.travel import NEVER, Slowdown, Travel, beeline
+from smidgen.core.errors import InputError
+
+KINDS = ("road_closed", "jam", "ice", "van_broken", "hours_changed", "new_stop", "stop_cancelled")
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": list(KINDS), "description": "what happened"},
+        "streets": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "the streets that it is about, in the words of the sentence",
+        },
+        "van": {"type": ["string", "null"], "description": "the van that cannot drive"},
+        "stop": {"type": ["string", "null"], "description": "the customer that is new, cancelled, or has other hours"},
+        "begins": {"type": ["string", "null"], "description": "from when, in the words of the sentence"},
+        "ends": {"type": ["string", "null"], "description": "until when, or when the customer closes, in the words of the sentence"},
+        "minutes": {"type": ["integer", "null"], "minimum": 1, "description": "how many minutes longer a jammed street takes"},
+        "load": {"type": ["integer", "null"], "minimum": 1, "description": "how much the new stop gets"},
+    },
+    "required": ["kind", "streets", "van", "stop", "begins", "ends", "minutes", "load"],
+    "additionalProperties": False,
+}
+"""The JSON schema of one event."""
+
+_FOREVER = 2 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of a problem that a person has to confirm: the problem after it, and the change in one sentence."""
+
+    problem: Problem
+    text: str
+
+
+def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
+    """The edit that an event makes. Raises InputError for what the problem lacks, and for what the event leaves open."""
+    kind = event.get("kind")
+    if kind in ("road_closed", "jam", "ice"):
+        return _on_streets(problem, event, str(kind))
+    if kind == "van_broken":
+        return _van_broken(problem, _named(event, "van"))
+    if kind == "hours_changed":
+        return _hours_changed(problem, event)
+    if kind == "new_stop":
+        return _new_stop(problem, event)
+    if kind == "stop_cancelled":
+        return _cancelled(problem, _named(event, "stop"))
+    raise InputError("this is no kind of event", value=kind, todo=f"Known are: {', '.join(KINDS)}.")
+
+
+def _named(event: Mapping[str, Any], field: str) -> str:
+    value = event.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"the event names no {field}", value=event.get("kind"), todo=f"Say the {field} by its name.")
+    return value
+
+
+def _folded(name: str) -> str:
+    """A name without case, punctuation and the ways to write street."""
+    text = name.casefold().replace("ß", "ss")
+    text = re.sub(r"str\.|str\b", "strasse", text)
+    text = re.sub(r"\bst\.?$", "street", text)
+    text = re.sub(r"\brd\.?$", "road", text)
+    text = re.sub(r"^(the|die|der|das|dem|den|our) ", "", text)
+    return " ".join(re.findall(r"\w+", text))
+
+
+def known_as(name: str, known: Iterable[str], what: str) -> str:
+    """The known name that some words mean: the same but for case and spelling of `street`, or the only one that they are a part of.
+    Raises InputError otherwise."""
+    names = list(known)
+    wanted = _folded(name)
+    same = [other for other in names if _folded(other) == wanted]
+    if not same:
+        part = re.compile(rf"\b{re.escape(wanted)}\b") if wanted else None
+        same = [other for other in names if part and part.search(_folded(other))]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise InputError(f"several {what}s fit this name", value=name, todo=f"Say which: {', '.join(sorted(same)[:8])}.")
+    near = difflib.get_close_matches(wanted, [_folded(other) for other in names], n=3, cutoff=0.5)
+    meant = [other for other in names if _folded(other) in near][:3]
+    todo = f"Did you mean {' or '.join(meant)}?" if meant else f"Known are: {', '.join(sorted(names)[:8]) or 'none'}."
+    raise InputError(f"no {what} has this name", value=name, todo=todo)
+
+
+def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
+    """From when until when an event lasts; what is past stays as it was."""
+    earliest = problem.now or 0
+    begins = seconds_of(event["begins"], "the beginning") if event.get("begins") else earliest
+    ends = seconds_of(event["ends"], "the end") if event.get("ends") else _FOREVER
+    if ends <= begins:
+        raise InputError("the event ends before it begins", value=f"{clock(begins)} to {clock(ends)}", todo="Say both times as 14:30.")
+    return max(begins, earliest), ends
+
+
+# Streets.
+
+
+def street_names(problem: Problem) -> list[str]:
+    """The streets that the files know: those of the table of streets, otherwise those of the stops' addresses."""
+    return sorted(problem.streets) or sorted({street for stop in problem.stops if (street := street_of(stop.address))})
+
+
+def street_of(address: str) -> str:
+    """The street of an address: what stands before its house number."""
+    match = re.match(r"\s*([^,\d]*?[^\W\d][^,\d]*?)[ ,]*(?:\d|,|$)", address)
+    return match.group(1).strip() if match else ""
+
+
+def _on_streets(problem: Problem, event: Mapping[str, Any], kind: str) -> Edit:
+    known = street_names(problem)
+    streets = tuple(dict.fromkeys(known_as(name, known, "street") for name in event.get("streets") or ()))
+    if not streets and kind != "ice":
+        raise InputError("the event names no street", value=kind, todo="Say the street by its name.")
+    begins, ends = _times(problem, event)
+    minutes = event.get("minutes") if kind == "jam" else None
+    happened = StreetEvent(kind, streets, begins, ends, minutes)
+    after = replace(problem, events=(*problem.events, happened))
+    after = replace(after, travel=replace(after.travel, slowdowns=slowdowns(after)))
+    when = (
+        f"{'' if begins <= (problem.now or 0) else f' from {clock(begins)}'}{'' if ends >= _FOREVER else f' until {clock(ends)}'}"
+        or " for the whole day"
+    )
+    where = ", ".join(streets) or "all streets"
+    text = {
+        "road_closed": f"Close {where}{when}",
+        "jam": f"Jam on {where}{when}: " + (f"each takes {minutes} minutes longer" if minutes else f"{problem.rules.jam:g} times as long"),
+        "ice": f"Ice on {where}{when}: {problem.rules.ice:g} times as long",
+    }[kind]
+    return Edit(after, f"{text}. {_reach(problem, after, happened)}")
+
+
+def _reach(problem: Problem, after: Problem, event: StreetEvent) -> str:
+    """How many legs an event changes, and how that is known."""
+    time = max(event.begins, 0)
+    before, then = problem.travel.at(time), after.travel.at(time)
+    legs = int((then > before).sum())
+    text = f"{legs} of {before.size - len(before)} ways between places take longer."
+    network = problem.travel.network
+    if not event.streets:
+        return text
+    if network is not None:
+        walks = []
+        if event.kind == "road_closed":
+            names = [(stop, network.door(_point(stop.spot)), network.door(_point(stop.spot), event.streets)) for stop in problem.stops]
+            walks = [stop.name for stop, old, new in names if old and (new is None or new.metres > old.metres + 1)]
+        return f"{text} Reached on foot from the nearest open street: {', '.join(walks)}." if walks else text
+    if problem.streets:
+        near = f"{problem.rules.corridor:g} m"
+        return f"{text} The {problem.travel.source} know no streets: a way counts if its straight line comes within {near} of one."
+    return f"{text} No table of streets is given: only ways to and from stops with such an address count."
+
+
+def slowdowns(problem: Problem) -> tuple[Slowdown, ...]:
+    """The slowdowns of all events of a problem: one for each stretch of time in which the same events last."""
+    bounds = sorted({bound for event in problem.events for bound in (event.begins, event.ends)})
+    made = []
+    for begin, end in pairwise(bounds):
+        active = [event for event in problem.events if event.begins <= begin and event.ends >= end]
+        if active:
+            factors, metres = _factors(problem, active)
+            made.append(Slowdown(factors, begin, end, metres))
+    return tuple(made)
+
+
+def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArray[np.float64], Any]:
+    """(places, places) factors of travel time while some events last, and the lengths of the ways round where they are known."""
+    travel, rules = problem.travel, problem.rules
+    found = np.ones(travel.seconds.shape)
+    metres = None
+    for event in events:
+        if not event.streets:
+            found *= rules.ice
+    on_streets = [event for event in events if event.streets]
+    if travel.network is not None and on_streets:
+        closed = {street for event in on_streets if event.kind == "road_closed" for street in event.streets}
+        slow: dict[str, float] = {}
+        for event in on_streets:
+            for street in () if event.kind == "road_closed" else event.streets:
+                slow[street] = slow.get(street, 1.0) * _street_factor(travel.network, street, event, problem)
+        seconds, metres = travel.network.times(closed, slow)
+        base = travel.seconds
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where((base > 0) & (base < NEVER), seconds / base, 1.0)
+        ratio[(seconds >= NEVER) & (base < NEVER)] = np.inf
+        return found * np.maximum(ratio, 1.0), metres
+    for event in on_streets:
+        touched = _touched(problem, event.streets)
+        if event.minutes:
+            with np.errstate(divide="ignore"):
+                longer = np.where(travel.seconds > 0, 1 + 60 * event.minutes / np.maximum(travel.seconds, 1), 1.0)
+            found = np.where(touched, found * longer, found)
+        else:
+            found[touched] *= {"road_closed": rules.detour, "jam": rules.jam, "ice": rules.ice}[event.kind]
+    return found, metres
+
+
+def _street_factor(network: StreetNetwork, street: str, event: StreetEvent, problem: Problem) -> float:
+    """How much longer a street takes: by the minutes said for its whole length, otherwise by the rule."""
+    if not event.minutes:
+        return problem.rules.ice if event.kind == "ice" else problem.rules.jam
+    usual = sum(beeline(piece.start, piece.end) / (piece.kmh / 3.6) for piece in network.pieces if piece.street == street)
+    return 1 + 60 * event.minutes / max(usual, 1.0)
+
+
+def _touched(problem: Problem, streets: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which ways count as using a street, where only straight lines are known."""
+    travel: Travel = problem.travel
+    points = _points(problem)
+    size = len(travel.names)
+    found = np.zeros((size, size), dtype=bool)
+    if not problem.streets:
+        for stop in problem.stops:
+            if street_of(stop.address) in streets:
+                number = travel.place[stop.name]
+                found[number, :] = found[:, number] = True
+    lines = [line for street in streets for line in problem.streets.get(street, ())]
+    for i in range(size):
+        for j in range(i + 1, size):
+            one, other = points.get(travel.names[i]), points.get(travel.names[j])
+            if one and other and any(_near(one, other, line, problem.rules.corridor) for line in lines):
+                found[i, j] = found[j, i] = True
+    np.fill_diagonal(found, False)
+    return found
+
+
+def _near(one: tuple[float, float], other: tuple[float, float], line: Sequence[tuple[float, float]], metres: float) -> bool:
+    """Whether a straight way comes within some metres of a street: they cross, or an end of one lies beside the other."""
+    for begin, end in pairwise(line):
+        if _cross(one, other, begin, end):
+            return True
+        ends = ((begin, one, other), (end, one, other), (one, begin, end), (other, begin, end))
+        if any(nearest_on(point, *piece)[1] <= metres for point, *piece in ends):
+            return True
+    return False
+
+
+def _cross(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float], d: tuple[float, float]) -> bool:
+    def side(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+
+
+def _points(problem: Problem) -> dict[str, tuple[float, float]]:
+    spots = [*(stop.spot for stop in (*problem.stops, *problem.customers.values()))]
+    spots += [spot for van in (*problem.vans, *problem.broken) for spot in (van.start, van.end)]
+    return {spot.name: _point(spot) for spot in spots if spot.latitude is not None}
+
+
+def _point(spot: Spot) -> tuple[float, float]:
+    return spot.latitude or 0.0, spot.longitude or 0.0
+
+
+# Vans and stops.
+
+
+def _van_broken(problem: Problem, words: str) -> Edit:
+    name = known_as(words, [van.name for van in problem.vans], "van")
+    van = next(van for van in problem.vans if van.name == name)
+    left = tuple(other for other in problem.vans if other is not van)
+    after = replace(problem, vans=left, broken=(*problem.broken, van))
+    when = f" from {clock(problem.now)}" if problem.now is not None else ""
+    return Edit(after, f"{name} does not drive{when}. Its stops go to the other {len(left)} vans, as far as they have room.")
+
+
+def _with_stop(problem: Problem, stop: Stop) -> Problem:
+    return replace(problem, stops=tuple(stop if other.name == stop.name else other for other in problem.stops))
+
+
+def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
+    stop = problem.stop[known_as(_named(event, "stop"), problem.stop, "stop")]
+    if not event.get("begins") and not event.get("ends"):
+        raise InputError("the event says no time", value=stop.name, todo="Say when it opens or closes.")
+    opens = seconds_of(event["begins"], "the time it opens") if event.get("begins") else stop.opens
+    closes = seconds_of(event["ends"], "the time it closes") if event.get("ends") else stop.closes
+    if closes < opens:
+        value = f"{clock(opens)} to {clock(closes)}"
+        raise InputError(f"{stop.name} would close before it opens", value=value, todo="Say both times, or cancel the stop.")
+    text = f"{stop.name} takes goods from {clock(opens)} to {clock(closes)} instead of {clock(stop.opens)} to {clock(stop.closes)}."
+    return Edit(_with_stop(problem, replace(stop, opens=opens, closes=closes)), text)
+
+
+def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
+    words = _named(event, "stop")
+    free = {name: stop for name, stop in problem.customers.items() if name not in problem.stop}
+    twice = [name for name in problem.stop if _folded(name) == _folded(words)]
+    if twice:
+        raise InputError("this stop is in the plan already", value=twice[0], todo="Change its load in the table of stops instead.")
+    try:
+        stop = free[known_as(words, free, "customer")]
+    except InputError as error:
+        todo = f"{error.todo} A new stop needs its place: add a row with its coordinates to the table of customers."
+        raise InputError(error.what, value=error.value, todo=todo) from None
+    if event.get("load") is not None:
+        stop = replace(stop, demand=int(event["load"]) * PLACES)
+    if event.get("begins"):
+        stop = replace(stop, opens=seconds_of(event["begins"], "the beginning"))
+    if event.get("ends"):
+        stop = replace(stop, closes=seconds_of(event["ends"], "the end"))
+    if stop.closes < stop.opens:
+        value = f"{clock(stop.opens)} to {clock(stop.closes)}"
+        raise InputError("the window ends before it begins", value=value, todo="Say both times as 14:30.")
+    load = f"{stop.demand / PLACES:g}"
+    text = f"Add {stop.name} ({stop.address or 'no address'}): load {load}, from {clock(stop.opens)} to {clock(stop.closes)}."
+    return Edit(replace(problem, stops=(*problem.stops, stop)), text)
+
+
+def _cancelled(problem: Problem, words: str) -> Edit:
+    name = known_as(words, [name for name in problem.stop if name not in problem.cancelled], "stop")
+    return Edit(replace(problem, cancelled=problem.cancelled | {name}), f"Cancel {name}.")

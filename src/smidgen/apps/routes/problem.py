@@ -1,0 +1,229 @@
+"""A day of deliveries: stops, vans, travel times, and what is fixed already. All times are seconds after midnight, all lengths metres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from smidgen.apps.routes.travel import Travel
+from smidgen.core.errors import InputError
+
+DAY = 24 * 3600
+PLACES = 100
+"""Steps of a unit of load: demands count in hundredths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place on the map. Latitude and longitude in degrees; None where only a matrix of travel times knows the place."""
+
+    name: str
+    latitude: float | None
+    longitude: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop of a plan.
+
+    Attributes:
+        spot: where it is; its name is unique among all places.
+        address: for people; empty if not given.
+        demand: load in hundredths of a unit.
+        opens: the earliest time at which the work may begin.
+        closes: the latest one.
+        service: seconds of the work there.
+        priority: 1 to 9; of two stops that exclude each other the higher one is kept.
+        optional: whether it may stay out if it costs too much time.
+        skills: what a van must have for it.
+    """
+
+    spot: Spot
+    address: str
+    demand: int
+    opens: int
+    closes: int
+    service: int
+    priority: int = 1
+    optional: bool = False
+    skills: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spot.name
+
+
+@dataclass(frozen=True, slots=True)
+class Van:
+    """A van: its capacity in hundredths of a unit, its shift, where it starts and ends, and its skills."""
+
+    name: str
+    capacity: int
+    leaves: int
+    back: int
+    start: Spot
+    end: Spot
+    skills: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How things are weighed: factors of travel time for jams, ice and detours, and costs in seconds of driving."""
+
+    jam: float = 2.0
+    ice: float = 1.5
+    detour: float = 1.6
+    corridor: float = 60.0
+    van_cost: int = 1800
+    optional_worth: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """A van that has left: when it left, and the stops that it has served or is driving to, in their order. `loaded`: the stops of its
+    last plan, whose goods may be on board."""
+
+    leaves: int
+    stops: tuple[str, ...]
+    loaded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StreetEvent:
+    """Streets that are closed or slow for a while; no streets: all of them. `minutes`: what driving a whole street takes longer, where that
+    is known."""
+
+    kind: str
+    streets: tuple[str, ...]
+    begins: int
+    ends: int
+    minutes: int | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The whole problem.
+
+    Attributes:
+        stops: all stops, served ones too.
+        vans: those that can drive.
+        travel: times and lengths between all places, with what events changed.
+        customers: places that a new stop may have, by name.
+        streets: for each street its lines of points (latitude, longitude), for the map and for events.
+        now: the time from which a plan may change; None before the day.
+        underway: by van, what it has served or is driving to, once it has left.
+        broken: vans that stand still; what they served is in `underway`.
+        cancelled: stops that are not wanted any more.
+        events: what happened on the streets.
+        swap: whether a stop may move to another van after its van left.
+        rules: how events and costs are weighed.
+        remarks: what was assumed or changed, in sentences.
+    """
+
+    stops: tuple[Stop, ...]
+    vans: tuple[Van, ...]
+    travel: Travel
+    customers: Mapping[str, Stop] = field(default_factory=dict)
+    streets: Mapping[str, Sequence[Sequence[tuple[float, float]]]] = field(default_factory=dict)
+    now: int | None = None
+    underway: Mapping[str, Underway] = field(default_factory=dict)
+    broken: tuple[Van, ...] = ()
+    cancelled: frozenset[str] = frozenset()
+    events: tuple[StreetEvent, ...] = ()
+    swap: bool = True
+    rules: Rules = field(default_factory=Rules)
+    remarks: tuple[str, ...] = ()
+
+    @cached_property
+    def stop(self) -> Mapping[str, Stop]:
+        """The stops by name."""
+        return {stop.name: stop for stop in self.stops}
+
+    @cached_property
+    def holder(self) -> Mapping[str, str]:
+        """By stop, the van that has left with its goods, where goods may not move to another one."""
+        return {} if self.swap else {stop: van for van, under in self.underway.items() for stop in under.loaded}
+
+    def noted(self, remark: str) -> Problem:
+        """The problem with one more remark."""
+        return replace(self, remarks=(*self.remarks, remark))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A stop in a route: when the van arrives, when the work begins, and when it ends."""
+
+    stop: str
+    arrives: int
+    begins: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The route of one van: when it leaves, its visits in their order, when it is back, seconds and metres of driving."""
+
+    van: str
+    leaves: int
+    visits: tuple[Visit, ...]
+    back: int
+    driving: int
+    metres: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A stop that no van serves, and the constraint to relax.
+
+    Attributes:
+        stop: its name.
+        constraint: `capacity`, `window`, `shift`, `skill`, several of them, or `travel` if no van can get there at all.
+        reason: a sentence that says what would let it in, or that nothing small would.
+        facts: the numbers of the sentence, by name.
+    """
+
+    stop: str
+    constraint: str
+    reason: str
+    facts: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan: routes of the vans that drive, and what is left out."""
+
+    routes: tuple[Route, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def clock(seconds: int) -> str:
+    """A time of day as `HH:MM`; after midnight it counts on (`25:10`). Seconds are dropped."""
+    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
+
+
+def clock_up(seconds: int) -> str:
+    """A time of day as `HH:MM`, rounded up to a whole minute."""
+    return clock(-(-seconds // 60) * 60)
+
+
+def units(amount: int) -> str:
+    """An amount of load in units, without needless zeros."""
+    return f"{amount / PLACES:.2f}".rstrip("0").rstrip(".")
+
+
+def seconds_of(text: str, meant: str) -> int:
+    """Read a time of day in some words. Raises InputError."""
+    from smidgen.text import clock as words
+
+    bare = text.strip().casefold().removesuffix("h").strip()
+    found = words.read(text) or (f"{bare}:00" if bare.isdigit() and len(bare) <= 2 else None)
+    if found is None and len(bare) in (4, 5) and bare.replace(".", "").isdigit() and bare[-3:-2] == ".":
+        found = bare.replace(".", ":")  # 8.30 in a column of times is no price
+    if found is None:
+        raise InputError(f"{meant} is no time of day", value=text, todo="Write it as 08:30 or half past eight.")
+    hours, minutes = map(int, found.split(":"))
+    if hours * 60 + minutes > 24 * 60 or minutes > 59:
+        raise InputError(f"{meant} is no time of day", value=text, todo="Write it as 08:30.")
+    return hours * 3600 + minutes * 60

@@ -1,0 +1,95 @@
+"""The exact times of a route, and every limit that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smidgen.apps.routes.problem import Problem, Route, Stop, Van, Visit
+from smidgen.apps.routes.travel import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A route and the limits that it breaks.
+
+    Attributes:
+        route: with its times, as they would be.
+        late_back: seconds past the end of the shift.
+        late: seconds past the window's end, by stop.
+        excess: load above the capacity, in hundredths of a unit.
+        lacking: skills that the van lacks, by stop.
+        unreachable: stops, or the van's end, that no way leads to.
+        load: of the whole route.
+    """
+
+    route: Route
+    late_back: int
+    late: Mapping[str, int]
+    excess: int
+    lacking: Mapping[str, frozenset[str]]
+    unreachable: tuple[str, ...]
+    load: int
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it breaks no limit."""
+        return not (self.late_back or self.late or self.excess or self.lacking or self.unreachable)
+
+
+def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> Timing:
+    """Time a van's whole route: `stops` begin with what it has served. A van that has not left yet leaves as late as costs nothing."""
+    under = problem.underway.get(van.name)
+    if under is not None:
+        return _from(problem, van, stops, under.leaves)
+    earliest = max(van.leaves, problem.now or 0)
+    found = _from(problem, van, stops, earliest)
+    if not found.feasible or not stops:
+        return found
+    # Who leaves later is never earlier back: look for the last time to leave that is back no later.
+    low, high = earliest, found.route.back
+    while low + 60 <= high:
+        middle = (low + high + 1) // 2
+        other = _from(problem, van, stops, middle)
+        if other.feasible and other.route.back == found.route.back:
+            low, found = middle, other
+        else:
+            high = middle - 1
+    return found
+
+
+def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int) -> Timing:
+    travel, number = problem.travel, problem.travel.place
+    here, time, driving, metres = number[van.start.name], leaves, 0, 0
+    visits: list[Visit] = []
+    late: dict[str, int] = {}
+    unreachable: list[str] = []
+    for stop in stops:
+        there = number[stop.name]
+        lasts = travel.lasts(here, there, time)
+        if lasts >= NEVER:
+            unreachable.append(stop.name)
+            lasts = 0
+        arrives = time + lasts
+        begins = max(arrives, stop.opens)
+        if begins > stop.closes:
+            late[stop.name] = begins - stop.closes
+        driving, metres = driving + lasts, metres + travel.length(here, there, time)
+        here, time = there, begins + stop.service
+        visits.append(Visit(stop.name, arrives, begins, time))
+    home = number[van.end.name]
+    lasts = travel.lasts(here, home, time)
+    if lasts >= NEVER:
+        unreachable.append(van.end.name)
+        lasts = 0
+    driving, metres, time = driving + lasts, metres + travel.length(here, home, time), time + lasts
+    load = sum(stop.demand for stop in stops)
+    return Timing(
+        route=Route(van.name, leaves, tuple(visits), time, driving, metres),
+        late_back=max(0, time - van.back),
+        late=late,
+        excess=max(0, load - van.capacity),
+        lacking={stop.name: stop.skills - van.skills for stop in stops if stop.skills - van.skills},
+        unreachable=tuple(unreachable),
+        load=load,
+    )

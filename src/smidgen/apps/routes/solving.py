@@ -1,0 +1,308 @@
+"""Plans by PyVRP (Wouda, Lan and Kool 2024, "PyVRP: a high-performance VRP solver package"), checked by exact times of our own.
+
+PyVRP knows one travel time a leg. Where times depend on the hour, it gets those of the hours at which the last plan drives, and each of
+its plans is timed exactly: stops that break a limit leave it and are put in elsewhere, or stay out. No plan leaves here that breaks one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smidgen.apps.routes.problem import Plan, Problem, Stop, Van
+from smidgen.apps.routes.reasons import left_out
+from smidgen.apps.routes.schedule import Timing, timed
+from smidgen.apps.routes.travel import NEVER, Matrix
+from smidgen.core.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    import pyvrp
+
+_PRIZE = 400_000
+"""What a stop that must be served is worth, in seconds of driving: more than any way to it."""
+_PATIENCE = 3_000
+"""Rounds of PyVRP's search without a better plan after which it stops early, times the number of stops over ten."""
+_ROUNDS = 3
+
+Orders = Mapping[str, Sequence[str]]
+"""By van the stops of its route, in their order; served ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A plan that breaks no limit, and its worth: prizes less costs."""
+
+    timings: Mapping[str, Timing]
+    worth: float
+
+
+def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | None = None) -> Plan:
+    """The best plan found.
+
+    Args:
+        problem: what to plan.
+        seconds: the longest time to search.
+        seed: of the search.
+        before: orders of the last plan, to begin from.
+
+    Raises:
+        InputError: no van can drive.
+        MissingExtra: PyVRP is not installed.
+    """
+    if not problem.vans:
+        raise InputError("no van can drive", value="0 vans", todo="Add a van, or undo the change that stopped the last one.")
+    ends = time.monotonic() + seconds
+    open_stops = _open(problem)
+    best = _mended(problem, before) if before else _Draft({}, float("-inf"))
+    if not open_stops and not before:
+        best = _mended(problem, {})
+    if open_stops:
+        orders: Orders | None = before
+        legs = _legs(problem)
+        rounds = 1 if problem.travel.steady else _ROUNDS
+        for number in range(rounds):
+            left = max(0.2, ends - time.monotonic())
+            drafted = _searched(problem, open_stops, legs, left / (rounds - number), seed + number, orders)
+            draft = _mended(problem, drafted)
+            if draft.worth > best.worth:
+                best = draft
+            orders = {name: [visit.stop for visit in timing.route.visits] for name, timing in best.timings.items()}
+            if number + 1 < rounds:
+                legs = _driven(problem, best, legs)
+    served = {visit.stop for timing in best.timings.values() for visit in timing.route.visits}
+    routes = tuple(timing.route for timing in best.timings.values())
+    stay = [stop for stop in open_stops if stop.name not in served]
+    return Plan(routes, tuple(left_out(problem, routes, stay)))
+
+
+def _open(problem: Problem) -> list[Stop]:
+    """The stops that are not served yet."""
+    done = {name for under in problem.underway.values() for name in under.stops}
+    return [stop for stop in problem.stops if stop.name not in done and stop.name not in problem.cancelled]
+
+
+def may_serve(problem: Problem, van: Van, stop: Stop) -> bool:
+    """Whether a van may serve a stop: it has the skills, and the goods are not on board of another van that has left."""
+    if not stop.skills <= van.skills:
+        return False
+    return problem.holder.get(stop.name, van.name) == van.name
+
+
+def worth(problem: Problem, stop: Stop) -> int:
+    """What serving a stop is worth, in seconds of driving."""
+    return problem.rules.optional_worth * stop.priority if stop.optional else _PRIZE * stop.priority
+
+
+def _cost(problem: Problem, timing: Timing) -> float:
+    """Cost of a route in seconds: driving twice, waiting and work once, and what a van costs that goes out."""
+    route = timing.route
+    return 0.0 if not route.visits else route.driving + (route.back - route.leaves) + problem.rules.van_cost
+
+
+def _prefix(problem: Problem, van: Van) -> list[Stop]:
+    under = problem.underway.get(van.name)
+    return [problem.stop[name] for name in under.stops] if under else []
+
+
+# Drafts: from orders of stops to routes that break no limit.
+
+
+def _mended(problem: Problem, orders: Orders) -> _Draft:
+    """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least."""
+    known = {stop.name: stop for stop in _open(problem)}
+    timings: dict[str, Timing] = {}
+    for van in (*problem.vans, *problem.broken):
+        prefix = _prefix(problem, van)
+        broken = van in problem.broken
+        rest = (
+            [] if broken else [known[name] for name in orders.get(van.name, ()) if name in known and may_serve(problem, van, known[name])]
+        )
+        for stop in rest:
+            del known[stop.name]
+        timing = timed(problem, van, [*prefix, *rest])
+        while rest and not timing.feasible:
+            gone, timing = _without_one(problem, van, prefix, rest)
+            known[gone.name] = gone
+            rest = [stop for stop in rest if stop is not gone]
+        timings[van.name] = timing
+    for stop in sorted(known.values(), key=lambda stop: (-worth(problem, stop), stop.closes, stop.name)):
+        found = _cheapest(problem, timings, stop)
+        if found is not None:
+            timings[found[0]] = found[1]
+    prizes = sum(worth(problem, problem.stop[visit.stop]) for timing in timings.values() for visit in timing.route.visits)
+    return _Draft(timings, prizes - sum(_cost(problem, timing) for timing in timings.values()))
+
+
+def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, Timing]:
+    """The stop whose leaving mends a route best: the least worth among those that mend it, otherwise the one that leaves least broken."""
+    tried = [(stop, timed(problem, van, [*prefix, *(other for other in rest if other is not stop)])) for stop in rest]
+    return min(
+        tried, key=lambda one: (not one[1].feasible, worth(problem, one[0]) if one[1].feasible else _broken(one[1]), one[1].route.driving)
+    )
+
+
+def _broken(timing: Timing) -> float:
+    return timing.late_back + sum(timing.late.values()) + timing.excess * 60 + 1e6 * (len(timing.lacking) + len(timing.unreachable))
+
+
+def _cheapest(problem: Problem, timings: Mapping[str, Timing], stop: Stop) -> tuple[str, Timing] | None:
+    """The van and route in which a stop costs least; None if it fits nowhere, or costs more than it is worth."""
+    best: tuple[float, str, Timing] | None = None
+    for van in problem.vans:
+        if not may_serve(problem, van, stop):
+            continue
+        now = timings[van.name]
+        if now.load + stop.demand > van.capacity:
+            continue
+        stops = [problem.stop[visit.stop] for visit in now.route.visits]
+        for place in range(len(_prefix(problem, van)), len(stops) + 1):
+            other = timed(problem, van, [*stops[:place], stop, *stops[place:]])
+            if other.feasible:
+                more = _cost(problem, other) - _cost(problem, now)
+                if more < worth(problem, stop) and (best is None or more < best[0]):
+                    best = (more, van.name, other)
+    return best[1:] if best else None
+
+
+# Travel times for a search that knows one time a leg.
+
+
+def _legs(problem: Problem) -> Matrix:
+    """(places, places) seconds: exact where times do not depend on the hour, otherwise the mean over the hours of work."""
+    if problem.travel.steady:
+        return problem.travel.at(0)
+    begin = max(min(van.leaves for van in problem.vans), problem.now or 0)
+    end = max(van.back for van in problem.vans)
+    found: Matrix = np.ceil(np.mean([problem.travel.at(hour) for hour in range(begin, max(end, begin + 1), 3600)], axis=0)).astype(np.int64)
+    return found
+
+
+def _driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
+    """The legs with the times at which a draft drives them."""
+    found, place = legs.copy(), problem.travel.place
+    for van in problem.vans:
+        route = draft.timings[van.name].route
+        here, leaves = place[van.start.name], route.leaves
+        for visit in route.visits:
+            there = place[visit.stop]
+            found[here, there] = problem.travel.lasts(here, there, leaves)
+            here, leaves = there, visit.ends
+        home = place[van.end.name]
+        found[here, home] = problem.travel.lasts(here, home, leaves)
+    return found
+
+
+# PyVRP.
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """PyVRP's data: `clients` are the stops by their numbers; `vans` the vans of each vehicle type."""
+
+    data: pyvrp.ProblemData
+    clients: Sequence[Stop]
+    vans: Sequence[Sequence[Van]]
+
+
+def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, seconds: float, seed: int, before: Orders | None) -> Orders:
+    """Orders of stops by van, as PyVRP plans them."""
+    try:
+        import pyvrp
+        from pyvrp.stop import MaxRuntime, MultipleCriteria, NoImprovement
+    except ImportError:
+        raise MissingExtra("pyvrp", "routes") from None
+    model = _model(problem, stops, legs)
+    patience = _PATIENCE * max(1, len(stops) // 10)
+    stop = MultipleCriteria([MaxRuntime(seconds), NoImprovement(patience)])
+    begin = _solution(model, before, problem) if before else None
+    result = pyvrp.solve(model.data, stop, seed=seed, collect_stats=False, display=False, initial_solution=begin)
+    orders: dict[str, Sequence[str]] = {}
+    waiting = [list(vans) for vans in model.vans]
+    for route in result.best.routes():
+        van = waiting[route.vehicle_type()].pop(0)
+        done = [stop.name for stop in _prefix(problem, van)]
+        orders[van.name] = [*done, *(model.clients[one.idx].name for one in route if one.is_client())]
+    return orders
+
+
+def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
+    import pyvrp
+
+    travel = problem.travel
+    groups: dict[Any, list[Van]] = defaultdict(list)
+    for van in problem.vans:
+        groups[_kind(problem, van, stops)].append(van)
+    depots: list[pyvrp.Depot] = []
+    profiles: dict[frozenset[int], int] = {}
+    types = []
+    for vans in groups.values():
+        van, prefix = vans[0], _prefix(problem, vans[0])
+        begin, early = travel.place[van.start.name], max(van.leaves, problem.now or 0)
+        if prefix:
+            begin, early = travel.place[prefix[-1].name], timed(problem, van, prefix).route.visits[-1].ends
+        barred = frozenset(travel.place[stop.name] for stop in stops if not may_serve(problem, van, stop))
+        late = max(van.back, early)
+        depots += [pyvrp.Depot(begin), pyvrp.Depot(travel.place[van.end.name])]
+        types.append(
+            pyvrp.VehicleType(
+                num_available=len(vans),
+                capacity=[max(0, van.capacity - sum(stop.demand for stop in prefix))],
+                start_depot=len(depots) - 2,
+                end_depot=len(depots) - 1,
+                fixed_cost=0 if van.name in problem.underway else problem.rules.van_cost,
+                tw_early=early,
+                tw_late=late,
+                unit_distance_cost=1,
+                unit_duration_cost=1,
+                profile=profiles.setdefault(barred, len(profiles)),
+            )
+        )
+    clients = [
+        pyvrp.Client(
+            location=travel.place[stop.name],
+            delivery=[stop.demand],
+            service_duration=stop.service,
+            tw_early=stop.opens,
+            tw_late=stop.closes,
+            prize=worth(problem, stop),
+            required=False,
+            name=stop.name,
+        )
+        for stop in stops
+    ]
+    tables: list[Any] = []
+    for barred in profiles:
+        table = legs.copy()
+        for place in barred:
+            table[:, place] = table[place, :] = NEVER
+            table[place, place] = 0
+        tables.append(table)
+    spots = [pyvrp.Location(0, 0, name=name) for name in travel.names]
+    return _Model(pyvrp.ProblemData(spots, clients, depots, types, tables, tables), stops, list(groups.values()))
+
+
+def _kind(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
+    """What makes vans alike for the search; a van that has left is like no other."""
+    if van.name in problem.underway:
+        return van.name
+    barred = frozenset(stop.name for stop in stops if not may_serve(problem, van, stop))
+    return (van.capacity, van.leaves, van.back, van.start.name, van.end.name, barred)
+
+
+def _solution(model: _Model, before: Orders, problem: Problem) -> pyvrp.Solution | None:
+    """A solution to begin from: the last plan's orders, as far as their stops and vans are still there."""
+    import pyvrp
+
+    number = {stop.name: place for place, stop in enumerate(model.clients)}
+    routes = []
+    for kind, vans in enumerate(model.vans):
+        for van in vans:
+            order = [number.pop(name) for name in before.get(van.name, ()) if name in number]
+            if order:
+                routes.append(pyvrp.Route(model.data, order, kind))
+    return pyvrp.Solution(model.data, routes) if routes else None

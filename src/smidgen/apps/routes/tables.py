@@ -1,0 +1,305 @@
+"""Reading the tables of a routing problem: every cell that cannot be used is named with its file, row, column and value."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from smidgen.apps.routes.network import StreetPiece
+from smidgen.apps.routes.problem import DAY, PLACES, Spot, Stop, Van, seconds_of
+from smidgen.apps.routes.travel import NEVER, Travel, beeline
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.solving import ProblemTable
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "name": ("name", "stop", "customer", "van", "place", "kunde", "fahrzeug", "ort"),
+    "address": ("address", "adresse", "anschrift"),
+    "latitude": ("latitude", "lat", "breite", "breitengrad"),
+    "longitude": ("longitude", "lon", "lng", "long", "länge", "längengrad"),
+    "demand": ("demand", "load", "quantity", "menge", "ladung"),
+    "opens": ("opens", "from", "earliest", "von", "öffnet"),
+    "closes": ("closes", "until", "latest", "bis", "schließt"),
+    "minutes": ("minutes", "service_minutes", "service", "minuten"),
+    "priority": ("priority", "priorität"),
+    "optional": ("optional",),
+    "skills": ("skills", "needs", "fähigkeiten", "braucht"),
+    "capacity": ("capacity", "kapazität"),
+    "starts": ("starts", "shift_start", "from", "leaves", "beginn", "von"),
+    "ends": ("ends", "shift_end", "until", "back", "ende", "bis"),
+    "start": ("start", "depot", "start_place", "startort"),
+    "start_latitude": ("start_latitude", "latitude", "lat", "breite"),
+    "start_longitude": ("start_longitude", "longitude", "lon", "lng", "länge"),
+    "end": ("end", "end_place", "zielort"),
+    "end_latitude": ("end_latitude",),
+    "end_longitude": ("end_longitude",),
+    "street": ("street", "name", "straße", "strasse"),
+    "kmh": ("kmh", "km/h", "speed", "tempo"),
+    "oneway": ("oneway", "one_way", "einbahn"),
+}
+"""Names that a column may have, the usual one first."""
+
+_NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)?")
+_YES, _NO = ("yes", "y", "true", "1", "x", "ja", "j"), ("no", "n", "false", "0", "", "nein")
+_FAR, _NEAR = 300_000.0, 100_000.0
+"""Metres from the middle of the others that a swapped coordinate lies at least, and at most once it is swapped back."""
+
+
+class TableRow:
+    """One row of a table; each method reads a cell, or raises DataError that names it."""
+
+    def __init__(self, table: ProblemTable, number: int, cells: Mapping[str, Any]) -> None:
+        self.table, self.number = table, number
+        self._cells = {str(name).strip().casefold(): value for name, value in cells.items()}
+
+    def column(self, name: str) -> str | None:
+        """The file's own name for a column; None if it has none."""
+        return next((other for other in NAMES.get(name, (name,)) if other in self._cells), None)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A cell as text. An empty one is the default; without a default it is a mistake."""
+        column = self.column(name)
+        value = "" if column is None or self._cells[column] is None else " ".join(str(self._cells[column]).split())
+        if value:
+            return value
+        if default is None:
+            if column is None:
+                self._missing(name)
+            self.fail(name, "the cell is empty", "", "Fill it in.")
+        return default
+
+    def number_of(self, name: str, default: float | None = None, *, least: float = -math.inf, most: float = math.inf) -> float:
+        """A cell as a number, with a decimal point or a decimal comma."""
+        column = self.column(name)
+        value = self._cells[column] if column is not None else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found = float(value)
+        else:
+            text = self.text(name, None if default is None else "")
+            if not text and default is not None:
+                return default
+            if not _NUMBER.fullmatch(text):
+                self.fail(name, "this is no number", text, "Write digits only, such as 48.137 or 48,137, without a unit.")
+            found = float(text.replace(",", ".").replace("−", "-"))
+        if not least <= found <= most or not math.isfinite(found):
+            self.fail(name, f"the number is not between {least:g} and {most:g}", self._cells[column or name], "Correct it.")
+        return found
+
+    def time(self, name: str, default: int) -> int:
+        """A cell as seconds after midnight."""
+        text = self.text(name, "")
+        if re.fullmatch(r"\d{1,2}:\d{2}:\d{2}", text):
+            text = text[:-3]
+        try:
+            return seconds_of(text, "the cell") if text else default
+        except InputError:
+            self.fail(name, "this is no time of day", text, "Write it as 08:30.")
+
+    def truth(self, name: str) -> bool:
+        """A cell as yes or no; an empty one is no."""
+        text = self.text(name, "").casefold()
+        if text not in (*_YES, *_NO):
+            self.fail(name, "this is neither yes nor no", text, "Write yes or no.")
+        return text in _YES
+
+    def words(self, name: str) -> frozenset[str]:
+        """A cell as a set of words between commas, semicolons, or slashes."""
+        return frozenset(word.strip().casefold() for word in re.split(r"[,;/|]", self.text(name, "")) if word.strip())
+
+    def fail(self, name: str, what: str, value: object, todo: str) -> NoReturn:
+        """Raise DataError for a cell."""
+        raise DataError(what, value=value, todo=todo, file=self.table.file, row=self.number, column=self.column(name) or name)
+
+    def _missing(self, name: str) -> NoReturn:
+        near = difflib.get_close_matches(name, [column.casefold() for column in self.table.columns], n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(
+            "a column is missing",
+            value=name,
+            todo=f"The file has: {', '.join(self.table.columns)}. Name one of them {name!r}.{meant}",
+            file=self.table.file,
+        )
+
+
+def rows_of(table: ProblemTable) -> list[TableRow]:
+    """The rows of a table that are not empty. Raises DataError if there are none."""
+    found = [TableRow(table, number, cells) for number, cells in table.rows if any(str(cell or "").strip() for cell in cells.values())]
+    if not found:
+        raise DataError("the table has no rows", value=table.file, todo="Give at least one row below the header.", file=table.file)
+    return found
+
+
+def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
+    """The stops. `located`: whether each must have coordinates."""
+    rows = rows_of(table)
+    stops = [_stop(row, located) for row in rows]
+    _unique(rows, [stop.name for stop in stops])
+    _unswapped(rows, [stop.spot for stop in stops])
+    return stops
+
+
+def _stop(row: TableRow, located: bool) -> Stop:
+    opens, closes = row.time("opens", 0), row.time("closes", DAY)
+    if closes < opens:
+        row.fail(
+            "closes", "the window ends before it begins", row.text("closes"), f"It begins at {row.text('opens')}: correct one of them."
+        )
+    return Stop(
+        spot=_spot(row, "name", "latitude", "longitude", located),
+        address=row.text("address", ""),
+        demand=math.ceil(round(row.number_of("demand", 0.0, least=0, most=1e6) * PLACES, 6)),
+        opens=opens,
+        closes=closes,
+        service=round(row.number_of("minutes", 0.0, least=0, most=24 * 60) * 60),
+        priority=int(row.number_of("priority", 1.0, least=1, most=9)),
+        optional=row.truth("optional"),
+        skills=row.words("skills"),
+    )
+
+
+def _spot(row: TableRow, name: str, latitude: str, longitude: str, located: bool) -> Spot:
+    given = row.text(latitude, ""), row.text(longitude, "")
+    if not located and not all(given):
+        return Spot(row.text(name), None, None)
+    for column, value in ((latitude, given[0]), (longitude, given[1])):
+        if not value:
+            if row.column(column) is None:
+                row.text(column)
+            row.fail(column, "a coordinate is missing", "", "Look the place up on a map, or give a table of travel times.")
+    high = row.number_of(latitude, least=-180, most=180)
+    if abs(high) > 90:
+        row.fail(latitude, "no latitude is beyond 90 degrees", given[0], "Latitude and longitude look swapped: exchange the two columns.")
+    return Spot(row.text(name), high, row.number_of(longitude, least=-180, most=180))
+
+
+def _unique(rows: Sequence[TableRow], names: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    for row, name in zip(rows, names, strict=True):
+        if name.casefold() in seen:
+            todo = f"Row {seen[name.casefold()]} has the same name. Remove one, or tell them apart in the name."
+            row.fail("name", "the name occurs twice", name, todo)
+        seen[name.casefold()] = row.number
+
+
+def _unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
+    """Find rows whose latitude and longitude are exchanged: far from the others, and near them once exchanged back."""
+    points = [(spot.latitude, spot.longitude) for spot in spots if spot.latitude is not None and spot.longitude is not None]
+    if len(points) < 3:
+        return
+    middle = statistics.median(point[0] for point in points), statistics.median(point[1] for point in points)
+    for row, spot in zip(rows, spots, strict=True):
+        if spot.latitude is None or spot.longitude is None or abs(spot.longitude) > 90:
+            continue
+        if beeline((spot.latitude, spot.longitude), middle) > _FAR and beeline((spot.longitude, spot.latitude), middle) < _NEAR:
+            todo = "The place is far from all others, and near them with the two exchanged: exchange them."
+            row.fail("latitude", "latitude and longitude look swapped", f"{spot.latitude:g}, {spot.longitude:g}", todo)
+
+
+def read_vans(table: ProblemTable, *, located: bool) -> list[Van]:
+    """The vans."""
+    rows = rows_of(table)
+    vans = [_van(row, located) for row in rows]
+    _unique(rows, [van.name for van in vans])
+    return vans
+
+
+def _van(row: TableRow, located: bool) -> Van:
+    leaves, back = row.time("starts", 0), row.time("ends", DAY)
+    if back <= leaves:
+        row.fail("ends", "the shift ends before it begins", row.text("ends"), f"It begins at {row.text('starts')}: correct one of them.")
+    start = _spot(row, "start", "start_latitude", "start_longitude", located)
+    ends_elsewhere = row.text("end", start.name)
+    end = start
+    if ends_elsewhere != start.name:
+        end = _spot(row, "end", "end_latitude", "end_longitude", located)
+    return Van(
+        name=row.text("name"),
+        capacity=math.floor(round(row.number_of("capacity", 1e6, least=0, most=1e6) * PLACES, 6)),
+        leaves=leaves,
+        back=back,
+        start=start,
+        end=end,
+        skills=row.words("skills"),
+    )
+
+
+def read_streets(table: ProblemTable, kmh: float) -> list[StreetPiece]:
+    """The pieces of streets, from a table with one point a row; the points of a street follow one another. `kmh`: where none is given."""
+    pieces: list[StreetPiece] = []
+    last: tuple[str, tuple[float, float]] | None = None
+    for row in rows_of(table):
+        name = row.text("street")
+        point = row.number_of("latitude", least=-90, most=90), row.number_of("longitude", least=-180, most=180)
+        if last is not None and last[0] == name and last[1] != point:
+            pieces.append(StreetPiece(name, last[1], point, row.number_of("kmh", kmh, least=1, most=130), row.truth("oneway")))
+        last = (name, point)
+    if not pieces:
+        raise DataError("no street has two points", value=table.file, todo="Give the points of each street in rows below one another.")
+    return pieces
+
+
+def read_matrix(table: ProblemTable, spots: Sequence[Spot], kmh: float) -> Travel:
+    """Travel times from a table of minutes: a row for each origin, a column for each target, named as the places are. It may differ by
+    direction. Lengths are those of the coordinates, or of the minutes at `kmh`."""
+    if len(table.columns) < 2:
+        raise DataError(
+            "the table of travel times has one column", value=table.file, todo="Give one column for each place.", file=table.file
+        )
+    first = table.columns[0]
+    lines: dict[str, TableRow] = {}
+    for row in rows_of(table):
+        name = row.text(first.strip().casefold())
+        if name in lines:
+            row.fail(first, "the origin occurs twice", name, f"Row {lines[name].number} has it, too. Remove one.")
+        lines[name] = row
+    targets = [column.strip() for column in table.columns[1:]]
+    for missing in [name for name in targets if name not in lines]:
+        todo = f"It has {len(lines)} rows and {len(targets)} columns of places: give a row for each column."
+        raise DataError("the table of travel times is not square: a row is missing", value=missing, todo=todo, file=table.file)
+    for name, row in lines.items():
+        if name not in targets:
+            row.fail(first, "the table of travel times is not square: a column is missing", name, "Give a column for each row.")
+    for spot in spots:
+        if spot.name not in lines:
+            near = difflib.get_close_matches(spot.name, targets, n=1)
+            todo = f"Did you mean {near[0]!r}? " if near else ""
+            raise DataError(
+                "a place is not in the table of travel times", value=spot.name, todo=f"{todo}Add its row and column.", file=table.file
+            )
+    names = [spot.name for spot in spots]
+    seconds = np.zeros((len(names), len(names)), dtype=np.int64)
+    for i, origin in enumerate(names):
+        for j, target in enumerate(names):
+            if i != j:
+                column = target.casefold()
+                blank = lines[origin].text(column, "") == ""
+                seconds[i, j] = NEVER if blank else math.ceil(lines[origin].number_of(column, least=0, most=10_000) * 60)
+    return Travel(tuple(names), seconds, _lengths(spots, seconds, kmh), "matrix")
+
+
+def _lengths(spots: Sequence[Spot], seconds: Any, kmh: float) -> Any:
+    from smidgen.apps.routes.sources import WINDING
+
+    points = [(spot.latitude, spot.longitude) for spot in spots]
+    if any(latitude is None or longitude is None for latitude, longitude in points):
+        return np.where(seconds >= NEVER, 0, np.round(seconds * kmh / 3.6)).astype(np.int64)
+    return np.array([[round(beeline(one, other) * WINDING) for other in points] for one in points], dtype=np.int64)  # type: ignore[arg-type]
+
+
+def read_hours(text: str) -> tuple[float, ...]:
+    """24 factors of travel time from words such as `7-9: 1.5, 16-18: 1.4`; hours that are not named have 1. Raises InputError."""
+    factors = [1.0] * 24
+    for part in filter(None, (part.strip() for part in re.split(r"[;,](?!\d)", text))):
+        match = re.fullmatch(r"(\d{1,2})\s*[-–]\s*(\d{1,2})\s*[:=]\s*(\d+(?:[.,]\d+)?)", part)
+        begin, end = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+        factor = float(match.group(3).replace(",", ".")) if match else 0.0
+        if not 0 <= begin < end <= 24 or not 0.2 <= factor <= 10:
+            raise InputError("the slow hours cannot be read", value=part, todo="Write them as 7-9: 1.5, 16-18: 1.4 (hours: factor).")
+        for hour in range(begin, end):
+            factors[hour] = factor
+    return tuple(factors)
