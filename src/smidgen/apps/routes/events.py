@@ -19,6 +19,7 @@ from smidgen.apps.routes.network import StreetNetwork, nearest_on
 from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
 from smidgen.apps.routes.travel import NEVER, Slowdown, Travel, beeline
 from smidgen.core.errors import InputError
+from smidgen.text import numbers
 
 KINDS = ("road_closed", "jam", "ice", "van_broken", "hours_changed", "new_stop", "stop_cancelled")
 SCHEMA: Mapping[str, Any] = {
@@ -37,7 +38,7 @@ SCHEMA: Mapping[str, Any] = {
         "minutes": {"type": ["integer", "null"], "minimum": 1, "description": "how many minutes longer a jammed street takes"},
         "load": {"type": ["integer", "null"], "minimum": 1, "description": "how much the new stop gets"},
     },
-    "required": ["kind", "streets", "van", "stop", "begins", "ends", "minutes", "load"],
+    "required": ["kind"],
     "additionalProperties": False,
 }
 """The JSON schema of one event."""
@@ -108,11 +109,38 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
 def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
     """From when until when an event lasts; what is past stays as it was."""
     earliest = problem.now or 0
-    begins = seconds_of(event["begins"], "the beginning") if event.get("begins") else earliest
-    ends = seconds_of(event["ends"], "the end") if event.get("ends") else _FOREVER
+    begins = _moment(event["begins"], "the beginning") if event.get("begins") else earliest
+    ends = _FOREVER
+    if event.get("ends"):
+        lasts = _duration(event["ends"])
+        ends = begins + lasts if lasts else _moment(event["ends"], "the end")
     if ends <= begins:
         raise InputError("the event ends before it begins", value=f"{clock(begins)} to {clock(ends)}", todo="Say both times as 14:30.")
     return max(begins, earliest), ends
+
+
+def _moment(words: str, meant: str) -> int:
+    """Seconds after midnight of a time in a dispatcher's words. `3 o'clock` is in the afternoon: one to five without `am`, `in the morning`
+    or a zero before is no time to deliver at night."""
+    found = seconds_of(words, meant)
+    told = re.search(r"\b0\d|\d ?a\.?m\b|morning|night|früh|morgens", words, re.IGNORECASE)
+    return found + 12 * 3600 if 3600 <= found < 6 * 3600 and not told else found
+
+
+def _duration(words: str) -> int | None:
+    """Seconds of a stretch of time such as `two hours`; None for a time of day. Raises InputError for one without a number."""
+    match = re.search(r"\b(hour|minute|min|stunde)", words, re.IGNORECASE)
+    if match is None:
+        return None
+    before = words[: match.start()].casefold()
+    count: float | None = numbers.read(before)
+    if "half" in before and count in (None, 1):
+        count = 0.5
+    if count is None:
+        count = 1 if before.strip() in ("", "an", "one", "a", "the", "next", "the next", "eine") else 2 if "couple" in before else None
+    if count is None or count <= 0:
+        raise InputError("how long the event lasts cannot be read", value=words, todo="Say until when, as 14:30.")
+    return round(count * (3600 if match.group(1).casefold() in ("hour", "stunde") else 60))
 
 
 # Streets.
@@ -124,9 +152,10 @@ def street_names(problem: Problem) -> list[str]:
 
 
 def street_of(address: str) -> str:
-    """The street of an address: what stands before its house number."""
-    match = re.match(r"\s*([^,\d]*?[^\W\d][^,\d]*?)[ ,]*(?:\d|,|$)", address)
-    return match.group(1).strip() if match else ""
+    """The street of an address: without its house number before or after it, and without its town."""
+    street = address.split(",")[0].strip()
+    bare = re.sub(r"\s+\d+\s*[a-z]?(?:\s*[-/]\s*\d+\s*[a-z]?)?$", "", street, flags=re.IGNORECASE)
+    return bare if bare != street else re.sub(r"^\d+\s?[a-z]?\s+", "", street, flags=re.IGNORECASE)
 
 
 def _on_streets(problem: Problem, event: Mapping[str, Any], kind: str) -> Edit:
@@ -294,8 +323,8 @@ def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     stop = problem.stop[known_as(_named(event, "stop"), problem.stop, "stop")]
     if not event.get("begins") and not event.get("ends"):
         raise InputError("the event says no time", value=stop.name, todo="Say when it opens or closes.")
-    opens = seconds_of(event["begins"], "the time it opens") if event.get("begins") else stop.opens
-    closes = seconds_of(event["ends"], "the time it closes") if event.get("ends") else stop.closes
+    opens = _moment(event["begins"], "the time it opens") if event.get("begins") else stop.opens
+    closes = _moment(event["ends"], "the time it closes") if event.get("ends") else stop.closes
     if closes < opens:
         value = f"{clock(opens)} to {clock(closes)}"
         raise InputError(f"{stop.name} would close before it opens", value=value, todo="Say both times, or cancel the stop.")
@@ -317,9 +346,9 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     if event.get("load") is not None:
         stop = replace(stop, demand=int(event["load"]) * PLACES)
     if event.get("begins"):
-        stop = replace(stop, opens=seconds_of(event["begins"], "the beginning"))
+        stop = replace(stop, opens=_moment(event["begins"], "the beginning"))
     if event.get("ends"):
-        stop = replace(stop, closes=seconds_of(event["ends"], "the end"))
+        stop = replace(stop, closes=_moment(event["ends"], "the end"))
     if stop.closes < stop.opens:
         value = f"{clock(stop.opens)} to {clock(stop.closes)}"
         raise InputError("the window ends before it begins", value=value, todo="Say both times as 14:30.")

@@ -81,13 +81,35 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A stop in a route: when the van arrives, when the work begins, and when it ends."""
+
+    stop: str
+    arrives: int
+    begins: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
 class Underway:
-    """A van that has left: when it left, and the stops that it has served or is driving to, in their order. `loaded`: the stops of its
-    last plan, whose goods may be on board."""
+    """A van that has left.
+
+    Attributes:
+        leaves: when it left.
+        visits: what it has served, or begun to, at the times recorded.
+        heading: the stop that it is driving to; None if it stands.
+        loaded: the stops of its last plan, whose goods may be on board.
+    """
 
     leaves: int
-    stops: tuple[str, ...]
+    visits: tuple[Visit, ...]
+    heading: str | None = None
     loaded: frozenset[str] = frozenset()
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stops that it keeps, in their order."""
+        return (*(visit.stop for visit in self.visits), *([self.heading] if self.heading else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +141,7 @@ class Problem:
         events: what happened on the streets.
         swap: whether a stop may move to another van after its van left.
         rules: how events and costs are weighed.
+        seed: of the search.
         remarks: what was assumed or changed, in sentences.
     """
 
@@ -134,6 +157,7 @@ class Problem:
     events: tuple[StreetEvent, ...] = ()
     swap: bool = True
     rules: Rules = field(default_factory=Rules)
+    seed: int = 0
     remarks: tuple[str, ...] = ()
 
     @cached_property
@@ -149,16 +173,6 @@ class Problem:
     def noted(self, remark: str) -> Problem:
         """The problem with one more remark."""
         return replace(self, remarks=(*self.remarks, remark))
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A stop in a route: when the van arrives, when the work begins, and when it ends."""
-
-    stop: str
-    arrives: int
-    begins: int
-    ends: int
 
 
 @dataclass(frozen=True, slots=True)

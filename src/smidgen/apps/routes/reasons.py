@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.apps.routes.problem import LeftOut, Problem, Route, Stop, Van, clock, clock_up, units
-from smidgen.apps.routes.schedule import Timing, timed
+from smidgen.apps.routes.schedule import Timing, cost, timed, worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,7 @@ def left_out(problem: Problem, routes: Sequence[Route], stops: Sequence[Stop]) -
 
 def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
     ways: list[_Way] = []
-    closed = far = False
-    held = False
+    closed = far = held = dear = False
     for van in problem.vans:
         if problem.holder.get(stop.name, van.name) != van.name:
             held = True
@@ -47,20 +46,27 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
             if set(timing.late) - {stop.name} or set(timing.lacking) - {stop.name}:
                 far = True
                 continue
-            ways.append(_way(van, stop, timing))
+            if cost(problem, timing) - cost(problem, timed(problem, van, stops)) >= worth(problem, stop):
+                dear = True
+            else:
+                ways.append(_way(van, stop, timing))
+    if dear and not ways:
+        text = f"{stop.name} stays out: it is optional, and serving it would take more time than it is worth."
+        return LeftOut(stop.name, "worth", text, {"stop": stop.name})
     if not ways:
         return _hopeless(problem, stop, closed=closed and not far, held=held)
     fewest = min(len(way.relaxed) for way in ways)
-    if fewest == 0:
-        text = f"{stop.name} stays out: it is optional, and serving it would take more time than it is worth."
-        return LeftOut(stop.name, "worth", text, {"stop": stop.name})
     best: dict[tuple[str, ...], _Way] = {}
     for way in ways:
         if len(way.relaxed) == fewest and (way.relaxed not in best or way.hurt < best[way.relaxed].hurt):
             best[way.relaxed] = way
     ranked = sorted(best.values(), key=lambda way: way.hurt)[:2]
     facts: dict[str, str | int | float] = {"stop": stop.name}
-    said = [_said(problem, stop, way, facts if number == 0 else {}) for number, way in enumerate(ranked)]
+    said = []
+    for prefix, way in zip(("", "or_"), ranked, strict=False):
+        own: dict[str, str | int | float] = {}
+        said.append(_said(problem, stop, way, own))
+        facts |= {prefix + name: value for name, value in own.items()}
     return LeftOut(
         stop.name,
         ranked[0].relaxed[0] if fewest == 1 else "+".join(ranked[0].relaxed),

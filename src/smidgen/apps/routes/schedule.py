@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smidgen.apps.routes.problem import Problem, Route, Stop, Van, Visit
+from smidgen.apps.routes.problem import Problem, Route, Stop, Underway, Van, Visit
 from smidgen.apps.routes.travel import NEVER
 
 
@@ -37,11 +37,26 @@ class Timing:
         return not (self.late_back or self.late or self.excess or self.lacking or self.unreachable)
 
 
+_PRIZE = 400_000
+"""What a stop that must be served is worth, in seconds of driving: more than any way to it."""
+
+
+def worth(problem: Problem, stop: Stop) -> int:
+    """What serving a stop is worth, in seconds of driving."""
+    return problem.rules.optional_worth * stop.priority if stop.optional else _PRIZE * stop.priority
+
+
+def cost(problem: Problem, timing: Timing) -> float:
+    """Cost of a route in seconds: driving twice, waiting and work once, and what a van costs that goes out."""
+    route = timing.route
+    return 0.0 if not route.visits else route.driving + (route.back - route.leaves) + problem.rules.van_cost
+
+
 def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> Timing:
     """Time a van's whole route: `stops` begin with what it has served. A van that has not left yet leaves as late as costs nothing."""
     under = problem.underway.get(van.name)
     if under is not None:
-        return _from(problem, van, stops, under.leaves)
+        return _from(problem, van, stops, under.leaves, under)
     earliest = max(van.leaves, problem.now or 0)
     found = _from(problem, van, stops, earliest)
     if not found.feasible or not stops:
@@ -58,25 +73,34 @@ def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> Timing:
     return found
 
 
-def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int) -> Timing:
+def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> Timing:
+    """Time a route that leaves at a time of day; what is recorded of its beginning stays."""
     travel, number = problem.travel, problem.travel.place
+    recorded = under.visits if under else ()
     here, time, driving, metres = number[van.start.name], leaves, 0, 0
     visits: list[Visit] = []
     late: dict[str, int] = {}
     unreachable: list[str] = []
-    for stop in stops:
+    for step, stop in enumerate(stops):
         there = number[stop.name]
-        lasts = travel.lasts(here, there, time)
-        if lasts >= NEVER:
-            unreachable.append(stop.name)
-            lasts = 0
-        arrives = time + lasts
-        begins = max(arrives, stop.opens)
-        if begins > stop.closes:
-            late[stop.name] = begins - stop.closes
-        driving, metres = driving + lasts, metres + travel.length(here, there, time)
-        here, time = there, begins + stop.service
-        visits.append(Visit(stop.name, arrives, begins, time))
+        metres += travel.length(here, there, time)
+        if step < len(recorded):
+            visit = recorded[step]
+            driving += visit.arrives - time
+        else:
+            # Only the way that it is on already began before `now`.
+            begin = time if under and stop.name == under.heading else max(time, problem.now or 0)
+            lasts = travel.lasts(here, there, begin)
+            if lasts >= NEVER:
+                unreachable.append(stop.name)
+                lasts = 0
+            begins = max(begin + lasts, stop.opens)
+            visit = Visit(stop.name, begin + lasts, begins, begins + stop.service)
+            driving += lasts
+            if begins > stop.closes:
+                late[stop.name] = begins - stop.closes
+        visits.append(visit)
+        here, time = there, visit.ends
     home = number[van.end.name]
     lasts = travel.lasts(here, home, time)
     if lasts >= NEVER:

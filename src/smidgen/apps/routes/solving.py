@@ -16,15 +16,13 @@ import numpy as np
 
 from smidgen.apps.routes.problem import Plan, Problem, Stop, Van
 from smidgen.apps.routes.reasons import left_out
-from smidgen.apps.routes.schedule import Timing, timed
+from smidgen.apps.routes.schedule import Timing, cost, timed, worth
 from smidgen.apps.routes.travel import NEVER, Matrix
 from smidgen.core.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     import pyvrp
 
-_PRIZE = 400_000
-"""What a stop that must be served is worth, in seconds of driving: more than any way to it."""
 _PATIENCE = 3_000
 """Rounds of PyVRP's search without a better plan after which it stops early, times the number of stops over ten."""
 _ROUNDS = 3
@@ -66,7 +64,7 @@ def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | Non
         legs = _legs(problem)
         rounds = 1 if problem.travel.steady else _ROUNDS
         for number in range(rounds):
-            left = max(0.2, ends - time.monotonic())
+            left = max(0.01, ends - time.monotonic())
             drafted = _searched(problem, open_stops, legs, left / (rounds - number), seed + number, orders)
             draft = _mended(problem, drafted)
             if draft.worth > best.worth:
@@ -91,17 +89,6 @@ def may_serve(problem: Problem, van: Van, stop: Stop) -> bool:
     if not stop.skills <= van.skills:
         return False
     return problem.holder.get(stop.name, van.name) == van.name
-
-
-def worth(problem: Problem, stop: Stop) -> int:
-    """What serving a stop is worth, in seconds of driving."""
-    return problem.rules.optional_worth * stop.priority if stop.optional else _PRIZE * stop.priority
-
-
-def _cost(problem: Problem, timing: Timing) -> float:
-    """Cost of a route in seconds: driving twice, waiting and work once, and what a van costs that goes out."""
-    route = timing.route
-    return 0.0 if not route.visits else route.driving + (route.back - route.leaves) + problem.rules.van_cost
 
 
 def _prefix(problem: Problem, van: Van) -> list[Stop]:
@@ -135,7 +122,7 @@ def _mended(problem: Problem, orders: Orders) -> _Draft:
         if found is not None:
             timings[found[0]] = found[1]
     prizes = sum(worth(problem, problem.stop[visit.stop]) for timing in timings.values() for visit in timing.route.visits)
-    return _Draft(timings, prizes - sum(_cost(problem, timing) for timing in timings.values()))
+    return _Draft(timings, prizes - sum(cost(problem, timing) for timing in timings.values()))
 
 
 def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, Timing]:
@@ -163,7 +150,7 @@ def _cheapest(problem: Problem, timings: Mapping[str, Timing], stop: Stop) -> tu
         for place in range(len(_prefix(problem, van)), len(stops) + 1):
             other = timed(problem, van, [*stops[:place], stop, *stops[place:]])
             if other.feasible:
-                more = _cost(problem, other) - _cost(problem, now)
+                more = cost(problem, other) - cost(problem, now)
                 if more < worth(problem, stop) and (best is None or more < best[0]):
                     best = (more, van.name, other)
     return best[1:] if best else None
@@ -244,7 +231,7 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
         van, prefix = vans[0], _prefix(problem, vans[0])
         begin, early = travel.place[van.start.name], max(van.leaves, problem.now or 0)
         if prefix:
-            begin, early = travel.place[prefix[-1].name], timed(problem, van, prefix).route.visits[-1].ends
+            begin, early = travel.place[prefix[-1].name], max(problem.now or 0, timed(problem, van, prefix).route.visits[-1].ends)
         barred = frozenset(travel.place[stop.name] for stop in stops if not may_serve(problem, van, stop))
         late = max(van.back, early)
         depots += [pyvrp.Depot(begin), pyvrp.Depot(travel.place[van.end.name])]

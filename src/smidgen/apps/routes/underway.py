@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from smidgen.apps.routes.problem import DAY, Problem, Underway, Van, clock
+from smidgen.apps.routes.problem import DAY, Problem, Route, Underway, Van, clock
 from smidgen.apps.routes.schedule import timed
 
 
-def underway(problem: Problem, orders: Mapping[str, Sequence[str]], leaves: Mapping[str, int]) -> Problem:
-    """The problem with what is past fixed.
+def underway(problem: Problem, last: Mapping[str, Route]) -> Problem:
+    """The problem with what is past by its time `now` fixed, or with broken vans left at home where it has none.
 
-    Args:
-        problem: with the time `now`; without one it is returned as it is, but for vans that are broken: they stay at home.
-        orders: by van, the stops of the last plan in their order.
-        leaves: by van, when it leaves by that plan, seconds after midnight.
+    last: the routes of the last plan, by van.
     """
     if problem.now is None:
         return replace(problem, broken=())
+    now = problem.now
     found: dict[str, Underway] = {}
     broken: list[Van] = []
     for van in (*problem.vans, *problem.broken):
-        names = [name for name in orders.get(van.name, ()) if name in problem.stop]
-        left = leaves.get(van.name, DAY)
-        if not names or left > problem.now:
+        route = last.get(van.name)
+        if route is None or route.leaves > now or not route.visits:
             continue
-        visits = timed(replace(problem, underway={van.name: Underway(left, ())}), van, [problem.stop[name] for name in names]).route.visits
-        done = [visit.stop for visit in visits if visit.begins <= problem.now]
-        if van in problem.broken:
-            if done:
-                broken.append(replace(van, end=problem.stop[done[-1]].spot, back=2 * DAY))
-        elif (
-            len(done) < len(visits)
-            and (not done or visits[len(done) - 1].ends <= problem.now)
-            and visits[len(done)].stop not in problem.cancelled
-        ):
-            done.append(visits[len(done)].stop)  # it is driving there
-        if done or van not in problem.broken:
-            found[van.name] = Underway(left, tuple(done), frozenset(names))
+        known = tuple(visit for visit in route.visits if visit.stop in problem.stop)
+        done = tuple(visit for visit in known if visit.begins <= now)
+        stands = van in problem.broken
+        ahead = known[len(done)].stop if len(done) < len(known) else None
+        drives = ahead is not None and not stands and (not done or done[-1].ends <= now) and ahead not in problem.cancelled
+        if stands and not done:
+            # Its way back is not planned, and nothing of it counts; its goods may be on board.
+            found[van.name] = Underway(route.leaves, (), None, frozenset(visit.stop for visit in known))
+            continue
+        if stands:
+            broken.append(replace(van, end=problem.stop[done[-1].stop].spot, back=2 * DAY))
+        found[van.name] = Underway(route.leaves, done, ahead if drives else None, frozenset(visit.stop for visit in known))
     served = {name for under in found.values() for name in under.stops}
     late = sorted(problem.cancelled & served)
     fixed = replace(problem, underway=found, broken=tuple(broken), cancelled=problem.cancelled - served)
-    return fixed.noted(f"Already served before {clock(problem.now)}, so not cancelled: {', '.join(late)}.") if late else fixed
+    if late:
+        fixed = fixed.noted(f"Already served before {clock(now)}, so not cancelled: {', '.join(late)}.")
+    for name in found:
+        fixed = _allowed(fixed, name)
+    return fixed
+
+
+def _allowed(problem: Problem, name: str) -> Problem:
+    """The problem with the limits widened that a van breaks already by what it cannot undo, and a remark for each."""
+    van = next((van for van in problem.vans if van.name == name), None)
+    if van is None:
+        return problem
+    timing = timed(problem, van, [problem.stop[stop] for stop in problem.underway[name].stops])
+    if timing.unreachable:
+        heading = problem.underway[name].heading
+        if heading in timing.unreachable:
+            turned = replace(problem.underway[name], heading=None)
+            problem = replace(problem, underway={**problem.underway, name: turned})
+            return _allowed(problem.noted(f"{name} cannot reach {heading} any more and turns round."), name)
+    for late in timing.late:
+        begins = next(visit.begins for visit in timing.route.visits if visit.stop == late)
+        stops = tuple(replace(stop, closes=begins) if stop.name == late else stop for stop in problem.stops)
+        text = f"{name} is on its way to {late} and gets there at {clock(begins)}, after {clock(problem.stop[late].closes)}."
+        problem = replace(problem, stops=stops).noted(text)
+    if timing.late_back or timing.excess:
+        wider = replace(van, back=max(van.back, timing.route.back), capacity=max(van.capacity, timing.load))
+        problem = replace(problem, vans=tuple(wider if other is van else other for other in problem.vans))
+        if timing.late_back:
+            problem = problem.noted(f"{name} cannot be back before {clock(timing.route.back)}; its shift ends at {clock(van.back)}.")
+    return problem

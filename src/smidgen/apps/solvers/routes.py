@@ -1,0 +1,278 @@
+"""Routes: which van serves which stops, in which order and when; changed by a dispatcher's sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from smidgen.apps.routes import events, papers, tables
+from smidgen.apps.routes.map import MapRoute, drawn_map
+from smidgen.apps.routes.network import StreetNetwork
+from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, Visit, clock, seconds_of, units
+from smidgen.apps.routes.solving import solved
+from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
+from smidgen.apps.routes.travel import Travel
+from smidgen.apps.routes.underway import underway
+from smidgen.core.errors import InputError
+from smidgen.core.settings import Settings, setting
+from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
+
+
+class RouteSettings(Settings):
+    """Stops, vans, travel times, and how a plan is weighed."""
+
+    stops: str = setting(
+        ...,
+        "Table of stops: name, latitude, longitude; if you like address, demand, opens, closes, minutes, priority, optional, skills.",
+        flag="--stops",
+        file=True,
+    )
+    vans: str = setting(
+        ...,
+        "Table of vans: name, capacity, starts, ends, start (a name) with start_latitude and start_longitude; if you like end and skills.",
+        flag="--vans",
+        file=True,
+    )
+    customers: str | None = setting(None, "Table of customers, like that of stops: where a new stop may be.", file=True)
+    streets: str | None = setting(
+        None, "Table of streets: street, latitude, longitude, a point a row; travel times follow them. If you like kmh, oneway.", file=True
+    )
+    matrix: str | None = setting(
+        None, "Table of travel minutes between all places: a row for each origin, a column for each target.", file=True
+    )
+    valhalla: str | None = setting(None, "URL of a Valhalla server that computes travel times; https, or http of this machine.")
+    kmh: float = setting(30.0, "Speed in km/h by straight line, and on streets that give none.", ge=1, le=130)
+    slow_hours: str = setting("", "Hours that are slow, with a factor of travel time: 7-9: 1.5, 16-18: 1.4.")
+    now: str = setting("", "Time of day from which the plan may change (10:30); what vans served before stays. Empty: before the day.")
+    swap: bool = setting(True, "Whether a stop may move to another van after its van left. Turn it off if its goods are on board.")
+    van_minutes: int = setting(30, "Minutes of driving that a van has to save before it goes out.", ge=0, le=1440)
+    optional_minutes: int = setting(60, "Minutes of driving that an optional stop is worth.", ge=0, le=1440)
+    jam: float = setting(2.0, "How many times as long a jammed street takes where no minutes are said.", ge=1, le=20)
+    ice: float = setting(1.5, "How many times as long icy streets take.", ge=1, le=20)
+    detour: float = setting(1.6, "How many times as long a way takes past a closed street, without a table of streets.", ge=1, le=20)
+    seed: int = setting(0, "Seed of the search.", ge=0)
+
+
+class RouteSolver(Solver):
+    """Vans and stops, by PyVRP."""
+
+    name = "routes"
+    title = "Routes"
+    summary = "plan the routes of vans, and change the plan when something happens"
+    settings = RouteSettings
+    changes: Mapping[str, Any] = events.SCHEMA
+    examples = (
+        "Mill Lane is closed until 2 pm.",
+        "There is a jam on Harbour Road and Castle Street, 15 minutes more.",
+        "Van 2 broke down.",
+        "Lindenhof closes at 16:00 today.",
+        "New stop: Baker Moll, 4 crates, before noon.",
+    )
+
+    def read(self, settings: RouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
+        """The problem of the tables."""
+        located = settings.matrix is None
+        stops = tables.read_stops(tables_given["stops"], located=located)
+        vans = tables.read_vans(tables_given["vans"], located=located)
+        customers = tables.read_stops(tables_given["customers"], located=located) if "customers" in tables_given else []
+        pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
+        spots = _spots(stops, vans, customers)
+        travel = self._travel(settings, tables_given, spots, pieces)
+        lines: dict[str, list[list[tuple[float, float]]]] = {}
+        for piece in pieces:
+            own = lines.setdefault(piece.street, [])
+            if own and own[-1][-1] == piece.start:
+                own[-1].append(piece.end)
+            else:
+                own.append([piece.start, piece.end])
+        rules = Rules(settings.jam, settings.ice, settings.detour, 60.0, settings.van_minutes * 60, settings.optional_minutes * 60)
+        return Problem(
+            stops=tuple(stops),
+            vans=tuple(vans),
+            travel=replace(travel, hours=tables.read_hours(settings.slow_hours)),
+            customers={stop.name: stop for stop in customers},
+            streets=lines,
+            now=seconds_of(settings.now, "the time now") if settings.now else None,
+            swap=settings.swap,
+            rules=rules,
+            seed=settings.seed,
+            remarks=_assumptions(settings, travel),
+        )
+
+    @staticmethod
+    def _travel(settings: RouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any]) -> Travel:
+        names = [spot.name for spot in spots]
+        if settings.matrix is not None:
+            return tables.read_matrix(given["matrix"], spots, settings.kmh)
+        points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
+        if settings.valhalla:
+            return by_valhalla(names, points, settings.valhalla)
+        if pieces:
+            return by_streets(names, StreetNetwork(pieces, points))
+        return straight_lines(names, points, settings.kmh)
+
+    def changed(self, problem: Problem, change: Change) -> Problem:
+        """The problem after an event."""
+        return events.edit(problem, change).problem
+
+    def shown_change(self, problem: Problem, change: Change) -> str:
+        """The event as an edit of the problem."""
+        return events.edit(problem, change).text
+
+    def solve(self, problem: Problem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
+        """The plan, from the last one where there is one."""
+        last = _routes_of(before or {})
+        if problem.now is not None and not last:
+            problem = problem.noted(f"No earlier plan is known: every van still stands at its start at {clock(problem.now)}.")
+        problem = underway(problem, last)
+        orders = {name: [visit.stop for visit in route.visits] for name, route in last.items()}
+        return _solution(problem, solved(problem, seconds, problem.seed, orders or None))
+
+
+def _spots(*groups: Any) -> list[Spot]:
+    """All places, each once. Raises InputError for a name that stands at two places."""
+    found: dict[str, Spot] = {}
+    stops, vans, customers = groups
+    for spot in [
+        *(stop.spot for stop in stops),
+        *(spot for van in vans for spot in (van.start, van.end)),
+        *(stop.spot for stop in customers),
+    ]:
+        other = found.setdefault(spot.name, spot)
+        if other != spot:
+            value = f"{spot.name}: {other.latitude}, {other.longitude} and {spot.latitude}, {spot.longitude}"
+            raise InputError(
+                "one name stands for two places", value=value, todo="Correct the coordinates, or tell the places apart by name."
+            )
+    return list(found.values())
+
+
+def _assumptions(settings: RouteSettings, travel: Travel) -> tuple[str, ...]:
+    if travel.source == "straight lines":
+        return (f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h: no street is known.",)
+    if travel.source == "streets":
+        lost = [name for name, row in zip(travel.names, travel.seconds, strict=True) if len(row) > 1 and sorted(row)[1] >= 10_000_000]
+        return (f"No street of the table is near: {', '.join(lost)}.",) if lost else ()
+    return ()
+
+
+def _routes_of(before: Mapping[str, Any]) -> dict[str, Route]:
+    """The routes of a result, by van; what cannot be read is not there."""
+    found = {}
+    for van, times in (before.get("times") or {}).items():
+        leaves, back, driving, metres, *visits = times
+        found[van] = Route(van, leaves, tuple(Visit(*visit) for visit in visits), back, driving, metres)
+    return found
+
+
+def _solution(problem: Problem, plan: Plan) -> Solution:
+    driving = [route for route in plan.routes if route.visits]
+    served = sum(len(route.visits) for route in driving)
+    wanted = served + len(plan.left_out)
+    minutes = sum(route.driving for route in driving) // 60
+    totals: dict[str, Any] = {
+        "vans": len(driving),
+        "served": served,
+        "stops": wanted,
+        "km": round(sum(route.metres for route in driving) / 1000, 1),
+        "driving": f"{minutes // 60} h {minutes % 60} min",
+    }
+    result = {
+        "totals": totals,
+        "routes": [_told(problem, route) for route in driving],
+        "left_out": [{"stop": one.stop, "constraint": one.constraint, **one.facts} for one in plan.left_out],
+        "times": {route.van: [route.leaves, route.back, route.driving, route.metres, *map(_times, route.visits)] for route in plan.routes},
+    }
+    must = [one for one in plan.left_out if not problem.stop[one.stop].optional]
+    status: Status = "infeasible" if not served and wanted else "partly" if must else "solved"
+    files = {"drivers.html": papers.driver_sheets(problem, driving)}
+    if track := papers.tracks(problem, driving):
+        files["routes.gpx"] = track
+    picture = _picture(problem, plan)
+    return Solution(
+        status=status,
+        result=result,
+        statements=_statements(problem, plan, totals, status),
+        remarks=problem.remarks,
+        tables={"routes": _table(problem, driving), **({"left-out": _out_table(plan)} if plan.left_out else {})},
+        pictures={"map": picture} if picture else {},
+        files=files,
+    )
+
+
+def _told(problem: Problem, route: Route) -> dict[str, Any]:
+    return {
+        "van": route.van,
+        "leaves": clock(route.leaves),
+        "back": clock(route.back),
+        "stops": len(route.visits),
+        "load": units(sum(problem.stop[visit.stop].demand for visit in route.visits)),
+        "km": round(route.metres / 1000, 1),
+        "visits": [{"stop": visit.stop, "arrives": clock(visit.arrives), "leaves": clock(visit.ends)} for visit in route.visits],
+    }
+
+
+def _times(visit: Visit) -> list[Any]:
+    return [visit.stop, visit.arrives, visit.begins, visit.ends]
+
+
+def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status: Status) -> list[Statement]:
+    said = []
+    if status == "infeasible":
+        said.append(Statement(f"No plan is possible: none of the {totals['stops']} stops can be served."))
+    elif totals["stops"]:
+        text = f"{totals['vans']} vans serve {totals['served']} of {totals['stops']} stops: {totals['km']:g} km"
+        text += f", {totals['driving']} of driving."
+        said.append(Statement(text, dict(totals)))
+    else:
+        said.append(Statement("There is nothing to serve."))
+    said += [Statement(one.reason, one.facts if one.constraint in _PLAIN and "or_van" not in one.facts else {}) for one in plan.left_out]
+    for route in plan.routes:
+        if route.visits:
+            told = _told(problem, route)
+            facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
+            text = (
+                f"{route.van} leaves at {told['leaves']}, makes {told['stops']} stops over {told['km']:g} km with a load of {told['load']}"
+            )
+            said.append(Statement(f"{text}, and is back at {told['back']}.", facts))
+    return said
+
+
+_PLAIN = ("shift", "window", "capacity")
+"""Reasons whose facts say all that their sentence says."""
+
+
+def _table(problem: Problem, routes: list[Route]) -> SolutionTable:
+    rows = []
+    for route in routes:
+        for number, visit in enumerate(route.visits, start=1):
+            stop = problem.stop[visit.stop]
+            times = (clock(visit.arrives), clock(visit.begins), clock(visit.ends))
+            rows.append((route.van, number, stop.name, stop.address, *times, stop.demand / 100, stop.spot.latitude, stop.spot.longitude))
+    columns = ("van", "order", "stop", "address", "arrives", "begins", "leaves", "load", "latitude", "longitude")
+    return SolutionTable("Stops of each van", columns, rows)
+
+
+def _out_table(plan: Plan) -> SolutionTable:
+    return SolutionTable(
+        "What stays out", ("stop", "constraint", "reason"), [(one.stop, one.constraint, one.reason) for one in plan.left_out]
+    )
+
+
+def _picture(problem: Problem, plan: Plan) -> str:
+    vans = {van.name: van for van in (*problem.vans, *problem.broken)}
+
+    def point(spot: Spot) -> tuple[float, float] | None:
+        return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
+
+    routes = []
+    for route in plan.routes:
+        stops = [(visit.stop, place) for visit in route.visits if (place := point(problem.stop[visit.stop].spot))]
+        note = f"{len(route.visits)} stops, {route.metres / 1000:.1f} km, back {clock(route.back)}"
+        routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops))
+    out = [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
+    return drawn_map("Map of the routes", routes, out, problem.streets)
+
+
+part = RouteSolver()

@@ -1,0 +1,137 @@
+"""Events change a problem, or are refused where a name or a time leaves something open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.route_problems import drawn
+
+from smidgen.apps.routes.events import edit, street_of
+from smidgen.apps.routes.network import StreetNetwork, StreetPiece
+from smidgen.apps.routes.problem import Problem, Spot, Stop, Van
+from smidgen.apps.routes.sources import by_streets, straight_lines
+from smidgen.core.errors import InputError
+
+H = 3600
+
+
+def town(streets: bool = True) -> Problem:
+    """Three shops on two streets round a block, two vans, and a customer who is not served today."""
+    corners = [(48.0, 11.0), (48.0, 11.01), (48.01, 11.01), (48.01, 11.0)]
+    pieces = [
+        StreetPiece(name, corners[n], corners[(n + 1) % 4], 30) for n, name in enumerate(("Mill Lane", "High Street", "Quay", "Rope Walk"))
+    ]
+
+    def stop(name: str, address: str, latitude: float, longitude: float) -> Stop:
+        return Stop(Spot(name, latitude, longitude), address, 200, 8 * H, 17 * H, 300)
+
+    stops = (
+        stop("Baker Moll", "Mill Lane 4", 48.0, 11.004),
+        stop("The Anchor", "Quay 12", 48.01, 11.006),
+        stop("Baker Pike", "12 High Street", 48.005, 11.01),
+    )
+    extra = stop("Vale Lab", "Rope Walk 2", 48.004, 11.0)
+    depot = Spot("Depot", 48.0, 11.0)
+    vans = tuple(Van(f"Van {n}", 1000, 7 * H, 18 * H, depot, depot) for n in (1, 2))
+    spots = [depot, *(one.spot for one in stops), extra.spot]
+    points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
+    names = [spot.name for spot in spots]
+    travel = by_streets(names, StreetNetwork(pieces, points)) if streets else straight_lines(names, points, 30)
+    lines = {piece.street: [[piece.start, piece.end]] for piece in pieces} if streets else {}
+    return Problem(stops, vans, travel, {extra.name: extra}, lines)
+
+
+def test_a_closed_street_makes_the_ways_past_it_longer_until_it_opens() -> None:
+    problem = town()
+    made = edit(problem, {"kind": "road_closed", "streets": ["mill lane"], "ends": "2 pm"})
+    place = problem.travel.place
+    before = problem.travel.lasts(place["Depot"], place["Baker Pike"], 9 * H)
+    assert made.problem.travel.lasts(place["Depot"], place["Baker Pike"], 9 * H) > 1.5 * before
+    assert made.problem.travel.lasts(place["Depot"], place["Baker Pike"], 15 * H) == before
+    assert made.text.startswith("Close Mill Lane until 14:00.") and "on foot" in made.text and "Baker Moll" in made.text
+
+
+def test_two_closed_streets_are_reckoned_together() -> None:
+    problem = edit(town(), {"kind": "road_closed", "streets": ["Mill Lane"]}).problem
+    problem = edit(problem, {"kind": "road_closed", "streets": ["Rope Walk"], "begins": "10:00", "ends": "two hours"}).problem
+    place = problem.travel.place
+    assert problem.travel.lasts(place["Depot"], place["Baker Pike"], 9 * H) < 900
+    assert problem.travel.lasts(place["Depot"], place["Baker Pike"], 10 * H) > 2 * H, "no way out before Rope Walk opens again"
+
+
+def test_straight_lines_say_that_they_know_no_streets() -> None:
+    made = edit(town(streets=False), {"kind": "jam", "streets": ["Mill Lane"], "minutes": 10})
+    place = made.problem.travel.place
+    one, other = place["Baker Moll"], place["The Anchor"]
+    assert made.problem.travel.lasts(one, other, 9 * H) == pytest.approx(town(False).travel.lasts(one, other, 9 * H) + 600, abs=1)
+    assert "only ways to and from stops with such an address count" in made.text
+    lined = replace(town(streets=False), streets=town().streets)
+    told = edit(lined, {"kind": "road_closed", "streets": ["Mill Lane"]}).text
+    assert "know no streets: a way counts if its straight line comes within 60 m" in told
+
+
+def test_ice_without_a_street_is_everywhere() -> None:
+    problem = town()
+    made = edit(problem, {"kind": "ice", "ends": "10 am"})
+    assert (made.problem.travel.at(8 * H) >= 1.5 * problem.travel.at(8 * H) - 1).all()
+    assert (made.problem.travel.at(11 * H) == problem.travel.at(11 * H)).all()
+
+
+def test_stops_and_vans_change() -> None:
+    problem = town()
+    assert [van.name for van in edit(problem, {"kind": "van_broken", "van": "van 2"}).problem.vans] == ["Van 1"]
+    later = edit(problem, {"kind": "hours_changed", "stop": "Anchor", "ends": "half past three"})
+    assert later.problem.stop["The Anchor"].closes == 15 * H + 1800 and "instead of 08:00 to 17:00" in later.text
+    grown = edit(problem, {"kind": "new_stop", "stop": "Vale Lab", "load": 7, "ends": "noon"})
+    assert (grown.problem.stop["Vale Lab"].demand, grown.problem.stop["Vale Lab"].closes) == (700, 12 * H)
+    assert edit(problem, {"kind": "stop_cancelled", "stop": "the Anchor"}).problem.cancelled == {"The Anchor"}
+
+
+def test_an_hour_without_am_is_in_the_afternoon() -> None:
+    words = ("3 o'clock", "half past one", "5:30", "05:30", "3 am", "four in the morning", "8", "noon", "17:00")
+    closes = [
+        edit(early(), {"kind": "hours_changed", "stop": "The Anchor", "ends": word}).problem.stop["The Anchor"].closes for word in words
+    ]
+    assert [time / H for time in closes] == [15, 13.5, 17.5, 5.5, 3, 4, 8, 12, 17]
+
+
+def early() -> Problem:
+    """The town with an inn that is open since midnight."""
+    problem = town()
+    return replace(problem, stops=tuple(replace(stop, opens=0) for stop in problem.stops))
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "road_closed", "streets": ["Elm Street"]}, "no street has this name"),
+    ({"kind": "road_closed"}, "names no street"),
+    ({"kind": "jam", "streets": ["Quay"], "begins": "3 pm", "ends": "2 pm"}, "ends before it begins"),
+    ({"kind": "jam", "streets": ["Quay"], "ends": "soon"}, "no time of day"),
+    ({"kind": "jam", "streets": ["Quay"], "ends": "some hours"}, "how long the event lasts"),
+    ({"kind": "van_broken", "van": "Van 9"}, "no van has this name"),
+    ({"kind": "van_broken"}, "names no van"),
+    ({"kind": "stop_cancelled", "stop": "Baker"}, "several stops fit this name"),
+    ({"kind": "hours_changed", "stop": "The Anchor"}, "says no time"),
+    ({"kind": "hours_changed", "stop": "The Anchor", "ends": "7:00"}, "would close before it opens"),
+    ({"kind": "new_stop", "stop": "Nobody's"}, "no customer has this name"),
+    ({"kind": "new_stop", "stop": "The Anchor"}, "in the plan already"),
+    ({"kind": "party"}, "no kind of event"),
+]
+
+
+@pytest.mark.parametrize(("event", "said"), REFUSED, ids=[str(number) for number in range(len(REFUSED))])
+def test_what_the_problem_lacks_is_refused(event: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        edit(town(), event)
+
+
+def test_the_street_of_an_address() -> None:
+    found = [street_of(address) for address in ("Mill Lane 4", "12 High Street", "Quay 12b, Alderwick", "5th Avenue 12-14", "Hof", "")]
+    assert found == ["Mill Lane", "High Street", "Quay", "5th Avenue", "Hof", ""]
+
+
+def test_an_event_of_the_day_begins_now_at_the_earliest() -> None:
+    problem = replace(drawn(3), now=10 * H)
+    made = edit(problem, {"kind": "ice", "begins": "8:00"}).problem
+    assert made.events[0].begins == 10 * H

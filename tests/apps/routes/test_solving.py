@@ -1,0 +1,84 @@
+"""Every plan may be driven, or says what stays out and why; checked by a checker of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.route_problems import drawn, faults, happened, names
+
+from smidgen.apps.routes.problem import Plan, Problem, seconds_of
+from smidgen.apps.routes.schedule import worth
+from smidgen.apps.routes.solving import solved
+from smidgen.apps.routes.underway import underway
+
+pytest.importorskip("pyvrp")
+SEEDS = range(12)
+SECONDS = 0.06
+
+
+def orders(plan: Plan) -> dict[str, list[str]]:
+    return {route.van: [visit.stop for visit in route.visits] for route in plan.routes}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_plan_breaks_no_limit_nor_does_it_after_an_event_in_the_middle_of_the_day(seed: int) -> None:
+    problem = drawn(seed)
+    plan = solved(problem, SECONDS, seed)
+    assert faults(problem, plan) == []
+    now = replace(happened(problem, seed), now=9 * 3600 + 600 * (seed % 5))
+    later = underway(now, {route.van: route for route in plan.routes})
+    again = solved(later, SECONDS, seed, orders(plan))
+    assert faults(later, again) == []
+    before, after = orders(plan), orders(again)
+    for van, under in later.underway.items():
+        assert after.get(van, [])[: len(under.visits)] == [visit.stop for visit in under.visits] == before[van][: len(under.visits)]
+
+
+def test_the_checker_finds_what_is_wrong() -> None:
+    problem = drawn(1)
+    plan = solved(problem, SECONDS)
+    route = next(route for route in plan.routes if route.visits)
+    assert faults(problem, Plan((replace(route, back=route.back - 60),), ())) != []
+    assert faults(problem, Plan((replace(route, visits=route.visits[1:]),), ())) != []
+    late = tuple(replace(visit, arrives=visit.arrives - 60) for visit in route.visits)
+    assert any("cannot be at" in fault for fault in faults(problem, replace(plan, routes=(replace(route, visits=late),))))
+
+
+def prizes(problem: Problem, plan: Plan) -> int:
+    return sum(worth(problem, problem.stop[name]) for name in names(plan))
+
+
+def relaxed(problem: Problem, facts: dict[str, str | int | float], constraint: str) -> Problem:
+    """The problem with the one constraint relaxed as it was said."""
+    if constraint == "window":
+        stops = tuple(
+            replace(stop, closes=seconds_of(str(facts["served"]), "t")) if stop.name == facts["stop"] else stop for stop in problem.stops
+        )
+        return replace(problem, stops=stops)
+    change = {"back": seconds_of(str(facts["back"]), "t")} if constraint == "shift" else {"capacity": round(float(facts["load"]) * 100)}
+    return replace(problem, vans=tuple(replace(van, **change) if van.name == facts["van"] else van for van in problem.vans))
+
+
+def test_what_is_said_to_relax_lets_the_stop_in() -> None:
+    tried = 0
+    for seed in range(24):
+        problem = drawn(seed)
+        plan = solved(problem, 0.02, seed)
+        for out in [out for out in plan.left_out if out.constraint in ("shift", "window", "capacity")][:1]:
+            if ":" in str(out.facts.get("back", "")) and int(str(out.facts["back"])[:2]) >= 24:
+                continue
+            wider = relaxed(problem, dict(out.facts), out.constraint)
+            again = solved(wider, 0.02, seed, orders(plan))
+            assert prizes(wider, again) > prizes(problem, plan), out.reason
+            assert faults(wider, again) == []
+            tried += 1
+    assert tried > 5
+
+
+def test_a_plan_for_nothing_and_for_what_cannot_be() -> None:
+    problem = drawn(1)
+    assert names(solved(replace(problem, cancelled=frozenset(problem.stop)), SECONDS)) == []
+    shut = replace(problem, vans=tuple(replace(van, back=van.leaves + 1) for van in problem.vans))
+    plan = solved(shut, SECONDS)
+    assert names(plan) == [] and len(plan.left_out) == len(problem.stops)

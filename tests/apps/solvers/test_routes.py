@@ -1,0 +1,64 @@
+"""The sample's plan from the command line, and an event in the middle of its day."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.house.conftest import ROOT
+
+from smidgen.cli.main import code
+from smidgen.core.solving import ProblemTable
+
+pytest.importorskip("pyvrp")
+RECIPE = ROOT / "recipes" / "routes" / "routes.toml"
+
+
+def told(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_sample_is_planned_and_a_van_breaks_down_at_ten(tmp_path: Path) -> None:
+    out = tmp_path / "plan"
+    assert code(["solve", str(RECIPE), "--out", str(out), "--seconds", "0.6", "--json"]) == 0
+    plan = told(out)
+    assert plan["status"] == "solved" and plan["result"]["totals"]["served"] == 40
+    assert {"map.svg", "drivers.html", "routes.gpx", "routes.csv", "page.html"} <= set(plan["files"])
+    sheet = (out / "drivers.html").read_text(encoding="utf-8")
+    assert all(
+        visit["stop"].replace("&", "&amp;").replace("'", "&#x27;") in sheet
+        for route in plan["result"]["routes"]
+        for visit in route["visits"]
+    )
+
+    before = plan["result"]["times"]
+    change = json.dumps({"kind": "van_broken", "van": "Van 1"})
+    asked = ["solve", str(out), "--set", "routes.now=10:00", "--change", change, "--yes", "--seconds", "0.6", "--json"]
+    assert code(asked) == 0
+    after = told(out)["result"]["times"]
+    assert "Van 1 does not drive from 10:00" in told(out)["changes"][0]["words"]
+    for van, (_, _, _, _, *visits) in before.items():
+        past = [visit for visit in visits if visit[2] <= 10 * 3600]
+        assert after.get(van, [0] * 4)[4 : 4 + len(past)] == past
+    served = {visit[0] for _, _, _, _, *visits in after.values() for visit in visits}
+    assert served | {one["stop"] for one in told(out)["result"]["left_out"]} == {
+        visit[0] for _, _, _, _, *v in before.values() for visit in v
+    }
+
+
+def test_a_plan_that_cannot_be_is_said_to_be_infeasible() -> None:
+    from smidgen.apps.solvers.routes import RouteSettings, part
+
+    stops = ProblemTable(
+        "s.csv", ("name", "latitude", "longitude", "closes"), [(1, {"name": "A", "latitude": "48", "longitude": "11", "closes": "6:00"})]
+    )
+    columns = ("name", "starts", "ends", "start", "start_latitude", "start_longitude")
+    vans = ProblemTable("v.csv", columns, [(1, dict(zip(columns, ("V", "8", "9", "D", "48.1", "11"), strict=True)))])
+    problem = part.read(RouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
+    solution = part.solve(problem, 0.1)
+    assert solution.status == "infeasible"
+    assert solution.statements[0].text == "No plan is possible: none of the 1 stops can be served."
+    assert "served until" in solution.statements[1].text
