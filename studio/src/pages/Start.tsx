@@ -4,7 +4,7 @@ import { Link, useNavigate } from "react-router";
 
 import { type Goal, type Project, useCreateProject, useDeleteProject, useGoals, useMay, useProjects } from "../api/queries";
 import { formatTime } from "../i18n";
-import { StartPlans } from "../plans/StartPlans";
+import { PlanJobs, PlanList } from "../plans/StartPlans";
 import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
 import { Badge, Empty, Skeleton } from "../ui/Feedback";
@@ -59,9 +59,10 @@ export function Start(): ReactNode {
             </button>
           ))}
         </div>
+        <PlanJobs />
         <Samples />
         <Projects />
-        <StartPlans />
+        <PlanList />
         {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
       </Main>
     </Shell>

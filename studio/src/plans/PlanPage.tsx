@@ -51,8 +51,11 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
       <PageTitle title={plan.name} about={told(solver.summary)} actions={button} />
       <div className={layout.page}>
         <Problem query={{ error: solve.error }} />
-        {plan.solved && <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending} />}
-        {plan.solved && solver.changes && <ChangeBox plan={plan} solver={solver} />}
+        {plan.solved && (
+          <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending}>
+            {solver.changes && <ChangeBox plan={plan} solver={solver} />}
+          </Solution>
+        )}
         <Tables plan={plan} solver={solver} />
         <Settings plan={plan} solver={solver} />
       </div>

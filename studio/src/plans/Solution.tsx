@@ -13,8 +13,8 @@ import { StatusBadge } from "./StatusBadge";
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
-/** The solution of a plan: sentences, pictures, tables, and files to take along. */
-export function Solution({ plan, solved, forget, busy }: { plan: string; solved: Solved; forget: () => void; busy: boolean }): ReactNode {
+/** The solution of a plan: sentences, pictures, tables, and files to take along. `children` stand below the sentences. */
+export function Solution({ plan, solved, forget, busy, children }: { plan: string; solved: Solved; forget: () => void; busy: boolean; children?: ReactNode }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const at = `${solved.changes.length} ${solved.seconds} ${solved.sentences.join("").length}`;
@@ -31,6 +31,7 @@ export function Solution({ plan, solved, forget, busy }: { plan: string; solved:
         ))}
         <p className={layout.soft}>{t("plan.took", { seconds: formatNumber(solved.seconds, { maximumFractionDigits: 1 }) })}</p>
       </Card>
+      {children}
       {solved.changes.length > 0 && (
         <Card
           title={t("plan.changes")}

@@ -18,8 +18,8 @@ import { StatusBadge } from "./StatusBadge";
 
 const ICONS: Record<string, IconName> = { stock: "data", routes: "branch", trips: "sun" };
 
-/** Problems that a library plans from tables, and the plans made so far. */
-export function StartPlans(): ReactNode {
+/** Problems that a library plans from tables. */
+export function PlanJobs(): ReactNode {
   const { t } = useTranslation();
   const solvers = useSolvers();
   const may = useMay("edit");
@@ -27,7 +27,7 @@ export function StartPlans(): ReactNode {
   if (solvers.error) return <Problem query={solvers} />;
   if (!solvers.data || solvers.data.length === 0) return null;
   return (
-    <section className={start.samples} aria-labelledby="plans">
+    <section aria-labelledby="plans">
       <div className={start.section}>
         <div>
           <h2 id="plans">{t("plan.start")}</h2>
@@ -43,34 +43,39 @@ export function StartPlans(): ReactNode {
           </button>
         ))}
       </div>
-      <Plans />
       {chosen && <NewPlan solver={chosen} onClose={() => setChosen(null)} />}
     </section>
   );
 }
 
-function Plans(): ReactNode {
+/** The plans made so far; nothing where there are none. */
+export function PlanList(): ReactNode {
   const { t } = useTranslation();
   const plans = usePlans();
   const may = useMay("edit");
   const [doomed, setDoomed] = useState<PlanCard | null>(null);
   if (!plans.data || plans.data.length === 0) return <Problem query={plans} />;
   return (
-    <Card flush>
-      <ul className={start.list} aria-label={t("plan.plans")}>
-        {plans.data.map((plan) => (
-          <li key={plan.id}>
-            <Icon name={ICONS[plan.solver] ?? "bolt"} />
-            <Link to={`/plans/${plan.id}`}>{plan.name}</Link>
-            <Badge>{told(plan.title)}</Badge>
-            {plan.status && <StatusBadge status={plan.status} />}
-            <span className={start.facts}>{t("start.changed", { when: formatTime(new Date(plan.changed * 1000).toISOString()) })}</span>
-            {may && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(plan) }]} />}
-          </li>
-        ))}
-      </ul>
-      {doomed && <DeletePlan plan={doomed} onClose={() => setDoomed(null)} />}
-    </Card>
+    <section className={start.plans} aria-labelledby="own-plans">
+      <div className={start.section}>
+        <h2 id="own-plans">{t("plan.plans")}</h2>
+      </div>
+      <Card flush>
+        <ul className={start.list}>
+          {plans.data.map((plan) => (
+            <li key={plan.id}>
+              <Icon name={ICONS[plan.solver] ?? "bolt"} />
+              <Link to={`/plans/${plan.id}`}>{plan.name}</Link>
+              <Badge>{told(plan.title)}</Badge>
+              {plan.status && <StatusBadge status={plan.status} />}
+              <span className={start.facts}>{t("start.changed", { when: formatTime(new Date(plan.changed * 1000).toISOString()) })}</span>
+              {may && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(plan) }]} />}
+            </li>
+          ))}
+        </ul>
+        {doomed && <DeletePlan plan={doomed} onClose={() => setDoomed(null)} />}
+      </Card>
+    </section>
   );
 }
 
