@@ -1,7 +1,7 @@
 """SASRec of the package RecBole, with RecBole's own settings, on the rows in a folder; stopped early by the held-out rows.
 
-python recbole_peer.py FOLDER MINUTES: reads fit.jsonl, held.jsonl and test.jsonl, writes recbole.json. MINUTES bounds the teaching: what was
-best on the held-out rows by then counts, and the settings say how many epochs there were.
+python recbole_peer.py FOLDER MINUTES: reads fit.jsonl, held.jsonl and test.jsonl, writes recbole.json. MINUTES bounds the teaching: what
+was best on the held-out rows by then counts, and the settings say how many epochs there were.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Forecasts of sales, and when to order how much."""

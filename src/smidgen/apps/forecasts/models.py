@@ -1,0 +1,263 @@
+"""Forecast a series with statsforecast, and learn from its own past how wrong that is.
+
+The method is chosen by forecasts of the past: the series is cut at several earlier dates, each method forecasts what came next, and the
+usual one stays unless another is clearly better. The errors of these forecasts give the intervals.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.core.errors import MissingExtra
+
+Values: TypeAlias = NDArray[np.float64]
+
+LEAST = 12
+"""Fewest periods of a series that is forecast by a model."""
+_MOST_ORIGINS = 52
+_LEAST_ORIGINS = 4
+"""Fewest earlier dates whose errors tell how far a series scatters."""
+_WINDOW = 5 * 52
+"""Latest periods that a model of weeks learns from; of days, two years."""
+_INTERMITTENT = 1.32
+"""Mean distance of periods with sales from which on a series is intermittent (Syntetos, Boylan and Croston 2005)."""
+_LONG_SEASON = 24
+"""Longest season that exponential smoothing takes itself; of a longer one the series is freed first (MSTL)."""
+_RECENT = 8
+"""Weeks that are compared with the same weeks of the year before."""
+
+
+class _Model(Protocol):
+    def fit(self, y: Values) -> Any: ...
+
+    def forward(self, y: Values, h: int) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """A forecast of one series, with the errors of the same method in its past.
+
+    Attributes:
+        mean: (h,) the forecast of each period.
+        errors: (origins, h) what came minus what was forecast, in units of `scale` at each earlier date.
+        scale: what an error of 1 is today.
+        method: what forecasts, in words.
+        tried: mean absolute error of each method in the past, by its words.
+    """
+
+    mean: Values
+    errors: Values
+    scale: float
+    method: str
+    tried: Mapping[str, float]
+
+
+def is_intermittent(values: Values) -> bool:
+    """Whether sales of a series are mostly zero, with single sales between."""
+    return len(values) > _INTERMITTENT * int(np.count_nonzero(values))
+
+
+def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORIGINS, stride: int | None = None) -> Backtest:
+    """The forecast of the next `horizon` periods.
+
+    Args:
+        values: (n,) without gaps, the latest last; at least `LEAST`.
+        horizon: periods to forecast.
+        period: days of a period: 1 or 7. Days have a season of a week; weeks have one of a year.
+        origins: most earlier dates that it is tried at.
+        stride: periods between these dates (default: a week).
+
+    Raises MissingExtra without statsforecast.
+    """
+    values = np.asarray(values, dtype=np.float64)[-(730 if period == 1 else _WINDOW) :]
+    season = 7 if period == 1 else 52
+    cuts = _cuts(len(values), horizon, season, origins, stride or (7 if period == 1 else 1))
+    methods = _intermittent(season) if is_intermittent(values) else _smooth(season, len(values), cuts)
+    floor = 0.0 if values.min() >= 0 else -np.inf
+    found: dict[str, tuple[Values, Values]] = {}
+    scales = np.array([_scale(values[:cut], period) for cut in cuts])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for words, method in methods.items():
+            made = method(values, cuts, horizon)
+            if made is None:
+                continue
+            made = np.maximum(made, floor)
+            came = np.array([values[cut : cut + horizon] for cut in cuts]).reshape(len(cuts), horizon)
+            found[words] = (made[-1], (came - made[:-1]) / scales[:, None])
+    chosen = _clearly_best({words: np.abs(errors).mean(axis=1) for words, (_, errors) in found.items()})
+    mean, errors = found[chosen]
+    tried = {words: float(np.abs(errors * scales[:, None]).mean()) if len(cuts) else float("nan") for words, (_, errors) in found.items()}
+    return Backtest(mean, errors, _scale(values, period), chosen, tried)
+
+
+def _cuts(n: int, horizon: int, season: int, origins: int, stride: int) -> list[int]:
+    """Where the series is cut, the earliest first. The first part keeps two seasons, or half of the series."""
+    least = max(LEAST, min(2 * season + horizon, n // 2))
+    last = n - horizon
+    cuts = list(range(last, least - 1, -stride))[:origins]
+    return cuts[::-1]
+
+
+def _scale(values: Values, period: int) -> float:
+    """The usual size of a value in the latest half year: errors of a series that grows grow with it."""
+    recent = np.abs(values[-26 * 7 // period :])
+    return float(max(recent.mean(), np.abs(values).mean() * 0.3, 1e-9))
+
+
+def _clearly_best(losses: Mapping[str, Values]) -> str:
+    """The first method, unless another is better by more than three standard errors of their difference.
+
+    Three, not two: forecasts from neighbouring dates share periods, so their differences scatter less than they should."""
+    usual = next(iter(losses))
+    base = losses[usual]
+    if len(base) < 4:
+        return usual
+    best = min(losses, key=lambda words: float(losses[words].mean()))
+    gain = base - losses[best]
+    return best if float(gain.mean()) > 3 * float(gain.std(ddof=1)) / len(gain) ** 0.5 else usual
+
+
+_Method: TypeAlias = Callable[[Values, Sequence[int], int], Values | None]
+"""From values, cuts and a horizon to (cuts + 1, horizon) forecasts: from each cut, and from the end. None where it does not fit."""
+
+
+def _smooth(season: int, n: int, cuts: Sequence[int]) -> dict[str, _Method]:
+    least = cuts[0] if cuts else n
+    own = season if least >= 2 * season + 1 else 1
+    found: dict[str, _Method] = {"the mean of Theta, ETS and CES": _mean_of_three(own)}
+    found["the same weeks of last year"] = _last_year(season)
+    if season == 7:
+        found["the mean of the last weeks"] = _last_weeks
+    else:
+        found["the last value"] = lambda values, cuts, h: np.array([np.full(h, values[cut - 1]) for cut in (*cuts, len(values))])
+    return found
+
+
+def _intermittent(season: int) -> dict[str, _Method]:
+    return {
+        "the mean of Croston and TSB": _croston,
+        "the same weeks of last year": _last_year(season),
+    }
+
+
+def _mean_of_three(season: int) -> _Method:
+    def made(values: Values, cuts: Sequence[int], h: int) -> Values:
+        models = need_statsforecast()
+        ets = models.AutoETS(season_length=season if season <= _LONG_SEASON else 1, model="ZZZ" if season <= _LONG_SEASON else "ZZN")
+        three = (
+            models.Theta(season_length=season, decomposition_type="additive" if values.min() <= 0 else "multiplicative"),
+            ets if season <= _LONG_SEASON else models.MSTL(season, trend_forecaster=ets),
+            models.AutoCES(season_length=season),
+        )
+        parts = [found for model in three if (found := _forwarded(model, values, cuts, h)) is not None]
+        return np.mean(parts, axis=0) if parts else np.array([np.full(h, values[:cut].mean()) for cut in (*cuts, len(values))])
+
+    return made
+
+
+def _forwarded(model: _Model, values: Values, cuts: Sequence[int], h: int) -> Values | None:
+    """Forecasts from each cut, by what was learnt until the first cut, and from the end, by what was learnt until then."""
+    found = []
+    try:
+        for fitted, ends in ((cuts[0], cuts), (len(values), [len(values)])) if cuts else ((len(values), [len(values)]),):
+            model.fit(values[:fitted])
+            found += [_sane(model.forward(values[:end], h)["mean"], values[:end]) for end in ends]
+    except (ValueError, ZeroDivisionError, np.linalg.LinAlgError, IndexError):
+        return None
+    made = np.array(found, dtype=np.float64)
+    return made if np.isfinite(made).all() else None
+
+
+def _sane(forecast: Values, values: Values) -> Values:
+    """A forecast without what lies further outside the values so far than they lie apart: of a short series a trend can run away."""
+    low, high = float(values.min()), float(values.max())
+    return np.clip(forecast, low - (high - low), high + (high - low))
+
+
+def _last_year(season: int) -> _Method:
+    """The same weekdays of last year, each with the week before and after, by how much more was sold lately than then."""
+    year, step = (364, 7) if season == 7 else (52, 1)
+    recent = _RECENT * step
+
+    def made(values: Values, cuts: Sequence[int], h: int) -> Values | None:
+        if h > year - step or (cuts[0] if cuts else len(values)) < year + recent + step:
+            return None
+        found = []
+        for end in (*cuts, len(values)):
+            then = np.array(
+                [np.mean([values[end + j - year + shift] for shift in (-step, 0, step) if end + j - year + shift < end]) for j in range(h)]
+            )
+            before, now = values[end - year - recent : end - year].sum(), values[end - recent : end].sum()
+            found.append(then * np.clip((now + 1) / (before + 1), 0.25, 4.0))
+        return np.array(found)
+
+    return made
+
+
+def _last_weeks(values: Values, cuts: Sequence[int], h: int) -> Values | None:
+    """The mean of each weekday in the last eight weeks."""
+    found = []
+    for end in (*cuts, len(values)):
+        weeks = values[max(0, end - 7 * _RECENT) : end]
+        weeks = weeks[len(weeks) % 7 :].reshape(-1, 7)
+        if not len(weeks):
+            return None
+        found.append(np.resize(weeks.mean(axis=0), h))
+    return np.array(found)
+
+
+def _croston(values: Values, cuts: Sequence[int], h: int) -> Values:
+    models = need_statsforecast()
+    both = (models.CrostonSBA(), models.TSB(alpha_d=0.1, alpha_p=0.1))
+    return np.array([np.mean([model.forecast(values[:cut], h)["mean"] for model in both], axis=0) for cut in (*cuts, len(values))])
+
+
+def need_statsforecast() -> Any:
+    """`statsforecast.models`. Raises MissingExtra if it is not installed."""
+    try:
+        from statsforecast import models
+    except ImportError as error:
+        raise MissingExtra("statsforecast", "retail") from error
+    return models
+
+
+# Intervals, from the errors of the past.
+
+
+def spreads(errors: Sequence[Values], level: float) -> list[Values | None]:
+    """For each series what its errors stay below with a probability, by step: (h,); None for a series with too few earlier dates.
+
+    How far a series scatters is its own mean absolute error. How often an error of a step is some times as large is learnt from all series
+    together: each is compared with the mean of its series at the other dates, as in split conformal prediction (Vovk et al. 2005).
+
+    Args:
+        errors: (origins, h) of each series; those of neighbouring dates share periods.
+        level: such as 0.95; below 0.5 for the lower end.
+    """
+    usable = [own for own in errors if len(own) >= _LEAST_ORIGINS]
+    ratios = [own[place] / _usual_error(np.delete(own, place, axis=0)) for own in usable for place in range(len(own))]
+    if not ratios:
+        return [None] * len(errors)
+    tail = quantiles(np.array(ratios), level)
+    return [tail * _usual_error(own) if len(own) >= _LEAST_ORIGINS else None for own in errors]
+
+
+def _usual_error(errors: Values) -> float:
+    """The mean absolute error over dates and steps."""
+    return max(float(np.abs(errors).mean()), 1e-6)
+
+
+def quantiles(errors: Values, level: float) -> Values:
+    """(h,) the quantile of each step's errors: the k-th smallest of n with k = level times n + 1, rounded outwards."""
+    ordered = np.sort(errors, axis=0)
+    place = level * (len(ordered) + 1)
+    rank = int(np.ceil(place)) if level >= 0.5 else int(np.floor(place))
+    found: Values = ordered[min(len(ordered), max(1, rank)) - 1]
+    return found

@@ -1,0 +1,237 @@
+"""Sales from a table: one regular series for each item, daily or weekly. What was left out or taken for granted is said."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.apps.catalogue.requests import item_ids
+from smidgen.apps.forecasts.columns import cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
+from smidgen.core.errors import DataError
+from smidgen.core.solving import ProblemTable
+
+WEEK = 7
+_OPEN = 0.95
+"""Share of a weekday's dates with rows from which on a date without any row is missing, not zero. Of eight dates or more one may lack."""
+_FEW_DATES = 8
+_GAP_DAYS = 7
+"""Days in a row without any row that are missing in any shop that is open on half of them."""
+_DENSE = 0.9
+"""Share of an item's periods with rows from which on, where the file writes zeros itself, a period without a row is missing."""
+_LONGEST_DAYS = 20 * 366
+
+
+@dataclass(frozen=True)
+class SalesColumns:
+    """Columns of a table of sales; None: found by its name."""
+
+    item: str | None = None
+    date: str | None = None
+    quantity: str | None = None
+    promotion: str | None = None
+
+
+@dataclass(frozen=True)
+class ItemSales:
+    """The sales of one item, from its first sale to the last date of the file.
+
+    Attributes:
+        item, name: its id, and its name for people.
+        first: the first day of the first period.
+        sold: (n,) pieces sold in each period; NaN where nothing is known of it.
+        promoted: (n,) whether a promotion was on.
+    """
+
+    item: str
+    name: str
+    first: datetime.date
+    sold: NDArray[np.float64]
+    promoted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SalesHistory:
+    """The sales of a shop.
+
+    Attributes:
+        days: of a period: 1 or 7.
+        last: the last day of the last period.
+        items: by id, in the order of the file.
+        remarks: what was left out or taken for granted.
+    """
+
+    days: int
+    last: datetime.date
+    items: dict[str, ItemSales]
+    remarks: tuple[str, ...] = ()
+
+    def day(self, sales: ItemSales, place: int) -> datetime.date:
+        """The first day of a period of an item."""
+        return sales.first + datetime.timedelta(days=self.days * place)
+
+
+@dataclass
+class _Row:
+    item: str
+    name: str
+    date: datetime.date
+    quantity: float
+    promoted: bool
+
+
+@dataclass
+class _Sums:
+    """An item's quantities and promotions by date, while rows are read."""
+
+    name: str = ""
+    by_date: dict[datetime.date, float] = field(default_factory=dict)
+    promoted: set[datetime.date] = field(default_factory=set)
+    zeros: int = 0
+
+
+def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> SalesHistory:
+    """The series of every item.
+
+    Several rows of an item and a date are added. Rows below zero are returns: they are left out, not subtracted. A date without a row of an
+    item is zero, unless the file shows that it is missing (see `_missing_dates` and `_DENSE`).
+
+    Raises DataError for a cell that is no date or number, a table without rows, and monthly totals.
+    """
+    rows, remarks = _rows(table, columns or SalesColumns())
+    kept = [row for row in rows if row.quantity >= 0]
+    if len(kept) < len(rows):
+        returned = sorted({row.item for row in rows if row.quantity < 0})
+        pieces = -sum(row.quantity for row in rows if row.quantity < 0)
+        many = f"{len(rows) - len(kept):,} rows are" if len(rows) - len(kept) > 1 else "1 row is"
+        remarks.append(
+            f"{many} below zero ({_plain(pieces)} pieces; {shown_names(returned)}): counted as returns, left out of sales, not subtracted."
+        )
+    if not kept:
+        raise DataError("the table has no sales", value=f"{len(rows)} rows", todo="Give rows with quantities above zero.", file=table.file)
+    days = _period(sorted({row.date for row in kept}), table.file)
+    last = max(row.date for row in kept) + datetime.timedelta(days=days - 1)
+    sums: dict[str, _Sums] = {}
+    for row in kept:
+        found = sums.setdefault(row.item, _Sums())
+        found.name = found.name or row.name
+        found.by_date[row.date] = found.by_date.get(row.date, 0.0) + row.quantity
+        found.zeros += row.quantity == 0
+        if row.promoted:
+            found.promoted.add(row.date)
+    missing = _missing_dates({row.date for row in kept}, days)
+    if missing:
+        remarks.append(f"{_dates_told(missing, days)} without any row in the file: missing, not zero.")
+    items, gaps = {}, []
+    for item, found in sums.items():
+        items[item], own = _series(item, found, days, last, set(missing))
+        gaps += [item] if own else []
+    if gaps:
+        remarks.append(
+            f"The file writes zeros for {shown_names(gaps)}, so periods without a row are missing there, not zero. For every other item "
+            "a period without a row is zero."
+        )
+    return SalesHistory(days, last, items, tuple(remarks))
+
+
+def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str]]:
+    """The rows of a table, and remarks."""
+    if not table.rows:
+        raise DataError("the table has no rows", value=table.file, todo="Give a row for each sale.", file=table.file)
+    item, date = column(table, "item", columns.item), column(table, "date", columns.date)
+    promotion, name = column(table, "promotion", columns.promotion, needed=False), column(table, "name", None, needed=False)
+    assert item is not None and date is not None
+    days = read_dates(table, date)
+    marks = read_marks(table, promotion) if promotion else [False] * len(days)
+    quantity = column(table, "quantity", columns.quantity, needed=False)
+    if quantity is None and not any(":" in cell(row, item) for _, row in table.rows[:200]):
+        column(table, "quantity", None)  # which raises
+    counts = read_numbers(table, quantity) if quantity else []
+    rows, unnamed = [], 0
+    for place, (number, row) in enumerate(table.rows):
+        text = cell(row, item)
+        if not text:
+            unnamed += 1
+            continue
+        sold = [(text, counts[place])] if quantity else _lines(text, table.file, number, item)
+        rows += [_Row(id, cell(row, name), days[place], count, marks[place]) for id, count in sold]
+    told = f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out."
+    return rows, [told] if unnamed else []
+
+
+def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]:
+    """The items of an order in one cell with their quantities: `RU-004:1;RU-009:2`. One without a quantity is one piece."""
+    try:
+        ids = item_ids(text)
+    except ValueError as error:
+        raise DataError(str(error), value=text, todo="Write ID:QUANTITY;ID:QUANTITY.", file=file, row=row, column=name) from None
+    counts = Counter[str]()
+    for part in text.replace("|", ";").split(";"):
+        id, _, count = part.strip().rpartition(":")
+        counts[id.strip() if id else part.strip()] += int(count) if id and count.strip().isdigit() else 1
+    return [(id, float(counts[id])) for id in ids]
+
+
+def _period(dates: Sequence[datetime.date], file: str) -> int:
+    """1 for daily sales, 7 for weekly ones. Raises DataError for monthly ones."""
+    if len(dates) > 2:
+        gaps = np.diff([day.toordinal() for day in dates])
+        if gaps.min() >= 28 - 1:
+            todo = "Give sales by day or by week: a month is too long to say when to order."
+            raise DataError("the sales are by month", value=f"{shown_day(dates[0])}, {shown_day(dates[1])}", todo=todo, file=file)
+        if gaps.min() >= WEEK and len({day.weekday() for day in dates}) == 1:
+            return WEEK
+    if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
+        value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
+        raise DataError("the sales span more than 20 years", value=value, todo="Check the years.", file=file)
+    return 1
+
+
+def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
+    """The periods between the first and the last that have no row of any item, and are missing rather than zero.
+
+    A date is missing if at least 19 of 20 dates of its weekday have rows (of few weeks, all but one), or if it is one of seven or more such dates in a row on which the
+    shop is mostly open. Otherwise the shop was closed or sold nothing.
+    """
+    first, last = min(seen), max(seen)
+    every = [first + datetime.timedelta(days=days * place) for place in range((last - first).days // days + 1)]
+    total, with_rows = Counter(day.weekday() for day in every), Counter(day.weekday() for day in every if day in seen)
+    share = {weekday: with_rows[weekday] / count for weekday, count in total.items()}
+    open_days = {
+        weekday for weekday, count in total.items() if share[weekday] >= _OPEN or with_rows[weekday] == count - 1 >= _FEW_DATES - 1
+    }
+    found: list[datetime.date] = []
+    run: list[datetime.date] = []
+    for day in [*every, last + datetime.timedelta(days=days)]:
+        if day not in seen and day <= last:
+            run.append(day)
+            continue
+        long = len(run) * days >= _GAP_DAYS and np.mean([share[gap.weekday()] for gap in run]) >= 0.5
+        found += [gap for gap in run if gap.weekday() in open_days or (long and share[gap.weekday()] >= 0.1)]
+        run = []
+    return found
+
+
+def _series(item: str, sums: _Sums, days: int, last: datetime.date, missing: set[datetime.date]) -> tuple[ItemSales, bool]:
+    """An item's series, and whether periods without a row are missing in it."""
+    first = min(sums.by_date)
+    every = [first + datetime.timedelta(days=days * place) for place in range(((last - first).days + 1) // days)]
+    written = bool(sums.zeros) and len(sums.by_date) >= _DENSE * len(every) and len(sums.by_date) < len(every) - len(missing)
+    sold = np.array([sums.by_date.get(day, np.nan if written or day in missing else 0.0) for day in every])
+    promoted = np.array([day in sums.promoted for day in every], dtype=np.bool_)
+    return ItemSales(item, sums.name or item, first, sold, promoted), written
+
+
+def _dates_told(days: Sequence[datetime.date], period: int) -> str:
+    """`3 days (24 December 2025, …) are`."""
+    word = "day" if period == 1 else "week"
+    many = f"{len(days)} {word}s" if len(days) > 1 else f"1 {word}"
+    return f"{many} ({shown_names([shown_day(day) for day in days], 3)}) {'are' if len(days) > 1 else 'is'}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,66 @@
+"""Forecasts and how wrong they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smidgen.apps.forecasts.models import backtest, is_intermittent, quantiles, spreads
+
+pytest.importorskip("statsforecast")
+
+
+def rhythm(days: int, seed: int = 0) -> np.ndarray:
+    week = np.array([1, 1, 1, 1.2, 1.5, 2, 0.2])
+    return np.random.default_rng(seed).poisson(8 * np.resize(week, days)).astype(float)
+
+
+def test_a_forecast_knows_the_week() -> None:
+    made = backtest(rhythm(140), 14, 1)
+    assert made.method in made.tried and made.mean.shape == (14,) and made.errors.shape[1] == 14
+    assert made.mean[5] > 3 * made.mean[6] and len(made.errors) > 8
+    assert set(made.tried) >= {"the mean of Theta, ETS and CES", "the mean of the last weeks"}
+
+
+def test_last_year_is_chosen_where_it_is_clearly_better() -> None:
+    year = 20 + 18 * np.sin(2 * np.pi * np.arange(208) / 52) + 30 * (np.arange(208) % 52 == 50)
+    values = np.random.default_rng(0).poisson(np.maximum(1, year)).astype(float)
+    made = backtest(values, 8, 7, origins=12, stride=4)
+    expected = np.array([year[(208 + step) % 52] for step in range(8)])
+    assert np.abs(made.mean - expected).mean() < 6, (made.method, made.mean, expected)
+
+
+def test_rare_sales() -> None:
+    values = (np.random.default_rng(0).random(400) < 0.1).astype(float)
+    made = backtest(values, 28, 1)
+    assert is_intermittent(values) and made.method == "the mean of Croston and TSB"
+    assert 1 < made.mean.sum() < 6
+
+
+def test_a_forecast_is_never_below_zero_and_never_runs_away() -> None:
+    falling = np.maximum(0, np.linspace(30, 0, 60) + np.random.default_rng(0).normal(0, 2, 60))
+    assert backtest(falling, 28, 1).mean.min() >= 0
+    rising = np.exp(np.linspace(0, 5, 60))
+    assert backtest(rising, 28, 1).mean.max() <= 2 * rising.max()
+
+
+def test_a_short_series_has_a_forecast_and_no_errors() -> None:
+    made = backtest(np.array([3.0, 4, 5, 3, 4, 5, 3, 4, 5, 3, 4, 5]), 13, 7)
+    assert len(made.errors) == 0 and np.isfinite(made.mean).all()
+
+
+def test_spreads_cover_what_comes() -> None:
+    rng = np.random.default_rng(0)
+    scales = rng.uniform(0.5, 4, 60)
+    errors = [scale * rng.standard_t(4, (12, 5)) for scale in scales]
+    high, inside = spreads([*errors, np.zeros((2, 5))], 0.95), []
+    assert high[-1] is None, "two earlier dates tell nothing"
+    for scale, spread in zip(scales, high, strict=False):
+        assert spread is not None
+        inside.append((scale * rng.standard_t(4, (200, 5)) <= spread).mean())
+    assert len(inside) == 60 and abs(float(np.mean(inside)) - 0.95) < 0.015
+
+
+def test_quantiles_are_rounded_outwards() -> None:
+    errors = np.arange(1.0, 11.0)[:, None]
+    assert quantiles(errors, 0.9).tolist() == [10] and quantiles(errors, 0.1).tolist() == [1] and quantiles(errors, 0.99).tolist() == [10]

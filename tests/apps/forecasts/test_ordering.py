@@ -1,0 +1,102 @@
+"""Demand over a lead time, and what to order when."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pytest
+from tests.apps.forecasts.tables import daily, table
+
+from smidgen.apps.forecasts.cleaning import clean_sales
+from smidgen.apps.forecasts.demand import Demand, beginning, forecast_demands, promoted, without
+from smidgen.apps.forecasts.ordering import StockedItem, plan_order, read_stock
+from smidgen.apps.forecasts.sales import read_sales
+from smidgen.core.errors import DataError
+
+FIRST = datetime.date(2026, 12, 1)
+
+
+def demand(a_day: float = 12.0, safety: float = 10.0, days: int = 40) -> Demand:
+    expected = a_day * np.arange(days + 1)
+    return Demand(FIRST, expected, np.concatenate([[0.0], expected[1:] + safety]), "told", 52)
+
+
+@pytest.mark.parametrize(
+    ("stocked", "pieces", "by", "late"),
+    [
+        (StockedItem("A", "A", 94, 5), 84, 2, False),  # 12 a day, 7 days until 94: two days are left; 166 until day 13
+        (StockedItem("A", "A", 30, 5), 124, 0, True),
+        (StockedItem("A", "A", 94, 5, pack=10), 90, 2, False),
+        (StockedItem("A", "A", 94, 5, least=100, pack=24), 120, 2, False),
+        (StockedItem("A", "A", 30, 5, coming=((None, 64.0),)), 84, 2, False),
+        (StockedItem("A", "A", 30, 5, coming=((FIRST + datetime.timedelta(days=9), 200.0),)), 0, None, True),
+        (StockedItem("A", "A", 400, 5), 0, None, False),
+        (StockedItem("A", "A", 0, 0), 94, 0, False),
+    ],
+)
+def test_an_order(stocked: StockedItem, pieces: float, by: int | None, late: bool) -> None:
+    order = plan_order(stocked, demand(), 7)
+    assert (order.pieces, order.late) == (pieces, late)
+    assert order.by == (None if by is None else FIRST + datetime.timedelta(days=by))
+    assert order.up_to == int(12 * (7 + (stocked.lead_days or 0)) + 10)
+
+
+def test_when_stock_runs_out() -> None:
+    assert plan_order(StockedItem("A", "A", 30, 5), demand(), 7).runs_out == datetime.date(2026, 12, 3)
+    assert plan_order(StockedItem("A", "A", 3000, 5), demand(), 7).runs_out is None
+
+
+def test_changes_of_demand() -> None:
+    plain = demand(10, 0, 20)
+    more = promoted(plain, [(FIRST + datetime.timedelta(days=2), FIRST + datetime.timedelta(days=3), 3.0)])
+    assert more.expected[:6].tolist() == [0, 10, 20, 50, 80, 90]
+    assert without(plain, FIRST + datetime.timedelta(days=4)).expected[-1] == 50
+    later = beginning(demand(10, 5, 20), FIRST + datetime.timedelta(days=3))
+    assert later.first == FIRST + datetime.timedelta(days=3) and later.expected[1] == 10 and later.enough[1] == 15
+    assert plain.a_day == 10
+
+
+def test_what_suffices_does() -> None:
+    pytest.importorskip("statsforecast")
+    rng, inside = np.random.default_rng(3), []
+    values = {f"item{number}": rng.poisson(mean, 280).astype(float).tolist() for number, mean in enumerate((0.2, 1, 4, 9, 15, 0.4))}
+    history = read_sales(daily(**{name: own[:250] for name, own in values.items()}))
+    clean = [clean_sales(sales, history) for sales in history.items.values()]
+    found = forecast_demands([(one, 28) for one in clean], history, 0.95)
+    for one, made in zip(clean, found, strict=True):
+        came = np.cumsum(values[one.sales.item][250 : 250 + 28])
+        inside.append(float((came <= made.enough[1:29]).mean()))
+        assert (np.diff(made.enough) >= 0).all() and made.expected[28] / 28 == pytest.approx(np.mean(one.usual), rel=0.5)
+    assert len(inside) == 6 and np.mean(inside) > 0.85
+
+
+def test_a_new_item_gets_the_sums_of_drawn_days() -> None:
+    pytest.importorskip("statsforecast")
+    values = np.random.default_rng(0).poisson(5, 60).astype(float).tolist()
+    history = read_sales(daily(A=values))
+    (made,) = forecast_demands([(clean_sales(history.items["A"], history), 28)], history, 0.95)
+    assert made.origins < 4 and 140 < made.enough[28] < 200
+
+
+def test_the_table_of_stock() -> None:
+    found = read_stock(
+        table("SKU|Bezeichnung|Bestand|Lieferzeit (Tage)|VE|Bestellt|Lieferant", "A|Becher|30|5|6|12|Nord", "B||0||||"), usual_lead=9
+    )
+    assert found["A"] == StockedItem("A", "Becher", 30, 5, 6, 0, ((None, 12.0),), "Nord") and found["A"].on_order == 12
+    assert found["B"] == StockedItem("B", "B", 0, 9)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("A|-3|5", "below zero"),
+        ("A|3|2.5", "no number of days"),
+        ("A|3|400", "no number of days"),
+        ("|3|5", "names no item"),
+        ("B|3|5", "twice"),
+    ],
+)
+def test_bad_stock(row: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_stock(table("item|stock|lead_time", "B|1|1", row))

@@ -1,0 +1,77 @@
+"""Sales as series, with what was left out and taken for granted."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pytest
+from tests.apps.forecasts.tables import FIRST, daily, table
+
+from smidgen.apps.forecasts.sales import SalesColumns, read_sales
+from smidgen.core.errors import DataError
+
+
+def test_rows_are_added_by_day_and_a_day_without_a_row_is_zero() -> None:
+    history = read_sales(table("date|sku|qty", "2026-01-05|A|2", "2026-01-05|A|3", "2026-01-08|A|1", "2026-01-06|B|1"))
+    assert history.days == 1 and history.last == datetime.date(2026, 1, 8)
+    assert history.items["A"].sold.tolist() == [5, 0, 0, 1] and history.items["B"].first == datetime.date(2026, 1, 6)
+
+
+def test_returns_are_left_out_and_said() -> None:
+    history = read_sales(table("date|sku|qty", "2026-01-05|A|2", "2026-01-06|A|-1", "2026-01-07|A|4"))
+    assert history.items["A"].sold.tolist() == [2, 0, 4]
+    assert any("1 row is below zero (1 pieces; A)" in remark for remark in history.remarks)
+
+
+def test_a_day_on_which_the_shop_has_no_row_is_missing() -> None:
+    values: list[float | None] = [3.0] * 70
+    values[30:32] = [None, None]
+    history = read_sales(daily(A=values, B=values))
+    assert np.flatnonzero(np.isnan(history.items["A"].sold)).tolist() == [30, 31]
+    assert any("2 days (4 February 2026, 5 February 2026) are without any row" in remark for remark in history.remarks)
+
+
+def test_a_closed_weekday_is_zero() -> None:
+    values = [None if place % 7 == 6 else 2.0 for place in range(70)]
+    sold = read_sales(daily(A=values)).items["A"].sold
+    assert not np.isnan(sold).any() and sold[6] == 0
+
+
+def test_where_the_file_writes_zeros_a_missing_row_is_missing() -> None:
+    values: list[float | None] = [float(place % 3) for place in range(60)]
+    values[20] = None
+    history = read_sales(daily(A=values, B=[1.0] * 60))
+    assert np.isnan(history.items["A"].sold[20])
+    assert any("writes zeros for A" in remark for remark in history.remarks)
+
+
+def test_weekly_sales() -> None:
+    rows = [f"{FIRST + datetime.timedelta(days=7 * place)}|A|{place + 1}" for place in range(12) if place != 4]
+    history = read_sales(table("week|sku|sales", *rows))
+    assert history.days == 7 and len(history.items["A"].sold) == 12 and history.last == FIRST + datetime.timedelta(days=83)
+
+
+def test_orders_with_several_items_in_a_cell() -> None:
+    history = read_sales(table("date|items", "2026-01-05|A:2;B:1", "2026-01-06|A"), SalesColumns())
+    assert history.items["A"].sold.tolist() == [2, 1] and history.items["B"].sold.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "no rows"),
+        (["2026-01-05|A|-2"], "no sales"),
+        (["2026-01-01|A|1", "2026-02-01|A|1", "2026-03-01|A|1"], "by month"),
+        (["2026-01-05|A|1", "1926-01-06|A|1"], "20 years"),
+        (["2026-01-05|A|many"], "row 1, column 'qty': the cell is no number: 'many'"),
+    ],
+)
+def test_bad_tables(rows: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_sales(table("date|sku|qty", *rows))
+
+
+def test_rows_without_an_item_are_said() -> None:
+    history = read_sales(table("date|sku|qty", "2026-01-05|A|2", "2026-01-05||2"))
+    assert history.remarks == ("1 row names no item: left out.",)

@@ -1,0 +1,137 @@
+"""The plan of a shop: what to order, by when and why; and what changes it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.apps.forecasts.tables import daily, table
+
+from smidgen.apps.solve.changes import valid_change
+from smidgen.apps.solve.statements import checked
+from smidgen.apps.solvers import stock
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.solving import ProblemTable
+
+pytest.importorskip("statsforecast")
+SOLVER = stock.part
+
+
+@pytest.fixture(scope="module")
+def problem() -> Any:
+    """A shop with mugs, candles, stools, a new lamp, and rugs without stock."""
+    rng = np.random.default_rng(0)
+    mugs = rng.poisson(12, 90).astype(float).tolist()
+    tables = {
+        "sales": daily(
+            M1=mugs, C1=rng.poisson(4, 90).astype(float).tolist(), S1=rng.poisson(0.3, 90).astype(float).tolist(),
+            L1=[None] * 88 + [3.0, 2.0], R1=rng.poisson(2, 90).astype(float).tolist(),
+        ),
+        "stock": table(
+            "sku|name|stock|lead_time|pack|supplier", "M1|Hearth Mug|30|5|1|Stoke Pottery", "C1|Fig Candle|500|5|12|Chandlery",
+            "S1|Oak Stool|4|14|1|Joinery", "L1|Moon Lamp|3|5|1|Chandlery", "X1|Harvest Mug|9|5|1|Stoke Pottery",
+        ),
+    }  # fmt: skip
+    return SOLVER.read(stock.StockSettings(sales="sales.csv", stock="stock.csv"), tables)
+
+
+def solved(problem: Any) -> Any:
+    return checked(SOLVER.solve(problem, 1.0))
+
+
+def orders(solution: Any) -> dict[str, Any]:
+    return {one["item"]: one for one in solution.result["items"]}
+
+
+def test_a_plan_says_what_to_order_and_why(problem: Any) -> None:
+    plan = solved(problem)
+    said = [one.text for one in plan.statements]
+    mug = orders(plan)["M1"]
+    why = f"about {mug['a_day']} a day are sold, 30 lie in stock and the supplier takes 5 days."
+    order = f"Order {mug['order']} of Hearth Mug today, because {why}"
+    assert said[0] == f"{order} It may run out before they come."
+    assert "1 item needs no order before the next look at the stock on 12 April 2026." in said
+    assert any(text.startswith("Moon Lamp is not planned: 2 days of sales") for text in said)
+    assert "R1 is not planned: no stock is given for it." in said
+    assert plan.status == "partly" and "Harvest Mug has stock and no sales in the file: not planned." in plan.remarks
+    assert 80 < mug["order"] < 160 and orders(plan)["C1"]["order"] == 0
+    assert plan.tables["orders"].rows[0][0] == "M1" and plan.tables["forecasts"].rows
+    assert "M1" in plan.pictures and "<script" not in plan.pictures["M1"] and plan.pictures["M1"].startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "item", "fact"),
+    [
+        ({"change": "lead_time", "supplier": "stoke", "days": 12}, "stoke (2 items): lead time 12 days, was 5", "M1", ("lead_days", 12)),
+        ({"change": "lead_time", "item": "oak stools", "days": 30}, "Oak Stool: lead time 30 days, was 14", "S1", ("lead_days", 30)),
+        ({"change": "stock", "item": "C1", "pieces": 3}, "Fig Candle: 3 pieces in stock, were 500", "C1", ("stock", 3)),
+        (
+            {"change": "delivery", "item": "hearth mug", "pieces": 40, "first": "2026-04-07"},
+            "Hearth Mug: 40 pieces arrive on 7 April 2026", "M1", ("on_order", 40),
+        ),
+        (
+            {"change": "promotion", "item": "candle", "first": "2026-04-08", "last": "2026-04-09", "percent": 900},
+            "Fig Candle: promotion from 8 April 2026 to 9 April 2026, 10.0 times as much is sold", "C1", ("order", 0),
+        ),
+        (
+            {"change": "discontinued", "item": "Hearth Mug"},
+            "Hearth Mug: discontinued, last sold on 4 April 2026", "M1", ("why", "it is discontinued"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_change(problem: Any, change: dict[str, Any], words: str, item: str, fact: tuple[str, Any]) -> None:
+    valid = valid_change(SOLVER, {**change, "last": change.get("last")})
+    assert SOLVER.shown_change(problem, valid) == words
+    before, after = orders(solved(problem))[item], orders(solved(SOLVER.changed(problem, valid)))[item]
+    assert after[fact[0]] == fact[1]
+    if change["change"] in ("lead_time", "stock"):
+        assert after["order"] > before["order"]
+    if change["change"] == "promotion":
+        assert after["a_day"] > before["a_day"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"change": "stock", "item": "sofa", "pieces": 3}, "no item of the tables"),
+        ({"change": "stock", "item": "mug", "pieces": 3}, "several items"),
+        ({"change": "stock", "pieces": 3}, "names no item"),
+        ({"change": "stock", "item": "R1", "pieces": 3}, "no stock is known"),
+        ({"change": "stock", "item": "C1"}, "does not say how many pieces there are"),
+        ({"change": "lead_time", "supplier": "Nobody", "days": 3}, "no supplier"),
+        ({"change": "delivery", "item": "C1", "pieces": 3, "first": "2020-01-01"}, "before the day of the plan"),
+        ({"change": "promotion", "item": "C1", "first": "2026-04-08", "last": "2026-04-09"}, "no promotion is in the sales"),
+        ({"change": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "over before it begins"),
+    ],
+)
+def test_nothing_is_guessed(problem: Any, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        SOLVER.changed(problem, valid_change(SOLVER, change))
+
+
+def test_without_stock_sales_are_forecast() -> None:
+    tables = {"sales": daily(A=np.random.default_rng(0).poisson(5, 70).astype(float).tolist())}
+    plan = solved(SOLVER.read(stock.StockSettings(sales="sales.csv"), tables))
+    assert plan.status == "solved" and "orders" not in plan.tables
+    assert [one.text for one in plan.statements] == [f"About {orders(plan)['A']['a_day']} a day of A will be sold."]
+
+
+def test_a_file_with_two_rows_is_not_solved() -> None:
+    plan = solved(SOLVER.read(stock.StockSettings(sales="sales.csv"), {"sales": daily(A=[3.0, 4.0])}))
+    assert plan.status == "infeasible" and plan.statements[0].text.startswith("A is not planned: 2 days of sales")
+
+
+def test_the_day_of_the_plan() -> None:
+    sales = daily(A=np.random.default_rng(0).poisson(5, 70).astype(float).tolist())
+
+    def read(today: str | None, tables: dict[str, ProblemTable] | None = None) -> Any:
+        return SOLVER.read(stock.StockSettings(sales="s.csv", today=today), tables or {"sales": sales})
+
+    assert read("20.03.2026").today == datetime.date(2026, 3, 20)
+    for today, said in (("2026-03-01", "go on after"), ("2026-06-01", "end long before"), ("soon", "no date")):
+        with pytest.raises(DataError, match=said):
+            read(today)
+    with pytest.raises(DataError, match="no item of the sales"):
+        read(None, {"sales": sales, "stock": table("sku|stock", "B|1")})
