@@ -41,7 +41,7 @@ def run(context: Context) -> None:
         facts={"load before": results.load_average()},
     )
     runs: list[dict[str, Any]] = []
-    found = sorted(FOLDER.glob("*.toml"))
+    found = sorted((file for file in FOLDER.rglob("*.toml") if "\ntask = " in file.read_text(encoding="utf-8")), key=lambda file: file.stem)
     without = [file.stem for file in found if file.stem not in MADE and not complete(file)]
     if without:
         section.notes = [f"Without data of their own, for the user's files, and so not built here: {', '.join(without)}."]

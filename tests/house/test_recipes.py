@@ -93,7 +93,8 @@ def taken(tree: dict[str, Any]) -> dict[str, str]:
     named = {key: own.pop(key) for key, field in fields.items() if is_file(field) and key in own}
     named |= {key: data.pop(key) for key in ("train", "test") if key in data}
     if "members" in named:
-        own["members"] = named.pop("members")  # recipes, which are compared by themselves
+        # Recipes, which are compared by themselves.
+        own["members"] = {member: Path(place).name for member, place in named.pop("members").items()}
     return named
 
 

@@ -64,19 +64,19 @@ def test_a_plan_says_what_to_order_and_why(problem: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words", "item", "fact"),
     [
-        ({"change": "lead_time", "supplier": "stoke", "days": 12}, "stoke (2 items): lead time 12 days, was 5", "M1", ("lead_days", 12)),
-        ({"change": "lead_time", "item": "oak stools", "days": 30}, "Oak Stool: lead time 30 days, was 14", "S1", ("lead_days", 30)),
-        ({"change": "stock", "item": "C1", "pieces": 3}, "Fig Candle: 3 pieces in stock, were 500", "C1", ("stock", 3)),
+        ({"kind": "lead_time", "supplier": "stoke", "days": 12}, "stoke (2 items): lead time 12 days, was 5", "M1", ("lead_days", 12)),
+        ({"kind": "lead_time", "item": "oak stools", "days": 30}, "Oak Stool: lead time 30 days, was 14", "S1", ("lead_days", 30)),
+        ({"kind": "stock", "item": "C1", "quantity": 3}, "Fig Candle: 3 pieces in stock, were 500", "C1", ("stock", 3)),
         (
-            {"change": "delivery", "item": "hearth mug", "pieces": 40, "first": "2026-04-07"},
+            {"kind": "delivery", "item": "hearth mug", "quantity": 40, "day": "2026-04-07"},
             "Hearth Mug: 40 pieces arrive on 7 April 2026", "M1", ("on_order", 40),
         ),
         (
-            {"change": "promotion", "item": "candle", "first": "2026-04-08", "last": "2026-04-09", "percent": 900},
+            {"kind": "promotion", "item": "candle", "first": "2026-04-08", "last": "2026-04-09", "percent": 900},
             "Fig Candle: promotion from 8 April 2026 to 9 April 2026, 10.0 times as much is sold", "C1", ("order", 0),
         ),
         (
-            {"change": "discontinued", "item": "Hearth Mug"},
+            {"kind": "discontinued", "item": "Hearth Mug"},
             "Hearth Mug: discontinued, last sold on 4 April 2026", "M1", ("why", "it is discontinued"),
         ),
     ],
@@ -86,24 +86,24 @@ def test_a_change(problem: Any, change: dict[str, Any], words: str, item: str, f
     assert SOLVER.shown_change(problem, valid) == words
     before, after = orders(solved(problem))[item], orders(solved(SOLVER.changed(problem, valid)))[item]
     assert after[fact[0]] == fact[1]
-    if change["change"] in ("lead_time", "stock"):
+    if change["kind"] in ("lead_time", "stock"):
         assert after["order"] > before["order"]
-    if change["change"] == "promotion":
+    if change["kind"] == "promotion":
         assert after["a_day"] > before["a_day"]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"change": "stock", "item": "sofa", "pieces": 3}, "no item of the tables"),
-        ({"change": "stock", "item": "mug", "pieces": 3}, "several items"),
-        ({"change": "stock", "pieces": 3}, "names no item"),
-        ({"change": "stock", "item": "R1", "pieces": 3}, "no stock is known"),
-        ({"change": "stock", "item": "C1"}, "does not say how many pieces there are"),
-        ({"change": "lead_time", "supplier": "Nobody", "days": 3}, "no supplier"),
-        ({"change": "delivery", "item": "C1", "pieces": 3, "first": "2020-01-01"}, "before the day of the plan"),
-        ({"change": "promotion", "item": "C1", "first": "2026-04-08", "last": "2026-04-09"}, "no promotion is in the sales"),
-        ({"change": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "over before it begins"),
+        ({"kind": "stock", "item": "sofa", "quantity": 3}, "no item of the tables"),
+        ({"kind": "stock", "item": "mug", "quantity": 3}, "several items"),
+        ({"kind": "stock", "quantity": 3}, "names no item"),
+        ({"kind": "stock", "item": "R1", "quantity": 3}, "no stock is known"),
+        ({"kind": "stock", "item": "C1"}, "does not say how many pieces there are"),
+        ({"kind": "lead_time", "supplier": "Nobody", "days": 3}, "no supplier"),
+        ({"kind": "delivery", "item": "C1", "quantity": 3, "day": "2020-01-01"}, "before the day of the plan"),
+        ({"kind": "promotion", "item": "C1", "first": "2026-04-08", "last": "2026-04-09"}, "no promotion is in the sales"),
+        ({"kind": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "over before it begins"),
     ],
 )
 def test_nothing_is_guessed(problem: Any, change: dict[str, Any], said: str) -> None:

@@ -24,7 +24,9 @@ from smidgen.flows.projects.recipes.canvas import (
 from smidgen.parts import recipe, registry
 from smidgen.parts.recipe import OWNERS, owners_of, written
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
+RECIPES = sorted(
+    file for file in (Path(__file__).parents[3] / "recipes").rglob("*.toml") if "\ntask = " in file.read_text(encoding="utf-8")
+)
 TASKS = ("classify", "extract", "write")
 
 

@@ -87,7 +87,7 @@ def _sums(cumulated: NDArray[np.float64]) -> list[float]:
 
 
 def _upper(demand: Demand) -> list[float]:
-    """What suffices for each week by itself: as far above what is expected as in the first week."""
+    """Pieces that suffice for each week by itself: as far above what is expected as in the first week."""
     expected = _sums(demand.expected)
     if len(demand.enough) < 8:
         return expected

@@ -1,4 +1,4 @@
-"""What usually sells: promotions and single large days taken down to it, gaps and times out of stock filled with it. Each is said."""
+"""Usual sales: promotions and single large days taken down to it, gaps and times out of stock filled with it. Each is said."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROMOTED = 3
 
 @dataclass(frozen=True)
 class CleanSales:
-    """What usually sells of an item.
+    """Usual sales of an item.
 
     Attributes:
         sales: as read.

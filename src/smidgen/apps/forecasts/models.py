@@ -33,7 +33,7 @@ _RECENT = 8
 """Weeks that are compared with the same weeks of the year before."""
 
 
-class _Model(Protocol):
+class _Forecaster(Protocol):
     def fit(self, y: Values) -> Any: ...
 
     def forward(self, y: Values, h: int) -> Mapping[str, Any]: ...
@@ -162,7 +162,7 @@ def _mean_of_three(season: int) -> _Method:
     return made
 
 
-def _forwarded(model: _Model, values: Values, cuts: Sequence[int], h: int) -> Values | None:
+def _forwarded(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) -> Values | None:
     """Forecasts from each cut, by what was learnt until the first cut, and from the end, by what was learnt until then."""
     found = []
     try:
@@ -182,7 +182,7 @@ def _sane(forecast: Values, values: Values) -> Values:
 
 
 def _last_year(season: int) -> _Method:
-    """The same weekdays of last year, each with the week before and after, by how much more was sold lately than then."""
+    """Last year's weekdays, each with the week before and after, by how much more was sold lately than then."""
     year, step = (364, 7) if season == 7 else (52, 1)
     recent = _RECENT * step
 

@@ -18,7 +18,7 @@ LONGEST_LEAD = 365
 
 @dataclass(frozen=True)
 class StockedItem:
-    """What is known of an item's stock and supply.
+    """An item's stock and supply.
 
     Attributes:
         item, name: its id, and its name for people.
@@ -47,7 +47,7 @@ class StockedItem:
 
 @dataclass(frozen=True)
 class Order:
-    """What to order of an item.
+    """An order of an item.
 
     Attributes:
         pieces: how many; 0 for none before the next look at the stock.

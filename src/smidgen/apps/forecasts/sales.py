@@ -194,8 +194,8 @@ def _period(dates: Sequence[datetime.date], file: str) -> int:
 def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
     """The periods between the first and the last that have no row of any item, and are missing rather than zero.
 
-    A date is missing if at least 19 of 20 dates of its weekday have rows (of few weeks, all but one), or if it is one of seven or more such dates in a row on which the
-    shop is mostly open. Otherwise the shop was closed or sold nothing.
+    A date is missing if at least 19 of 20 dates of its weekday have rows (of few weeks, all but one), or if it is one of seven or more such
+    dates in a row on which the shop is mostly open. Otherwise the shop was closed or sold nothing.
     """
     first, last = min(seen), max(seen)
     every = [first + datetime.timedelta(days=days * place) for place in range((last - first).days // days + 1)]

@@ -51,7 +51,7 @@ class StockSettings(Settings):
 
 @dataclass(frozen=True)
 class StockProblem:
-    """What is read, and what was changed since.
+    """A shop as it was read, with what was changed since.
 
     Attributes:
         history: the sales.
@@ -102,7 +102,7 @@ class StockSolver(Solver):
         {
             "type": "object",
             "properties": {
-                "change": {
+                "kind": {
                     "enum": ["lead_time", "delivery", "promotion", "discontinued", "stock"],
                     "description": "lead_time: a supplier takes longer or less long; delivery: ordered goods arrive; promotion: more will "
                     "be sold; discontinued: it is not sold any more; stock: a new count",
@@ -110,16 +110,13 @@ class StockSolver(Solver):
                 "item": {"type": ["string", "null"], "maxLength": 120, "description": "name or id, in the words of the sentence"},
                 "supplier": {"type": ["string", "null"], "maxLength": 120, "description": "in the words of the sentence"},
                 "days": {"type": ["integer", "null"], "minimum": 0, "maximum": LONGEST_LEAD, "description": "the new lead time"},
-                "pieces": {"type": ["integer", "null"], "minimum": 0, "description": "of the delivery or the count"},
-                "first": {
-                    "type": ["string", "null"],
-                    "format": "date",
-                    "description": "first day of the promotion, or day of the delivery",
-                },
+                "quantity": {"type": ["integer", "null"], "minimum": 0, "description": "of the delivery or the count"},
+                "day": {"type": ["string", "null"], "format": "date", "description": "of the delivery"},
+                "first": {"type": ["string", "null"], "format": "date", "description": "first day of the promotion"},
                 "last": {"type": ["string", "null"], "format": "date", "description": "last day of the promotion, or of sale"},
                 "percent": {"type": ["integer", "null"], "minimum": 1, "maximum": 2000, "description": "how much more will be sold"},
             },
-            "required": ["change"],
+            "required": ["kind"],
             "additionalProperties": False,
         }
     )
@@ -152,12 +149,12 @@ class StockSolver(Solver):
 
     def changed(self, problem: StockProblem, change: Change) -> StockProblem:
         """The problem after a change. Raises InputError for an item or a supplier that the tables lack, and for what is left open."""
-        return _CHANGES[change["change"]](problem, change)
+        return _CHANGES[change["kind"]](problem, change)
 
     def shown_change(self, problem: StockProblem, change: Change) -> str:
         """The change as a sentence."""
         self.changed(problem, change)
-        kind = change["change"]
+        kind = change["kind"]
         if kind == "lead_time":
             items = _lead_items(problem, change)
             who = change.get("supplier") or problem.name(items[0])
@@ -168,13 +165,13 @@ class StockSolver(Solver):
         item = _item(problem, change)
         name = problem.name(item)
         if kind == "delivery":
-            return f"{name}: {change['pieces']} pieces arrive on {shown_day(_day(change, 'first'))}"
+            return f"{name}: {change['quantity']} pieces arrive on {shown_day(_day(change, 'day'))}"
         if kind == "promotion":
             _, _, times = _promotion(problem, item, change)
             first, last = shown_day(_day(change, "first")), shown_day(_day(change, "last"))
             return f"{name}: promotion from {first} to {last}, {times:.1f} times as much is sold"
         if kind == "stock":
-            return f"{name}: {change['pieces']} pieces in stock, were {problem.stocked[item].stock:g}"
+            return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
         return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
 
     def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
@@ -287,7 +284,7 @@ def _lead_time(problem: StockProblem, change: Change) -> StockProblem:
 
 
 def _delivery(problem: StockProblem, change: Change) -> StockProblem:
-    entry, pieces, day = _stocked(problem, change), int(_need(change, "pieces", "how many pieces arrive")), _day(change, "first")
+    entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(change, "day")
     if day < problem.today:
         raise InputError("the delivery is before the day of the plan", value=day.isoformat(), todo="Count it into the stock.")
     if any(when is None for when, _ in entry.coming):
@@ -332,7 +329,7 @@ def _discontinued(problem: StockProblem, change: Change) -> StockProblem:
 
 
 def _count(problem: StockProblem, change: Change) -> StockProblem:
-    entry, pieces = _stocked(problem, change), int(_need(change, "pieces", "how many pieces there are"))
+    entry, pieces = _stocked(problem, change), int(_need(change, "quantity", "how many pieces there are"))
     return replace(problem, stocked={**problem.stocked, entry.item: replace(entry, stock=float(pieces))})
 
 
