@@ -21,6 +21,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
         "`previous_response_id` names a response of this server, which stores none. Send the whole conversation.",
     ),
     "context_length_exceeded": ((400,), "The text does not fit into the model's context."),
+    "suffix_not_supported": ((422,), "Only a bundle of the task `complete` reads `suffix`."),
     "invalid_json_schema": ((400,), "The model cannot hold its answer to this schema."),
     "empty_prompt": ((400,), "There is no text to write from."),
     "logprobs_not_supported": ((400,), "This model guesses tokens ahead and has no log probabilities."),

@@ -62,12 +62,14 @@ class WritingTerms:
         max_tokens: the most tokens of an answer; 0 to derive it from the training answers.
         schema: the JSON schema that every answer must fit; None for free text.
         lexicon: how texts state attributes; None if there are none.
+        reach: where a text is written into a gap between two others, the most characters that are read ahead of it and behind it.
     """
 
     instruction: str = ""
     max_tokens: int = 0
     schema: dict[str, Any] | None = None
     lexicon: dict[str, Any] | None = None
+    reach: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Task(ABC):
         several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
         makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
+        pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
             (`answer.documents`, `data.train`); the first one is what it cannot do without. Empty for a task whose projects are tables of
@@ -137,6 +138,7 @@ class Task(ABC):
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
     makes_examples = False
+    pair: tuple[str, str] | None = None
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})
     member_files: Mapping[str, str] = MappingProxyType({})
@@ -494,7 +496,9 @@ PLAIN = "fp32"
 """The method of unquantised weights."""
 HALF = "f16"
 """The method of a decoder's unquantised weights: llama.cpp computes with half precision at most."""
-WHOLE = (PLAIN, HALF)
+PUBLISHED = "published"
+"""The method of a decoder's weights that are the base's own file, with what was learnt beside them."""
+WHOLE = (PLAIN, HALF, PUBLISHED)
 """The methods of weights as they were trained."""
 
 

@@ -24,6 +24,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
 from smidgen.engines.model_files import AGAIN, load_tokenizer
+from smidgen.text.infilling import read_part
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
@@ -37,6 +38,9 @@ class LlamaOptions(Settings):
     before: tuple[TokenId, ...] = setting((), "Token ids before the text.")
     between: tuple[TokenId, ...] = setting((), "Token ids between the two texts of a pair; none: a line break.")
     after: tuple[TokenId, ...] = setting((), "Token ids after the text.")
+    reach: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)]] | None = setting(
+        None, "Most characters of the two texts of a pair that are read: of the end of the first, and of the beginning of the second."
+    )
     stop: tuple[TokenId, ...] = setting((), "Token ids that end what is written; the model file's own end tokens always do.")
     max_tokens: int = setting(256, "Tokens written at most, where the request does not say.", ge=1)
     context: int = setting(2048, "Tokens of one prompt and what is written after it, together.", ge=16, le=1_048_576)
@@ -413,7 +417,7 @@ class LlamaPrompt:
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True
         self._before, self._between, self._after = list(options.before), list(options.between), list(options.after)
-        self._context = options.context
+        self._reach, self._context = options.reach, options.context
 
     @property
     def specials(self) -> list[str]:
@@ -426,6 +430,8 @@ class LlamaPrompt:
 
     def ids(self, text: Text) -> list[int]:
         """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""
+        if self._reach is not None and not isinstance(text, str):
+            text = read_part(*text, self._reach)
         plain = joined(text)
         parts = text if self._between and not isinstance(text, str) else (plain,)
         if len(plain) > self._context * CHARACTERS_A_TOKEN:

@@ -229,7 +229,8 @@ class Service:
                 what = "this model takes pairs of texts" if pairs else "this model takes single texts"
                 todo = "Send [[first, second], ...] to /v1/classify." if pairs else "Send each as one text."
                 raise RequestError(what, value=f"text {place + 1}", todo=todo, code="wrong_input", param=param)
-            for piece in (text,) if isinstance(text, str) else text:
+            # One side of a gap may be empty.
+            for piece in (joined(text),) if isinstance(text, str) or model.task.pair else text:
                 self.check_text(piece, param if len(texts) == 1 else f"{param}.{place}")
 
     def check_text(self, text: str, param: str) -> None:

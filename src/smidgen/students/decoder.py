@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import MissingExtra, TrainError
-from smidgen.core.parts import HALF, EngineSpec, FittedSettings, Raw, Student, TensorBytes, Training, Workspace
+from smidgen.core.parts import HALF, PUBLISHED, EngineSpec, FittedSettings, Raw, Student, TensorBytes, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
+from smidgen.store.weight_files import weight_files
 from smidgen.students.settings import DecoderSettings
 from smidgen.text.repetition import allowed, without_repetition
 
@@ -67,6 +68,8 @@ _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _BATCH, _LEAST_BATCH = 32, 8
 """Default number of examples per step, and the least number if the time budget allows few steps."""
+_RATES = {"lora": 2e-3, "full": 5e-5, "gap": 5e-4}
+"""Default peak learning rates: by the method; and of adapters that learn to fill gaps, where every token of a text counts."""
 _FEW_STEPS, _ENOUGH_STEPS = 48, 96
 """If the time budget allows fewer steps than the first number, steps get smaller, to reach the second number."""
 _ROUNDING_COSTS = 0.05
@@ -105,6 +108,8 @@ class DecoderStudent(Student):
         from smidgen.students.vocabulary import kept_tokens
 
         settings = training.settings if isinstance(training.settings, DecoderSettings) else DecoderSettings()
+        if training.form.writing.reach is not None:
+            settings = settings.model_copy(update={"adapter": True})  # the base's own file is served as it is, and rounded no second time
         base = training.base
         if base is None:
             raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
@@ -141,7 +146,7 @@ class DecoderStudent(Student):
             "max_tokens": most,
             "loop": allowed(answer for row in training.rows for answer in answers_of(row) if isinstance(answer, str)),
             "drafting": drafting.options(),
-            "context": min(teacher.model.shape.context, max(_LONG, 256 * math.ceil(2 * longest / 256))),
+            "context": min(teacher.model.shape.context, max(_LONG, sum(prompt.reach or ()) + most, 256 * math.ceil(2 * longest / 256))),
             "precision": settings.precision,
             "steps": teacher.step,
             "held_loss": teacher.losses,
@@ -169,7 +174,8 @@ class DecoderStudent(Student):
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
         """The trained weights as one 16-bit GGUF with tokenizer and chat template, and the tokenizer for the engine. With the setting
-        `adapter`, two GGUFs: the base's weights, identical for all its adapters, and the adapter."""
+        `adapter`, two GGUFs: the base's weights, identical for all its adapters, and the adapter. A model that fills gaps keeps the base's
+        own file if that is a GGUF."""
         from smidgen.gguf.weights import write, write_adapter
         from smidgen.students.decoder_training.engine_options import attention_bits
         from smidgen.students.decoder_training.files import adapter, base_weights, open_decoder, taught
@@ -177,19 +183,24 @@ class DecoderStudent(Student):
 
         stored = open_decoder(folder)
         apart = adapter(stored) if stored.settings.get("adapter") else None
-        write(
-            out / "model.gguf",
-            taught(stored) if apart is None else base_weights(stored.base, stored.kept),
-            stored.config,
-            folder,
-            kind="f16",
-            template=chat_template(folder),
-            eos_id=stored.facts["stop"][0],
-            name=f"{stored.base.name}-taught" if apart is None else stored.base.name,
-        )
+        own = weight_files(stored.base)
+        published = "reach" in stored.facts and len(own) == 1 and own[0].suffix == ".gguf"
+        if published:
+            shutil.copyfile(own[0], out / "model.gguf")
+        else:
+            write(
+                out / "model.gguf",
+                taught(stored) if apart is None else base_weights(stored.base, stored.kept),
+                stored.config,
+                folder,
+                kind="f16",
+                template=chat_template(folder),
+                eos_id=stored.facts["stop"][0],
+                name=f"{stored.base.name}-taught" if apart is None else stored.base.name,
+            )
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
-        names = ("before", "after", "stop", "max_tokens", "context")
-        options = {"model": "model.gguf", **{name: stored.facts[name] for name in names}, "slots": _SLOTS}
+        names = ("before", "between", "after", "reach", "stop", "max_tokens", "context")
+        options = {"model": "model.gguf", **{name: stored.facts[name] for name in names if name in stored.facts}, "slots": _SLOTS}
         options |= {"loop": stored.facts.get("loop", 0), **stored.facts.get("drafting", {})}
         if stored.facts.get("schema"):
             options["schema_of_answers"] = stored.facts["schema"]
@@ -201,7 +212,7 @@ class DecoderStudent(Student):
             options |= {"adapters": {"taught": _ADAPTER}, "adapter": "taught"}
         # Bundles share one base in memory only with equal cache settings: adapters always use the smaller cache.
         options["cache"] = attention_bits(stored.shape, stored.facts["context"] * _SLOTS, frugal=apart is not None)
-        return EngineSpec("llama", tuple(files), options, HALF)
+        return EngineSpec("llama", tuple(files), options, PUBLISHED if published else HALF)
 
 
 def _run(teacher: DecoderTrainer, file: Path, settings: DecoderSettings, space: Workspace, title: str, seconds: float | None) -> None:
@@ -263,14 +274,14 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     from smidgen.students.decoder_training.engine_options import DraftSizes, unguessed
     from smidgen.students.decoder_training.files import model_in, open_decoder
     from smidgen.students.decoder_training.generation import write
-    from smidgen.students.decoder_training.prompts import plain_ids, tokenizer_of
+    from smidgen.students.decoder_training.prompts import DecoderPrompt, tokenizer_of
     from smidgen.students.processor import Workers
 
     stored = open_decoder(folder)
     workers = Workers(threads)
     tokenizer = tokenizer_of(folder)
-    after, facts = stored.facts["after"], stored.facts
-    prompts = [[*plain_ids(tokenizer, text), *after] for text in texts]
+    facts, prompt = stored.facts, DecoderPrompt.of(stored.facts)
+    prompts = [prompt.ids(tokenizer, text) for text in texts]
     room = facts["context"] - len(facts["before"])
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) < room]
     try:
@@ -283,9 +294,9 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     if drafting := facts.get("drafting"):
         # The engine gives no probability of drafted tokens, so the reference leaves them out of the score, too.
         sizes = DraftSizes(drafting["draft_after"], drafting["draft_most"])
-        for prompt, row in zip(prompts, rows, strict=True):
+        for ids, row in zip(prompts, rows, strict=True):
             if row is not None:
-                row.probability = unguessed([*facts["before"], *prompt], row.ids, row.chances, sizes)
+                row.probability = unguessed([*facts["before"], *ids], row.ids, row.chances, sizes)
     return {
         "texts": [_text(tokenizer.decode(row.ids, skip_special_tokens=False), row.finished) if row else "" for row in rows],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
@@ -331,10 +342,11 @@ def _examples_of(
 ) -> tuple[DecoderPrompt, DecoderExamples, DecoderExamples | None]:
     from smidgen.gguf.architectures import shape_of
     from smidgen.students.decoder_training.examples import chosen, examples_of, held_examples, with_other_values
-    from smidgen.students.decoder_training.prompts import common_words, prompt_of, tokenizer_of
+    from smidgen.students.decoder_training.prompts import common_words, gap_prompt, prompt_of, tokenizer_of
 
     folder = space.folder
-    prompt = prompt_of(folder, training.form.writing.instruction)
+    told = training.form.writing
+    prompt = prompt_of(folder, told.instruction) if told.reach is None else gap_prompt(folder, told.reach)
     tokenizer = tokenizer_of(folder)
     most = min(settings.max_length, shape_of(folder).context)
     rows = chosen(training.rows, training.form, settings.references)
@@ -383,9 +395,10 @@ def _teacher(
     course = DecoderTrainConfig(
         steps=max(1, math.ceil(epochs * count / batch)),
         batch=batch,
-        rate=settings.learning_rate or (2e-3 if settings.method == "lora" else 5e-5),
+        rate=settings.learning_rate or _RATES[settings.method if prompt.reach is None else "gap"],
         block_tokens=settings.block_tokens,
         seed=training.seed,
+        shared=prompt.reach is None,
         checks=max(2, min(10, math.ceil(epochs))),
         # A pruned decoder is rounded only in its second training.
         rounded_from=None if settings.pruned else _rounded_from(settings),

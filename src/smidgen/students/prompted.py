@@ -42,7 +42,7 @@ class PromptedStudent(Student):
         from smidgen.gguf.architectures import shape_of
         from smidgen.students.decoder_training.examples import examples_of
         from smidgen.students.decoder_training.files import describe_base, save_taught
-        from smidgen.students.decoder_training.prompts import prompt_of, tokenizer_of
+        from smidgen.students.decoder_training.prompts import gap_prompt, prompt_of, tokenizer_of
 
         settings = training.settings if isinstance(training.settings, PromptedSettings) else PromptedSettings()
         if training.base is None:
@@ -50,8 +50,10 @@ class PromptedStudent(Student):
         folder = training.base.folder
         context = shape_of(folder).context
         instruction = training.form.writing.instruction
-        shots = _spread(training.rows, settings.shots)
-        prompt = prompt_of(folder, instruction, shots)
+        reach = training.form.writing.reach
+        # A text with a gap shows by itself what is wanted.
+        shots = _spread(training.rows, settings.shots) if reach is None else []
+        prompt = prompt_of(folder, instruction, shots) if reach is None else gap_prompt(folder, reach)
         while shots and len(prompt.before) > min(_MOST_PROMPT, context // 2):
             shots = shots[:-1]
             prompt = prompt_of(folder, instruction, shots)
@@ -64,7 +66,7 @@ class PromptedStudent(Student):
             "schema": schema,
             "max_tokens": most,
             "loop": LEAST_REPETITION,
-            "context": min(context, 256 * math.ceil(1.5 * longest / 256) + 512),
+            "context": min(context, max(sum(reach or ()) + most, 256 * math.ceil(1.5 * longest / 256) + 512)),
         }
         describe_base(space.folder, folder)
         save_taught(space.folder, folder, None, facts, {})

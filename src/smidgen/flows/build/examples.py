@@ -74,7 +74,9 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
         command = f"smidgen check {shlex.quote(str(settings.train))} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
-    columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""} if table is not None else _NO_TABLE
+    columns = {**_NO_TABLE, "input": ",".join(task.pair)} if task.pair else _NO_TABLE
+    if table is not None:
+        columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     # From here on the task is the one of these rows, with their values.
     work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
     context.progress.finish(f"{len(work.train):,} rows to learn from, {len(work.test):,} to test on")

@@ -217,6 +217,7 @@ def _manifest(work: Work, chosen: Candidate, metrics: Mapping[str, MetricInterva
     if guide is not None:
         chain.append(Licence(what=f"guide {guide.name}", licence=guide.licence, source=guide.source))
     names = (work.columns["input"],) if work.task.makes_examples else tuple(work.columns["input"].split(","))
+    names = work.task.pair or names
     return Manifest(
         name=work.recipe.name,
         created=now(),

@@ -17,7 +17,7 @@ import numpy as np
 
 from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Compressor, EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, in_parts
 from smidgen.core.settings import Settings
@@ -158,7 +158,7 @@ def variants(
     made = [plain]
     for method in methods:
         compressor: Compressor = registry.find("compress", method)
-        if plain.spec.engine in compressor.engines:
+        if plain.spec.engine in compressor.engines and plain.spec.method != PUBLISHED:
             make = functools.partial(_compressed, compressor, plain, sample)
             made.append(_variant(context, files.student, f"compress-{method}", {"export": plain.key, "method": method}, make, sample))
     return made

@@ -11,7 +11,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
 from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.model_queues import GenerationSource
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event, with_extra
@@ -19,6 +21,7 @@ from smidgen.server.openai.request_bodies import CompletionRequest
 from smidgen.server.reply_json import Extra, Usage, completion_logprobs, counted_usage, require_logprobs, smidgen_field, usage
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
+from smidgen.text.infilling import read_marks, read_part
 
 
 class WrittenCompletions:
@@ -72,13 +75,33 @@ def _write(
     service: Service, model: ServedBundle, body: CompletionRequest, head: dict[str, Any], prompts: Sequence[str], request: HttpRequest
 ) -> LocalAnswer:
     """Start the answer of a model that writes."""
-    service.check(model, list(prompts), "prompt")
+    inputs = [_input(model, prompt, body.suffix) for prompt in prompts]
+    service.check(model, inputs, "prompt")
     require_logprobs(model, body.logprobs is not None)
     own = (body.n or 1) if body.drawn() else 1
     options = {**body.options(), "logprobs": body.logprobs or 0}
-    sources: list[GenerationSource] = [partial(model.write, prompt, **options, seed=seed) for prompt in prompts for seed in body.seeds(own)]
+    sources: list[GenerationSource] = [partial(model.write, text, **options, seed=seed) for text in inputs for seed in body.seeds(own)]
     form = WrittenCompletions(model, body, head, prompts, own)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), generations=service.write(model, sources))
+
+
+def _input(model: ServedBundle, prompt: str, suffix: str | None) -> Text:
+    """Return a prompt as a bundle's input: for one that fills gaps, the text ahead and the text behind, as much of a long file as it reads.
+
+    Raises RequestError for a suffix that the bundle does not read.
+    """
+    reach = model.form.writing.reach
+    if reach is not None:
+        return read_part(*((prompt, suffix) if suffix else read_marks(prompt) or (prompt, "")), reach)
+    if suffix:
+        raise RequestError(
+            "this model does not fill gaps",
+            value=model.name,
+            todo="Leave suffix out, or send it to a bundle of the task complete.",
+            code="suffix_not_supported",
+            param="suffix",
+        )
+    return prompt
 
 
 def _wants_usage(body: CompletionRequest) -> bool:
@@ -119,7 +142,7 @@ async def ask(service: Service, model: ServedBundle, body: CompletionRequest, re
     }
     if model.at_once:
         return _write(service, model, body, head, prompts, request)
-    replies = await service.ask(model, prompts, request, "prompt")
+    replies = await service.ask(model, [_input(model, prompt, body.suffix) for prompt in prompts], request, "prompt")
     form = AnsweredCompletions(model, body, head, prompts)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply] for reply in replies])
 

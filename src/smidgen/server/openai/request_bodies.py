@@ -129,8 +129,10 @@ class CompletionRequest(SamplingOptions):
     model_config = ConfigDict(json_schema_extra={"example": {"prompt": "Where is my parcel?"}})
 
     prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="A text or several. Lists of token numbers are not understood."
+        description="A text or several. Lists of token numbers are not understood. For a bundle that completes code, the text ahead of the "
+        "gap; or all of it with the marks <|fim_prefix|>, <|fim_suffix|> and <|fim_middle|>."
     )
+    suffix: str | None = Field(None, description="The text behind the gap, for a bundle that completes code.")
     model: str | None = Field(None, description="The name of a bundle; may be left out where one bundle is served.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None

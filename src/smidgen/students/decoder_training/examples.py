@@ -63,11 +63,12 @@ def answers_of(row: Row) -> list[Any]:
 def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
     """Rows as examples, one for each reference of a row.
 
-    An answer is never cut: an example of more than `most` tokens is left out.
+    An answer is never cut: an example of more than `most` tokens is left out. Of a text with a gap, the text around it is learnt, too: it
+    is the user's own as the filling is, and twenty times as long.
 
     Raises TrainError if more than a twentieth would be left out, or as `check` does.
     """
-    lessons = _made(rows, prompt, tokenizer, most)
+    lessons = _made(rows, prompt, tokenizer, most, every=prompt.reach is not None)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
         raise TrainError(
             "many examples are too long, and a cut answer would teach the model to stop in the middle",
@@ -90,17 +91,18 @@ def held_examples(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokeniz
     return lessons
 
 
-def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int) -> DecoderExamples:
+def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int, every: bool = False) -> DecoderExamples:
+    """`every`: all tokens but the first are learnt."""
     found, left_out = [], 0
     for row in rows:
-        source = plain_ids(tokenizer, row.input)
+        source = prompt.ids(tokenizer, row.input)
         for answer in answers_of(row):
             written = [*plain_ids(tokenizer, answer), prompt.stop[0]]
-            ids = [*source, *prompt.after, *written]
+            ids = [*source, *written]
             if len(prompt.before) + len(ids) > most:
                 left_out += 1
             else:
-                found.append(DecoderExample(np.array(ids, dtype=np.int64), len(written), row.weight))
+                found.append(DecoderExample(np.array(ids, dtype=np.int64), len(ids) - 1 if every else len(written), row.weight))
     return DecoderExamples(found, left_out)
 
 

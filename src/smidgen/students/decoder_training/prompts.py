@@ -8,7 +8,7 @@ text as plain characters.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from smidgen.core.errors import BaseError
 from smidgen.core.rows import Text, joined
+from smidgen.text.infilling import MARKS, read_part
 
 _MARK = "SMIDGENTEXTSTANDSHERE"
 _LONGEST_TEMPLATE = 200_000
@@ -31,20 +32,36 @@ class _Refused(TemplateError):
 
 @dataclass(frozen=True)
 class DecoderPrompt:
-    """Token ids before and after a text, and the ids that end an answer (the first is used in training)."""
+    """Token ids before and after a text, and the ids that end an answer (the first is used in training).
+
+    `between` and `reach`: of a prompt that is filled in, the ids between the text ahead of the gap and the text behind it, and the most
+    characters of each; empty and None for any other.
+    """
 
     before: tuple[int, ...]
     after: tuple[int, ...]
     stop: tuple[int, ...]
+    between: tuple[int, ...] = ()
+    reach: tuple[int, int] | None = None
 
-    def json(self) -> dict[str, list[int]]:
+    def json(self) -> dict[str, Any]:
         """The JSON form stored beside the trained weights."""
-        return {"before": list(self.before), "after": list(self.after), "stop": list(self.stop)}
+        plain = {"before": list(self.before), "after": list(self.after), "stop": list(self.stop)}
+        return plain if self.reach is None else {**plain, "between": list(self.between), "reach": list(self.reach)}
 
     @classmethod
-    def of(cls, stored: dict[str, list[int]]) -> DecoderPrompt:
+    def of(cls, stored: Mapping[str, Any]) -> DecoderPrompt:
         """The prompt from its JSON form."""
-        return cls(tuple(stored["before"]), tuple(stored["after"]), tuple(stored["stop"]))
+        reach = stored.get("reach")
+        parts = tuple(stored["before"]), tuple(stored["after"]), tuple(stored["stop"]), tuple(stored.get("between", ()))
+        return cls(*parts, None if reach is None else (reach[0], reach[1]))
+
+    def ids(self, tokenizer: Tokenizer, text: Text) -> list[int]:
+        """The ids of a prompt after those that all begin with. Takes a tokenizer of `tokenizer_of`."""
+        if self.reach is None or isinstance(text, str):
+            return [*plain_ids(tokenizer, text), *self.after]
+        ahead, behind = read_part(*text, self.reach)
+        return [*plain_ids(tokenizer, ahead), *self.between, *plain_ids(tokenizer, behind), *self.after]
 
 
 def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str, str]] = ()) -> DecoderPrompt:
@@ -77,6 +94,36 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     if not stop:
         raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
     return DecoderPrompt(tuple(_ids(tokenizer, before)), tuple(_ids(tokenizer, after)), tuple(stop))
+
+
+_ENDS = ("<|endoftext|>", "<|end_of_text|>", "<EOT>")
+_BESIDE = ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|im_start|>", "<|im_end|>", "<file_sep>", "<repo_name>")
+"""Tokens that no filling holds: where one would be written, the filling is over."""
+
+
+def gap_prompt(folder: Path, reach: tuple[int, int]) -> DecoderPrompt:
+    """The prompt of the base in `folder` for a text with a gap: the text ahead, the text behind, then the filling, each after its mark.
+
+    Raises BaseError if the base has no such marks: it was never shown texts with gaps.
+    """
+    tokenizer, config = tokenizer_of(folder), _config(folder)
+    for marks in MARKS:
+        first, second, third = (tokenizer.token_to_id(mark) for mark in marks)
+        if first is not None and second is not None and third is not None:
+            break
+    else:
+        raise BaseError(
+            "the base has no marks for a gap in a text, such as <|fim_middle|>: it cannot fill in the middle",
+            value=str(folder),
+            todo="Name one that can: --base coder.",
+        )
+    ends = [number for name in _ENDS if (number := tokenizer.token_to_id(name)) is not None]
+    ends += [end] if (end := _end(tokenizer, config)) is not None else []
+    if not ends:
+        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+    beside = [number for name in _BESIDE if (number := tokenizer.token_to_id(name)) is not None]
+    stop = tuple(dict.fromkeys([*ends, *beside, first, second, third]))
+    return DecoderPrompt((first,), (third,), stop, (second,), reach)
 
 
 def plain_ids(tokenizer: Tokenizer, text: Text) -> list[int]:

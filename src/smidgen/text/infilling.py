@@ -1,0 +1,67 @@
+"""Text with a gap: the marks around it in a prompt, the part of it that is read, and how like a filling is to the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+MARKS = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+)
+"""The marks before the text ahead of a gap, before the text behind it, and before the filling: as Qwen and CodeGemma spell them, and as
+StarCoder does."""
+
+
+def read_marks(prompt: str) -> tuple[str, str] | None:
+    """The text ahead of the gap and the text behind it in a prompt with marks; None for a prompt without them.
+
+    What stands before the first mark (other files) belongs to the text ahead. A filling that is already begun does, too.
+    """
+    for first, second, third in MARKS:
+        head, found, rest = prompt.partition(first)
+        ahead, between, rest = rest.partition(second)
+        behind, middle, begun = rest.rpartition(third)
+        if found and between and middle:
+            return head + ahead + begun, behind
+    return None
+
+
+def read_part(ahead: str, behind: str, reach: Sequence[int]) -> tuple[str, str]:
+    """The part of the texts around a gap that a model reads: at most so many characters ahead of it and behind it, in whole lines.
+
+    The text ahead begins at a place that stays while somebody types: it moves on by half of `reach[0]` at a time. So what was read of it
+    for one request need not be read again for the next.
+    """
+    most, after = reach
+    start = 0
+    if len(ahead) > most:
+        step = max(1, most // 2)
+        start = -(-(len(ahead) - most) // step) * step
+        line = ahead.find("\n", start, start + step)
+        start = line + 1 if line >= 0 else start
+    end = len(behind)
+    if end > after:
+        line = behind.rfind("\n", 0, after)
+        end = line + 1 if line > 0 else after
+    return ahead[start:], behind[:end]
+
+
+def first_lines(text: str, count: int) -> str:
+    """The first lines of a text that are not blank, without blanks at the ends of lines; `count` of them at most."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[:count]).strip()
+
+
+def is_filled(filling: str, right: str) -> bool:
+    """Whether a filling begins with the lines of the right one. Blanks at the ends of lines, blank lines, and what a model writes after
+    the lines that are missing do not count."""
+    wanted = first_lines(right, len(right) + 1)
+    return first_lines(filling, wanted.count("\n") + 1) == wanted
+
+
+def likeness(filling: str, right: str) -> float:
+    """How like the first lines of a filling are to the right one, 0..1: twice the equal characters over all of both, as `difflib`
+    finds them (Ratcliff and Obershelp)."""
+    wanted = first_lines(right, len(right) + 1)
+    return SequenceMatcher(None, first_lines(filling, wanted.count("\n") + 1), wanted, autojunk=False).ratio()

@@ -1,0 +1,46 @@
+"""A model that completes code, built by the real flow from a small repository: held-out files, the base's own file, a gap in a request."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.made_once import made_once
+from tests.students.tiny_coder import BODY, built_coder
+
+from smidgen.flows.evaluation import evaluate
+from smidgen.flows.local_model import load
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "coder", built_coder) / "out"
+
+
+def test_the_bundle_keeps_what_was_learnt_beside_the_base(built: Path) -> None:
+    manifest = json.loads((built / "smidgen.json").read_text(encoding="utf-8"))
+    assert manifest["task"] == "complete" and manifest["columns"]["input"] == ["ahead", "behind"]
+    assert {"model.gguf", "adapter.gguf"} <= set(manifest["engine"]["files"])
+    assert manifest["engine"]["options"]["reach"] == [300, 100] and len(manifest["engine"]["options"]["between"]) == 1
+    assert set(manifest["metrics"]) == {"exact_match", "similarity"}
+    assert manifest["data"]["rows"]["test"] == 12
+
+
+def test_a_gap_is_filled_and_measured(built: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gaps.jsonl"
+    rows = [{"ahead": "def net(gross):\n    ", "behind": "\n", "output": "return gross"}] * 3
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with closing(load(built, threads=1)) as model:
+        (reply,) = model.predict([("def net_kiwis(gross):\n    return ", "\n")])
+        assert isinstance(reply.output, str) and 0 <= reply.score <= 1
+        *_, last = model.write(("def net_kiwis(gross):\n    return ", ""), max_tokens=4)
+        assert last.final and last.piece.usage.prompt > 3
+        found = evaluate(model, file)
+        assert found.n == 3 and set(found.metrics) == {"exact_match", "similarity"}
+        (tmp_path / "kiwis.py").write_text(BODY.format(name="kiwis"), encoding="utf-8")
+        assert evaluate(model, tmp_path).n == 9, "each line worth filling in once"

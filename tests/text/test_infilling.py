@@ -1,0 +1,40 @@
+"""Gaps in texts: marks in a prompt, the part that is read, what counts as filled."""
+
+from __future__ import annotations
+
+from smidgen.text.infilling import first_lines, is_filled, likeness, read_marks, read_part
+
+
+def test_marks_divide_a_prompt() -> None:
+    assert read_marks("<|fim_prefix|>a = <|fim_suffix|>\nb<|fim_middle|>") == ("a = ", "\nb")
+    assert read_marks("<fim_prefix>a<fim_suffix>b<fim_middle>") == ("a", "b")
+    assert read_marks("# other.py\n<|fim_prefix|>a<|fim_suffix|><|fim_middle|>begun") == ("# other.py\nabegun", "")
+    for plain in ("a = 1", "<|fim_prefix|>a", "<|fim_prefix|>a<|fim_suffix|>b", "<|fim_middle|><|fim_suffix|>"):
+        assert read_marks(plain) is None
+
+
+def test_the_text_ahead_begins_at_a_place_that_stays_while_somebody_types() -> None:
+    text = "".join(f"line_{number} = {number}\n" for number in range(400))
+    starts = []
+    for length in range(1000, 3000):
+        ahead, _ = read_part(text[:length], "", (400, 0))
+        assert 150 <= len(ahead) <= 400 and text[:length].endswith(ahead) and text[length - len(ahead) - 1] == "\n"
+        starts.append(length - len(ahead))
+    assert len(starts) == 2000 and starts == sorted(starts) and len(set(starts)) <= 12
+
+
+def test_what_is_read_is_read_whole_a_second_time() -> None:
+    ahead, behind = "x = 1\n" * 300 + "y = ", "\n" + "z = 2\n" * 300
+    once = read_part(ahead, behind, (500, 100))
+    assert read_part(*once, (500, 100)) == once and len(once[1]) <= 100 and once[1].endswith("\n")
+    assert read_part("short", "text", (500, 100)) == ("short", "text")
+    assert read_part("a" * 1000, "b" * 1000, (500, 100)) == ("a" * 500, "b" * 100), "lines without an end"
+
+
+def test_only_the_lines_that_are_missing_count() -> None:
+    assert is_filled("return a\n\n\ndef next():", "return a")
+    assert is_filled("    return a  \n", "return a")
+    assert is_filled("a = 1\n    b = 2\n", "a = 1\n\n    b = 2")
+    assert not is_filled("return b", "return a") and not is_filled("", "return a") and not is_filled("a = 1", "a = 1\nb = 2")
+    assert first_lines("\n a \n\nb\n", 2) == "a\nb"
+    assert likeness("return a\nmore", "return a") == 1.0 and 0.5 < likeness("return ab", "return a") < 1.0 and likeness("", "x") == 0.0
