@@ -101,7 +101,7 @@ class GapForm(Form):
         return self.model_copy(update={"slope": None, "shift": None})
 
     def purpose(self, quote: Callable[[str], str]) -> str:
-        """What it was taught on, and what it reads."""
+        """The repository that it learnt from, and how much of a file it reads."""
         return (
             f"It completes code: it fills a gap in a file, as {self.files:,} files of one repository would. It reads at most "
             f"{self.ahead:,} characters ahead of the gap and {self.behind:,} behind it, and nothing of other files. The score is the "
