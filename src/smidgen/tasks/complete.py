@@ -134,7 +134,6 @@ class Complete(Task):
     makes_examples = True
     pair = ("ahead", "behind")
     quick = MappingProxyType({"train": {"time_budget": "5m"}})
-    project_files = MappingProxyType({"repository": "complete.repo"})
     not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
     loss_words = "the missing lines are not exactly right"
     nothing: Any = ""

@@ -21,6 +21,11 @@ from smidgen.server.settings import ServeSettings
 
 AHEAD, BEHIND = "def net_kiwis(gross):\n    return ", "\n\n\ndef total_kiwis():\n    return 0\n"
 CONTINUE_STOPS = [
+    "\n\n",
+    "\r\n\r\n",
+    "/src/",
+    "#- coding: utf-8",
+    "```",
     "<|endoftext|>",
     "<|fim_prefix|>",
     "<|fim_middle|>",
@@ -31,7 +36,7 @@ CONTINUE_STOPS = [
     "<|im_start|>",
     "<|im_end|>",
 ]
-"""The stop texts of the editor extension Continue for this template (core/autocomplete/templating/AutocompleteTemplate.ts)."""
+"""The stop texts that the editor extension Continue sends with this template (core/autocomplete/templating, `getStopTokens`)."""
 
 
 def continue_body(ahead: str, behind: str) -> dict[str, Any]:
