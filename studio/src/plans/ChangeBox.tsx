@@ -52,7 +52,7 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
         )}
         <Disclosure title={t("plan.fillIn")} open={open} onToggle={setOpen}>
           <div className={layout.stack}>
-            <SchemaForm section={`${solver.name}.change`} schema={solver.changes as ObjectSchema} value={filled} onChange={(name, value) => setFilled((before) => Object.fromEntries(Object.entries({ ...before, [name]: value }).filter(([, one]) => one !== undefined)))} />
+            <SchemaForm empty="" section={`${solver.name}.change`} schema={solver.changes as ObjectSchema} value={filled} onChange={(name, value) => setFilled((before) => Object.fromEntries(Object.entries({ ...before, [name]: value }).filter(([, one]) => one !== undefined)))} />
             <div className={layout.row}>
               <Button disabled={!may || Object.keys(filled).length === 0} busy={propose.isPending} onClick={() => propose.mutate({ sentence: "", change: filled })}>
                 {t("plan.show")}

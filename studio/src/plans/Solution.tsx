@@ -100,7 +100,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
             <tr key={number}>
               {row.map((cell, place) => (
                 <td key={place} className={numeric[place] ? styles.number : undefined}>
-                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 2 }) : told(cell)}
+                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : told(cell)}
                 </td>
               ))}
             </tr>

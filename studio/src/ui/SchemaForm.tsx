@@ -18,27 +18,29 @@ interface SchemaFormProps {
   errors?: Readonly<Record<string, string>>;
   /** Settings that are set elsewhere. */
   hide?: readonly string[];
+  /** Shown in an empty field that has no standard value, in place of "automatic". */
+  empty?: string;
 }
 
 /** The settings of a part, drawn from its JSON Schema. */
-export function SchemaForm({ section, schema, value, onChange, errors = {}, hide = [] }: SchemaFormProps): ReactNode {
+export function SchemaForm({ section, schema, value, onChange, errors = {}, hide = [], empty }: SchemaFormProps): ReactNode {
   const fields = fieldsOf(schema).filter((field) => !hide.includes(field.name));
   return (
     <div className={styles.form}>
       {fields.map((field) => (
-        <SettingField key={field.name} section={section} field={field} value={value[field.name]} error={errors[field.name]} onChange={(next) => onChange(field.name, next)} />
+        <SettingField key={field.name} section={section} field={field} value={value[field.name]} error={errors[field.name]} empty={empty} onChange={(next) => onChange(field.name, next)} />
       ))}
     </div>
   );
 }
 
 /** One setting of a section of the recipe. */
-export function SettingField({ section, field, value, error, onChange }: { section: string; field: SchemaField; value: unknown; error: string | undefined; onChange: (value: unknown) => void }): ReactNode {
+export function SettingField({ section, field, value, error, empty, onChange }: { section: string; field: SchemaField; value: unknown; error: string | undefined; empty?: string | undefined; onChange: (value: unknown) => void }): ReactNode {
   const { t } = useTranslation();
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
   const shared = { label: settingTitle(t, section, field.name), help: settingHelp(field.help), error };
-  const standard = field.standard === "" ? (field.needed ? "" : t("form.automatic")) : t("form.standard", { value: field.kind === "choice" ? optionName(t, field.name, field.standard) : field.standard.replaceAll("\n", ", ") });
+  const standard = field.standard === "" ? (empty ?? (field.needed ? "" : t("form.automatic"))) : t("form.standard", { value: field.kind === "choice" ? optionName(t, field.name, field.standard) : field.standard.replaceAll("\n", ", ") });
   function type(next: string): void {
     setText(next);
     onChange(readValue(field, next));

@@ -23,7 +23,7 @@ export interface SchemaField {
 }
 
 interface Node {
-  type?: string;
+  type?: string | readonly string[];
   enum?: readonly unknown[];
   const?: unknown;
   anyOf?: readonly Node[];
@@ -51,14 +51,15 @@ export function fieldsOf(schema: ObjectSchema): SchemaField[] {
     const arms = (node.anyOf ?? [node]).map((arm) => resolved(arm, schema)).filter((arm) => arm.type !== "null");
     const arm: Node = arms.length === 1 ? { ...arms[0] } : {};
     const several = arm.type === "array" ? arm.items?.enum : undefined;
-    const choices = (several ?? node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).map(String);
+    const choices = (several ?? node.enum ?? arm.enum ?? (arm.const === undefined ? [] : [arm.const])).filter((choice) => choice !== null).map(String);
     return { name, kind: several ? "several" : choices.length ? "choice" : kindOf(arm), help: node.description ?? "", standard: written(node.default), choices, whole: arm.type === "integer", numbers: isNumeric(arm.items), long: (arm.maxLength ?? 0) >= LONG, needed: schema.required?.includes(name) ?? false, asked: node.flag !== undefined };
   });
 }
 
 function resolved(node: Node, schema: ObjectSchema): Node {
   const name = node.$ref?.split("/").at(-1);
-  return name === undefined ? node : (schema.$defs?.[name] ?? {});
+  const found = name === undefined ? node : (schema.$defs?.[name] ?? {});
+  return Array.isArray(found.type) ? { ...found, type: String(found.type.find((type) => type !== "null")) } : found;
 }
 
 function kindOf(node: Node): SchemaField["kind"] {
@@ -71,7 +72,7 @@ function kindOf(node: Node): SchemaField["kind"] {
     case "string":
       return "text";
     case "array":
-      return node.items?.type === undefined || ["string", "number", "integer"].includes(node.items.type) ? "list" : "json";
+      return node.items?.type === undefined || ["string", "number", "integer"].includes(String(node.items.type)) ? "list" : "json";
     default:
       return "json";
   }

@@ -52,12 +52,12 @@ def _embedded(drawing: str) -> str:
 
 
 def shown_cell(value: Cell) -> str:
-    """A cell as the page shows it: numbers grouped, with at most two decimals."""
+    """A cell as the page shows it: numbers grouped, with at most six decimals."""
     if value is None:
         return ""
     if isinstance(value, bool | str):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
 def _is_number(value: Any) -> bool:
