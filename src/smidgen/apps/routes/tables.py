@@ -138,7 +138,7 @@ def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
     """The stops. `located`: whether each must have coordinates."""
     rows = rows_of(table)
     stops = [_stop(row, located) for row in rows]
-    _unique(rows, [stop.name for stop in stops])
+    unique_names(rows, [stop.name for stop in stops])
     _unswapped(rows, [stop.spot for stop in stops])
     return stops
 
@@ -150,7 +150,7 @@ def _stop(row: TableRow, located: bool) -> Stop:
             "closes", "the window ends before it begins", row.text("closes"), f"It begins at {row.text('opens')}: correct one of them."
         )
     return Stop(
-        spot=_spot(row, "name", "latitude", "longitude", located),
+        spot=spot_of(row, "name", "latitude", "longitude", located),
         address=row.text("address", ""),
         demand=math.ceil(round(row.number_of("demand", 0.0, least=0, most=1e6) * PLACES, 6)),
         opens=opens,
@@ -162,7 +162,8 @@ def _stop(row: TableRow, located: bool) -> Stop:
     )
 
 
-def _spot(row: TableRow, name: str, latitude: str, longitude: str, located: bool) -> Spot:
+def spot_of(row: TableRow, name: str, latitude: str, longitude: str, located: bool) -> Spot:
+    """The place of a row, by the names of its columns. `located`: whether it must have coordinates."""
     given = row.text(latitude, ""), row.text(longitude, "")
     if not located and not all(given):
         return Spot(row.text(name), None, None)
@@ -177,7 +178,8 @@ def _spot(row: TableRow, name: str, latitude: str, longitude: str, located: bool
     return Spot(row.text(name), high, row.number_of(longitude, least=-180, most=180))
 
 
-def _unique(rows: Sequence[TableRow], names: Sequence[str]) -> None:
+def unique_names(rows: Sequence[TableRow], names: Sequence[str]) -> None:
+    """Raise DataError for a name that occurs twice."""
     seen: dict[str, int] = {}
     for row, name in zip(rows, names, strict=True):
         if name.casefold() in seen:
@@ -204,7 +206,7 @@ def read_vans(table: ProblemTable, *, located: bool) -> list[Van]:
     """The vans."""
     rows = rows_of(table)
     vans = [_van(row, located) for row in rows]
-    _unique(rows, [van.name for van in vans])
+    unique_names(rows, [van.name for van in vans])
     return vans
 
 
@@ -212,11 +214,11 @@ def _van(row: TableRow, located: bool) -> Van:
     leaves, back = row.time("starts", 0), row.time("ends", DAY)
     if back <= leaves:
         row.fail("ends", "the shift ends before it begins", row.text("ends"), f"It begins at {row.text('starts')}: correct one of them.")
-    start = _spot(row, "start", "start_latitude", "start_longitude", located)
+    start = spot_of(row, "start", "start_latitude", "start_longitude", located)
     ends_elsewhere = row.text("end", start.name)
     end = start
     if ends_elsewhere != start.name:
-        end = _spot(row, "end", "end_latitude", "end_longitude", located)
+        end = spot_of(row, "end", "end_latitude", "end_longitude", located)
     return Van(
         name=row.text("name"),
         capacity=math.floor(round(row.number_of("capacity", 1e6, least=0, most=1e6) * PLACES, 6)),

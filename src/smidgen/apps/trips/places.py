@@ -1,0 +1,90 @@
+"""Places of a region, from a table: where they are, how long a visit takes, what it costs, when they are open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.apps.routes.problem import DAY, Spot, seconds_of
+from smidgen.apps.routes.tables import TableRow, rows_of, spot_of, unique_names
+from smidgen.core.errors import InputError
+from smidgen.core.solving import ProblemTable
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Hours = tuple[tuple[int, int], ...]
+"""Stretches of a day in which a place is open, seconds after midnight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place to visit.
+
+    Attributes:
+        spot: where it is; its name is unique.
+        kind: such as museum or restaurant.
+        lasts: seconds of a visit.
+        price: for one person.
+        score: how much it is worth seeing; 1 for an ordinary place.
+        tags: what it is known for, and its kind.
+        hours: for each weekday from Monday.
+    """
+
+    spot: Spot
+    kind: str
+    lasts: int
+    price: float
+    score: float
+    tags: frozenset[str]
+    hours: tuple[Hours, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spot.name
+
+
+def read_places(table: ProblemTable, *, located: bool) -> list[Place]:
+    """The places of a table. Raises DataError for a cell that cannot be used. `located`: whether each must have coordinates."""
+    rows = rows_of(table)
+    places = [_place(row, located) for row in rows]
+    unique_names(rows, [place.name for place in places])
+    return places
+
+
+def _place(row: TableRow, located: bool) -> Place:
+    kind = row.text("kind", "").casefold()
+    return Place(
+        spot=spot_of(row, "name", "latitude", "longitude", located),
+        kind=kind,
+        lasts=round(row.number_of("minutes", 60.0, least=0, most=24 * 60) * 60),
+        price=row.number_of("price", 0.0, least=0, most=1e5),
+        score=row.number_of("score", 1.0, least=0, most=1e4),
+        tags=row.words("tags") | ({kind} if kind else frozenset()),
+        hours=tuple(_hours(row, weekday) for weekday in WEEKDAYS),
+    )
+
+
+def _hours(row: TableRow, weekday: str) -> Hours:
+    """The stretches in a cell such as `9:00-12:00, 13:00-17:00`; an empty cell is always open, `closed` never."""
+    text = row.text(weekday, "").casefold()
+    if not text:
+        return ((0, DAY),)
+    if text in ("closed", "-", "–", "geschlossen", "zu"):
+        return ()
+    found = []
+    for part in re.split(r"[,;]", text):
+        ends = re.split(r"\s*(?:-|–|to|bis)\s*", part.strip())
+        try:
+            begin, end = (seconds_of(word, "the cell") for word in ends)
+        except (InputError, ValueError):
+            row.fail(weekday, "these are no opening hours", part.strip(), "Write 9:00-12:00, 13:00-17:00, or closed.")
+        if end <= begin:
+            row.fail(weekday, "the place closes before it opens", part.strip(), "Correct one of them; after midnight is another day.")
+        found.append((begin, end))
+    return tuple(sorted(found))
+
+
+def tags_of(places: Sequence[Place]) -> list[str]:
+    """Every tag and kind of some places, sorted."""
+    return sorted({tag for place in places for tag in place.tags})

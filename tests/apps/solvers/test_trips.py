@@ -1,0 +1,116 @@
+"""Trips from the sample's places: wishes are kept, and no plan names a place that is not in the table."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.house.conftest import ROOT
+
+from smidgen.apps.solve.statements import checked
+from smidgen.apps.solvers.trips import TripSettings, part
+from smidgen.apps.trips.trip import Trip, planned
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.solving import ProblemTable
+
+SAMPLE = ROOT / "src" / "smidgen" / "samples" / "alderwick" / "places.csv"
+
+
+def table(**changed: str) -> ProblemTable:
+    """The sample's places, the first with some cells changed."""
+    with SAMPLE.open(encoding="utf-8", newline="") as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    rows[1] |= changed
+    return ProblemTable("places.csv", tuple(rows[0]), list(enumerate(rows, start=1)))
+
+
+def trip(**settings: Any) -> Trip:
+    return part.read(TripSettings(places="places.csv", start="Harbour Hotel", kmh=35, **settings), {"places": table()})
+
+
+WISH = {"days": 2, "want": ["kids"], "avoid": ["museums"], "lunch": "at a lake", "budget": 40}
+
+
+def test_wishes_are_kept() -> None:
+    before = trip()
+    asked = part.changed(before, WISH)
+    assert part.shown_change(before, WISH) == (
+        "Plan anew: 2 days; at most 40 a person; prefer kids; without museum; lunch every day at a place with: lake."
+    )
+    plan = planned(asked, 0.5)
+    known = {place.name: place for place in before.places}
+    seen = [visit for day in plan.days for visit in day.visits]
+    assert len(plan.days) == 2 and plan.unserved == () and {visit.place.name for visit in seen} <= set(known)
+    assert len({visit.place.name for visit in seen}) == len(seen)
+    assert sum(visit.place.price for visit in seen) <= 40 and not any(visit.place.kind == "museum" for visit in seen)
+    place, legs = asked.travel.place, asked.travel.seconds
+    for day in plan.days:
+        assert sum(visit.lunch for visit in day.visits) == 1
+        assert all("lake" in visit.place.tags for visit in day.visits if visit.place.kind in ("restaurant", "cafe"))
+        here, time = place["Harbour Hotel"], asked.begins
+        for visit in day.visits:
+            assert visit.begins >= time + legs[here, place[visit.place.name]] and visit.ends == visit.begins + visit.place.lasts
+            assert any(opens <= visit.begins and visit.ends <= closes for opens, closes in visit.place.hours[day.weekday])
+            here, time = place[visit.place.name], visit.ends
+        assert time + legs[here, place["Harbour Hotel"]] <= day.back <= asked.ends
+
+
+def test_a_plan_in_sentences_with_tables_and_a_map() -> None:
+    solution = checked(part.solve(part.changed(trip(), WISH), 0.3))
+    assert solution.status == "solved" and "2 days with" in solution.statements[0].text
+    assert len(solution.tables["trip"].rows) == solution.result["totals"]["places"] and "Day 2:" in solution.pictures["map"]
+
+
+def test_what_cannot_be_is_said_with_its_reason() -> None:
+    asked = part.changed(trip(), {"must": ["toy museum", "Owl Sanctuary"], "weekday": "monday", "budget": 8, "lunch": "any"})
+    solution = checked(part.solve(asked, 0.2))
+    told = " ".join(statement.text for statement in solution.statements)
+    assert solution.status == "partly"
+    assert "Toy Museum does not fit in: it is closed on these days" in told
+    assert "Owl Sanctuary does not fit in: it costs 9, and the budget is 8." in told
+    assert "No lunch on day 1" in told
+    nothing = checked(part.solve(replace(trip(), begins=3 * 3600, ends=3 * 3600 + 60), 0.1))
+    assert nothing.status == "infeasible" and nothing.statements[0].text.startswith("No plan is possible")
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"want": ["skiing"]}, "no place of the table has this tag"),
+        ({"must": ["Eiffel Tower"]}, "no place has this name"),
+        ({"weekday": "someday"}, "no weekday"),
+        ({"ends": "8:00"}, "ends before it begins"),
+        ({"lunch": "rooftop"}, "has this tag"),
+        ({"days": 1}, "changes nothing"),
+    ],
+)
+def test_a_wish_for_what_is_not_there_is_refused(wish: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        part.changed(trip(), wish)
+
+
+def test_a_later_wish_takes_an_earlier_one_back() -> None:
+    asked = part.changed(part.changed(trip(), {"avoid": ["museum"], "skip": ["Little Zoo"]}), {"want": ["museum"], "must": ["Little Zoo"]})
+    assert (asked.avoid, asked.skip, asked.must) == (frozenset(), frozenset(), {"Little Zoo"})
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "said"),
+    [
+        ({"monday": "10 to late"}, "monday", "no opening hours"),
+        ({"monday": "17:00-9:00"}, "monday", "closes before it opens"),
+        ({"price": "free"}, "price", "no number"),
+        ({"name": "little zoo"}, "name", "occurs twice"),
+    ],
+)
+def test_a_bad_cell_is_named(cells: dict[str, str], column: str, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": table(**cells)})
+    assert caught.value.column == column
+
+
+def test_the_start_must_be_in_the_table() -> None:
+    with pytest.raises(InputError, match="the start is not in the table"):
+        part.read(TripSettings(places="places.csv", start="Nowhere"), {"places": table()})
