@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, StrictInt
 
 from smidgen.apps.code.gaps import Gap, gaps_in
-from smidgen.apps.code.repository import SourceFile, read_repository
+from smidgen.apps.code.repository import CodeFile, read_repository
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, AnswerShape, Coefficient, Form, WritingTerms
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -191,7 +191,7 @@ class Complete(Task):
         if all(not isinstance(row.input, str) for row in rows):
             return DividedRows((), (), rows, "the rows are gaps with what fills them")
         asked = _asked(settings)
-        files = [SourceFile(str(row.input), row.output) for row in rows]
+        files = [CodeFile(str(row.input), row.output) for row in rows]
         order = [files[place] for place in np.random.default_rng([seed, 23]).permutation(len(files))]
         test = order[: max(1, round(_TEST_FILES * len(order)))]
         held = order[len(test) : len(test) + max(1, round(_HELD_FILES * len(order)))]
@@ -269,7 +269,7 @@ def _listed(file: Path) -> list[Row] | None:
     return found or None
 
 
-def _some(files: Sequence[SourceFile], count: int, random: np.random.Generator) -> list[Gap]:
+def _some(files: Sequence[CodeFile], count: int, random: np.random.Generator) -> list[Gap]:
     """Gaps of one line in some files, about `count`, more of a longer file."""
     lines = sum(file.text.count("\n") + 1 for file in files)
     each = [(file, math.ceil(count * (file.text.count("\n") + 1) / max(1, lines))) for file in files]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.apps.code.gaps import gaps_in
-from smidgen.apps.code.repository import SourceFile
+from smidgen.apps.code.repository import CodeFile
 
 TEXT = '''"""Prices of a shop.
 
@@ -33,7 +33,7 @@ def total(prices):
 
 
 def test_a_gap_and_what_stands_around_it_are_the_file() -> None:
-    file, seen = SourceFile("prices.py", TEXT), 0
+    file, seen = CodeFile("prices.py", TEXT), 0
     for seed in range(20):
         for gap in gaps_in(file, 12, np.random.default_rng(seed), blocks=0.4):
             seen += 1
@@ -47,7 +47,7 @@ def test_a_gap_and_what_stands_around_it_are_the_file() -> None:
 def test_a_gap_of_several_lines_stays_in_its_block() -> None:
     random, lengths = np.random.default_rng(1), []
     for _ in range(30):
-        for gap in gaps_in(SourceFile("prices.py", TEXT), 5, random, blocks=1.0):
+        for gap in gaps_in(CodeFile("prices.py", TEXT), 5, random, blocks=1.0):
             lines = gap.filling.split("\n")
             indent = len(gap.ahead) - len(gap.ahead.rstrip(" "))
             assert all(not line.strip() or len(line) - len(line.lstrip()) >= indent for line in lines[1:])
@@ -56,6 +56,6 @@ def test_a_gap_of_several_lines_stays_in_its_block() -> None:
 
 
 def test_gaps_are_of_different_lines_and_no_more_than_there_are() -> None:
-    found = gaps_in(SourceFile("prices.py", TEXT), 100, np.random.default_rng(0), within=0.0)
+    found = gaps_in(CodeFile("prices.py", TEXT), 100, np.random.default_rng(0), within=0.0)
     assert len({len(gap.ahead) for gap in found}) == len(found) == 11
-    assert gaps_in(SourceFile("empty.py", "# nothing\n"), 5, np.random.default_rng(0)) == []
+    assert gaps_in(CodeFile("empty.py", "# nothing\n"), 5, np.random.default_rng(0)) == []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smidgen.apps.code.repository import SourceFile
+from smidgen.apps.code.repository import CodeFile
 
 _WORTH = re.compile(r"\w.*\w.*\w|\w.*[^\w\s].*\w")
 """A line worth filling in: more than a bracket or a single word."""
@@ -33,7 +33,7 @@ class Gap:
     behind: str
 
 
-def gaps_in(file: SourceFile, count: int, random: np.random.Generator, *, blocks: float = 0.0, within: float = 0.3) -> list[Gap]:
+def gaps_in(file: CodeFile, count: int, random: np.random.Generator, *, blocks: float = 0.0, within: float = 0.3) -> list[Gap]:
     """At most `count` gaps at different lines of a file, spread evenly, in their order. Every gap begins where a person would stop typing.
 
     Args:

@@ -47,7 +47,7 @@ _SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
+class CodeFile:
     """One file. `path`: from the repository's folder, with slashes."""
 
     path: str
@@ -58,7 +58,7 @@ class SourceFile:
 class Repository:
     """The files that are read, in the order of their paths, and the paths of those that are left out by reason (a clause in the plural)."""
 
-    files: tuple[SourceFile, ...]
+    files: tuple[CodeFile, ...]
     left_out: tuple[tuple[str, str], ...]
 
     def remarks(self) -> list[str]:
@@ -79,7 +79,7 @@ def read_repository(folder: Path) -> Repository:
     """
     if not folder.is_dir():
         raise DataError("there is no such folder", value=str(folder), todo="Name the folder of your repository: --repo FOLDER.")
-    found: list[SourceFile] = []
+    found: list[CodeFile] = []
     left_out: list[tuple[str, str]] = []
     seen: set[bytes] = set()
     for path in _paths(folder):
@@ -99,7 +99,7 @@ def read_repository(folder: Path) -> Repository:
             left_out.append((path, reason))
             continue
         seen.add(digest)
-        found.append(SourceFile(path, text))
+        found.append(CodeFile(path, text))
     if not found:
         reasons = f"{len(left_out)} files left out" if left_out else "no file with the ending of a programming language"
         raise DataError("the folder holds no source code that can be read", value=f"{folder}: {reasons}", todo="Name another folder.")
