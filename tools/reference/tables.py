@@ -132,6 +132,6 @@ def model_sections(*roots: type[BaseModel], level: int = 3) -> str:
 
 @functools.cache
 def trees() -> tuple[tuple[str, ast.Module], ...]:
-    """Every module of the package as it is written: its path, and its syntax tree. Read once. Samples are data, also where they are code."""
+    """Every module of the package as it is written: its path, and its syntax tree. Read once. Samples are data, code or not."""
     files = sorted(file for file in SOURCE.rglob("*.py") if "samples" not in file.relative_to(SOURCE).parts)
     return tuple((file.relative_to(SOURCE).as_posix(), ast.parse(file.read_text(encoding="utf-8"), str(file))) for file in files)
