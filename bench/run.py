@@ -30,6 +30,7 @@ from bench import (
     decoding,
     desk_soak,
     extract,
+    infilling,
     lora_speed,
     overhead,
     overmasking,
@@ -94,6 +95,7 @@ BENCHES = {
         desk_soak,
         star,
         widget,
+        infilling,
     )
 }
 DATA = HERE.parent.parent / "shared" / "data"
