@@ -92,6 +92,13 @@ def test_a_shipped_recipe_comes_with_its_data_and_resolves(name: str, tmp_path: 
     assert f"--task {made.task} --input {data.input} --label {data.label}" in readme
 
 
+def test_a_recipe_of_a_repository_comes_with_all_of_its_files(tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path / "mine"), "--recipe", "code"]) == 0
+    made = recipe.read(tmp_path / "mine" / "smidgen.toml")
+    found = sorted(file.name for file in Path(made.asked.repo).iterdir())  # type: ignore[attr-defined]
+    assert len(found) == 17 and "orders.py" in found and made.task == "complete"
+
+
 def test_a_recipe_that_does_not_exist_says_which_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["init", str(tmp_path), "--recipe", "product-description"]) == 2
     assert "Did you mean 'product-descriptions'?" in capsys.readouterr().err

@@ -103,7 +103,8 @@ def _content(place: Traversable, name: str) -> dict[str, bytes]:
     """A file's content, or that of every file in a folder, by name."""
     if not place.is_dir():
         return {name: place.read_bytes()}
-    return {path: content for inner in place.iterdir() for path, content in _content(inner, f"{name}/{inner.name}").items()}
+    entries = [inner for inner in place.iterdir() if inner.name != "__pycache__"]
+    return {path: content for inner in entries for path, content in _content(inner, f"{name}/{inner.name}").items()}
 
 
 def _places() -> dict[str, tuple[Traversable, Traversable]]:
