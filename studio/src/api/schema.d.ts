@@ -105,7 +105,7 @@ export interface paths {
         };
         /**
          * Read Goals
-         * @description List the kinds of jobs. A task that was added to smidgen is in the list by itself.
+         * @description List the kinds of jobs. A task that was added to smidgen is in the list by itself, but for one that reads a repository.
          */
         get: operations["read_goals_api_v1_goals_get"];
         put?: never;
