@@ -61,9 +61,9 @@ def test_a_dropped_task_is_found_by_everything(source: Path, reviews: Path, tmp_
 
 
 def is_found_by_everything(shell: Shell, reviews: Path, tmp_path: Path) -> None:
-    after = shell.run("build", "--help").stdout
+    after = " ".join(shell.run("build", "--help").stdout.split())
     assert ", stars" in after and "--most-stars" in after
-    assert ", stars" in shell.run("init", "--help").stdout
+    assert ", stars" in " ".join(shell.run("init", "--help").stdout.split())
     shell.run("init", str(tmp_path / "new"), "--task", "stars")
     assert "[stars]" in (tmp_path / "new" / "smidgen.toml").read_text(encoding="utf-8")
     wrong = shell.run("build", "--task", "star", "--data", str(reviews), "--out", str(tmp_path / "x"), ok=2)

@@ -16,7 +16,7 @@ from smidgen.parts import registry
 from smidgen.parts.solver_recipe import ROOM, SolveSettings
 
 if TYPE_CHECKING:
-    from smidgen.flows.plans.problem import Plan, Problem, ProposedChange
+    from smidgen.flows.plans.problem import OpenProblem, ProposedChange, SolvedPlan
 
 _COLOURS = {"solved": "green", "partly": "yellow", "infeasible": "red"}
 _WORDS = {"solved": "solved", "partly": "solved in part", "infeasible": "not solved"}
@@ -87,7 +87,7 @@ def _object(change: str) -> str | dict[str, object]:
     return found
 
 
-def _confirmed(problem: Problem, proposed: ProposedChange, yes: bool, quiet: bool) -> bool:
+def _confirmed(problem: OpenProblem, proposed: ProposedChange, yes: bool, quiet: bool) -> bool:
     """Whether a change counts. With --yes, one that the model is not sure of raises InputError."""
     if not quiet:
         sure = f" [dim](the model is {proposed.score:.0%} sure)[/]" if proposed.sentence else ""
@@ -104,7 +104,7 @@ def _confirmed(problem: Problem, proposed: ProposedChange, yes: bool, quiet: boo
     return True
 
 
-def _print(plan: Plan, folder: Path, written: list[str]) -> None:
+def _print(plan: SolvedPlan, folder: Path, written: list[str]) -> None:
     status = plan.solution.status
     out.print(f"[bold {_COLOURS[status]}]{_WORDS[status]}[/] in {plan.seconds:.1f} s")
     for statement in plan.solution.statements:

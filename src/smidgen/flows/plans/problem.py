@@ -61,7 +61,7 @@ class ProposedChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SolvedPlan:
     """A problem with its changes and its solution.
 
     Attributes:
@@ -96,7 +96,7 @@ class Plan:
 
 
 @dataclass
-class Problem:
+class OpenProblem:
     """A recipe's problem, with the changes that count. It is read once.
 
     Attributes:
@@ -142,18 +142,18 @@ class Problem:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         self.changes = (*self.changes, MadeChange(proposed.change, proposed.words, proposed.sentence, at))
 
-    def solve(self, progress: Progress | None = None) -> Plan:
+    def solve(self, progress: Progress | None = None) -> SolvedPlan:
         """The plan. Raises EngineError for a sentence with a number that the result lacks."""
         progress = progress or Silent()
         state, start = self.state(), time.perf_counter()
         progress.start(f"solving: {self.solver.title}")
         solution = checked(self.solver.solve(state, self.recipe.solve.seconds, self.before))
-        plan = Plan(self.recipe, self.changes, solution, time.perf_counter() - start)
+        plan = SolvedPlan(self.recipe, self.changes, solution, time.perf_counter() - start)
         progress.finish(solution.status)
         return plan if self.recipe.solve.texts is None else _written_anew(plan, Path(self.recipe.solve.texts))
 
 
-def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> Problem:
+def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> OpenProblem:
     """The problem of a recipe file, of the folder of a plan, or of a solver's name with `--set`.
 
     Raises RecipeError with every mistake, UnknownPart for a solver that does not exist.
@@ -161,13 +161,13 @@ def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> Problem:
     place = Path(source)
     if (place / PLAN).is_file():
         return _of_plan(place / PLAN, overrides)
-    return Problem(read_solver_recipe(str(source), overrides))
+    return OpenProblem(read_solver_recipe(str(source), overrides))
 
 
-def _of_plan(file: Path, overrides: Sequence[str]) -> Problem:
+def _of_plan(file: Path, overrides: Sequence[str]) -> OpenProblem:
     told = read_plan(file)
     tree = {name: told[name] for name in ("name", "solver", "solve", told["solver"])}
-    return Problem(solver_recipe_from(tree, overrides, Path(), str(file)), made_changes(told), told["result"])
+    return OpenProblem(solver_recipe_from(tree, overrides, Path(), str(file)), made_changes(told), told["result"])
 
 
 def read_plan(file: Path) -> dict[str, Any]:
@@ -219,13 +219,13 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> tupl
     return reply.score, reply.output
 
 
-def _written_anew(plan: Plan, folder: Path) -> Plan:
+def _written_anew(plan: SolvedPlan, folder: Path) -> SolvedPlan:
     with closing(load(folder)) as writer:
         told = rewritten(plan.solution.statements, lambda asked: [str(reply.output) for reply in writer.predict(asked)])
     return replace(plan, solution=replace(plan.solution, statements=told.statements), texts=told)
 
 
-def outputs(plan: Plan) -> dict[str, bytes]:
+def outputs(plan: SolvedPlan) -> dict[str, bytes]:
     """The files of a plan by name: its tables as CSV, pictures, further files, the page, and `plan.json`."""
     solution = plan.solution
     found = {f"{name}.csv": _csv(table.columns, table.rows) for name, table in solution.tables.items()}
@@ -237,7 +237,7 @@ def outputs(plan: Plan) -> dict[str, bytes]:
     return found
 
 
-def write_plan(plan: Plan, folder: Path) -> list[str]:
+def write_plan(plan: SolvedPlan, folder: Path) -> list[str]:
     """Write a plan's files into a folder and return their names. Files of the plan that was there before are replaced or removed.
 
     Raises InputError if another file of that name, which is not of a plan, is there.

@@ -16,7 +16,7 @@ from typing import Any
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.settings import Settings, is_file, settings_of
 from smidgen.core.solving import Solver
-from smidgen.flows.plans.problem import PLAN, MadeChange, Problem, ProposedChange, made_changes, outputs, read_plan
+from smidgen.flows.plans.problem import PLAN, MadeChange, OpenProblem, ProposedChange, made_changes, outputs, read_plan
 from smidgen.flows.plans.sample_plans import sample_plan
 from smidgen.parts import registry
 from smidgen.parts.recipe import laid_over, written
@@ -199,15 +199,15 @@ def result_file(id: str, name: str) -> Path:
     return _folder(id) / _RESULT / name
 
 
-def _problem(id: str, keep_changes: bool = True) -> Problem:
+def _problem(id: str, keep_changes: bool = True) -> OpenProblem:
     folder = _folder(id)
     recipe = read_solver_recipe(str(folder / _RECIPE))
     solved = studio_plan(id).solved
     made: tuple[MadeChange, ...] = made_changes(solved) if solved is not None and keep_changes else ()
-    return Problem(recipe, made, solved["result"] if solved is not None else None)
+    return OpenProblem(recipe, made, solved["result"] if solved is not None else None)
 
 
-def _solved(id: str, problem: Problem) -> StudioPlan:
+def _solved(id: str, problem: OpenProblem) -> StudioPlan:
     if not _SOLVING.acquire(blocking=False):
         raise RequestError("another plan is being solved", value=id, todo="Wait until it is done.", status=409, code="busy")
     try:
