@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,9 @@ class _Draft:
     worth: float
 
 
-def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | None = None) -> Plan:
+def solved(
+    problem: Problem, seconds: float, seed: int = 0, before: Orders | None = None, clock: Callable[[], float] = time.monotonic
+) -> Plan:
     """The best plan found.
 
     Args:
@@ -47,6 +49,7 @@ def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | Non
         seconds: the longest time to search.
         seed: of the search.
         before: orders of the last plan, to begin from.
+        clock: what counts the seconds; `time.process_time` where other work shares the machine.
 
     Raises:
         InputError: no van can drive.
@@ -54,7 +57,7 @@ def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | Non
     """
     if not problem.vans:
         raise InputError("no van can drive", value="0 vans", todo="Add a van, or undo the change that stopped the last one.")
-    ends = time.monotonic() + seconds
+    ends = clock() + seconds
     open_stops = _open(problem)
     best = _mended(problem, before) if before else _Draft({}, float("-inf"))
     if not open_stops and not before:
@@ -64,8 +67,8 @@ def solved(problem: Problem, seconds: float, seed: int = 0, before: Orders | Non
         legs = _legs(problem)
         rounds = 1 if problem.travel.steady else _ROUNDS
         for number in range(rounds):
-            left = max(0.01, ends - time.monotonic())
-            drafted = _searched(problem, open_stops, legs, left / (rounds - number), seed + number, orders)
+            left = max(0.01, ends - clock()) / (rounds - number)
+            drafted = _searched(problem, open_stops, legs, _Until(clock, clock() + left), seed + number, orders)
             draft = _mended(problem, drafted)
             if draft.worth > best.worth:
                 best = draft
@@ -188,6 +191,17 @@ def _driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True, slots=True)
+class _Until:
+    """A criterion for PyVRP to stop: the time by a clock."""
+
+    clock: Callable[[], float]
+    end: float
+
+    def __call__(self, best_cost: float) -> bool:
+        return self.clock() >= self.end
+
+
+@dataclass(frozen=True, slots=True)
 class _Model:
     """PyVRP's data: `clients` are the stops by their numbers; `vans` the vans of each vehicle type."""
 
@@ -196,16 +210,16 @@ class _Model:
     vans: Sequence[Sequence[Van]]
 
 
-def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, seconds: float, seed: int, before: Orders | None) -> Orders:
+def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, over: _Until, seed: int, before: Orders | None) -> Orders:
     """Orders of stops by van, as PyVRP plans them."""
     try:
         import pyvrp
-        from pyvrp.stop import MaxRuntime, MultipleCriteria, NoImprovement
+        from pyvrp.stop import MultipleCriteria, NoImprovement
     except ImportError:
         raise MissingExtra("pyvrp", "routes") from None
     model = _model(problem, stops, legs)
     patience = _PATIENCE * max(1, len(stops) // 10)
-    stop = MultipleCriteria([MaxRuntime(seconds), NoImprovement(patience)])
+    stop = MultipleCriteria([over, NoImprovement(patience)])
     begin = _solution(model, before, problem) if before else None
     result = pyvrp.solve(model.data, stop, seed=seed, collect_stats=False, display=False, initial_solution=begin)
     orders: dict[str, Sequence[str]] = {}

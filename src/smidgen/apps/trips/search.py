@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ _CLEAR = 1e-9
 HEAT = 0.006
 NOISE = 0.15
 LONGEST = 12
+SHORTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,13 @@ class Chosen:
     rounds: int
 
 
-def chosen(problem: Orienteering, seconds: float, seed: int = 0, most_rounds: int | None = None) -> Chosen:
+def chosen(
+    problem: Orienteering,
+    seconds: float,
+    seed: int = 0,
+    most_rounds: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Chosen:
     """The best plan found.
 
     Args:
@@ -111,8 +118,9 @@ def chosen(problem: Orienteering, seconds: float, seed: int = 0, most_rounds: in
         seconds: the longest time to search.
         seed: of the search.
         most_rounds: rounds after which it stops, for a result that does not depend on the machine's speed.
+        clock: what counts the seconds; `time.process_time` where other work shares the machine.
     """
-    return _Search(problem, seed).run(seconds, most_rounds)
+    return _Search(problem, seed).run(seconds, most_rounds, clock)
 
 
 class _Search:
@@ -126,39 +134,50 @@ class _Search:
         self.opens, self.latest, self.lasts = options.opens.tolist(), options.latest.tolist(), options.lasts.tolist()
         first, last = min(frame.begins for frame in problem.days), max(frame.ends for frame in problem.days)
         self.timeless = not options.lasts.any() and bool((options.opens <= first).all() and (options.latest >= last).all())
+        self.ordinary = 10 * float(np.median(options.prize)) if len(options.prize) else 0.0
         self.symmetric = bool((problem.travel == problem.travel.T).all())
         self.near = np.argsort(problem.travel, axis=1, kind="stable")
 
-    def run(self, seconds: float, most_rounds: int | None) -> Chosen:
-        begun = time.monotonic()
+    def run(self, seconds: float, most_rounds: int | None, clock: Callable[[], float]) -> Chosen:
+        begun = clock()
         days = [self._timed(frame, []) for frame in self.problem.days]
         self._fill(days, 1.0, 0.0)
         now, value = days, self._value(days)
-        best, best_value = days, value
+        best, best_value, heat = days, self._rank(days), HEAT * self._scale(days)
         rounds = 0
         while most_rounds is None or rounds < most_rounds:
-            done = (time.monotonic() - begun) / seconds
+            done = (clock() - begun) / seconds
             if done >= 1:
                 break
             rounds += 1
             tried = self._ruined(now)
             self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), NOISE * self.rng.random())
             worth = self._value(tried)
-            heat = HEAT * best_value * (1 - (done if most_rounds is None else rounds / most_rounds)) ** 2
-            if worth >= value - heat * -math.log(max(self.rng.random(), 1e-12)):
+            left = 1 - (done if most_rounds is None else rounds / most_rounds)
+            if worth >= value + heat * left**2 * math.log(max(self.rng.random(), 1e-12)):
                 now, value = tried, worth
-                if worth > best_value + _CLEAR:
-                    best, best_value = tried, worth
+                if (rank := self._rank(tried)) > best_value:
+                    best, best_value = tried, rank
             elif self.rng.random() < 0.001:
-                now, value = best, best_value
+                now, value = best, self._value(best)
         prize = float(sum(self.problem.options.prize[visit] for day in best for visit in day.visits))
         return Chosen(tuple(tuple(day.visits) for day in best), tuple(tuple(map(int, day.begins[1:-1])) for day in best), prize, rounds)
 
+    def _rank(self, days: Sequence[_Day]) -> tuple[float, int]:
+        """What makes one plan better than another: more prizes, then a shorter way."""
+        return round(sum(float(self.problem.options.prize[visit]) for day in days for visit in day.visits), 6), -self._way(days)
+
+    def _way(self, days: Sequence[_Day]) -> int:
+        return sum(int(self.problem.travel[day.nodes[:-1], day.nodes[1:]].sum()) for day in days)
+
+    def _scale(self, days: Sequence[_Day]) -> float:
+        """Prizes of ordinary visits: those that must be made count no more than others."""
+        return sum(min(float(self.problem.options.prize[visit]), self.ordinary) for day in days for visit in day.visits)
+
     def _value(self, days: Sequence[_Day]) -> float:
-        """Prizes; among equal ones the shorter way counts a little."""
-        prizes = sum(float(self.problem.options.prize[visit]) for day in days for visit in day.visits)
-        way = sum(int(self.problem.travel[day.nodes[:-1], day.nodes[1:]].sum()) for day in days)
-        return prizes - 1e-6 * way / (1 + sum(day.frame.ends - day.frame.begins for day in days)) * max(prizes, 1.0)
+        """What the search follows: prizes, and something for a shorter way, which leaves room for more."""
+        time_of_all = sum(day.frame.ends - day.frame.begins for day in days)
+        return self._rank(days)[0] - SHORTER * self._scale(days) * self._way(days) / max(1, time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:
         """A day with its times. Its visits must fit; `_fits` says whether they do."""
