@@ -11,7 +11,8 @@ from smidgen.apps.routes.problem import Problem, Route, Spot, clock, units
 
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
     """A page for each van that drives, as one HTML file that loads nothing."""
-    pages = "".join(_sheet(problem, route) for route in routes if route.visits)
+    stand = {van.name for van in problem.broken}
+    pages = "".join(_sheet(problem, route) for route in routes if route.visits and route.van not in stand)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Driver sheets</title><style>{_STYLE}</style></head><body>{pages or '<p>No van drives.</p>'}</body></html>\n"

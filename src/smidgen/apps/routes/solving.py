@@ -23,7 +23,7 @@ from smidgen.core.errors import InputError, MissingExtra
 if TYPE_CHECKING:
     import pyvrp
 
-_PATIENCE = 3_000
+_PATIENCE = 1_000
 """Rounds of PyVRP's search without a better plan after which it stops early, times the number of stops over ten."""
 _ROUNDS = 3
 
