@@ -1,7 +1,7 @@
 """Forecast a series with statsforecast, and learn from its own past how wrong that is.
 
-The method is chosen by forecasts of the past: the series is cut at several earlier dates, each method forecasts what came next, and the
-usual one stays unless another is clearly better. The errors of these forecasts give the intervals.
+The series is cut at several earlier dates, and each method forecasts what came next. The forecast is a mean of the methods, each weighed by
+how well it did. The errors of that mean give the intervals.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _INTERMITTENT = 1.32
 """Mean distance of periods with sales from which on a series is intermittent (Syntetos, Boylan and Croston 2005)."""
 _LONG_SEASON = 24
 """Longest season that exponential smoothing takes itself; of a longer one the series is freed first (MSTL)."""
+_SEVERAL = 2.0
+"""How much the mean of several models counts beside another method with the same error."""
 _RECENT = 8
 """Weeks that are compared with the same weeks of the year before."""
 
@@ -47,15 +49,20 @@ class Backtest:
         mean: (h,) the forecast of each period.
         errors: (origins, h) what came minus what was forecast, in units of `scale` at each earlier date.
         scale: what an error of 1 is today.
-        method: what forecasts, in words.
-        tried: mean absolute error of each method in the past, by its words.
+        weights: of each method in the forecast, by its words.
+        losses: mean absolute error of each method in the past; NaN without a past.
     """
 
     mean: Values
     errors: Values
     scale: float
-    method: str
-    tried: Mapping[str, float]
+    weights: Mapping[str, float]
+    losses: Mapping[str, float]
+
+    @property
+    def method(self) -> str:
+        """The method that counts most, in words."""
+        return max(self.weights, key=lambda words: self.weights[words])
 
 
 def is_intermittent(values: Values) -> bool:
@@ -91,10 +98,11 @@ def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORI
             made = np.maximum(made, floor)
             came = np.array([values[cut : cut + horizon] for cut in cuts]).reshape(len(cuts), horizon)
             found[words] = (made[-1], (came - made[:-1]) / scales[:, None])
-    chosen = _clearly_best({words: np.abs(errors).mean(axis=1) for words, (_, errors) in found.items()})
-    mean, errors = found[chosen]
-    tried = {words: float(np.abs(errors * scales[:, None]).mean()) if len(cuts) else float("nan") for words, (_, errors) in found.items()}
-    return Backtest(mean, errors, _scale(values, period), chosen, tried)
+    losses = {words: float(np.abs(errors * scales[:, None]).mean()) for words, (_, errors) in found.items()}
+    weights = _weights(losses)
+    mean = sum((weights[words] * forecast for words, (forecast, _) in found.items()), np.zeros(horizon))
+    errors = sum((weights[words] * own for words, (_, own) in found.items()), np.zeros((len(cuts), horizon)))
+    return Backtest(mean, errors, _scale(values, period), weights, losses)
 
 
 def _cuts(n: int, horizon: int, season: int, origins: int, stride: int) -> list[int]:
@@ -111,17 +119,17 @@ def _scale(values: Values, period: int) -> float:
     return float(max(recent.mean(), np.abs(values).mean() * 0.3, 1e-9))
 
 
-def _clearly_best(losses: Mapping[str, Values]) -> str:
-    """The first method, unless another is better by more than three standard errors of their difference.
+def _weights(losses: Mapping[str, float]) -> dict[str, float]:
+    """The weight of each method in the forecast: by the inverse square of its error in the past.
 
-    Three, not two: forecasts from neighbouring dates share periods, so their differences scatter less than they should."""
+    The first is a mean of several, and counts as much as they do. Without a past it alone counts.
+    """
     usual = next(iter(losses))
-    base = losses[usual]
-    if len(base) < 4:
-        return usual
-    best = min(losses, key=lambda words: float(losses[words].mean()))
-    gain = base - losses[best]
-    return best if float(gain.mean()) > 3 * float(gain.std(ddof=1)) / len(gain) ** 0.5 else usual
+    if not np.isfinite(losses[usual]):
+        return {words: float(words == usual) for words in losses}
+    least = max(1e-9, 1e-3 * max(losses.values()))
+    raw = {words: (_SEVERAL if words == usual else 1.0) / max(least, loss) ** 2 for words, loss in losses.items()}
+    return {words: weight / sum(raw.values()) for words, weight in raw.items()}
 
 
 _Method: TypeAlias = Callable[[Values, Sequence[int], int], Values | None]
