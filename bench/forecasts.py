@@ -30,10 +30,10 @@ def run(context: Context) -> None:
         NAME,
         "What will be sold",
         f"The {len(known)} weekly series of the M4 competition, the 13 weeks of its test. Every side learns the last {_WEEKS} weeks. "
-        "smidgen's weights of methods and its intervals come from earlier dates of the same series; what else there is to choose was chosen "
-        "on series that end 13, 26 and 39 weeks earlier. sMAPE is the mean over series; its interval "
-        "and that of the difference are by bootstrap over series. The interval's share of covered weeks is over all series and weeks, its "
-        "own interval by bootstrap over series; its width is a share of the series' usual level. The peers' intervals are their own.",
+        "smidgen's weights of methods and its intervals come from earlier dates of the same series; what else there is to choose was "
+        "chosen on series that end 13, 26 and 39 weeks earlier. sMAPE is the mean over series; its interval and that of the difference "
+        "are by bootstrap over series. The interval's share of covered weeks is over all series and weeks, its own interval by bootstrap "
+        "over series; its width is the median over series, as a share of the series' usual level. The peers' intervals are their own.",
         COLUMNS,
         facts={"load before": results.load_average()},
         versions=_versions(),
@@ -200,9 +200,9 @@ def _shop(context: Context) -> tuple[float, str]:
             bought, needed = bought + float(np.ceil(made.enough[span])), needed + sold
     every, dates = [*inside[True], *inside[False]], 2 if context.quick else _SHOP_DATES
     told = (
-        f"The made shop (`python -m tools.shop_sales`), {len(every)} forecasts of its items at {dates} dates, two weeks apart, after all that "
-        f"was ever fitted: the pieces that should suffice for lead time and a week with 95 % do in {np.mean(every):.1%} "
-        f"({np.mean(inside[False]):.1%} of steady items, {np.mean(inside[True]):.1%} of those that sell now and then); they are "
+        f"The made shop (`python -m tools.shop_sales`), {len(every)} forecasts of its items at {dates} dates, two weeks apart, after all "
+        f"that was ever fitted: the pieces that should suffice for lead time and a week with 95 % do in {np.mean(every):.1%} "
+        f"({np.mean(inside[False]):.1%} of steady items, {np.mean(inside[True]):.1%} of those that sell now and then). They are "
         f"{bought / needed:.2f} times what was sold."
     )
     return float(np.mean(every)), told

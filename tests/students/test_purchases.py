@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from smidgen.apps.catalogue.ranking import GoodsRanking, RankingWeights
 from smidgen.apps.catalogue.requests import written
 from smidgen.bases.lookup import find
 from smidgen.core.errors import MachineError, TrainError
@@ -16,8 +18,9 @@ from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.machine import memory
 from smidgen.parts import registry
-from smidgen.students.ease import EaseSettings
+from smidgen.students.ease import EaseSettings, pair_ranking
 from smidgen.students.purchases import PairFit, PairWeights, clearly_best, held_out_gains, read_purchases
+from smidgen.students.rare_items import RarePairs
 from smidgen.tasks.recommend import RankedForm
 
 ITEMS = 30
@@ -136,6 +139,37 @@ def test_only_the_commonest_items_are_weighed(tmp_path: Path) -> None:
     tables = weights.tables(PairFit(0.8, 10.0, 20.0, 1.0), _tables(purchases))
     kept = set(np.argsort(-purchases.buyers, kind="stable")[:10].tolist())
     assert weights.left_out == int((purchases.buyers > 0).sum()) - 10 and set(tables.items.tolist()) <= kept
+
+
+def test_rarer_items_are_suggested_by_their_nearest(tmp_path: Path) -> None:
+    pytest.importorskip("implicit")
+    training = shop(tmp_path)
+    purchases, base = read_purchases(training), _tables(read_purchases(training))
+    weights = PairWeights(purchases, 10, 50)
+    alone = weights.tables(PairFit(0.8, 10.0, 20.0, 1.0), base)
+    both = RarePairs(purchases, weights.weighed).beside(alone, 1.0)
+    kept, seen = set(weights.weighed.tolist()), 0
+    for item in range(ITEMS):
+        own = slice(both.starts[item], both.starts[item + 1])
+        for other, count in zip(both.items[own].tolist(), both.counts[own].tolist(), strict=True):
+            together = sum({item, other} <= set(bought.tolist()) for bought in purchases.customers)
+            inside = {item, other} <= kept
+            assert count == together and (inside or count > 0), "a pair that is not weighed was bought together"
+            seen += not inside
+    assert seen > 100 and np.all(np.diff(both.starts) >= np.diff(alone.starts))
+    gains = [
+        held_out_gains(GoodsRanking(purchases.goods, purchases.texts, tables, RankingWeights(), "en"), purchases)
+        for tables in (alone, both)
+    ]
+    assert gains[1].mean() > gains[0].mean() + 0.1
+
+
+def test_without_implicit_rarer_items_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "implicit", None)
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "say", lambda self, text: told.append(text))
+    pair_ranking(read_purchases(shop(tmp_path)), EaseSettings(most_items=10), Silent())
+    assert len(told) == 1 and "19 rare items are not weighed" in told[0] and "retail" in told[0]
 
 
 def test_too_little_memory_is_said_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from smidgen.apps.catalogue.answers import copied_spec, ranked_by
 from smidgen.apps.catalogue.ranking import GoodsRanking, RankingWeights, write_ranking
+from smidgen.core.errors import MissingExtra
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
 from smidgen.core.settings import Settings, setting
 from smidgen.students.popular import popular_tables
 from smidgen.students.purchases import PairFit, PairWeights, Purchases, clearly_best, held_out_gains, read_purchases
+from smidgen.students.rare_items import RarePairs
 
 _FEW = 3_000
 """Up to this many items every combination is tried: a closed form then takes a second or two."""
@@ -21,6 +23,10 @@ _DECAYS, _RIDGES, _PAIRS = (0.8, 0.6, 0.95), (100.0, 25.0, 5.0), (0.3, 0.0, 1.0,
 """The usual value first."""
 _PAIR_RIDGE_OF = 2.0
 """The ridge of EASE, in ridges of the regression on the next item: it sees more pairs."""
+
+
+_RARE = (1.0, 0.5, 0.0)
+"""How much pairs of items that are not weighed count beside those that are. The usual value first."""
 
 
 class EaseSettings(Settings):
@@ -37,7 +43,10 @@ class EaseSettings(Settings):
     )
     window: int = setting(50, "The latest items of a history that are read.", ge=1, le=1000)
     most_items: int = setting(
-        20_000, "Items that are weighed, the commonest; memory grows with the square. Others are suggested by texts alone.", ge=2, le=60_000
+        20_000,
+        "Items that are weighed, the commonest; memory grows with the square. Others are suggested by their nearest items.",
+        ge=2,
+        le=60_000,
     )
 
 
@@ -68,8 +77,6 @@ class EaseStudent(Student):
 def pair_ranking(purchases: Purchases, settings: EaseSettings, progress: Progress) -> GoodsRanking:
     """The ranking by pairs that is best on the held-out rows, by NDCG@10."""
     weights = PairWeights(purchases, settings.most_items, settings.window)
-    if weights.left_out:
-        progress.say(f"{weights.left_out:,} rare items are not weighed (train.most_items)")
     decays, ridges, pairs = _tried(settings, min(settings.most_items, len(purchases.goods)) <= _FEW, bool(purchases.histories))
     progress.start("weigh what goes with what", len(decays) * len(ridges) * len(pairs))
     base, found, said = popular_tables(purchases), [], dict[int, str]()
@@ -85,6 +92,27 @@ def pair_ranking(purchases: Purchases, settings: EaseSettings, progress: Progres
     best, gains = clearly_best(found)
     mean = float(gains.mean()) if len(gains) else 0.0
     progress.finish(f"{said[id(best)]}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    return with_rare_items(best, purchases, weights, progress) if weights.left_out else best
+
+
+def with_rare_items(ranking: GoodsRanking, purchases: Purchases, weights: PairWeights, progress: Progress) -> GoodsRanking:
+    """The ranking with pairs of items that are not weighed, as far as that is not worse on the held-out rows."""
+    try:
+        rare = RarePairs(purchases, weights.weighed)
+    except MissingExtra as missing:
+        progress.say(f"{weights.left_out:,} rare items are not weighed (train.most_items), and suggested by texts alone. {missing}")
+        return ranking
+    progress.start(f"weigh {weights.left_out:,} rarer items by their nearest", len(_RARE))
+    found, said = [], dict[int, float]()
+    for share in _RARE:
+        tables = rare.beside(ranking.tables, share)
+        tried = GoodsRanking(ranking.goods, ranking.texts, tables, ranking.weights, ranking.language)
+        found.append((tried, held_out_gains(tried, purchases)))
+        said[id(tried)] = share
+        progress.advance(1)
+    best, gains = clearly_best(found)
+    mean = float(gains.mean()) if len(gains) else 0.0
+    progress.finish(f"their pairs count {said[id(best)]:g}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
     return best
 
 

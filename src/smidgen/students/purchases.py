@@ -141,9 +141,9 @@ class PairWeights:
         bought = int((buyers > 0).sum())
         self._size = min(most, bought)
         _require_memory(self._size)
-        self._chosen = np.sort(np.argsort(-buyers, kind="stable")[: self._size])
+        self.weighed = np.sort(np.argsort(-buyers, kind="stable")[: self._size])
         self._places = np.full(len(buyers), -1)
-        self._places[self._chosen] = np.arange(self._size)
+        self._places[self.weighed] = np.arange(self._size)
         self._all, self._window = len(buyers), window
         inside = (self._places[items] for items in purchases.customers)
         self._customers = [found for items in inside if len(found := items[items >= 0])]
@@ -162,8 +162,8 @@ class PairWeights:
     def _laid_out(self, starts: Numbers, items: NDArray[np.int32], values: Floats, base: ItemTables) -> ItemTables:
         counts = self._of_pairs(starts, items)
         whole = np.zeros(self._all + 1, np.int64)
-        whole[self._chosen + 1] = np.diff(starts)
-        return ItemTables(base.buyers, base.listed, whole.cumsum(), self._chosen[items].astype(np.int32), values, counts, base.vectors)
+        whole[self.weighed + 1] = np.diff(starts)
+        return ItemTables(base.buyers, base.listed, whole.cumsum(), self.weighed[items].astype(np.int32), values, counts, base.vectors)
 
     def pairs_alone(self, ridge: float, base: ItemTables) -> ItemTables:
         """The tables of EASE as published."""
