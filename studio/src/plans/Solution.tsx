@@ -6,11 +6,14 @@ import { formatNumber } from "../i18n";
 import { told } from "../i18n/serverTexts";
 import { Button } from "../ui/Button";
 import { Card } from "../ui/Card";
+import { cx } from "../ui/cx";
 import layout from "../ui/Layout.module.css";
 import styles from "./Plans.module.css";
 import { fileAddress, type Solved } from "./queries";
 import { StatusBadge } from "./StatusBadge";
 
+/** Most letters of a cell that is never broken into lines. */
+const SHORT = 24;
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** The solution of a plan: sentences, pictures, tables, and files to take along. `children` stand below the sentences. */
@@ -26,9 +29,11 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
             <li key={place}>{told(sentence)}</li>
           ))}
         </ul>
-        {solved.pictures.map((name) => (
-          <img key={name} className={styles.picture} src={fileAddress(plan, name, at)} alt={told(name.replace(/\.svg$/, "").replaceAll("_", " "))} />
-        ))}
+        <div className={styles.pictures}>
+          {solved.pictures.map((name) => (
+            <img key={name} src={fileAddress(plan, name, at)} alt={told(name.replace(/\.svg$/, "").replaceAll("_", " "))} />
+          ))}
+        </div>
         <p className={layout.soft}>{t("plan.took", { seconds: formatNumber(solved.seconds, { maximumFractionDigits: 1 }) })}</p>
       </Card>
       {children}
@@ -99,7 +104,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
           {table.rows.map((row, number) => (
             <tr key={number}>
               {row.map((cell, place) => (
-                <td key={place} className={numeric[place] ? styles.number : undefined}>
+                <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT && styles.short)}>
                   {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : told(cell)}
                 </td>
               ))}
