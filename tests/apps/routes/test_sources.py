@@ -53,6 +53,12 @@ def test_a_closed_street_sends_vans_round_it_and_a_one_way_street_is_one() -> No
     assert by_streets(NAMES, network).network is network
 
 
+def test_the_way_on_the_map_follows_the_streets() -> None:
+    network = square()
+    assert [tuple(round(part, 4) for part in point) for point in dict.fromkeys(network.path(0, 2))] == POINTS
+    assert network.path(0, 2, {"East Street"}) == []
+
+
 def test_a_door_on_a_closed_street_is_reached_on_foot() -> None:
     pieces = [StreetPiece("Long Street", (48.0, 11.0), (48.0, 11.01), 50), StreetPiece("Side Street", (48.0, 11.01), (48.003, 11.01), 50)]
     network = StreetNetwork(pieces, [(48.0, 11.009), (48.003, 11.01)])

@@ -224,11 +224,7 @@ def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArr
             found *= rules.ice
     on_streets = [event for event in events if event.streets]
     if travel.network is not None and on_streets:
-        closed = {street for event in on_streets if event.kind == "road_closed" for street in event.streets}
-        slow: dict[str, float] = {}
-        for event in on_streets:
-            for street in () if event.kind == "road_closed" else event.streets:
-                slow[street] = slow.get(street, 1.0) * _street_factor(travel.network, street, event, problem)
+        closed, slow = _street_state(problem, on_streets)
         seconds, metres = travel.network.times(closed, slow)
         base = travel.seconds
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -244,6 +240,27 @@ def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArr
         else:
             found[touched] *= {"road_closed": rules.detour, "jam": rules.jam, "ice": rules.ice}[event.kind]
     return found, metres
+
+
+def _street_state(problem: Problem, events: Sequence[StreetEvent]) -> tuple[set[str], dict[str, float]]:
+    """The streets that some events close, and the factors of time on those that they slow down."""
+    closed = {street for event in events if event.kind == "road_closed" for street in event.streets}
+    slow: dict[str, float] = {}
+    network = problem.travel.network
+    for event in events:
+        if network is not None and event.kind != "road_closed":
+            for street in event.streets:
+                slow[street] = slow.get(street, 1.0) * _street_factor(network, street, event, problem)
+    return closed, slow
+
+
+def driven_path(problem: Problem, origin: str, target: str, time: int) -> list[tuple[float, float]]:
+    """The points of a leg on the streets as they are at a time of day; empty where no streets are known to lead there."""
+    network, place = problem.travel.network, problem.travel.place
+    if network is None:
+        return []
+    closed, slow = _street_state(problem, [event for event in problem.events if event.begins <= time < event.ends])
+    return network.path(place[origin], place[target], closed, slow)
 
 
 def _street_factor(network: StreetNetwork, street: str, event: StreetEvent, problem: Problem) -> float:

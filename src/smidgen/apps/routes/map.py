@@ -34,6 +34,7 @@ class MapRoute:
         start: where it begins.
         end: where it ends.
         stops: its stops in their order, each with its name.
+        path: the points of its way; empty to draw straight lines between the stops.
     """
 
     name: str
@@ -41,6 +42,7 @@ class MapRoute:
     start: Point | None
     end: Point | None
     stops: Sequence[tuple[str, Point]]
+    path: Sequence[Point] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _streets(view: _View, streets: Mapping[str, Sequence[Sequence[Point]]], heig
 
 
 def _line(view: _View, number: int, route: MapRoute) -> str:
-    points = [point for point in (route.start, *(stop[1] for stop in route.stops), route.end) if point]
+    points = list(route.path) or [point for point in (route.start, *(stop[1] for stop in route.stops), route.end) if point]
     if len(points) < 2 or not route.stops:
         return ""
     shown = " ".join(f"{x},{y}" for x, y in map(view.place, points))

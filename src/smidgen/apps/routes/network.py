@@ -58,6 +58,7 @@ class StreetNetwork:
 
     def __init__(self, pieces: Sequence[StreetPiece], places: Sequence[Point]) -> None:
         self.pieces, self.places = tuple(pieces), tuple(places)
+        self._graphs: dict[Hashable, Graph] = {}
 
     def door(self, place: Point, closed: Collection[str] = ()) -> Door | None:
         """Where a place lies at the open streets; None if that is too far."""
@@ -86,7 +87,36 @@ class StreetNetwork:
             seconds[number, number] = 0
         return seconds, metres
 
+    def path(self, origin: int, target: int, closed: Collection[str] = (), slow: Mapping[str, float] | None = None) -> list[Point]:
+        """The points of the quickest way between two places, from door to door; empty if there is none."""
+        before: dict[Hashable, Hashable] = {}
+        _reached(self._graph(closed, slow or {}), origin, len(self.places), before)
+        if target not in before and target != origin:
+            return []
+        nodes: list[Hashable] = [target]
+        while nodes[-1] != origin:
+            nodes.append(before[nodes[-1]])
+        return [self._point(node, closed) for node in reversed(nodes)]
+
+    def _point(self, node: Hashable, closed: Collection[str]) -> Point:
+        """The coordinates of a node of the graph."""
+        if isinstance(node, int):
+            return self.places[node]
+        assert isinstance(node, tuple)
+        if node[0] != "door":
+            return node[0], node[1]
+        door = self.door(self.places[node[1]], closed)
+        assert door is not None
+        start, end = self.pieces[door.piece].start, self.pieces[door.piece].end
+        return start[0] + door.along * (end[0] - start[0]), start[1] + door.along * (end[1] - start[1])
+
     def _graph(self, closed: Collection[str], slow: Mapping[str, float]) -> Graph:
+        key = (frozenset(closed), frozenset(slow.items()))
+        if key not in self._graphs:
+            self._graphs[key] = self._built(closed, slow)
+        return self._graphs[key]
+
+    def _built(self, closed: Collection[str], slow: Mapping[str, float]) -> Graph:
         graph: Graph = defaultdict(list)
         doors: dict[int, list[tuple[float, int]]] = defaultdict(list)
         for number, place in enumerate(self.places):
@@ -128,8 +158,9 @@ def _rounded(point: Point) -> Point:
     return round(point[0], _SAME), round(point[1], _SAME)
 
 
-def _reached(graph: Graph, home: int, size: int) -> dict[int, tuple[float, float]]:
-    """Seconds and metres to every place. Ways lead through doors, not through other places."""
+def _reached(graph: Graph, home: int, size: int, before: dict[Hashable, Hashable] | None = None) -> dict[int, tuple[float, float]]:
+    """Seconds and metres to every place. Ways lead through doors, not through other places. `before` gets the node before each one."""
+    best: dict[Hashable, float] = {}
     done: set[Hashable] = set()
     found: dict[int, tuple[float, float]] = {}
     queue: list[tuple[float, float, int, Hashable]] = [(0.0, 0.0, 0, home)]
@@ -146,5 +177,7 @@ def _reached(graph: Graph, home: int, size: int) -> dict[int, tuple[float, float
         for other, seconds, metres in graph[node]:
             if other not in done:
                 ticket += 1
+                if before is not None and time + seconds < best.get(other, math.inf):
+                    best[other], before[other] = time + seconds, node
                 heapq.heappush(queue, (time + seconds, length + metres, ticket, other))
     return found

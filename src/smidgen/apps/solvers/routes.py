@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from smidgen.apps.routes import events, papers, tables
@@ -260,6 +261,19 @@ def _out_table(plan: Plan) -> SolutionTable:
     )
 
 
+def _path(problem: Problem, route: Route) -> list[tuple[float, float]]:
+    """The way of a route on the streets; empty where they are not known for every leg."""
+    van = next(van for van in (*problem.vans, *problem.broken) if van.name == route.van)
+    names = [van.start.name, *(visit.stop for visit in route.visits), van.end.name]
+    times = [route.leaves, *(visit.ends for visit in route.visits)]
+    legs = [
+        events.driven_path(problem, one, other, time) if one != other else []
+        for (one, other), time in zip(pairwise(names), times, strict=True)
+    ]
+    whole = all(leg for leg, (one, other) in zip(legs, pairwise(names), strict=True) if one != other)
+    return [point for leg in legs for point in leg] if whole else []
+
+
 def _picture(problem: Problem, plan: Plan) -> str:
     vans = {van.name: van for van in (*problem.vans, *problem.broken)}
 
@@ -270,7 +284,7 @@ def _picture(problem: Problem, plan: Plan) -> str:
     for route in plan.routes:
         stops = [(visit.stop, place) for visit in route.visits if (place := point(problem.stop[visit.stop].spot))]
         note = f"{len(route.visits)} stops, {route.metres / 1000:.1f} km, back {clock(route.back)}"
-        routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops))
+        routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops, _path(problem, route)))
     out = [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
     return drawn_map("Map of the routes", routes, out, problem.streets)
 

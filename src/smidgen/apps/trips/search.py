@@ -25,6 +25,8 @@ HEAT = 0.006
 NOISE = 0.15
 LONGEST = 12
 SHORTER = 0.5
+BOOST = 1.0
+THIN = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,10 @@ def chosen(
     return _Search(problem, seed).run(seconds, most_rounds, clock)
 
 
+def _index(visits: Sequence[int]) -> Whole:
+    return np.array(visits, dtype=np.int64)
+
+
 class _Search:
     def __init__(self, problem: Orienteering, seed: int) -> None:
         self.problem, self.rng = problem, random.Random(seed)
@@ -134,8 +140,10 @@ class _Search:
         self.opens, self.latest, self.lasts = options.opens.tolist(), options.latest.tolist(), options.lasts.tolist()
         first, last = min(frame.begins for frame in problem.days), max(frame.ends for frame in problem.days)
         self.timeless = not options.lasts.any() and bool((options.opens <= first).all() and (options.latest >= last).all())
-        self.ordinary = 10 * float(np.median(options.prize)) if len(options.prize) else 0.0
+        self.capped = np.minimum(options.prize, 10 * float(np.median(options.prize)) if len(options.prize) else 0.0)
+        self.time_of_all = sum(frame.ends - frame.begins for frame in problem.days)
         self.symmetric = bool((problem.travel == problem.travel.T).all())
+        self.upper = np.triu(np.ones((len(options.place) + 2,) * 2, dtype=np.int64), 2)
         self.near = np.argsort(problem.travel, axis=1, kind="stable")
 
     def run(self, seconds: float, most_rounds: int | None, clock: Callable[[], float]) -> Chosen:
@@ -150,8 +158,9 @@ class _Search:
             if done >= 1:
                 break
             rounds += 1
-            tried = self._ruined(now)
-            self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), NOISE * self.rng.random())
+            centre = int(self.problem.options.place[self.rng.randrange(len(self.problem.options.place))])
+            tried = self._thinned(now) if self.rng.random() < THIN else self._ruined(now, centre)
+            self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), NOISE * self.rng.random(), centre)
             worth = self._value(tried)
             left = 1 - (done if most_rounds is None else rounds / most_rounds)
             if worth >= value + heat * left**2 * math.log(max(self.rng.random(), 1e-12)):
@@ -160,24 +169,23 @@ class _Search:
                     best, best_value = tried, rank
             elif self.rng.random() < 0.001:
                 now, value = best, self._value(best)
-        prize = float(sum(self.problem.options.prize[visit] for day in best for visit in day.visits))
+        prize = self._rank(best)[0]
         return Chosen(tuple(tuple(day.visits) for day in best), tuple(tuple(map(int, day.begins[1:-1])) for day in best), prize, rounds)
 
     def _rank(self, days: Sequence[_Day]) -> tuple[float, int]:
         """What makes one plan better than another: more prizes, then a shorter way."""
-        return round(sum(float(self.problem.options.prize[visit]) for day in days for visit in day.visits), 6), -self._way(days)
+        return round(sum(float(self.problem.options.prize[_index(day.visits)].sum()) for day in days), 6), -self._way(days)
 
     def _way(self, days: Sequence[_Day]) -> int:
         return sum(int(self.problem.travel[day.nodes[:-1], day.nodes[1:]].sum()) for day in days)
 
     def _scale(self, days: Sequence[_Day]) -> float:
         """Prizes of ordinary visits: those that must be made count no more than others."""
-        return sum(min(float(self.problem.options.prize[visit]), self.ordinary) for day in days for visit in day.visits)
+        return sum(float(self.capped[_index(day.visits)].sum()) for day in days)
 
     def _value(self, days: Sequence[_Day]) -> float:
         """What the search follows: prizes, and something for a shorter way, which leaves room for more."""
-        time_of_all = sum(day.frame.ends - day.frame.begins for day in days)
-        return self._rank(days)[0] - SHORTER * self._scale(days) * self._way(days) / max(1, time_of_all)
+        return self._rank(days)[0] - SHORTER * self._scale(days) * self._way(days) / max(1, self.time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:
         """A day with its times. Its visits must fit; `_fits` says whether they do."""
@@ -209,15 +217,19 @@ class _Search:
 
     # Recreate.
 
-    def _fill(self, days: list[_Day], power: float, noise: float) -> None:
+    def _fill(self, days: list[_Day], power: float, noise: float, wanted: int = -1) -> None:
         """Put in visits while any fits: the one with the most prize for its time."""
         options = self.problem.options
-        used = {int(options.place[visit]) for day in days for visit in day.visits}
-        money = self.problem.budget - sum(float(options.price[visit]) for day in days for visit in day.visits)
-        taken = np.isin(options.place, list(used)) if used else np.zeros(len(options.place), dtype=bool)
+        visits = _index([visit for day in days for visit in day.visits])
+        money = self.problem.budget - float(options.price[visits].sum())
+        used = np.zeros(len(self.problem.travel), dtype=bool)
+        used[options.place[visits]] = True
+        taken = used[options.place]
         factor = options.prize**power
         if noise:
             factor = factor * (1 + noise * self.noise.standard_normal(len(factor))).clip(0.1)
+        if wanted >= 0:
+            factor = np.where(options.place == wanted, factor * BOOST, factor)
         waiting = set(range(len(days)))
         offers: dict[int, tuple[float, int, int]] = {}
         shortened: set[int] = set()
@@ -239,8 +251,8 @@ class _Search:
                     return
                 continue
             _, option, place = offers[number]
-            visits = days[number].visits
-            grown = self._timed(days[number].frame, [*visits[:place], option, *visits[place:]])
+            before = days[number].visits
+            grown = self._timed(days[number].frame, [*before[:place], option, *before[place:]])
             self._follow(number, days[number], grown, place)
             days[number] = grown
             taken = taken | (options.place == options.place[option])
@@ -253,7 +265,7 @@ class _Search:
         options, travel = self.problem.options, self.problem.travel
         own = self.of_day[number]
         free = ~taken[own] & (options.price[own] <= money + _CLEAR)
-        kinds = options.kind[day.visits]
+        kinds = options.kind[_index(day.visits)]
         if (kinds >= 0).any():
             free &= (options.kind[own] < 0) | ~np.isin(options.kind[own], kinds)
         if not free.any():
@@ -310,7 +322,7 @@ class _Search:
             nodes = day.nodes
             legs = travel[nodes[:-1], nodes[1:]]
             gain = travel[nodes[:-1]][:, nodes[:-1]] + travel[nodes[1:]][:, nodes[1:]] - legs[:, None] - legs[None, :]
-            gain[np.tril_indices(len(legs), 1)] = 0
+            gain *= self.upper[: len(legs), : len(legs)]
             best = int(gain.argmin())
             order = [best] if self.timeless or gain.flat[best] >= 0 else np.argsort(gain, axis=None)[:4].tolist()
             for flat in order:
@@ -328,15 +340,28 @@ class _Search:
 
     # Ruin.
 
-    def _ruined(self, days: list[_Day]) -> list[_Day]:
-        """The days without some visits: strings of them near a place, mostly one that is not visited."""
+    def _thinned(self, days: list[_Day]) -> list[_Day]:
+        """The days without some of the visits that bring least for their detour."""
+        kept, share = list(days), 0.05 + 0.25 * self.rng.random()
+        for number, day in enumerate(days):
+            if not day.visits:
+                continue
+            travel, nodes = self.problem.travel, day.nodes
+            detour = travel[nodes[:-2], nodes[1:-1]] + travel[nodes[1:-1], nodes[2:]] - travel[nodes[:-2], nodes[2:]]
+            poor = (detour + self.problem.options.lasts[_index(day.visits)] + 1) / self.capped[_index(day.visits)].clip(_CLEAR)
+            poor = poor * self.noise.random(len(poor)) ** 2
+            gone = set(np.argsort(-poor)[: max(1, round(share * len(poor)))].tolist())
+            kept[number] = self._timed(day.frame, [visit for place, visit in enumerate(day.visits) if place not in gone])
+        return kept
+
+    def _ruined(self, days: list[_Day], centre: int) -> list[_Day]:
+        """The days without some visits: strings of them near a place."""
         options = self.problem.options
         kept = list(days)
         total = sum(len(day.visits) for day in days)
         if not total:
             return kept
         most = max(1, min(LONGEST, total // 3))
-        centre = int(options.place[self.rng.randrange(len(options.place))])
         where = {int(options.place[visit]): (number, place) for number, day in enumerate(days) for place, visit in enumerate(day.visits)}
         strings = self.rng.choice((1, 1, 2, 3))
         touched: set[int] = set()
