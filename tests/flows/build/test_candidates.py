@@ -318,3 +318,53 @@ def test_a_form_that_was_not_asked_for_writes_nothing(monkeypatch: pytest.Monkey
     plain = candidate("decoder", "f16", 0.0, 500, 90, tokens_per_second=40.0).variant
     found = candidates.candidate_of(work, work, HELD, plain, plain)
     assert found.unfit == "q8-0 was asked for" and found.held == learnt.metric and found.seconds == 3.0
+
+
+FORMS = ("f16", "q4-0", "q4-1", "q8-0")
+
+
+def after_forms(monkeypatch: pytest.MonkeyPatch, losses: dict[str, float], **student: str) -> Work:
+    """The work of a writer whose forms lose this much of a ROUGE-L of 0.5, after they were compared."""
+    recipe = make({"task": "write", "student": student})
+    rows = [Row(f"text {number}", f"answer {number}", number) for number in range(4)]
+    work = Work(recipe, held=rows, form=write.part.form(rows, recipe.asked))
+    raw = {"texts": [row.output for row in rows], "tokens": [2] * 4, "finished": [1.0] * 4, "probability": [0.5] * 4}
+    made = [candidate("decoder", method, 0.0, 500, 90, tokens_per_second=40.0).variant for method in FORMS]
+    monkeypatch.setattr(training, "variants", lambda *_: iter(made))
+    monkeypatch.setattr(training, "tried_out", lambda *_: None)
+
+    def measured(work: Work, context: object, rows: object, variant: StudentVariant, whole: object) -> candidates.Candidate:
+        value = work.trained["decoder"].metric.value - losses.get(variant.spec.method, 0.0)
+        return candidates.Candidate(variant, Metric(value, value, value, 4), 3.0)
+
+    monkeypatch.setattr(candidates, "candidate_of", measured)
+    context: Any = SimpleNamespace(progress=Silent())
+    files: Any = SimpleNamespace(student="decoder", seconds=3.0)
+    return candidates._judged(work, context, files, raw, rows, made[0], made[1:], rows)
+
+
+@pytest.mark.parametrize(
+    ("losses", "student", "tried"),
+    [
+        ({}, {}, ["q4-0"]),
+        ({"q4-0": 0.02}, {}, ["q4-0", "q4-1"]),
+        ({"q4-0": 0.02, "q4-1": 0.02, "q8-0": 0.02}, {}, ["q4-0", "q4-1", "q8-0", "f16"]),
+        ({}, {"quality": "best"}, ["q4-0", "q4-1", "q8-0", "f16"]),
+    ],
+)
+def test_a_writers_first_form_that_suffices_ends_the_comparison(
+    losses: dict[str, float], student: dict[str, str], tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = after_forms(monkeypatch, losses, **student)
+    assert [one.method for one in work.candidates] == tried
+    chosen, reason, _ = choose_candidate(work.candidates, work.recipe.settings(StudentSettings), "rougeL")
+    assert ("no larger form was tried" in reason) == (tried == ["q4-0"])
+    assert chosen.method == ("q4-0" if not losses else tried[-1])
+
+
+def test_the_forms_that_were_not_tried_can_be_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = after_forms(monkeypatch, {})
+    failed = replace(work, candidates=(replace(work.candidates[0], unfit="does not pass the parity gate"),))
+    nothing: Any = None
+    every = candidates.with_every_form(failed, nothing, "decoder")
+    assert [(one.method, bool(one.unfit)) for one in every.candidates] == [("q4-0", True), ("f16", False), ("q4-1", False), ("q8-0", False)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
@@ -61,7 +62,10 @@ def choose_candidate(
     best = max(fit, key=lambda c: (c.held.value, -c.p50))
     baseline = max((c.held.value for c in limited if c.baseline), default=0.0)
     most, within, as_good = _headline_words(headline)
-    if wanted.quality == "best":
+    tried = [c for c in limited if not c.baseline]
+    if len(tried) == 1 and best.variant.writes and wanted.quality != "best":
+        chosen, reason = best, f"within {within} of the trained weights on held-out rows, and no larger form was tried"
+    elif wanted.quality == "best":
         chosen, reason = best, f"{most} on held-out rows"
     elif wanted.quality == "balanced":
         near = [c for c in fit if c.held.value >= best.held.value - WITHIN]
@@ -161,6 +165,9 @@ def _asked(wanted: StudentSettings) -> str:
 
 # Every form of each student with its numbers, and whether it may be shipped.
 
+_WHOLE_TIMED = 15.0
+"""Seconds for timing the whole weights of a student that writes, which are shipped only where no packed form is good enough."""
+
 
 def train_students(work: Work, context: BuildContext) -> Work:
     """Train every student: judge and calibrate it on the held-out rows, train it on all rows, and compress it."""
@@ -185,7 +192,8 @@ def train_students(work: Work, context: BuildContext) -> Work:
                 continue
             work, held = replace(work, sample=sample), evenly(held, sample.held)
             context.progress.start(f"ask {name} for {len(held)} held-out rows", len(held))
-            raw = training.served(work, context, training.variants(work, context, probe, [])[0], [row.input for row in held])
+            whole = next(training.variants(work, context, probe, []))
+            raw = training.served(work, context, whole, [row.input for row in held])
             context.progress.finish()
         else:
             raw = training.raw(work, context, probe, [row.input for row in held])
@@ -198,9 +206,10 @@ def train_students(work: Work, context: BuildContext) -> Work:
             fits.append(final)
         context.progress.start(f"pack and time {name}")
         # The baseline is only for comparison, so it is not compressed.
-        made = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [])
-        rows = held if shown else rows_to_compare_forms(held, work.fit, made[0])
-        work = _judged(work, context, final, raw, held, made, rows)
+        packed = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [], _WHOLE_TIMED)
+        whole = next(packed)
+        rows = held if shown else rows_to_compare_forms(held, work.fit, whole)
+        work = _judged(work, context, final, raw, held, whole, packed, rows)
     asked = work.recipe.settings(CompressSettings).method
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     candidates = tuple(of_the_asked_method(work.candidates, asked))
@@ -222,7 +231,7 @@ def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
     context.progress.start(f"blend {' and '.join(part.partners)}")
     first, *others = ([c.variant for c in work.candidates if c.student == partner] for partner in part.partners)
     made = [training.joined(work, context, final, [variant, *(beside[0] for beside in others)]) for variant in first]
-    return _judged(work, context, final, part.add(raws, mix), work.held, made, work.held)
+    return _judged(work, context, final, part.add(raws, mix), work.held, made[0], made[1:], work.held)
 
 
 def _judged(
@@ -231,25 +240,50 @@ def _judged(
     final: TrainedFiles,
     raw: Raw,
     held: Sequence[Row],
-    made: Sequence[StudentVariant],
+    whole: StudentVariant,
+    packed: Iterable[StudentVariant],
     rows: Sequence[Row],
 ) -> Work:
-    """The work with a trained student, calibrated by its outputs on the held-out rows, and its forms, compared on `rows`."""
+    """The work with a trained student, calibrated by its outputs on the held-out rows, and its forms, compared on `rows`.
+
+    The forms of a student that writes come smallest first, its whole weights last, and the first that suffices ends the comparison.
+    """
     task = work.task
-    raw = training.tried_out(work, context, made[0], [row.input for row in held]) or raw
+    raw = training.tried_out(work, context, whole, [row.input for row in held]) or raw
     form = task.calibrate(raw, held, work.form, work.recipe.asked)
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
     learnt = TrainedStudent(final, form, raw, metric)
     work = replace(work, trained={**work.trained, final.student: learnt})
     said = f"held-out {task.headline} {metric.value:.1%}"
-    if made[0].writes and final.student != work.baseline:
+    written, found = whole.writes and final.student != work.baseline, list[Candidate]()
+    if written:
         context.progress.finish(said)
         said = ""
-        asked = [variant for variant in made if not _unasked(work, variant)]
-        context.progress.start(f"compare the forms of {final.student}", len(rows) * len(asked))
-    found = [candidate_of(work, context, rows, variant, made[0]) for variant in made]
+    for variant in chain(packed, [whole]) if written else chain([whole], packed):
+        if written:
+            context.progress.start(f"compare {final.student} {variant.spec.method} with the trained weights", len(rows))
+        found.append(candidate_of(work, context, rows, variant, whole))
+        if written and _suffices(work, found[-1]):
+            break
     context.progress.finish(said)
     return replace(work, candidates=(*work.candidates, *found))
+
+
+def _suffices(work: Work, candidate: Candidate) -> bool:
+    """Whether a form would be chosen whatever the larger ones are worth: it keeps every limit and is within `WITHIN` of the trained
+    weights."""
+    wanted = work.recipe.settings(StudentSettings)
+    near = work.trained[candidate.student].metric.value - candidate.held.value <= WITHIN
+    return wanted.quality != "best" and near and not _limited(candidate, wanted, CLEAR).unfit
+
+
+def with_every_form(work: Work, context: BuildContext, student: str) -> Work:
+    """The work with those forms of a student, too, that were not tried because a smaller one sufficed."""
+    known = {candidate.name for candidate in work.candidates}
+    made = list(training.variants(work, context, work.trained[student].files, methods_to_try(work.recipe)))
+    rows = rows_to_compare_forms(work.held, work.fit, made[0])
+    found = (candidate_of(work, context, rows, variant, made[0]) for variant in made)
+    return replace(work, candidates=(*work.candidates, *(one for one in found if one.name not in known)))
 
 
 def candidate_of(work: Work, context: BuildContext, rows: Sequence[Row], variant: StudentVariant, plain: StudentVariant) -> Candidate:
@@ -312,7 +346,7 @@ def _time_baseline(work: Work, context: BuildContext, probe: TrainedFiles, train
     """Time a baseline that writes, and report on how many texts it is measured; None if it is not."""
     allowed = timing.baseline_seconds(work.recipe, trained)
     context.progress.start(f"time {probe.student}")
-    (variant,) = training.variants(work, context, probe, [], seconds=timing.BASELINE_TIMED_SHARE * allowed)
+    variant = next(training.variants(work, context, probe, [], seconds=timing.BASELINE_TIMED_SHARE * allowed))
     context.progress.finish()
     test = min(len(work.test), timing.MOST_COMPARED)
     return timing.plan_baseline(work.recipe, probe.student, variant.timing, allowed, len(work.held), test, context.progress)

@@ -297,7 +297,7 @@ def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
         return []
     form, rows = work.trained[name].form, _rows_of_baseline(work, work.test)
     fitted = training.fit(work, context, name, work.train, (), "ask the base without examples", settings=part.unaided)
-    (variant,) = training.variants(work, context, fitted, [], seconds=_UNAIDED_TIMED)
+    variant = next(training.variants(work, context, fitted, [], seconds=_UNAIDED_TIMED))
     context.progress.start("measure the base without examples", len(rows))
     replies = task.decode(training.served(work, context, variant, [row.input for row in rows]), form)
     context.progress.finish()

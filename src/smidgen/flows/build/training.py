@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -150,18 +150,17 @@ def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[
 
 def variants(
     work: Work, context: BuildContext, files: TrainedFiles, methods: Sequence[str], seconds: float | None = None
-) -> list[StudentVariant]:
-    """The student in its engine's files: at full precision, and compressed by each method that supports the engine. `seconds`: time limit
-    for timing each, if it writes."""
+) -> Iterator[StudentVariant]:
+    """The student in its engine's files, each made when it is asked for: at full precision, then compressed by each method that supports
+    the engine. `seconds`: time limit for timing the first, if it writes."""
     part, sample = work.students[files.student].part, [row.input for row in work.train]
     plain = _variant(context, files.student, "export", {"fit": files.key}, lambda out: part.export(files.folder, out), sample, seconds)
-    made = [plain]
+    yield plain
     for method in methods:
         compressor: Compressor = registry.find("compress", method)
         if plain.spec.engine in compressor.engines and plain.spec.method != PUBLISHED:
             make = functools.partial(_compressed, compressor, plain, sample)
-            made.append(_variant(context, files.student, f"compress-{method}", {"export": plain.key, "method": method}, make, sample))
-    return made
+            yield _variant(context, files.student, f"compress-{method}", {"export": plain.key, "method": method}, make, sample)
 
 
 def joined(work: Work, context: BuildContext, files: TrainedFiles, members: Sequence[StudentVariant]) -> StudentVariant:
