@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bench import classifiers, data, results
-from bench.context import Context
+from bench.context import Context, last_json
 
 NAME = "writing"
 COLUMNS = ("system", "runs", "ROUGE-L, median", "95 %", "each run", "coverage", "unsupported", "train s", "all s", "tokens/s", "MB", "what")
@@ -30,7 +29,7 @@ def run(context: Context) -> None:
         "E2E NLG",
         f"Texts about restaurants from their attributes. Learnt from the {len(rows):,} pairs of devset; tested on the {inputs:,} inputs of "
         "the test set, against the best of each one's references. Coverage: inputs all of whose attributes the text states; unsupported: "
-        "texts that state what the input does not; both by smidgen's own lexicon, learnt from devset. “all s” is the whole command, with "
+        "texts that state what the input does not; both by smidgen's own lexicon, learnt from devset. “all s” is the whole build, with "
         "baseline, packed forms, parity gate and report.",
         COLUMNS,
         facts={"load before": results.load_average()},
@@ -49,7 +48,7 @@ def run(context: Context) -> None:
 
 
 def _measured(context: Context, key: str, train: Path, test: Path, seed: int, flags: tuple[str, ...]) -> dict[str, Any]:
-    """One build and what its report says: of the packed bundle, in the engine that serves it, on all test rows."""
+    """One build, and what `smidgen eval` says of it on all test rows: the report has only a part of them."""
     folder = classifiers.bundle(context, key)
     build = [*classifiers.CLI, "build", "--task", "write", "--data", str(train), "--test", str(test), "--input", "mr", "--label", "ref"]
     build += ["--seed", str(seed), "--out", str(folder), *flags, *context.build_flags]
@@ -60,7 +59,10 @@ def _measured(context: Context, key: str, train: Path, test: Path, seed: int, fl
         facts: dict[str, Any] = {"side": "smidgen", "seed": seed, "build": built.costs(), "command": classifiers.shown(build)}
         if built.trouble:
             return {**facts, "trouble": f"build: {built.trouble}"}
-        told = json.loads((folder / "report.json").read_text(encoding="utf-8"))["metrics"]
+        ran = context.run([*classifiers.CLI, "eval", str(folder), "--data", str(test), "--json"], f"{key}-eval", LIMIT)
+        if ran.trouble:
+            return {**facts, "trouble": f"eval: {ran.trouble}"}
+        told = last_json(ran.stdout)["metrics"]
         found = {name: told[name]["value"] for name in METRICS if name in told}
         interval = {side: told["rougeL"][side] for side in ("low", "high")}
         report = classifiers.from_report(folder, "rougeL")

@@ -10,7 +10,8 @@ class CompressSettings(Settings):
 
     method: str = setting(
         "auto",
-        "auto: every method is measured on this machine and the best that passes the gate is kept; none; or a method by name.",
+        "auto: methods are measured on this machine and the best that passes the gate is kept; for a model that writes, the smallest that "
+        "loses at most a point. none: none. Or a method by name.",
         flag="--compress",
     )
 

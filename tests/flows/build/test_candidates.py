@@ -19,7 +19,7 @@ from smidgen.core.rows import Row
 from smidgen.flows.build import candidates, reporting, student_plan, training
 from smidgen.flows.build.candidates import LEAST_COMPARED, MOST_WRITTEN, choose_candidate, rows_to_compare_forms
 from smidgen.flows.build.timing import Timing
-from smidgen.flows.build.work import StudentVariant, Work
+from smidgen.flows.build.work import Candidate, StudentVariant, Work
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.students.settings import StudentSettings
@@ -333,9 +333,9 @@ def after_forms(monkeypatch: pytest.MonkeyPatch, losses: dict[str, float], **stu
     monkeypatch.setattr(training, "variants", lambda *_: iter(made))
     monkeypatch.setattr(training, "tried_out", lambda *_: None)
 
-    def measured(work: Work, context: object, rows: object, variant: StudentVariant, whole: object) -> candidates.Candidate:
+    def measured(work: Work, context: object, rows: object, variant: StudentVariant, whole: object) -> Candidate:
         value = work.trained["decoder"].metric.value - losses.get(variant.spec.method, 0.0)
-        return candidates.Candidate(variant, Metric(value, value, value, 4), 3.0)
+        return Candidate(variant, Metric(value, value, value, 4), 3.0)
 
     monkeypatch.setattr(candidates, "candidate_of", measured)
     context: Any = SimpleNamespace(progress=Silent())

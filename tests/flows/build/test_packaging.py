@@ -9,15 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.build_steps import context
+from tests.build_steps import candidate, context
 
 from smidgen.core.parts import EngineSpec
+from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows import local_model
+from smidgen.flows.build import packaging
 from smidgen.flows.build.packaging import is_what_was_measured
 from smidgen.flows.build.timing import Timing
-from smidgen.flows.build.work import StudentVariant
+from smidgen.flows.build.work import StudentVariant, Work
+from smidgen.parts.recipe import make
 
 ROWS = [Row(f"text {n}", "x", n) for n in range(40)]
 ANSWERS = [f"answer {n}" for n in range(40)]
@@ -90,3 +93,18 @@ def test_what_batches_alone_round_otherwise_is_alike() -> None:
     noisy = [f"{answer}!" for answer in ANSWERS]
     assert alike("decoder", Bundle(noisy, alone=ANSWERS), Bundle(ANSWERS))
     assert not alike("tagger", Bundle(noisy, alone=ANSWERS), Bundle(ANSWERS))
+
+
+@pytest.mark.parametrize(("speed", "count"), [(40.0, 300), (None, 630)])
+def test_of_many_test_rows_a_writer_is_measured_on_some_spread_evenly(
+    speed: float | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = candidate("decoder", "q4-0", 0.5, 500, 90, tokens_per_second=speed)
+    measured: Any = lambda *_: SimpleNamespace(parity=SimpleNamespace(passed=True))  # noqa: E731
+    monkeypatch.setattr(packaging, "_measured", measured)
+    students: Any = {"decoder": SimpleNamespace(why="")}
+    work = Work(make({"task": "write"}), test=[Row(f"text {n}", "x", n) for n in range(630)], candidates=(one,), students=students)
+    around: Any = SimpleNamespace(progress=Silent(), scratch=Path())
+    found = packaging.choose_and_measure(work, around)
+    assert len(found.test) == count and len(found.notes) == (count < 630)
+    assert [row.number for row in found.test[-2:]] == ([625, 627] if count < 630 else [628, 629])

@@ -8,7 +8,7 @@ from itertools import chain
 
 from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
-from smidgen.core.parts import Raw, Student
+from smidgen.core.parts import WHOLE, Raw, Student
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
@@ -62,8 +62,8 @@ def choose_candidate(
     best = max(fit, key=lambda c: (c.held.value, -c.p50))
     baseline = max((c.held.value for c in limited if c.baseline), default=0.0)
     most, within, as_good = _headline_words(headline)
-    tried = [c for c in limited if not c.baseline]
-    if len(tried) == 1 and best.variant.writes and wanted.quality != "best":
+    alone = sum(not c.baseline for c in limited) == 1 and best.method not in WHOLE
+    if alone and best.variant.writes and wanted.quality != "best":
         chosen, reason = best, f"within {within} of the trained weights on held-out rows, and no larger form was tried"
     elif wanted.quality == "best":
         chosen, reason = best, f"{most} on held-out rows"
