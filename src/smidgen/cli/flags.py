@@ -145,6 +145,7 @@ def _annotation(name: str, field: FieldInfo, panel: str | None) -> Any:
 
     option = typer.Option(
         declared,
+        *([str(extra["also"])] if "also" in extra else []),
         help=help,
         show_default=False,
         metavar=str(extra["metavar"]) if "metavar" in extra else None,

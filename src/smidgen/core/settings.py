@@ -96,6 +96,7 @@ def setting(
     help: str,
     *,
     flag: str | None = None,
+    also: str | None = None,
     option: str | None = None,
     metavar: str | None = None,
     hidden: bool = False,
@@ -105,11 +106,11 @@ def setting(
     """Declare one setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
 
     `alias`: its name in flags and recipes, if it differs from the field's. `flag`: a command-line flag of its own (`--quality`); `--set
-    section.name=value` reaches every setting anyway. `option`: its flag for a verb that takes all settings of its class, if a Python name
-    cannot be it (`--pass`). `metavar`: its value's name in help. `hidden`: messages never show its value, because it may be a secret in the
-    wrong place. `file`: the value is a path, relative to the recipe's folder.
+    section.name=value` reaches every setting anyway. `also`: another name of that flag. `option`: its flag for a verb that takes all
+    settings of its class, if a Python name cannot be it (`--pass`). `metavar`: its value's name in help. `hidden`: messages never show its
+    value, because it may be a secret in the wrong place. `file`: the value is a path, relative to the recipe's folder.
     """
-    told = {"flag": flag, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
+    told = {"flag": flag, "also": also, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
     extra: JsonDict = {name: value for name, value in told.items() if value}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
 

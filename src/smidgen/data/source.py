@@ -14,7 +14,7 @@ from smidgen.core.settings import Settings, setting
 class DataSettings(Settings):
     """The files of examples, their columns, and the share held out."""
 
-    train: str | None = setting(None, "File of examples to learn from: CSV, TSV, JSONL, Parquet or XLSX.", flag="--data")
+    train: str | None = setting(None, "File of examples to learn from: CSV, TSV, JSONL, Parquet or XLSX.", flag="--data", also="--orders")
     test: str | None = setting(
         None, "File of examples that are only ever measured on; without it, a part of the training file is kept apart.", flag="--test"
     )
