@@ -32,6 +32,7 @@ const router = createBrowserRouter([
       { path: "/projects/:project", element: <ProjectFrame />, children: [
           { index: true, element: <FirstPage /> },
           { path: "documents", lazy: async () => ({ Component: (await import("./project/documents/DocumentsPage")).DocumentsPage }) },
+          { path: "repository", lazy: async () => ({ Component: (await import("./project/repository/RepositoryPage")).RepositoryPage }) },
           { path: "files", lazy: async () => ({ Component: (await import("./project/files/FilesPage")).FilesPage }) },
           { path: "costs", lazy: async () => ({ Component: (await import("./project/costs/CostsPage")).CostsPage }) },
           { path: "channels", lazy: async () => ({ Component: (await import("./project/channels/ChannelsPage")).ChannelsPage }) },

@@ -133,6 +133,7 @@ class Complete(Task):
     streams = True
     makes_examples = True
     pair = ("ahead", "behind")
+    project_files = MappingProxyType({"repository": "complete.repo"})
     quick = MappingProxyType({"train": {"time_budget": "5m"}})
     not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
     loss_words = "the missing lines are not exactly right"

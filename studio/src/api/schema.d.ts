@@ -105,7 +105,7 @@ export interface paths {
         };
         /**
          * Read Goals
-         * @description List the kinds of jobs. A task that was added to smidgen is in the list by itself, but for one that reads a repository.
+         * @description List the kinds of jobs. A task that was added to smidgen is in the list by itself.
          */
         get: operations["read_goals_api_v1_goals_get"];
         put?: never;
@@ -2926,6 +2926,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/repository": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read
+         * @description Read which source files there are.
+         */
+        get: operations["read_api_v1_projects__project__repository_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/repository/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send
+         * @description Send a ZIP file of the repository, in place of the files before. Only source files are kept.
+         */
+        post: operations["send_api_v1_projects__project__repository_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/repository/folder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Name Folder
+         * @description Copy the source files of a folder of this machine. Only where the Studio is open to this machine alone.
+         */
+        post: operations["name_folder_api_v1_projects__project__repository_folder_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3749,7 +3809,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository";
             /** Chosen */
             chosen: {
                 [key: string]: string;
@@ -4664,6 +4724,16 @@ export interface components {
             edit: components["schemas"]["RelabelEdit"] | components["schemas"]["RenameEdit"] | components["schemas"]["MergeEdit"] | components["schemas"]["DropEdit"] | components["schemas"]["MoveEdit"] | components["schemas"]["AddEdit"];
         };
         /**
+         * EndingView
+         * @description An ending of files, such as `.py`, and how many have it.
+         */
+        EndingView: {
+            /** Ending */
+            ending: string;
+            /** Files */
+            files: number;
+        };
+        /**
          * Environment
          * @description The machine on which the model was made and measured.
          */
@@ -5090,7 +5160,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository";
             /**
              * Name
              * @description Its file or folder, from the project's folder.
@@ -5538,7 +5608,7 @@ export interface components {
              */
             next: "fill" | "build" | "rebuild" | "try";
             /** Fill */
-            fill: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue") | null;
+            fill: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository") | null;
         };
         /**
          * Measured
@@ -6360,7 +6430,7 @@ export interface components {
              * Kinds
              * @description The kinds of files that it consists of; empty for a project of rows.
              */
-            kinds: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue")[];
+            kinds: ("documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository")[];
             /**
              * Converses
              * @description Whether its model talks with customers: it has channels and conversations.
@@ -6829,6 +6899,36 @@ export interface components {
              * @description The reports of the models that it consists of; empty for a model of its own.
              */
             members: components["schemas"]["MemberReportView"][];
+        };
+        /**
+         * RepositoryFolder
+         * @description A folder of this machine.
+         */
+        RepositoryFolder: {
+            /** Path */
+            path: string;
+        };
+        /**
+         * RepositoryView
+         * @description The source files of a project.
+         */
+        RepositoryView: {
+            /** Files */
+            files: number;
+            /** Lines */
+            lines: number;
+            /** Endings */
+            endings: components["schemas"]["EndingView"][];
+            /**
+             * Names
+             * @description The paths of the first files.
+             */
+            names: string[];
+            /**
+             * Remarks
+             * @description Which files are left out, and why.
+             */
+            remarks: string[];
         };
         /**
          * Review
@@ -7663,7 +7763,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+            kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository";
             /** Columns */
             columns: string[];
             /**
@@ -9533,7 +9633,7 @@ export interface operations {
         parameters: {
             query: {
                 name: string;
-                kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue";
+                kind: "documents" | "questions" | "intents" | "tools" | "calls" | "policy" | "conversations" | "orders" | "catalogue" | "repository";
             };
             header?: never;
             path: {
@@ -15698,6 +15798,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_api_v1_projects__project__repository_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepositoryView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    send_api_v1_projects__project__repository_uploads_post: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepositoryView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    name_folder_api_v1_projects__project__repository_folder_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RepositoryFolder"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepositoryView"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

@@ -18,10 +18,10 @@ import { OpenModel } from "./OpenModel";
 import { Samples, SampleProject } from "./Samples";
 import styles from "./Start.module.css";
 
-export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "data" };
+export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "data", complete: "branch" };
 
 /** What most people come for, in this order; other jobs follow. */
-const FIRST: readonly string[] = ["desk", "classify", "extract", "write", "answer", "act", "recommend"];
+const FIRST: readonly string[] = ["desk", "classify", "extract", "write", "answer", "act", "recommend", "complete"];
 
 /** A card of the first page: a kind of job, and the page on which one begins it. */
 interface Job {

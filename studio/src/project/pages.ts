@@ -17,6 +17,7 @@ export interface ProjectPage {
 const PAGES: readonly ProjectPage[] = [
   { page: "data", icon: "data", within: ["label"], rows: true },
   { page: "documents", icon: "doc", kind: "documents" },
+  { page: "repository", icon: "branch", kind: "repository" },
   { page: "intents", icon: "label", kind: "intents" },
   { page: "tools", icon: "bolt", kind: "tools" },
   { page: "policy", icon: "shield", kind: "policy" },

@@ -23,6 +23,7 @@ _NEEDED = {
     "documents": "Add documents on the page Documents.",
     "tools": "Describe a tool on the page Tools.",
     "orders": "Add a table of orders on the page Files.",
+    "repository": "Add the source files on the page Code.",
     "conversations": "Write some conversations: what customers say, and the outcome that you want.",
 }
 

@@ -24,7 +24,9 @@ from smidgen.store import files
 from smidgen.store.studio.store import Project
 from smidgen.store.studio.tables import StudioMissing
 
-MaterialKind: TypeAlias = Literal["documents", "questions", "intents", "tools", "calls", "policy", "conversations", "orders", "catalogue"]
+MaterialKind: TypeAlias = Literal[
+    "documents", "questions", "intents", "tools", "calls", "policy", "conversations", "orders", "catalogue", "repository"
+]
 """The kinds of files, in the order in which people give them."""
 KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 

@@ -37,6 +37,7 @@ from smidgen.server.studio.policy_routes import policy_routes
 from smidgen.server.studio.project_routes import project_routes
 from smidgen.server.studio.recipe_routes import recipe_routes
 from smidgen.server.studio.report_routes import report_routes
+from smidgen.server.studio.repository_routes import repository_routes
 from smidgen.server.studio.run_routes import run_routes
 from smidgen.server.studio.sample_routes import sample_routes
 from smidgen.server.studio.serving_routes import serving_routes
@@ -104,6 +105,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(policy_routes(store, models))
     app.include_router(intent_routes(store))
     app.include_router(plan_routes(store))
+    app.include_router(repository_routes(store, here=not settings.accounts_needed))
     if page is not None:
         app.include_router(pages(page))
     handle_in(app)

@@ -147,6 +147,8 @@ def file_routes(store: StudioStore) -> APIRouter:
         """Send a file of a kind. Documents are added by name, those of a ZIP file one by one; others replace their one file."""
         found = store.project(project)
         material_name(found, kind)  # refuses a kind that the project has not, before anything is sent
+        if kind == "repository":
+            raise InputError("source files are not sent one by one", value=name, todo="Send a ZIP file to /repository/uploads.")
         file, _ = new_upload(PurePosixPath(name).name)
         most = _MOST_ZIP if name.lower().endswith(".zip") else MOST_FILE_BYTES
         try:

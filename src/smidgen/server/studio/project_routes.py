@@ -71,9 +71,8 @@ def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRout
 
     @router.get("/goals")
     def read_goals(person: Viewer) -> list[GoalView]:
-        """List the kinds of jobs. A task that was added to smidgen is in the list by itself, but for one that reads a repository."""
-        parts = [registry.find("tasks", name) for name in registry.names("tasks")]
-        return [GoalView(task=part.name, summary=part.summary) for part in parts if part.pair is None]
+        """List the kinds of jobs. A task that was added to smidgen is in the list by itself."""
+        return [GoalView(task=name, summary=registry.find("tasks", name).summary) for name in registry.names("tasks")]
 
     @router.get("/projects")
     def list_projects(person: Viewer) -> list[ProjectView]:

@@ -22,6 +22,9 @@ import { type KindState, type ProjectFile, type TableColumns, useAddFile, useCho
 const ROLES = ["user", "item", "time", "input", "label"] as const;
 const MOST_EDITED = 2_000_000;
 
+/** Kinds that are folders of many files, and have a page of their own. */
+const FOLDERS: readonly string[] = ["documents", "repository"];
+
 /** Everything that a project of files consists of: by kind, and file by file. */
 export function FilesPage(): ReactNode {
   const { t } = useTranslation();
@@ -106,12 +109,12 @@ function Kind({ project, kind, onOpen }: { project: string; kind: KindState; onO
             {t(`nav.${page}`)}
           </ButtonLink>
         )}
-        {kind.kind !== "documents" && kind.files > 0 && (
+        {!FOLDERS.includes(kind.kind) && kind.files > 0 && (
           <Button small icon="pencil" onClick={onOpen}>
             {t("files.edit")}
           </Button>
         )}
-        {kind.kind !== "documents" && may && <FileButton small label={t(kind.files > 0 ? "files.replace" : "files.add")} accept=".csv,.tsv,.jsonl,.toml,.json,.xlsx" busy={busy} onFile={(file) => void replace(file)} />}
+        {!FOLDERS.includes(kind.kind) && may && <FileButton small label={t(kind.files > 0 ? "files.replace" : "files.add")} accept=".csv,.tsv,.jsonl,.toml,.json,.xlsx" busy={busy} onFile={(file) => void replace(file)} />}
       </div>
     </li>
   );
