@@ -66,6 +66,14 @@ def test_a_plan_says_what_to_order_and_why(problem: Any) -> None:
     [
         ({"kind": "lead_time", "supplier": "stoke", "days": 12}, "stoke (2 items): lead time 12 days, was 5", "M1", ("lead_days", 12)),
         ({"kind": "lead_time", "item": "oak stools", "days": 30}, "Oak Stool: lead time 30 days, was 14", "S1", ("lead_days", 30)),
+        (
+            {"kind": "lead_time", "supplier": "joinery", "takes": "three weeks"},
+            "joinery: lead time 21 days, was 14", "S1", ("lead_days", 21),
+        ),
+        (
+            {"kind": "delivery", "item": "the stools", "quantity": 6, "day": "next Friday"},
+            "Oak Stool: 6 pieces arrive on 10 April 2026", "S1", ("on_order", 6),
+        ),
         ({"kind": "stock", "item": "C1", "quantity": 3}, "Fig Candle: 3 pieces in stock, were 500", "C1", ("stock", 3)),
         (
             {"kind": "delivery", "item": "hearth mug", "quantity": 40, "day": "2026-04-07"},
@@ -101,6 +109,9 @@ def test_a_change(problem: Any, change: dict[str, Any], words: str, item: str, f
         ({"kind": "stock", "item": "R1", "quantity": 3}, "no stock is known"),
         ({"kind": "stock", "item": "C1"}, "does not say how many pieces there are"),
         ({"kind": "lead_time", "supplier": "Nobody", "days": 3}, "no supplier"),
+        ({"kind": "lead_time", "item": "C1", "takes": "longer"}, "no number of days"),
+        ({"kind": "lead_time", "item": "C1"}, "how many days it takes"),
+        ({"kind": "delivery", "item": "C1", "quantity": 3, "day": "soon"}, "no date"),
         ({"kind": "delivery", "item": "C1", "quantity": 3, "day": "2020-01-01"}, "before the day of the plan"),
         ({"kind": "promotion", "item": "C1", "first": "2026-04-08", "last": "2026-04-09"}, "no promotion is in the sales"),
         ({"kind": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "over before it begins"),

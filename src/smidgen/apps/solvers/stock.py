@@ -19,10 +19,13 @@ from smidgen.apps.forecasts.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement
-from smidgen.text import dates
+from smidgen.text import dates, numbers, relative_days
 
 _LONGEST_GAP = 28
 """Most days between the last sale and the day of the plan."""
+_HALF_YEAR = 183
+_SPANS = {"fortnight": 14, "week": 7, "woche": 7, "day": 1, "tag": 1}
+"""Words for spans of time, in days."""
 _DRAWN = 6
 """Items that get a drawing: the most urgent."""
 
@@ -110,10 +113,11 @@ class StockSolver(Solver):
                 "item": {"type": ["string", "null"], "maxLength": 120, "description": "name or id, in the words of the sentence"},
                 "supplier": {"type": ["string", "null"], "maxLength": 120, "description": "in the words of the sentence"},
                 "days": {"type": ["integer", "null"], "minimum": 0, "maximum": LONGEST_LEAD, "description": "the new lead time"},
+                "takes": {"type": ["string", "null"], "maxLength": 60, "description": "the new lead time in words, such as three weeks"},
                 "quantity": {"type": ["integer", "null"], "minimum": 0, "description": "of the delivery or the count"},
-                "day": {"type": ["string", "null"], "format": "date", "description": "of the delivery"},
-                "first": {"type": ["string", "null"], "format": "date", "description": "first day of the promotion"},
-                "last": {"type": ["string", "null"], "format": "date", "description": "last day of the promotion, or of sale"},
+                "day": {"type": ["string", "null"], "maxLength": 60, "description": "of the delivery, in the words of the sentence"},
+                "first": {"type": ["string", "null"], "maxLength": 60, "description": "first day of the promotion, in its words"},
+                "last": {"type": ["string", "null"], "maxLength": 60, "description": "last day of the promotion or of sale, in its words"},
                 "percent": {"type": ["integer", "null"], "minimum": 1, "maximum": 2000, "description": "how much more will be sold"},
             },
             "required": ["kind"],
@@ -161,14 +165,14 @@ class StockSolver(Solver):
             before = sorted({problem.stocked[item].lead_days for item in items} - {None}, key=lambda days: days or 0)
             was = f", was {' or '.join(map(str, before))}" if before else ""
             many = f" ({len(items)} items)" if len(items) > 1 else ""
-            return f"{who}{many}: lead time {change['days']} days{was}"
+            return f"{who}{many}: lead time {_lead_days(change)} days{was}"
         item = _item(problem, change)
         name = problem.name(item)
         if kind == "delivery":
-            return f"{name}: {change['quantity']} pieces arrive on {shown_day(_day(change, 'day'))}"
+            return f"{name}: {change['quantity']} pieces arrive on {shown_day(_day(problem, change, 'day'))}"
         if kind == "promotion":
             _, _, times = _promotion(problem, item, change)
-            first, last = shown_day(_day(change, "first")), shown_day(_day(change, "last"))
+            first, last = shown_day(_day(problem, change, "first")), shown_day(_day(problem, change, "last"))
             return f"{name}: promotion from {first} to {last}, {times:.1f} times as much is sold"
         if kind == "stock":
             return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
@@ -253,12 +257,32 @@ def _need(change: Change, name: str, words: str) -> Any:
     return change[name]
 
 
-def _day(change: Change, name: str) -> datetime.date:
+def _day(problem: StockProblem, change: Change, name: str) -> datetime.date:
+    """The day that a change names: a date, or words such as `next Friday`, which count from the day of the plan."""
     said = str(_need(change, name, "on which day"))
-    try:
-        return datetime.date.fromisoformat(said)
-    except ValueError:
-        raise InputError("the day is no date", value=said, todo="Write it as 2026-12-05.") from None
+    told = dates.read(said, year=problem.today.year)
+    day = None if told is None else datetime.date.fromisoformat(told)
+    if day is not None and not dates.has_year(said) and (problem.today - day).days > _HALF_YEAR:
+        day = day.replace(year=day.year + 1)  # on 30 December, 5 January is the next one
+    if day is None and (told := relative_days.read(said, problem.today)) is not None:
+        day = datetime.date.fromisoformat(told)
+    if day is None:
+        raise InputError("the day is no date", value=said, todo="Write it as 2026-12-05.")
+    return day
+
+
+def _lead_days(change: Change) -> int:
+    """The new lead time of a change: in days, or in words such as `three weeks`."""
+    if "days" in change:
+        return int(change["days"])
+    said = str(_need(change, "takes", "how many days it takes")).casefold()
+    count = numbers.read(said)
+    size = next((days for word, days in _SPANS.items() if word in said), None)
+    if count is None and any(word in said for word in ("fortnight", "a week", "one week", "a day")):
+        count = 1
+    if size is None or count is None or count != int(count) or not 0 <= count * size <= LONGEST_LEAD:
+        raise InputError("the lead time is no number of days", value=said, todo="Say it in days or weeks: nothing is guessed.")
+    return int(count) * size
 
 
 def _lead_items(problem: StockProblem, change: Change) -> list[str]:
@@ -278,13 +302,13 @@ def _lead_items(problem: StockProblem, change: Change) -> list[str]:
 
 
 def _lead_time(problem: StockProblem, change: Change) -> StockProblem:
-    days = int(_need(change, "days", "how many days it takes"))
+    days = _lead_days(change)
     items = _lead_items(problem, change)
     return replace(problem, stocked={**problem.stocked, **{id: replace(problem.stocked[id], lead_days=days) for id in items}})
 
 
 def _delivery(problem: StockProblem, change: Change) -> StockProblem:
-    entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(change, "day")
+    entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(problem, change, "day")
     if day < problem.today:
         raise InputError("the delivery is before the day of the plan", value=day.isoformat(), todo="Count it into the stock.")
     if any(when is None for when, _ in entry.coming):
@@ -297,7 +321,7 @@ def _delivery(problem: StockProblem, change: Change) -> StockProblem:
 
 
 def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[datetime.date, datetime.date, float]:
-    first, last = _day(change, "first"), _day(change, "last")
+    first, last = _day(problem, change, "first"), _day(problem, change, "last")
     if last < first or last < problem.today:
         value = f"{first.isoformat()} to {last.isoformat()}"
         raise InputError("the promotion is over before it begins, or before the plan", value=value, todo="Check its days.")
@@ -321,7 +345,7 @@ def _planned_promotion(problem: StockProblem, change: Change) -> StockProblem:
 
 def _end(problem: StockProblem, change: Change) -> datetime.date:
     """The last day of sale: the one that is said, else the day before the plan."""
-    return _day(change, "last") if "last" in change else problem.today - datetime.timedelta(days=1)
+    return _day(problem, change, "last") if "last" in change else problem.today - datetime.timedelta(days=1)
 
 
 def _discontinued(problem: StockProblem, change: Change) -> StockProblem:
