@@ -44,6 +44,11 @@ def test_a_forecast_is_never_below_zero_and_never_runs_away() -> None:
     assert backtest(rising, 28, 1).mean.max() <= 2 * rising.max()
 
 
+def test_a_series_that_never_changes() -> None:
+    assert backtest(np.full(120, 5.0), 14, 1).mean == pytest.approx(np.full(14, 5.0))
+    assert backtest(np.full(120, 5.0), 8, 7).mean == pytest.approx(np.full(8, 5.0))
+
+
 def test_a_short_series_has_a_forecast_and_no_errors() -> None:
     made = backtest(np.array([3.0, 4, 5, 3, 4, 5, 3, 4, 5, 3, 4, 5]), 13, 7)
     assert len(made.errors) == 0 and np.isfinite(made.mean).all()

@@ -63,13 +63,24 @@ def test_orders_with_several_items_in_a_cell() -> None:
         ([], "no rows"),
         (["2026-01-05|A|-2"], "no sales"),
         (["2026-01-01|A|1", "2026-02-01|A|1", "2026-03-01|A|1"], "by month"),
-        (["2026-01-05|A|1", "1926-01-06|A|1"], "20 years"),
+        (["2026-01-05|A|1", "2036-01-06|A|1"], "more than half a year: '5 January 2026 to 6 January 2036'"),
+        ([f"{2000 + place // 12}-{place % 12 + 1:02d}-{1 + place % 2:02d}|A|1" for place in range(260)], "20 years"),
         (["2026-01-05|A|many"], "row 1, column 'qty': the cell is no number: 'many'"),
     ],
 )
 def test_bad_tables(rows: list[str], said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_sales(table("date|sku|qty", *rows))
+
+
+def test_names_are_those_of_items_not_of_orders() -> None:
+    history = read_sales(
+        table(
+            "Name|Belegdatum|Lineitem quantity|Lineitem name|Lineitem sku",
+            "#1000|2026-01-05|2|Blue Mug|M", "#1001|2026-01-06|1|Blue Mug|M", "#1002|2026-01-06|1|Red Mug|R",
+        )
+    )  # fmt: skip
+    assert [sales.name for sales in history.items.values()] == ["Blue Mug", "Red Mug"]
 
 
 def test_rows_without_an_item_are_said() -> None:

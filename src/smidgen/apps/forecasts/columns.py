@@ -32,8 +32,8 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("artikelnummer", "artikelnr", "artikel_nr", "art_nr", "artikel", "produkt", "produktnummer"),
         ),
         "date": (
-            *("date", "day", "week", "order_date", "created_at", "sold_at", "sale_date", "invoicedate", "time", "timestamp"),
-            *("datum", "tag", "woche", "verkaufsdatum", "bestelldatum", "verkaufstag"),
+            *("date", "day", "week", "month", "order_date", "created_at", "sold_at", "sale_date", "invoicedate", "time", "timestamp"),
+            *("datum", "tag", "woche", "monat", "verkaufsdatum", "bestelldatum", "verkaufstag"),
         ),
         "quantity": (
             *("quantity", "qty", "units", "units_sold", "quantity_sold", "lineitem_quantity", "sold", "pieces", "count", "sales"),
@@ -57,6 +57,8 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names of columns by what they hold, in lower case with `_` between words, the surest first."""
+_LEAST_END = 4
+"""Fewest letters of a name that a longer name may end with."""
 _PUNCTUATION = re.compile(r"[^\w]+")
 _NUMBER = re.compile(r"[-+−]?[ \u00a0]*(?:\d[\d.,'’ \u00a0\u202f]*|[.,]\d+)(?:[ \u00a0]*[^\W\d_]{1,12}\.?)?")
 _CLOCK = re.compile(r"[T ,]+\d{1,2}:\d{2}.*$")
@@ -77,6 +79,10 @@ def column(table: ProblemTable, role: str, named: str | None, needed: bool = Tru
         return named
     folded = {folded_name(name): name for name in reversed(table.columns)}
     found = next((folded[name] for name in NAMES[role] if name in folded), None)
+    if found is None:  # `Belegdatum`, `Verkaufsmenge`: if one column alone ends like this
+        ends = tuple(name for name in NAMES[role] if len(name) >= _LEAST_END)
+        like = [column for name, column in folded.items() if name.endswith(ends)]
+        found = like[0] if len(like) == 1 else None
     if found is None and needed:
         todo = f"Name the column: --set stock.{role}=COLUMN."
         raise DataError(f"no column is named like the {role}", value=", ".join(table.columns)[:200], todo=todo, file=table.file)

@@ -175,9 +175,12 @@ def _forwarded(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) 
     found = []
     try:
         for fitted, ends in ((cuts[0], cuts), (len(values), [len(values)])) if cuts else ((len(values), [len(values)]),):
+            if np.ptp(values[:fitted]) == 0:  # models refuse a series that never changes
+                found += [np.full(h, values[end - 1]) for end in ends]
+                continue
             model.fit(values[:fitted])
             found += [_sane(model.forward(values[:end], h)["mean"], values[:end]) for end in ends]
-    except (ValueError, ZeroDivisionError, np.linalg.LinAlgError, IndexError):
+    except (ValueError, NotImplementedError, ZeroDivisionError, IndexError, np.linalg.LinAlgError):
         return None
     made = np.array(found, dtype=np.float64)
     return made if np.isfinite(made).all() else None

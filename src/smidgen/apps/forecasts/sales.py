@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.apps.catalogue.requests import item_ids
-from smidgen.apps.forecasts.columns import cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
+from smidgen.apps.forecasts.columns import NAMES, cell, column, folded_name, read_dates, read_marks, read_numbers, shown_day, shown_names
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
 
@@ -23,6 +24,9 @@ _GAP_DAYS = 7
 """Days in a row without any row that are missing in any shop that is open on half of them."""
 _DENSE = 0.9
 """Share of an item's periods with rows from which on, where the file writes zeros itself, a period without a row is missing."""
+_NAMES_EACH = 1.2
+"""Most names of an item in the mean: a shop renames an item now and then."""
+_LONGEST_GAP_DAYS = 200
 _LONGEST_DAYS = 20 * 366
 
 
@@ -143,7 +147,7 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
     if not table.rows:
         raise DataError("the table has no rows", value=table.file, todo="Give a row for each sale.", file=table.file)
     item, date = column(table, "item", columns.item), column(table, "date", columns.date)
-    promotion, name = column(table, "promotion", columns.promotion, needed=False), column(table, "name", None, needed=False)
+    promotion = column(table, "promotion", columns.promotion, needed=False)
     assert item is not None and date is not None
     days = read_dates(table, date)
     marks = read_marks(table, promotion) if promotion else [False] * len(days)
@@ -151,6 +155,7 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
     if quantity is None and not any(":" in cell(row, item) for _, row in table.rows[:200]):
         column(table, "quantity", None)  # which raises
     counts = read_numbers(table, quantity) if quantity else []
+    name = _name_column(table, item)
     rows, unnamed = [], 0
     for place, (number, row) in enumerate(table.rows):
         text = cell(row, item)
@@ -161,6 +166,17 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
         rows += [_Row(id, cell(row, name), days[place], count, marks[place]) for id, count in sold]
     told = f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out."
     return rows, [told] if unnamed else []
+
+
+def _name_column(table: ProblemTable, item: str) -> str | None:
+    """The first column named like a name in which items have one name each; a name of an order is none."""
+    for candidate in (one for one in table.columns if one != item and folded_name(one) in NAMES["name"]):
+        names: dict[str, set[str]] = {}
+        for _, row in table.rows:
+            names.setdefault(cell(row, item), set()).add(cell(row, candidate))
+        if sum(map(len, names.values())) <= _NAMES_EACH * len(names):
+            return candidate
+    return None
 
 
 def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]:
@@ -177,7 +193,15 @@ def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]
 
 
 def _period(dates: Sequence[datetime.date], file: str) -> int:
-    """1 for daily sales, 7 for weekly ones. Raises DataError for monthly ones."""
+    """1 for daily sales, 7 for weekly ones. Raises DataError for monthly ones, and for half a year without rows."""
+    for before, after in itertools.pairwise(dates):
+        if (after - before).days > _LONGEST_GAP_DAYS:
+            value = f"{shown_day(before)} to {shown_day(after)}"
+            todo = "Check the years, or leave out what is older."
+            raise DataError("the table has no rows for more than half a year", value=value, todo=todo, file=file)
+    if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
+        value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
+        raise DataError("the sales span more than 20 years", value=value, todo="Check the years.", file=file)
     if len(dates) > 2:
         gaps = np.diff([day.toordinal() for day in dates])
         if gaps.min() >= 28 - 1:
@@ -185,9 +209,6 @@ def _period(dates: Sequence[datetime.date], file: str) -> int:
             raise DataError("the sales are by month", value=f"{shown_day(dates[0])}, {shown_day(dates[1])}", todo=todo, file=file)
         if gaps.min() >= WEEK and len({day.weekday() for day in dates}) == 1:
             return WEEK
-    if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
-        value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
-        raise DataError("the sales span more than 20 years", value=value, todo="Check the years.", file=file)
     return 1
 
 
