@@ -25,8 +25,8 @@ HEAT = 0.006
 NOISE = 0.15
 LONGEST = 12
 SHORTER = 0.5
-BOOST = 1.0
-THIN = 0.0
+BOOST = 4.0
+THIN = 0.3
 
 
 @dataclass(frozen=True, slots=True)
