@@ -21,12 +21,19 @@ Whole: TypeAlias = npt.NDArray[np.int64]
 Real: TypeAlias = npt.NDArray[np.float64]
 _BLOCKED = 1 << 40
 _CLEAR = 1e-9
-HEAT = 0.006
-NOISE = 0.15
-LONGEST = 12
-SHORTER = 0.5
-BOOST = 4.0
-THIN = 0.3
+# Chosen on random problems of our own with 100 to 200 places.
+_HEAT = 0.006
+"""Share of the prizes by which a worse plan is taken at first."""
+_NOISE = 0.15
+"""Most by which a visit's worth is blurred while a plan is filled."""
+_LONGEST = 12
+"""Most visits of a string that is taken out."""
+_SHORTER = 0.25
+"""What a way of no length would be worth, as a share of the prizes."""
+_BOOST = 8.0
+"""How much more worth the place is around which a plan is torn up: it gets its chance."""
+_THIN = 0.3
+"""Share of rounds that take out visits of little worth anywhere, instead of strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class _Search:
         days = [self._timed(frame, []) for frame in self.problem.days]
         self._fill(days, 1.0, 0.0)
         now, value = days, self._value(days)
-        best, best_value, heat = days, self._rank(days), HEAT * self._scale(days)
+        best, best_value, heat = days, self._rank(days), _HEAT * self._scale(days)
         rounds = 0
         while most_rounds is None or rounds < most_rounds:
             done = (clock() - begun) / seconds
@@ -159,8 +166,8 @@ class _Search:
                 break
             rounds += 1
             centre = int(self.problem.options.place[self.rng.randrange(len(self.problem.options.place))])
-            tried = self._thinned(now) if self.rng.random() < THIN else self._ruined(now, centre)
-            self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), NOISE * self.rng.random(), centre)
+            tried = self._thinned(now) if self.rng.random() < _THIN else self._ruined(now, centre)
+            self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), _NOISE * self.rng.random(), centre)
             worth = self._value(tried)
             left = 1 - (done if most_rounds is None else rounds / most_rounds)
             if worth >= value + heat * left**2 * math.log(max(self.rng.random(), 1e-12)):
@@ -185,7 +192,7 @@ class _Search:
 
     def _value(self, days: Sequence[_Day]) -> float:
         """What the search follows: prizes, and something for a shorter way, which leaves room for more."""
-        return self._rank(days)[0] - SHORTER * self._scale(days) * self._way(days) / max(1, self.time_of_all)
+        return self._rank(days)[0] - _SHORTER * self._scale(days) * self._way(days) / max(1, self.time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:
         """A day with its times. Its visits must fit; `_fits` says whether they do."""
@@ -229,7 +236,7 @@ class _Search:
         if noise:
             factor = factor * (1 + noise * self.noise.standard_normal(len(factor))).clip(0.1)
         if wanted >= 0:
-            factor = np.where(options.place == wanted, factor * BOOST, factor)
+            factor = np.where(options.place == wanted, factor * _BOOST, factor)
         waiting = set(range(len(days)))
         offers: dict[int, tuple[float, int, int]] = {}
         shortened: set[int] = set()
@@ -361,7 +368,7 @@ class _Search:
         total = sum(len(day.visits) for day in days)
         if not total:
             return kept
-        most = max(1, min(LONGEST, total // 3))
+        most = max(1, min(_LONGEST, total // 3))
         where = {int(options.place[visit]): (number, place) for number, day in enumerate(days) for place, visit in enumerate(day.visits)}
         strings = self.rng.choice((1, 1, 2, 3))
         touched: set[int] = set()
