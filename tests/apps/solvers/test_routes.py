@@ -50,14 +50,14 @@ def test_the_sample_is_planned_and_a_van_breaks_down_at_ten(tmp_path: Path) -> N
 
 
 def test_a_plan_that_cannot_be_is_said_to_be_infeasible() -> None:
-    from smidgen.apps.solvers.routes import RouteSettings, part
+    from smidgen.apps.solvers.routes import VanRouteSettings, part
 
     stops = ProblemTable(
         "s.csv", ("name", "latitude", "longitude", "closes"), [(1, {"name": "A", "latitude": "48", "longitude": "11", "closes": "6:00"})]
     )
     columns = ("name", "starts", "ends", "start", "start_latitude", "start_longitude")
     vans = ProblemTable("v.csv", columns, [(1, dict(zip(columns, ("V", "8", "9", "D", "48.1", "11"), strict=True)))])
-    problem = part.read(RouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
+    problem = part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
     solution = part.solve(problem, 0.1)
     assert solution.status == "infeasible"
     assert solution.statements[0].text == "No plan is possible: none of the 1 stops can be served."

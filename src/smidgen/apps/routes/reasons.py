@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.apps.routes.problem import LeftOut, Problem, Route, Stop, Van, clock, clock_up, units
-from smidgen.apps.routes.schedule import Timing, cost, timed, worth
+from smidgen.apps.routes.schedule import RouteTiming, cost, timed, worth
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Relaxation:
     """A way to let a stop in: the constraints that it relaxes, by how much, and how much that hurts."""
 
     van: Van
-    timing: Timing
+    timing: RouteTiming
     relaxed: tuple[str, ...]
     hurt: float
 
@@ -29,7 +29,7 @@ def left_out(problem: Problem, routes: Sequence[Route], stops: Sequence[Stop]) -
 
 
 def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
-    ways: list[_Way] = []
+    ways: list[_Relaxation] = []
     closed = far = held = dear = False
     for van in problem.vans:
         if problem.holder.get(stop.name, van.name) != van.name:
@@ -56,7 +56,7 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
     if not ways:
         return _hopeless(problem, stop, closed=closed and not far, held=held)
     fewest = min(len(way.relaxed) for way in ways)
-    best: dict[tuple[str, ...], _Way] = {}
+    best: dict[tuple[str, ...], _Relaxation] = {}
     for way in ways:
         if len(way.relaxed) == fewest and (way.relaxed not in best or way.hurt < best[way.relaxed].hurt):
             best[way.relaxed] = way
@@ -75,8 +75,8 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
     )
 
 
-def _way(van: Van, stop: Stop, timing: Timing) -> _Way:
-    """What a timing breaks: minutes for times, an hour of hurt for a full van's worth of load, two for a skill."""
+def _way(van: Van, stop: Stop, timing: RouteTiming) -> _Relaxation:
+    """The limits that a timing breaks: minutes for times, an hour of hurt for a full van's worth of load, two for a skill."""
     relaxed, hurt = [], 0.0
     if timing.late_back:
         relaxed.append("shift")
@@ -90,10 +90,10 @@ def _way(van: Van, stop: Stop, timing: Timing) -> _Way:
     if timing.lacking:
         relaxed.append("skill")
         hurt += 7200 * len(timing.lacking[stop.name])
-    return _Way(van, timing, tuple(relaxed), hurt)
+    return _Relaxation(van, timing, tuple(relaxed), hurt)
 
 
-def _said(problem: Problem, stop: Stop, way: _Way, facts: dict[str, str | int | float]) -> str:
+def _said(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str | int | float]) -> str:
     van, timing, parts = way.van, way.timing, []
     facts["van"] = van.name
     for relaxed in way.relaxed:

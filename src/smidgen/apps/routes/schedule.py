@@ -10,7 +10,7 @@ from smidgen.apps.routes.travel import NEVER
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class RouteTiming:
     """A route and the limits that it breaks.
 
     Attributes:
@@ -42,17 +42,17 @@ _PRIZE = 400_000
 
 
 def worth(problem: Problem, stop: Stop) -> int:
-    """What serving a stop is worth, in seconds of driving."""
+    """Worth of serving a stop, in seconds of driving."""
     return problem.rules.optional_worth * stop.priority if stop.optional else _PRIZE * stop.priority
 
 
-def cost(problem: Problem, timing: Timing) -> float:
+def cost(problem: Problem, timing: RouteTiming) -> float:
     """Cost of a route in seconds: driving twice, waiting and work once, and what a van costs that goes out."""
     route = timing.route
     return 0.0 if not route.visits else route.driving + (route.back - route.leaves) + problem.rules.van_cost
 
 
-def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> Timing:
+def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> RouteTiming:
     """Time a van's whole route: `stops` begin with what it has served. A van that has not left yet leaves as late as costs nothing."""
     under = problem.underway.get(van.name)
     if under is not None:
@@ -73,7 +73,7 @@ def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> Timing:
     return found
 
 
-def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> Timing:
+def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> RouteTiming:
     """Time a route that leaves at a time of day; what is recorded of its beginning stays."""
     travel, number = problem.travel, problem.travel.place
     recorded = under.visits if under else ()
@@ -108,7 +108,7 @@ def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under:
         lasts = 0
     driving, metres, time = driving + lasts, metres + travel.length(here, home, time), time + lasts
     load = sum(stop.demand for stop in stops)
-    return Timing(
+    return RouteTiming(
         route=Route(van.name, leaves, tuple(visits), time, driving, metres),
         late_back=max(0, time - van.back),
         late=late,

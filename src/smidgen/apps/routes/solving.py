@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.apps.routes.problem import Plan, Problem, Stop, Van
 from smidgen.apps.routes.reasons import left_out
-from smidgen.apps.routes.schedule import Timing, cost, timed, worth
+from smidgen.apps.routes.schedule import RouteTiming, cost, timed, worth
 from smidgen.apps.routes.travel import NEVER, Matrix
 from smidgen.core.errors import InputError, MissingExtra
 
@@ -35,7 +35,7 @@ Orders = Mapping[str, Sequence[str]]
 class _Draft:
     """A plan that breaks no limit, and its worth: prizes less costs."""
 
-    timings: Mapping[str, Timing]
+    timings: Mapping[str, RouteTiming]
     worth: float
 
 
@@ -105,7 +105,7 @@ def _prefix(problem: Problem, van: Van) -> list[Stop]:
 def _mended(problem: Problem, orders: Orders) -> _Draft:
     """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least."""
     known = {stop.name: stop for stop in _open(problem)}
-    timings: dict[str, Timing] = {}
+    timings: dict[str, RouteTiming] = {}
     for van in (*problem.vans, *problem.broken):
         prefix = _prefix(problem, van)
         broken = van in problem.broken
@@ -128,7 +128,7 @@ def _mended(problem: Problem, orders: Orders) -> _Draft:
     return _Draft(timings, prizes - sum(cost(problem, timing) for timing in timings.values()))
 
 
-def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, Timing]:
+def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, RouteTiming]:
     """The stop whose leaving mends a route best: the least worth among those that mend it, otherwise the one that leaves least broken."""
     tried = [(stop, timed(problem, van, [*prefix, *(other for other in rest if other is not stop)])) for stop in rest]
     return min(
@@ -136,13 +136,13 @@ def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Seque
     )
 
 
-def _broken(timing: Timing) -> float:
+def _broken(timing: RouteTiming) -> float:
     return timing.late_back + sum(timing.late.values()) + timing.excess * 60 + 1e6 * (len(timing.lacking) + len(timing.unreachable))
 
 
-def _cheapest(problem: Problem, timings: Mapping[str, Timing], stop: Stop) -> tuple[str, Timing] | None:
+def _cheapest(problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop) -> tuple[str, RouteTiming] | None:
     """The van and route in which a stop costs least; None if it fits nowhere, or costs more than it is worth."""
-    best: tuple[float, str, Timing] | None = None
+    best: tuple[float, str, RouteTiming] | None = None
     for van in problem.vans:
         if not may_serve(problem, van, stop):
             continue
@@ -288,7 +288,7 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
 
 
 def _kind(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
-    """What makes vans alike for the search; a van that has left is like no other."""
+    """Everything that makes vans alike for the search; a van that has left is like no other."""
     if van.name in problem.underway:
         return van.name
     barred = frozenset(stop.name for stop in stops if not may_serve(problem, van, stop))

@@ -20,7 +20,7 @@ from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
 
 
-class RouteSettings(Settings):
+class VanRouteSettings(Settings):
     """Stops, vans, travel times, and how a plan is weighed."""
 
     stops: str = setting(
@@ -61,7 +61,7 @@ class RouteSolver(Solver):
     name = "routes"
     title = "Routes"
     summary = "plan the routes of vans, and change the plan when something happens"
-    settings = RouteSettings
+    settings = VanRouteSettings
     changes: Mapping[str, Any] = events.SCHEMA
     examples = (
         "Mill Lane is closed until 2 pm.",
@@ -71,7 +71,7 @@ class RouteSolver(Solver):
         "New stop: Baker Moll, 4 crates, before noon.",
     )
 
-    def read(self, settings: RouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
+    def read(self, settings: VanRouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
         """The problem of the tables."""
         located = settings.matrix is None
         stops = tables.read_stops(tables_given["stops"], located=located)
@@ -102,7 +102,7 @@ class RouteSolver(Solver):
         )
 
     @staticmethod
-    def _travel(settings: RouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any]) -> Travel:
+    def _travel(settings: VanRouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any]) -> Travel:
         names = [spot.name for spot in spots]
         if settings.matrix is not None:
             return tables.read_matrix(given["matrix"], spots, settings.kmh)
@@ -149,7 +149,7 @@ def _spots(*groups: Any) -> list[Spot]:
     return list(found.values())
 
 
-def _assumptions(settings: RouteSettings, travel: Travel) -> tuple[str, ...]:
+def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:
     if travel.source == "straight lines":
         return (f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h: no street is known.",)
     if travel.source == "streets":

@@ -180,7 +180,7 @@ class _Search:
         return Chosen(tuple(tuple(day.visits) for day in best), tuple(tuple(map(int, day.begins[1:-1])) for day in best), prize, rounds)
 
     def _rank(self, days: Sequence[_Day]) -> tuple[float, int]:
-        """What makes one plan better than another: more prizes, then a shorter way."""
+        """The rank of a plan among others: more prizes, then a shorter way."""
         return round(sum(float(self.problem.options.prize[_index(day.visits)].sum()) for day in days), 6), -self._way(days)
 
     def _way(self, days: Sequence[_Day]) -> int:
@@ -191,7 +191,7 @@ class _Search:
         return sum(float(self.capped[_index(day.visits)].sum()) for day in days)
 
     def _value(self, days: Sequence[_Day]) -> float:
-        """What the search follows: prizes, and something for a shorter way, which leaves room for more."""
+        """The value that the search follows: prizes, and something for a shorter way, which leaves room for more."""
         return self._rank(days)[0] - _SHORTER * self._scale(days) * self._way(days) / max(1, self.time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:

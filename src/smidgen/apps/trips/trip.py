@@ -132,7 +132,7 @@ def _prize(trip: Trip, place: Place) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Chance:
     """A way to visit a place: on which day, and when it may begin."""
 
     place: Place
@@ -143,7 +143,7 @@ class _Way:
     lunch: bool
 
 
-def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Way]:
+def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Chance]:
     eats = place.kind in trip.eating
     lunch = eats and trip.lunch != "" and (trip.lunch == "any" or trip.lunch in place.tags)
     if eats and not lunch and place.name not in trip.must:
@@ -154,12 +154,12 @@ def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Way]:
             if lunch:
                 early, late = max(opens, _LUNCH[0]), min(latest, _LUNCH[1])
                 if early <= late:
-                    yield _Way(place, day, early, late, _WANTED / 2 + prize, True)
+                    yield _Chance(place, day, early, late, _WANTED / 2 + prize, True)
             elif opens <= latest:
-                yield _Way(place, day, opens, latest, prize, False)
+                yield _Chance(place, day, opens, latest, prize, False)
 
 
-def _searched(trip: Trip, ways: Sequence[_Way], seconds: float) -> list[list[_Way]]:
+def _searched(trip: Trip, ways: Sequence[_Chance], seconds: float) -> list[list[_Chance]]:
     number = trip.travel.place
 
     def column(values: Iterable[int]) -> Any:
@@ -181,7 +181,7 @@ def _searched(trip: Trip, ways: Sequence[_Way], seconds: float) -> list[list[_Wa
     return [[ways[option] for option in day] for day in plan.days]
 
 
-def _day(trip: Trip, number: int, ways: Sequence[_Way]) -> TripDay:
+def _day(trip: Trip, number: int, ways: Sequence[_Chance]) -> TripDay:
     """A day with its times; the traveller leaves as late as changes nothing."""
     place, legs = trip.travel.place, trip.travel.at(0)
     here, time, metres = place[trip.start.name], trip.begins, 0
@@ -294,7 +294,7 @@ def _tag(word: str, tags: Sequence[str]) -> str:
 
 
 def shown_wish(before: Trip, after: Trip) -> str:
-    """What wishes change, in one sentence."""
+    """The change that wishes make, in one sentence."""
     parts = []
     if after.days != before.days:
         parts.append(f"{after.days} days" if after.days != 1 else "one day")
