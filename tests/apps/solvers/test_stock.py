@@ -58,7 +58,7 @@ def test_a_plan_says_what_to_order_and_why(problem: Any) -> None:
     assert plan.status == "partly" and "Harvest Mug has stock and no sales in the file: not planned." in plan.remarks
     assert 80 < mug["order"] < 160 and orders(plan)["C1"]["order"] == 0
     assert plan.tables["orders"].rows[0][0] == "M1" and plan.tables["forecasts"].rows
-    assert "M1" in plan.pictures and "<script" not in plan.pictures["M1"] and plan.pictures["M1"].startswith("<svg")
+    assert "<script" not in plan.pictures["Hearth_Mug"] and plan.pictures["Hearth_Mug"].startswith("<svg")
 
 
 @pytest.mark.parametrize(

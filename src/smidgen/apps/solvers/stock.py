@@ -195,7 +195,8 @@ class StockSolver(Solver):
         pictures = {}
         for one in list({id(one): one for one in drawn}.values())[:_DRAWN]:
             assert one.demand is not None and one.clean is not None
-            pictures[_file_name(one.item)] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
+            name = _file_name(one.name)
+            pictures[name if name not in pictures else f"{name}_{_file_name(one.item)}"] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
         return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
 
 
@@ -563,9 +564,9 @@ def _forecast_table(problem: StockProblem, planned: Sequence[_Planned]) -> Solut
     return SolutionTable("Forecasts by week", ("item", "name", "week from", "expected", share, "method"), rows)
 
 
-def _file_name(item: str) -> str:
-    """An item's id as the name of a file."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in item)[:80]
+def _file_name(name: str) -> str:
+    """An item's name or id as the name of a file."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:80]
 
 
 part = StockSolver()
