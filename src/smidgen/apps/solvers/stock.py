@@ -196,7 +196,8 @@ class StockSolver(Solver):
         for one in list({id(one): one for one in drawn}.values())[:_DRAWN]:
             assert one.demand is not None and one.clean is not None
             name = _file_name(one.name)
-            pictures[name if name not in pictures else f"{name}_{_file_name(one.item)}"] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
+            name = name if name not in pictures else f"{name}_{_file_name(one.item)}"
+            pictures[name] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
         return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
 
 
