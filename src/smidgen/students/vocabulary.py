@@ -31,6 +31,7 @@ from smidgen.gguf.tokenizer import SINGLE_BYTE, is_byte_level, is_sentencepiece
 from smidgen.store.files import content_hash
 from smidgen.students.decoder_training.prompts import plain_ids, prompt_of, tokenizer_of
 from smidgen.students.settings import DecoderSettings
+from smidgen.text.attribute_lists import copied_values
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """The files that describe a decoder, beside its weights."""
@@ -242,7 +243,7 @@ def _tokens(told: Mapping[str, Any]) -> dict[int, str]:
 FREQUENT = (4096, 8192, 16384)
 """Possible numbers of frequent tokens to keep that no example uses: more are safer, fewer are faster."""
 NEWCOMERS = 0.05
-"""The most trimmed tokens to expect per new input: one in twenty inputs."""
+"""The most trimmed tokens to expect per new input, or per new value of an attribute: one in twenty."""
 
 
 def kept_tokens(training: Training, settings: DecoderSettings, progress: Progress) -> list[int] | None:
@@ -257,16 +258,18 @@ def kept_tokens(training: Training, settings: DecoderSettings, progress: Progres
     table = MergeTable(folder)
     prompt, tokenizer = prompt_of(folder, training.form.writing.instruction), tokenizer_of(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
-    inputs = {text: set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}}
+    inputs = [set(plain_ids(tokenizer, text)) for text in {joined(row.input) for row in training.rows}]
+    answers = [(joined(row.input), row.output if isinstance(row.output, list) else [row.output]) for row in training.rows]
+    pairs = [(text, answer) for text, several in answers for answer in several]
+    values = [set(plain_ids(tokenizer, value)) for of_key in copied_values(pairs).values() for value in of_key]
     choices = FREQUENT if settings.frequent_tokens is None else (settings.frequent_tokens,)
-    frequent, new = frequent_for(table, inputs.values(), used, choices)
+    frequent, new = frequent_for(table, (inputs, values), used, choices)
     if frequent is None and settings.vocabulary == "auto":
-        progress.say(f"the whole vocabulary is kept: 100 new inputs would bring about {100 * new:.0f} tokens that no example has")
+        progress.say(f"the whole vocabulary is kept: 100 new inputs or values would bring about {100 * new:.0f} tokens that no example has")
         return None
-    used.update(*inputs.values())
-    for row in training.rows:
-        for answer in row.output if isinstance(row.output, list) else [row.output]:
-            used.update(plain_ids(tokenizer, answer))
+    used.update(*inputs)
+    for _, answer in pairs:
+        used.update(plain_ids(tokenizer, answer))
     kept = table.kept(used, choices[-1] if frequent is None else frequent)
     progress.say(f"{len(kept):,} of {tokenizer.get_vocab_size():,} tokens are kept")
     return kept
@@ -274,7 +277,7 @@ def kept_tokens(training: Training, settings: DecoderSettings, progress: Progres
 
 def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
     """The expected number of unseen tokens outside `kept` in one more input, by Good-Turing (Good 1953): tokens outside `kept` that are in
-    exactly one input, divided by the number of inputs. 0 without inputs.
+    exactly one input, divided by the number of inputs. 0 without inputs. Of values as of inputs.
 
     A trimmed token is read in pieces that the base hardly knows, so this shows whether trimming is safe for new texts.
     """
@@ -286,20 +289,22 @@ def newcomers(inputs: Iterable[set[int]], kept: set[int]) -> float:
 
 
 def frequent_for(
-    table: MergeTable, inputs: Collection[set[int]], used: Collection[int], choices: Sequence[int] = FREQUENT
+    table: MergeTable, samples: Sequence[Sequence[set[int]]], used: Collection[int], choices: Sequence[int] = FREQUENT
 ) -> tuple[int | None, float]:
-    """The first of `choices` (numbers of frequent tokens to keep, ascending) with which a new input is expected to have at most
-    `NEWCOMERS` trimmed tokens; and that expectation. If none suffices, None and the expectation for the last choice.
+    """The first of `choices` (numbers of frequent tokens to keep, ascending) with which a new member of no sample is expected to have more
+    than `NEWCOMERS` trimmed tokens; and the highest of these expectations. If none suffices, None and that of the last choice.
 
     Args:
         table: the base's tokens.
-        inputs: token ids of each known input.
+        samples: token ids of each known input; and of each known value of those attributes that answers repeat. A few values make many
+            inputs, so inputs alone bring hardly anything new, but the next customer's name is new.
         used: ids in every prompt.
         choices: not empty.
     """
     new = 0.0
     for frequent in choices:
-        new = newcomers(inputs, set(table.kept(used, frequent)))
+        kept = set(table.kept(used, frequent))
+        new = max(newcomers(sample, kept) for sample in samples)
         if new <= NEWCOMERS:
             return frequent, new
     return None, new
