@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.house.conftest import ROOT
 
-from smidgen.core.settings import is_hidden
+from smidgen.core.settings import is_hidden, settings_of
 from smidgen.flows.learn.learning_rows import OUTDATED
 from smidgen.flows.learn.traffic_rows import MASKED
 from smidgen.flows.projects.recipes.build_settings import sections_of, students_of
@@ -94,6 +94,15 @@ def test_every_setting_is_described_in_german() -> None:
     assert {text: place for text, place in found.items() if text not in known} == {}
     assert set(known) - set(found) == set(), "German for a description that no part has any more"
     assert len(found) > 150
+
+
+def test_every_setting_and_change_of_a_plan_has_german_and_a_title() -> None:
+    titles = json.loads((ROOT / "studio" / "src" / "i18n" / "en" / "setting.json").read_text(encoding="utf-8"))
+    solvers = [registry.find("apps.solvers", name) for name in registry.names("apps.solvers")]
+    shown = [(solver.name, name, field.description or "") for solver in solvers for name, field in settings_of(solver.settings).items()]
+    shown += [(f"{one.name}_change", name, node["description"]) for one in solvers for name, node in one.changes["properties"].items()]
+    assert [(section, name) for section, name, text in shown if text not in german() or f"{section}_{name}" not in titles] == []
+    assert [one.name for one in solvers if one.title not in german() or one.summary not in german()] == [] and len(shown) > 50
 
 
 def test_the_help_of_builds_settings_names_no_flag() -> None:

@@ -60,7 +60,7 @@ class RouteSolver(Solver):
 
     name = "routes"
     title = "Routes"
-    summary = "plan the routes of vans, and change the plan when something happens"
+    summary = "Plan the routes of vans, and change the plan when something happens."
     settings = VanRouteSettings
     changes: Mapping[str, Any] = events.SCHEMA
     examples = (

@@ -52,7 +52,7 @@ class TripSolver(Solver):
 
     name = "trips"
     title = "Trips"
-    summary = "plan days out from a table of places, and change the plan by wishes"
+    summary = "Plan days out from a table of places, and change the plan by wishes."
     settings = TripSettings
     changes: Mapping[str, Any] = SCHEMA
     examples = (
