@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import process
 
 HERE = Path(__file__).parent
-PEERS = ("hf_trainer", "setfit", "transformers_server", "peft_loop", "presidio", "litellm", "implicit")
+PEERS = ("hf_trainer", "setfit", "transformers_server", "peft_loop", "presidio", "litellm", "implicit", "recbole")
 _LIMIT = 3600.0
 
 

@@ -246,18 +246,24 @@ def spreads(errors: Sequence[Values], level: float) -> list[Values | None]:
     """For each series what its errors stay below with a probability, by step: (h,); None for a series with too few earlier dates.
 
     How far a series scatters is its own mean absolute error. How often an error of a step is some times as large is learnt from all series
-    together: each is compared with the mean of its series at the other dates, as in split conformal prediction (Vovk et al. 2005).
+    together: each is compared with the mean of its series at other dates, as in split conformal prediction (Vovk et al. 2005). Not at the
+    dates next to it: they share most of its periods, and so its errors.
 
     Args:
         errors: (origins, h) of each series; those of neighbouring dates share periods.
         level: such as 0.95; below 0.5 for the lower end.
     """
     usable = [own for own in errors if len(own) >= _LEAST_ORIGINS]
-    ratios = [own[place] / _usual_error(np.delete(own, place, axis=0)) for own in usable for place in range(len(own))]
+    ratios = [own[place] / _usual_error(own[_elsewhere(len(own), place)]) for own in usable for place in range(len(own))]
     if not ratios:
         return [None] * len(errors)
     tail = quantiles(np.array(ratios), level)
     return [tail * _usual_error(own) if len(own) >= _LEAST_ORIGINS else None for own in errors]
+
+
+def _elsewhere(dates: int, place: int) -> NDArray[np.bool_]:
+    """Which of some dates are not next to one; of very few, all but itself."""
+    return np.abs(np.arange(dates) - place) > (1 if dates > 5 else 0)
 
 
 def _usual_error(errors: Values) -> float:
