@@ -92,6 +92,16 @@ def test_a_shipped_recipe_comes_with_its_data_and_resolves(name: str, tmp_path: 
     assert f"--task {made.task} --input {data.input} --label {data.label}" in readme
 
 
+def test_a_recipe_that_makes_its_examples_comes_with_its_tables(tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path / "mine"), "--recipe", "recommend"]) == 0
+    made = recipe.read(tmp_path / "mine" / "smidgen.toml")
+    assert made.task == "recommend" and sorted(file.name for file in (tmp_path / "mine").iterdir()) == [
+        "orders.csv",
+        "products.csv",
+        "smidgen.toml",
+    ]
+
+
 def test_a_recipe_of_a_repository_comes_with_all_of_its_files(tmp_path: Path) -> None:
     assert code(["init", str(tmp_path / "mine"), "--recipe", "code"]) == 0
     made = recipe.read(tmp_path / "mine" / "smidgen.toml")

@@ -101,7 +101,7 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
     if (plan := sample_plans().get(name)) is not None:
         return {folder / _RECIPE: plan.text.encode("utf-8"), **{folder / file: content for file, content in plan.tables.values()}}
     sample = sample_recipe(name)
-    if sample.members or not sample.data_files:
+    if sample.members or not {"input", "label"} <= set(sample.tree.get("data", {})):
         return {folder / _RECIPE: sample.text.encode("utf-8"), **{folder / file: content for file, content in sample.every_file().items()}}
     text, data = sample.text, sample.tree["data"]
     files = {}

@@ -65,3 +65,8 @@ def test_any_text_is_a_request(text: str) -> None:
 
 def test_a_history_is_read_as_it_was_written() -> None:
     assert parse_request(written(["CE-1", 'odd "id", with comma']), KNOWN).history == ("CE-1", 'odd "id", with comma')
+
+
+def test_what_looks_like_an_id_is_no_word() -> None:
+    assert parse_request("ZZ-9", {"CE-001"}).history == ("ZZ-9",)
+    assert parse_request("4 mugs", {"CE-001"}).text == "4 mugs" and parse_request("blanket", {"CE-001"}).text == "blanket"

@@ -17,6 +17,8 @@ MOST_IDS = 2_000
 _LONGEST_TEXT = 2_000
 _LONGEST_ID = 200
 _BETWEEN = re.compile(r"[,;|\n\r\t]+")
+_CODE = re.compile(r"(?=[^\W\d_])[\w./-]*\d[\w./-]*")
+"""An id that no catalogue knows: letters and digits without a space. It is said to be unknown, not looked for in texts."""
 _QUANTITY = re.compile(r"(.+):\d{1,6}")
 LANGUAGES = ("en", "de")
 _AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
@@ -95,7 +97,7 @@ def written(history: Collection[str]) -> str:
 def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
     """A request from its text: a JSON object of a request, a JSON list of ids, ids separated by commas or lines, or words.
 
-    `known`: the ids of the catalogue. What is neither JSON nor made of known ids is read as words.
+    `known`: the ids of the catalogue. What is neither JSON nor made of ids is read as words.
     """
     text = text.strip()
     if text[:1] in ("{", "["):
@@ -109,7 +111,7 @@ def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
             return _from_object(found)
     parts = [part.strip() for part in _BETWEEN.split(text[: MOST_IDS * 50]) if part.strip()]
     bare = [told[1] if part not in known and (told := _QUANTITY.fullmatch(part)) else part for part in parts]
-    if bare and 2 * sum(part in known for part in bare) >= len(bare):
+    if bare and (2 * sum(part in known for part in bare) >= len(bare) or all(_CODE.fullmatch(part) for part in bare)):
         return SuggestionRequest(history=tuple(bare[-MOST_IDS:]))
     words, most = _price_limit(text)
     return SuggestionRequest(text=words, most=most)
