@@ -52,6 +52,7 @@ def tree(folder: Path, guide: str | None, **train: Any) -> dict[str, Any]:
         "epochs": 4,
         "learning_rate": 0.01,
         "precision": "f32",
+        "vocabulary": "trimmed",
         "frequent_tokens": 1024,
         **({"guide": guide} if guide else {}),
         **train,

@@ -116,7 +116,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     )
     if variant.bound and variant.spec.method not in WHOLE:
         # The loss against the uncompressed weights in the same engine, under the same schema.
-        plain = next(c.variant for c in work.candidates if c.student == chosen.student and c.method in WHOLE)
+        plain = next(training.variants(work, context, learnt.files, []))
         unpacked = task.decode(training.served(work, context, plain, texts), form)
         before, after = (task.measure(compared, replies, form)[task.headline] for replies in (unpacked, packed))
         facts = parity.beside(facts, compared, unpacked, packed, settings=settings, before=before, after=after)
