@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
+from smidgen.gguf.weights import write
 from smidgen.parts.recipe import make
+from smidgen.students.decoder_training.files import weights_of
 
 MARKS = {"<issue_start>": "<|fim_prefix|>", "<issue_comment>": "<|fim_suffix|>", "<issue_closed>": "<|fim_middle|>"}
 
 
 def tiny_coder(folder: Path) -> Path:
-    """Write the base, a Qwen 2 with biases whose spare tokens are named as the marks, and give its folder."""
+    """Write the base, a Qwen 2 with biases whose spare tokens are named as the marks, as one GGUF like the starter, and give its folder."""
     tiny_decoder(folder, kind="qwen2")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         text = (folder / name).read_text(encoding="utf-8")
         for spare, mark in MARKS.items():
             text = text.replace(spare, mark)
         (folder / name).write_text(text, encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write(folder / "tiny.gguf", weights_of(folder), config, folder, template=None, eos_id=2, name="tiny")
+    (folder / "model.safetensors").unlink()
     return folder
 
 

@@ -68,6 +68,8 @@ _ADAPTER = "adapter.gguf"
 _CHECKPOINT_SECONDS = 20.0
 _BATCH, _LEAST_BATCH = 32, 8
 """Default number of examples per step, and the least number if the time budget allows few steps."""
+_GAP_BATCH = 4
+"""Default number of examples per step that have gaps: every token of the text around a gap is learnt: each is as much as many answers."""
 _RATES = {"lora": 2e-3, "full": 5e-5, "gap": 5e-4}
 """Default peak learning rates: by the method; and of adapters that learn to fill gaps, where every token of a text counts."""
 _FEW_STEPS, _ENOUGH_STEPS = 48, 96
@@ -388,7 +390,7 @@ def _teacher(
     else:
         change = FullMatrices(shape, frozen)
     count = len(lessons.lessons)
-    batch = min(settings.batch_rows or _BATCH, max(4, count // 8))
+    batch = min(settings.batch_rows or (_BATCH if prompt.reach is None else _GAP_BATCH), max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
         epochs = 4 * epochs  # the time limit decides, or overfitting

@@ -23,9 +23,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bundle_keeps_what_was_learnt_beside_the_base(built: Path) -> None:
+    base = built.parent / "base" / "tiny.gguf"
+    assert (built / "model.gguf").read_bytes() == base.read_bytes(), "the base's own file, as it was published"
     manifest = json.loads((built / "smidgen.json").read_text(encoding="utf-8"))
     assert manifest["task"] == "complete" and manifest["columns"]["input"] == ["ahead", "behind"]
-    assert {"model.gguf", "adapter.gguf"} <= set(manifest["engine"]["files"])
+    assert {"model.gguf", "adapter.gguf"} <= set(manifest["engine"]["files"]) and manifest["engine"]["method"] == "published"
     assert manifest["engine"]["options"]["reach"] == [300, 100] and len(manifest["engine"]["options"]["between"]) == 1
     assert set(manifest["metrics"]) == {"exact_match", "similarity"}
     assert manifest["data"]["rows"]["test"] == 12

@@ -117,7 +117,8 @@ def fit(
         inputs["material"] = {file.name: file_hash(file) for file in sorted(work.material.iterdir())}
 
     def step(folder: Path) -> None:
-        given = with_guess_cost(settings, base, context.threads, form.writing.schema is not None)
+        never_guesses = form.writing.schema is not None or form.writing.reach is not None
+        given = with_guess_cost(settings, base, context.threads, never_guesses)
         spent = StepEffort(folder, EnergyMeter())
         context.progress.start(label)
         training = Training(rows, held, form, base, given, work.recipe.seed, teacher.folder if teacher else None, guide, work.material)

@@ -29,12 +29,22 @@ class DecoderExample:
     """One example: its `ids` after the prompt's first part; the last `answer` of them, the end token included, are the answer.
 
     `drawn`: the student sampled the answer itself; it may have no end token, and only a guide's probabilities are learnt on it.
+    `filling`: where the text around a gap is learnt, too, the tokens at the end that fill the gap: they count as much as all the others.
     """
 
     ids: NDArray[np.int64]
     answer: int
     weight: float = 1.0
     drawn: bool = False
+    filling: int = 0
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(answer,) the weight of each token of the answer."""
+        found = np.full(self.answer, self.weight, dtype=np.float32)
+        if 0 < self.filling < self.answer:
+            found[: -self.filling] *= self.filling / (self.answer - self.filling)
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,8 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
             if len(prompt.before) + len(ids) > most:
                 left_out += 1
             else:
-                found.append(DecoderExample(np.array(ids, dtype=np.int64), len(ids) - 1 if every else len(written), row.weight))
+                answer, filling = (len(ids) - 1, len(written)) if every else (len(written), 0)
+                found.append(DecoderExample(np.array(ids, dtype=np.int64), answer, row.weight, filling=filling))
     return DecoderExamples(found, left_out)
 
 

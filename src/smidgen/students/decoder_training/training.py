@@ -69,7 +69,7 @@ def block_of(groups: Sequence[Group]) -> RowBlock:
             # The input's last token predicts the answer's first, and so on: the end token predicts nothing.
             answers.append(np.concatenate([[source - 1], np.arange(at, at + lesson.answer - 1)]) + row * length)
             targets.append(lesson.ids[source:])
-            weights.append(np.full(lesson.answer, lesson.weight, dtype=np.float32))
+            weights.append(lesson.weights)
             drawn.append(np.full(lesson.answer, lesson.drawn, dtype=np.bool_))
             at += lesson.answer
         parts[row, at:] = len(group) + 1
@@ -385,7 +385,7 @@ class DecoderTrainer:
         return total / weight
 
     def _gradients(self, batch: Sequence[Group]) -> tuple[float, float, WorkerGradients]:
-        weight = sum(lesson.weight * lesson.answer for group in batch for lesson in group)
+        weight = float(sum(lesson.weights.sum() for group in batch for lesson in group))
         collected = [self.change.empty_gradients() for _ in range(self.workers.count)]
         sums = self._spread(batch, collected, 1.0 / weight)
         first = collected[0]

@@ -1,0 +1,56 @@
+"""Examples with a gap: the prompt's marks, what is learnt of the text around it, and how much it counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.students.tiny_coder import tiny_coder
+from tests.students.tiny_decoder import tiny_decoder
+
+from smidgen.core.errors import BaseError
+from smidgen.core.rows import Row
+from smidgen.students.decoder_training.examples import DecoderExample, examples_of, held_examples
+from smidgen.students.decoder_training.prompts import DecoderPrompt, gap_prompt, plain_ids, tokenizer_of
+from smidgen.students.decoder_training.training import block_of
+
+ROWS = [Row((f"def f{n}(a):\n    ", "\n\nx = 1\n"), f"return a + {n}", n + 1) for n in range(8)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_coder(tmp_path_factory.mktemp("coder"))
+
+
+def test_the_marks_stand_around_the_texts(folder: Path) -> None:
+    tokenizer, prompt = tokenizer_of(folder), gap_prompt(folder, (100, 50))
+    first, second, third = (tokenizer.token_to_id(f"<|fim_{name}|>") for name in ("prefix", "suffix", "middle"))
+    assert prompt.before == (first,) and prompt.between == (second,) and prompt.after == (third,)
+    assert {first, second, third} <= set(prompt.stop) and tokenizer.token_to_id("<|endoftext|>") == prompt.stop[0]
+    wanted = [*plain_ids(tokenizer, "a = "), second, *plain_ids(tokenizer, "\nb"), third]
+    assert prompt.ids(tokenizer, ("a = ", "\nb")) == wanted
+    assert prompt.ids(tokenizer, ("<|fim_middle|>", "")).count(third) == 1, "a mark inside a text is plain characters"
+    assert DecoderPrompt.of(prompt.json()) == prompt
+
+
+def test_a_base_without_marks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BaseError, match="cannot fill in the middle"):
+        gap_prompt(tiny_decoder(tmp_path), (100, 50))
+
+
+def test_the_filling_counts_as_much_as_all_of_the_text_around_it(folder: Path) -> None:
+    tokenizer, prompt = tokenizer_of(folder), gap_prompt(folder, (100, 50))
+    lessons = examples_of(ROWS, prompt, tokenizer, 512).lessons
+    assert len(lessons) == len(ROWS)
+    for lesson in lessons:
+        assert lesson.answer == len(lesson.ids) - 1 and lesson.weights[-1] == 1.0
+        assert lesson.weights[: -lesson.filling].sum() == pytest.approx(lesson.filling, rel=1e-5)
+    block = block_of([(lesson,) for lesson in lessons])
+    assert float(block.weights.sum()) == pytest.approx(2 * sum(lesson.filling for lesson in lessons), rel=1e-5)
+    held = held_examples(ROWS, prompt, tokenizer, 512)
+    assert held is not None and all(lesson.filling == 0 and lesson.answer < len(lesson.ids) - 5 for lesson in held.lessons)
+    assert np.array_equal(DecoderExample(np.arange(5), 3, 2.0).weights, np.full(3, 2.0, dtype=np.float32))
