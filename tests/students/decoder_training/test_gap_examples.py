@@ -49,6 +49,7 @@ def test_the_filling_counts_as_much_as_all_of_the_text_around_it(folder: Path) -
     for lesson in lessons:
         assert lesson.answer == len(lesson.ids) - 1 and lesson.weights[-1] == 1.0
         assert lesson.weights[: -lesson.filling].sum() == pytest.approx(lesson.filling, rel=1e-5)
+        assert lesson.mass == pytest.approx(lesson.weights.sum(), rel=1e-5)
     block = block_of([(lesson,) for lesson in lessons])
     assert float(block.weights.sum()) == pytest.approx(2 * sum(lesson.filling for lesson in lessons), rel=1e-5)
     held = held_examples(ROWS, prompt, tokenizer, 512)

@@ -46,6 +46,11 @@ class DecoderExample:
             found[: -self.filling] *= self.filling / (self.answer - self.filling)
         return found
 
+    @property
+    def mass(self) -> float:
+        """The sum of the weights."""
+        return self.weight * (2 * self.filling if 0 < self.filling < self.answer else self.answer)
+
 
 @dataclass(frozen=True)
 class DecoderExamples:

@@ -385,7 +385,7 @@ class DecoderTrainer:
         return total / weight
 
     def _gradients(self, batch: Sequence[Group]) -> tuple[float, float, WorkerGradients]:
-        weight = float(sum(lesson.weights.sum() for group in batch for lesson in group))
+        weight = sum(lesson.mass for group in batch for lesson in group)
         collected = [self.change.empty_gradients() for _ in range(self.workers.count)]
         sums = self._spread(batch, collected, 1.0 / weight)
         first = collected[0]
