@@ -96,7 +96,7 @@ def sentence(rng: random.Random) -> dict[str, object]:
     template = rng.choice(TEMPLATES[kind])
     start, end, form = rng.choice(RANGES)
     values = {
-        "item": rng.choice(ITEMS),
+        "item": _with_article(rng, rng.choice(ITEMS)),
         "supplier": rng.choice(SUPPLIERS),
         "takes": rng.choice(SPANS),
         "quantity": str(rng.choice([rng.randint(1, 30), rng.randint(10, 400), 1200])),
@@ -114,6 +114,8 @@ def sentence(rng: random.Random) -> dict[str, object]:
     said: dict[str, object] = dict.fromkeys(FIELDS)
     said["kind"] = kind
     said |= {name: values[name] for name in used & {"item", "supplier", "takes", "day", "last"}}
+    if isinstance(said["item"], str):
+        said["item"] = said["item"].removeprefix("the ")  # the name of an item has no article
     said |= {name: int(values[name]) for name in used & {"quantity", "percent"}}
     if "range" in used:
         said |= {"first": start, "last": end}
@@ -124,6 +126,12 @@ def sentence(rng: random.Random) -> dict[str, object]:
         name: found[0] for name, value in said.items() if isinstance(value, str) and name != "kind" and (found := _as_written(value, text))
     }
     return {"text": text, "change": said}
+
+
+def _with_article(rng: random.Random, item: str) -> str:
+    """An item as people say it: names now and then with an article, codes without."""
+    plain = any(letter.isdigit() for letter in item) or item.startswith("the ")
+    return item if plain or rng.random() < 0.6 else f"the {item}"
 
 
 def _as_written(value: str, text: str) -> list[str]:
