@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from smidgen.cli.flags import Overrides, flags, given_tree, with_recipe_flags
+from smidgen.cli import screen
+from smidgen.cli.flags import Overrides, flag_of, flags, given_tree, with_recipe_flags
 from smidgen.cli.next_steps import command_line, next_step
 from smidgen.cli.screen import Screen, out, print_json, print_line
 from smidgen.core.errors import InputError
-from smidgen.core.settings import Settings, is_file
+from smidgen.core.settings import Settings, is_file, is_with_data
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of, read
 
@@ -113,6 +114,8 @@ def _recipe(
         tree["name"] = name
     elif file is None and to is not None:
         tree["name"] = to.resolve().name
+    if file is not None and given.get("data") is not None:
+        _drop_settings_of_own_rows(tree)
     for section, values in given_tree(FLAGS, given).items():
         # Paths on the command line are relative to the current folder, not to the recipe's folder.
         files = ("train", "test", "unlabelled") if section == "data" else _files(section)
@@ -121,6 +124,17 @@ def _recipe(
             values = {**values, "source": str(Path(values["source"]).resolve())}
         tree[section] = {**tree.get(section, {}), **values}
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
+
+
+def _drop_settings_of_own_rows(tree: dict[str, Any]) -> None:
+    """Take settings out of a recipe that belong to its own rows, such as a catalogue, and print which."""
+    for section, name, field in FLAGS.values():
+        held = tree.get(section, {})
+        if is_with_data(field) and name in held:
+            flag = flag_of(name, field)
+            said = f"{section}.{name} of the recipe ({held[name]}) is left out: it belongs to the recipe's own rows. Name yours: {flag}"
+            screen.errors.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
+            tree[section] = {key: value for key, value in held.items() if key != name}
 
 
 def _files(section: str) -> list[str]:

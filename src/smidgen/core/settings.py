@@ -101,6 +101,7 @@ def setting(
     metavar: str | None = None,
     hidden: bool = False,
     file: bool = False,
+    with_data: bool = False,
     **limits: Any,
 ) -> Any:
     """Declare one setting: its default, its help in one sentence, its limits (`ge`, `le`, `gt`, `pattern`, as in pydantic).
@@ -108,9 +109,10 @@ def setting(
     `alias`: its name in flags and recipes, if it differs from the field's. `flag`: a command-line flag of its own (`--quality`); `--set
     section.name=value` reaches every setting anyway. `also`: another name of that flag. `option`: its flag for a verb that takes all
     settings of its class, if a Python name cannot be it (`--pass`). `metavar`: its value's name in help. `hidden`: messages never show its
-    value, because it may be a secret in the wrong place. `file`: the value is a path, relative to the recipe's folder.
+    value, because it may be a secret in the wrong place. `file`: the value is a path, relative to the recipe's folder. `with_data`: it
+    belongs to the recipe's own rows, so that `smidgen build RECIPE --data FILE` leaves it out.
     """
-    told = {"flag": flag, "also": also, "option": option, "metavar": metavar, "hidden": hidden, "file": file}
+    told = {"flag": flag, "also": also, "option": option, "metavar": metavar, "hidden": hidden, "file": file, "with_data": with_data}
     extra: JsonDict = {name: value for name, value in told.items() if value}
     return Field(default, description=help, json_schema_extra=extra or None, **limits)
 
@@ -124,6 +126,11 @@ def mistake_in(entry: Mapping[str, Any]) -> str:
 def is_hidden(field: FieldInfo) -> bool:
     """Whether messages must not show a setting's value."""
     return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("hidden"))
+
+
+def is_with_data(field: FieldInfo) -> bool:
+    """Whether a setting belongs to the rows that its recipe names, and to no others."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("with_data"))
 
 
 def is_file(field: FieldInfo) -> bool:

@@ -55,6 +55,7 @@ class RecommendSettings(Settings):
         "File with the catalogue: CSV or JSONL, one item a row. What is not in it is not suggested (default: every item of the orders).",
         flag="--items",
         file=True,
+        with_data=True,
     )
     language: Literal["en", "de"] = setting("en", "Language of the reasons: en or de.")
 

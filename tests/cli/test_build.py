@@ -1,0 +1,24 @@
+"""`smidgen build` with a recipe and other rows than the recipe's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smidgen.cli.main import code
+
+
+def test_other_orders_leave_the_recipe_s_catalogue_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path / "shop"), "--recipe", "recommend"]) == 0
+    orders = tmp_path / "orders.csv"
+    orders.write_text("customer,items,date\n1,A,2026-01-01\n1,B,2026-01-02\n", encoding="utf-8")
+    build = ["build", str(tmp_path / "shop" / "smidgen.toml"), "--out", str(tmp_path / "model"), "--quiet"]
+    assert code([*build, "--orders", str(orders)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "products.csv) is left out" in said and "--items" in said
+    assert "in the catalogue" not in said, "what is wrong is the number of customers, not the catalogue"
+    products = tmp_path / "shop" / "products.csv"
+    assert code([*build, "--orders", str(orders), "--items", str(products)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is left out" not in said and "in the catalogue" in said
