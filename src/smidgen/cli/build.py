@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,7 +115,7 @@ def _recipe(
     elif file is None and to is not None:
         tree["name"] = to.resolve().name
     if file is not None and given.get("data") is not None:
-        _drop_settings_of_own_rows(tree)
+        _drop_settings_of_own_rows(tree, given)
     for section, values in given_tree(FLAGS, given).items():
         # Paths on the command line are relative to the current folder, not to the recipe's folder.
         files = ("train", "test", "unlabelled") if section == "data" else _files(section)
@@ -126,11 +126,11 @@ def _recipe(
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
 
 
-def _drop_settings_of_own_rows(tree: dict[str, Any]) -> None:
-    """Take settings out of a recipe that belong to its own rows, such as a catalogue, and print which."""
-    for section, name, field in FLAGS.values():
+def _drop_settings_of_own_rows(tree: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Take settings out of a recipe that belong to its own rows, such as a catalogue, and print which. A given flag stands in for one."""
+    for parameter, (section, name, field) in FLAGS.items():
         held = tree.get(section, {})
-        if is_with_data(field) and name in held:
+        if is_with_data(field) and name in held and given.get(parameter) is None:
             flag = flag_of(name, field)
             said = f"{section}.{name} of the recipe ({held[name]}) is left out: it belongs to the recipe's own rows. Name yours: {flag}"
             screen.errors.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
