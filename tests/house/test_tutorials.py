@@ -114,6 +114,33 @@ def test_learning_from_traffic_works_as_it_is_printed(tmp_path: Path) -> None:
     assert after.get("local", 0) <= 20, "the server takes up to two seconds to go back"
 
 
+RETAIL = ROOT / "docs" / "tutorials" / "retail.md"
+
+
+@pytest.mark.thorough
+def test_what_to_order_works_as_it_is_printed(tmp_path: Path) -> None:
+    """But for the chat, which waits for a person. The page's notes on the data are those of the run, word for word."""
+    page = RETAIL.read_text(encoding="utf-8")
+    lines = [line for kind, block in BLOCK.findall(page) if kind == "sh" for line in block.splitlines()]
+    with terminal(tmp_path) as shown:
+        shown.run("smidgen solve stock --help")
+        text = ""
+        for line in lines:
+            if "sales=sales.csv" in line:
+                for name in ("sales.csv", "stock.csv"):
+                    (tmp_path / name).write_bytes((tmp_path / "shop" / name).read_bytes())
+            if not line.startswith("smidgen chat"):
+                text += shown.run(f"{line} --yes" if "--change" in line else line)
+    notes = [line for line in re.findall(r"^· .*$", page, re.MULTILINE) if "…" not in line]
+    flat = " ".join(text.split())
+    assert [note for note in notes if note not in flat] == [] and len(notes) == 3
+    assert (
+        len(lines) == 7
+        and "Stoke Pottery (5 items): lead time 28 days, was 14" in text
+        and " of Tamsin Linen Cushion 45 today, because about 14 a day" in flat
+    )
+
+
 def until_stored(shown: Terminal, least: int) -> None:
     """Wait for what the gateway still holds to be stored."""
     for _ in range(120):
