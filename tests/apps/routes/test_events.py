@@ -69,7 +69,7 @@ def test_straight_lines_say_that_they_know_no_streets() -> None:
     assert "only ways to and from stops with such an address count" in made.text
     lined = replace(town(streets=False), streets=town().streets)
     told = edit(lined, {"kind": "road_closed", "streets": ["Mill Lane"]}).text
-    assert "know no streets: a way counts if its straight line comes within 60 m" in told
+    assert "do not say which streets they use: a way counts if its straight line comes within 60 m" in told
 
 
 def test_ice_without_a_street_is_everywhere() -> None:

@@ -82,3 +82,21 @@ def test_a_plan_for_nothing_and_for_what_cannot_be() -> None:
     shut = replace(problem, vans=tuple(replace(van, back=van.leaves + 1) for van in problem.vans))
     plan = solved(shut, SECONDS)
     assert names(plan) == [] and len(plan.left_out) == len(problem.stops)
+
+
+def test_goods_on_board_stay_where_they_are() -> None:
+    problem = replace(drawn(8), swap=False)
+    last = solved(problem, SECONDS, 8)
+    goods = next(route for route in last.routes if len(route.visits) > 1)
+    van = next(van for van in problem.vans if van.name == goods.van)
+    other = replace(van, name="Other", capacity=9000, leaves=0, back=24 * 3600)
+    stuck = replace(problem, vans=(other,), broken=(van,), now=goods.visits[0].begins)
+    later = underway(stuck, {route.van: route for route in last.routes})
+    plan = solved(later, SECONDS, 8, orders(last))
+    held = {one.stop: one.reason for one in plan.left_out if one.constraint == "held"}
+    assert set(held) == {visit.stop for visit in goods.visits[1:]}
+    assert all(f"on board of {van.name}" in reason for reason in held.values())
+    again = underway(stuck, {route.van: route for route in plan.routes}, {van.name: later.underway[van.name].loaded})
+    assert {one.stop for one in solved(again, SECONDS, 8, orders(plan)).left_out if one.constraint == "held"} == set(held)
+    free = solved(replace(later, swap=True), SECONDS, 8, orders(last))
+    assert len(names(free)) > len(names(plan))

@@ -198,7 +198,8 @@ def _reach(problem: Problem, after: Problem, event: StreetEvent) -> str:
         return f"{text} Reached on foot from the nearest open street: {', '.join(walks)}." if walks else text
     if problem.streets:
         near = f"{problem.rules.corridor:g} m"
-        return f"{text} The {problem.travel.source} know no streets: a way counts if its straight line comes within {near} of one."
+        told = f"Travel times by {problem.travel.source} do not say which streets they use"
+        return f"{text} {told}: a way counts if its straight line comes within {near} of one."
     return f"{text} No table of streets is given: only ways to and from stops with such an address count."
 
 

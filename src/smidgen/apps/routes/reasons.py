@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.apps.routes.problem import LeftOut, Problem, Route, Stop, Van, clock, clock_up, units
-from smidgen.apps.routes.schedule import RouteTiming, cost, timed, worth
+from smidgen.apps.routes.schedule import RouteTiming, cost, may_carry, timed, worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
     ways: list[_Relaxation] = []
     closed = far = held = dear = False
     for van in problem.vans:
-        if problem.holder.get(stop.name, van.name) != van.name:
+        if not may_carry(problem, van, stop):
             held = True
             continue
         route = next((route for route in routes if route.van == van.name), None)
@@ -119,7 +119,8 @@ def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool) -> Left
     if closed:
         return LeftOut(stop.name, "travel", f"{stop.name} stays out: no way leads there for any van.", facts)
     if held:
-        text = f"{stop.name} stays out: its goods are on board of a van that stands still or has no time left."
+        where = f"are on board of {problem.holder[stop.name]}" if stop.name in problem.holder else "are not on board of any van"
+        text = f"{stop.name} stays out: its goods {where}, and goods may not move to another one."
         return LeftOut(stop.name, "held", text, facts)
     alone = replace(problem, underway={})
     ways = [_way(van, stop, timed(alone, van, [stop])) for van in problem.vans]

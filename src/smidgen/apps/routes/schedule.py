@@ -46,6 +46,15 @@ def worth(problem: Problem, stop: Stop) -> int:
     return problem.rules.optional_worth * stop.priority if stop.optional else _PRIZE * stop.priority
 
 
+def may_carry(problem: Problem, van: Van, stop: Stop) -> bool:
+    """Whether a stop's goods can be in a van. Where they may not move, one that has left carries what it was loaded with, and no other van
+    carries that."""
+    if problem.swap:
+        return True
+    under = problem.underway.get(van.name)
+    return stop.name in under.loaded if under else stop.name not in problem.holder
+
+
 def cost(problem: Problem, timing: RouteTiming) -> float:
     """Cost of a route in seconds: driving twice, waiting and work once, and what a van costs that goes out."""
     route = timing.route

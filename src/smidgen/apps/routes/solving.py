@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.apps.routes.problem import Plan, Problem, Stop, Van
 from smidgen.apps.routes.reasons import left_out
-from smidgen.apps.routes.schedule import RouteTiming, cost, timed, worth
+from smidgen.apps.routes.schedule import RouteTiming, cost, may_carry, timed, worth
 from smidgen.apps.routes.travel import NEVER, Matrix
 from smidgen.core.errors import InputError, MissingExtra
 
@@ -88,10 +88,8 @@ def _open(problem: Problem) -> list[Stop]:
 
 
 def may_serve(problem: Problem, van: Van, stop: Stop) -> bool:
-    """Whether a van may serve a stop: it has the skills, and the goods are not on board of another van that has left."""
-    if not stop.skills <= van.skills:
-        return False
-    return problem.holder.get(stop.name, van.name) == van.name
+    """Whether a van may serve a stop: it has the skills, and the goods can be on board."""
+    return stop.skills <= van.skills and may_carry(problem, van, stop)
 
 
 def _prefix(problem: Problem, van: Van) -> list[Stop]:

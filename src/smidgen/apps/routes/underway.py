@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from smidgen.apps.routes.problem import DAY, Problem, Route, Underway, Van, clock
 from smidgen.apps.routes.schedule import timed
 
 
-def underway(problem: Problem, last: Mapping[str, Route]) -> Problem:
+def underway(problem: Problem, last: Mapping[str, Route], loaded: Mapping[str, Iterable[str]] | None = None) -> Problem:
     """The problem with what is past by its time `now` fixed, or with broken vans left at home where it has none.
 
-    last: the routes of the last plan, by van.
+    Args:
+        problem: with its time `now`, or without one.
+        last: the routes of the last plan, by van.
+        loaded: by van, the stops whose goods it left with, as far as an earlier plan knows them.
     """
     if problem.now is None:
         return replace(problem, broken=())
@@ -26,15 +29,16 @@ def underway(problem: Problem, last: Mapping[str, Route]) -> Problem:
         known = tuple(visit for visit in route.visits if visit.stop in problem.stop)
         done = tuple(visit for visit in known if visit.begins <= now)
         stands = van in problem.broken
+        goods = frozenset((loaded or {}).get(van.name) or (visit.stop for visit in known))
         ahead = known[len(done)].stop if len(done) < len(known) else None
         drives = ahead is not None and not stands and (not done or done[-1].ends <= now) and ahead not in problem.cancelled
         if stands and not done:
             # Its way back is not planned, and nothing of it counts; its goods may be on board.
-            found[van.name] = Underway(route.leaves, (), None, frozenset(visit.stop for visit in known))
+            found[van.name] = Underway(route.leaves, (), None, goods)
             continue
         if stands:
             broken.append(replace(van, end=problem.stop[done[-1].stop].spot, back=2 * DAY))
-        found[van.name] = Underway(route.leaves, done, ahead if drives else None, frozenset(visit.stop for visit in known))
+        found[van.name] = Underway(route.leaves, done, ahead if drives else None, goods)
     served = {name for under in found.values() for name in under.stops}
     late = sorted(problem.cancelled & served)
     fixed = replace(problem, underway=found, broken=tuple(broken), cancelled=problem.cancelled - served)

@@ -126,7 +126,9 @@ class RouteSolver(Solver):
         last = _routes_of(before or {})
         if problem.now is not None and not last:
             problem = problem.noted(f"No earlier plan is known: every van still stands at its start at {clock(problem.now)}.")
-        problem = underway(problem, last)
+        problem = underway(problem, last, (before or {}).get("loaded"))
+        if problem.underway and problem.swap:
+            problem = problem.noted("Stops may move between vans that have left. If their goods are on board, set swap to false.")
         orders = {name: [visit.stop for visit in route.visits] for name, route in last.items()}
         return _solution(problem, solved(problem, seconds, problem.seed, orders or None))
 
@@ -183,6 +185,7 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
         "totals": totals,
         "routes": [_told(problem, route) for route in driving],
         "left_out": [{"stop": one.stop, "constraint": one.constraint, **one.facts} for one in plan.left_out],
+        "loaded": {van: sorted(under.loaded) for van, under in problem.underway.items()},
         "times": {route.van: [route.leaves, route.back, route.driving, route.metres, *map(_times, route.visits)] for route in plan.routes},
     }
     must = [one for one in plan.left_out if not problem.stop[one.stop].optional]
