@@ -35,11 +35,13 @@ def test_the_sample_is_planned_and_a_van_breaks_down_at_ten(tmp_path: Path) -> N
     )
 
     before = plan["result"]["times"]
-    change = json.dumps({"kind": "van_broken", "van": "Van 1"})
+    first = min((van for van in before if len(before[van]) > 4), key=lambda van: before[van][0])
+    change = json.dumps({"kind": "van_broken", "van": first})
     asked = ["solve", str(out), "--set", "routes.now=10:00", "--change", change, "--yes", "--seconds", "0.6", "--json"]
     assert code(asked) == 0
     after = told(out)["result"]["times"]
-    assert "Van 1 does not drive from 10:00" in told(out)["changes"][0]["words"]
+    assert any(text.startswith(f"{first} stands still after") for text in told(out)["sentences"])
+    assert f"{first} does not drive from 10:00" in told(out)["changes"][0]["words"]
     for van, (_, _, _, _, *visits) in before.items():
         past = [visit for visit in visits if visit[2] <= 10 * 3600]
         assert after.get(van, [0] * 4)[4 : 4 + len(past)] == past

@@ -236,10 +236,11 @@ def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status:
         if route.visits:
             told = _told(problem, route)
             facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
-            text = (
-                f"{route.van} leaves at {told['leaves']}, makes {told['stops']} stops over {told['km']:g} km with a load of {told['load']}"
-            )
-            said.append(Statement(f"{text}, and is back at {told['back']}.", facts))
+            if any(van.name == route.van for van in problem.broken):
+                said.append(Statement(f"{route.van} stands still after {told['stops']} stops."))
+                continue
+            way = f"makes {told['stops']} stops over {told['km']:g} km with a load of {told['load']}"
+            said.append(Statement(f"{route.van} leaves at {told['leaves']}, {way}, and is back at {told['back']}.", facts))
     return said
 
 
@@ -286,7 +287,8 @@ def _picture(problem: Problem, plan: Plan) -> str:
     routes = []
     for route in plan.routes:
         stops = [(visit.stop, place) for visit in route.visits if (place := point(problem.stop[visit.stop].spot))]
-        note = f"{len(route.visits)} stops, {route.metres / 1000:.1f} km, back {clock(route.back)}"
+        ends = "stands still" if any(van.name == route.van for van in problem.broken) else f"back {clock(route.back)}"
+        note = f"{len(route.visits)} stops, {route.metres / 1000:.1f} km, {ends}"
         routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops, _path(problem, route)))
     out = [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
     return drawn_map("Map of the routes", routes, out, problem.streets)
