@@ -53,6 +53,7 @@ BAD: Sequence[tuple[Sequence[str], int, str, str]] = (
     ((*GOOD, "D,Elm 4,48.1,11.5,-2,,,"), 4, "demand", "not between"),
     ((*GOOD, "D,Elm 4,48.1,11.5,many,,,"), 4, "demand", "this is no number"),
     ((*GOOD, "D,Elm 4,48.1,11.5,1.250.000,,,"), 4, "demand", "this is no number"),
+    ((*GOOD, "D,Elm 4,48.1,11.5,1.250,,,"), 4, "demand", "this may be 1250 or 1.25"),
     ((*GOOD, "D,Elm 4,48.1,11.5,1,25:00,,"), 4, "opens", "this is no time of day"),
     ((*GOOD, ",Elm 4,48.1,11.5,1,,,"), 4, "name", "the cell is empty"),
     ((*GOOD, "D,Elm 4,48.1,11.5,1,,,nan"), 4, "minutes", "this is no number"),

@@ -45,6 +45,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """Names that a column may have, the usual one first."""
 
 _NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)?")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_AMOUNTS = ("demand", "capacity", "price", "score")
+"""Columns in which a mark before three digits may stand for thousands."""
 _YES, _NO = ("yes", "y", "true", "1", "x", "ja", "j"), ("no", "n", "false", "0", "", "nein")
 _FAR, _NEAR = 300_000.0, 100_000.0
 """Metres from the middle of the others that a swapped coordinate lies at least, and at most once it is swapped back."""
@@ -85,6 +88,14 @@ class TableRow:
                 return default
             if not _NUMBER.fullmatch(text):
                 self.fail(name, "this is no number", text, "Write digits only, such as 48.137 or 48,137, without a unit.")
+            if name in _AMOUNTS and _THOUSANDS.fullmatch(text):
+                whole, part = re.split("[.,]", text)
+                self.fail(
+                    name,
+                    f"this may be {whole}{part} or {float(f'{whole}.{part}'):g}",
+                    text,
+                    "Write it without a mark, or with two decimals.",
+                )
             found = float(text.replace(",", ".").replace("−", "-"))
         if not least <= found <= most or not math.isfinite(found):
             self.fail(name, f"the number is not between {least:g} and {most:g}", self._cells[column or name], "Correct it.")
