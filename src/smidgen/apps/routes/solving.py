@@ -6,6 +6,7 @@ its plans is timed exactly: stops that break a limit leave it and are put in els
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smidgen.apps.routes.problem import Plan, Problem, Stop, Van
+from smidgen.apps.routes.problem import DAY, Plan, Problem, Stop, Van
 from smidgen.apps.routes.reasons import left_out
 from smidgen.apps.routes.schedule import RouteTiming, cost, may_carry, timed, worth
 from smidgen.apps.routes.travel import NEVER, Matrix
@@ -236,6 +237,10 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
     groups: dict[Any, list[Van]] = defaultdict(list)
     for van in problem.vans:
         groups[_kind(problem, van, stops)].append(van)
+    # Where nobody can wait, a route lasts as long as its driving and its work, and PyVRP searches faster without counting durations.
+    waits = any(stop.opens > 0 for stop in stops)
+    # Small numbers: PyVRP's penalties of a unit of load have a least value.
+    unit = math.gcd(*(stop.demand for stop in stops)) or 1
     depots: list[pyvrp.Depot] = []
     profiles: dict[frozenset[int], int] = {}
     types = []
@@ -250,24 +255,24 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
         types.append(
             pyvrp.VehicleType(
                 num_available=len(vans),
-                capacity=[max(0, van.capacity - sum(stop.demand for stop in prefix))],
+                capacity=[max(0, van.capacity - sum(stop.demand for stop in prefix)) // unit],
                 start_depot=len(depots) - 2,
                 end_depot=len(depots) - 1,
                 fixed_cost=0 if van.name in problem.underway else problem.rules.van_cost,
                 tw_early=early,
-                tw_late=late,
-                unit_distance_cost=1,
-                unit_duration_cost=1,
+                **_ending(late),
+                unit_distance_cost=1 if waits else 2,
+                unit_duration_cost=1 if waits else 0,
                 profile=profiles.setdefault(barred, len(profiles)),
             )
         )
     clients = [
         pyvrp.Client(
             location=travel.place[stop.name],
-            delivery=[stop.demand],
+            delivery=[stop.demand // unit],
             service_duration=stop.service,
             tw_early=stop.opens,
-            tw_late=stop.closes,
+            **_ending(stop.closes),
             prize=worth(problem, stop),
             required=False,
             name=stop.name,
@@ -283,6 +288,11 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
         tables.append(table)
     spots = [pyvrp.Location(0, 0, name=name) for name in travel.names]
     return _Model(pyvrp.ProblemData(spots, clients, depots, types, tables, tables), stops, list(groups.values()))
+
+
+def _ending(late: int) -> Any:
+    """The end of a window for PyVRP; none for a whole day, which it searches faster."""
+    return {} if late >= DAY else {"tw_late": late}
 
 
 def _kind(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
