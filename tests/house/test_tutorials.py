@@ -119,7 +119,7 @@ RETAIL = ROOT / "docs" / "tutorials" / "retail.md"
 
 @pytest.mark.thorough
 def test_what_to_order_works_as_it_is_printed(tmp_path: Path) -> None:
-    """But for the chat, which waits for a person, and the reader of sentences. The page's notes on the data are the run's, word for word."""
+    """But for the chat, which waits for a person, and the reader. The page's notes on the data are the run's, word for word."""
     page = RETAIL.read_text(encoding="utf-8")
     lines = [line for kind, block in BLOCK.findall(page) if kind == "sh" for line in block.splitlines()]
     with terminal(tmp_path) as shown:
