@@ -135,7 +135,7 @@ def test_what_to_order_works_as_it_is_printed(tmp_path: Path) -> None:
     flat = " ".join(text.split())
     assert [note for note in notes if note not in flat] == [] and len(notes) == 3
     assert (
-        len(lines) == 7
+        len(lines) == 10
         and "Stoke Pottery (5 items): lead time 28 days, was 14" in text
         and " of Tamsin Linen Cushion 45 today, because about 14 a day" in flat
     )
