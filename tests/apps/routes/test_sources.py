@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.network import StreetNetwork, StreetPiece
 from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
-from smidgen.apps.routes.travel import NEVER, Travel
+from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import InputError
 
 POINTS = [(48.0, 11.0), (48.0, 11.01), (48.01, 11.01)]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from smidgen.apps.routes import tables
+from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.problem import Spot
-from smidgen.apps.routes.travel import NEVER
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 

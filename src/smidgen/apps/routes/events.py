@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetNetwork, nearest_on
 from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
-from smidgen.apps.routes.travel import NEVER, Slowdown, Travel, beeline
+from smidgen.apps.routes.travel import Slowdown, Travel
 from smidgen.core.errors import InputError
 from smidgen.text import numbers
 

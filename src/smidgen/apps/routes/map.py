@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from smidgen.apps.routes.travel import beeline
+from smidgen.apps.routes.distances import beeline
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""

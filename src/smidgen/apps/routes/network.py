@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from smidgen.apps.routes.travel import NEVER, Matrix, beeline
+from smidgen.apps.routes.distances import NEVER, Matrix, beeline
 
 Point: TypeAlias = tuple[float, float]
 Graph: TypeAlias = dict[Hashable, list[tuple[Hashable, float, float]]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.problem import Problem, Route, Stop, Underway, Van, Visit
-from smidgen.apps.routes.travel import NEVER
 
 
 @dataclass(frozen=True, slots=True)

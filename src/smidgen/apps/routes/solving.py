@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smidgen.apps.routes.distances import NEVER, Matrix
 from smidgen.apps.routes.problem import DAY, Plan, Problem, Stop, Van
 from smidgen.apps.routes.reasons import left_out
 from smidgen.apps.routes.schedule import RouteTiming, cost, may_carry, timed, worth
-from smidgen.apps.routes.travel import NEVER, Matrix
 from smidgen.core.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:

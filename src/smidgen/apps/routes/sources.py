@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import Point, StreetNetwork
-from smidgen.apps.routes.travel import NEVER, Travel, beeline
+from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import InputError, one_line
 
 WINDING = 1.3

@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetPiece
 from smidgen.apps.routes.problem import DAY, PLACES, Spot, Stop, Van, seconds_of
-from smidgen.apps.routes.travel import NEVER, Travel, beeline
+from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 

@@ -10,18 +10,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from smidgen.apps.routes.network import StreetNetwork
+from smidgen.apps.routes.distances import NEVER, Matrix
+from smidgen.apps.routes.network import StreetNetwork
 
 HOUR = 3600
-NEVER = 10_000_000
-"""Seconds of a leg that cannot be driven."""
-Matrix: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +129,3 @@ class Travel:
             if slow.metres is not None and slow.begins <= time < slow.ends:
                 return int(slow.metres[origin, target])
         return int(self.metres[origin, target])
-
-
-def beeline(origin: tuple[float, float], target: tuple[float, float]) -> float:
-    """Metres between two points (latitude, longitude in degrees) on a sphere."""
-    one, other = math.radians(origin[0]), math.radians(target[0])
-    wide = math.sin((other - one) / 2) ** 2
-    wide += math.cos(one) * math.cos(other) * math.sin(math.radians(target[1] - origin[1]) / 2) ** 2
-    return 2 * 6_371_000 * math.asin(math.sqrt(min(1.0, wide)))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from smidgen.apps.routes import tables
+from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.map import MapRoute, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
-from smidgen.apps.routes.travel import NEVER
 from smidgen.apps.trips.places import WEEKDAYS, read_places
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.events import known_as
 from smidgen.apps.routes.problem import Spot, clock, seconds_of
-from smidgen.apps.routes.travel import NEVER, Travel
+from smidgen.apps.routes.travel import Travel
 from smidgen.apps.trips.places import WEEKDAYS, Place, tags_of
 from smidgen.apps.trips.search import DayFrame, Options, Orienteering, chosen
 from smidgen.core.errors import InputError
