@@ -35,7 +35,7 @@ def test_an_empty_machine_says_what_to_do(own_home: Path, capsys: pytest.Capture
     assert code(["models"]) == 0
     told = capsys.readouterr().out
     assert "smidgen init" in told and "smidgen pull minilm" in told
-    assert [base["here"] for base in listed(capsys)["bases"]] == [False, False, False]
+    assert [base["here"] for base in listed(capsys)["bases"]] == [False, False, False, False]
 
 
 def test_a_remembered_bundle_is_listed_with_its_headline(own_home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,10 +37,10 @@ def solve(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan stock, routes or trips from tables; change the plan by a sentence.
+    """Plan stock, routes or trips from tables.
 
-    A library computes. A small model only reads sentences, and you confirm what it read. The folder gets the plan as tables, as a page
-    and as plan.json; name it as SOURCE to change the plan.
+    A library computes. A sentence may change the plan: a small model reads it, and you confirm what it read. The folder gets the plan as
+    tables, as a page and as plan.json; name it as SOURCE to change the plan.
 
     Example: smidgen solve recipes/retail/stock.toml --out stock
     """
