@@ -21,10 +21,10 @@ export function TryGap({ project, model }: { project: string; model: string }): 
     if (ahead) ask.mutate({ ahead, behind });
   }
   return (
-    <Card title={t("tryFiles.gap.title")} note={t("tryFiles.gap.about")}>
+    <Card title={t("tryFiles.gap.title")}>
       <form onSubmit={submit} className={styles.form}>
-        <TextArea className={styles.code} rows={8} spellCheck={false} label={t("tryFiles.gap.ahead")} placeholder={"def total(prices):\n    "} value={ahead} maxLength={20_000} onChange={(event) => setAhead(event.target.value)} />
-        <TextArea className={styles.code} rows={4} spellCheck={false} label={t("tryFiles.gap.behind")} value={behind} maxLength={20_000} onChange={(event) => setBehind(event.target.value)} />
+        <TextArea rows={8} spellCheck={false} label={t("tryFiles.gap.ahead")} placeholder={"def total(prices):\n    "} value={ahead} maxLength={20_000} onChange={(event) => setAhead(event.target.value)} />
+        <TextArea rows={4} spellCheck={false} label={t("tryFiles.gap.behind")} value={behind} maxLength={20_000} onChange={(event) => setBehind(event.target.value)} />
         <Button kind="primary" type="submit" busy={ask.isPending} disabled={!ahead.trim()}>
           {t("tryFiles.gap.go")}
         </Button>
