@@ -18,7 +18,7 @@ COLUMNS = ("system", "sMAPE", "95 %", "smidgen ahead by", "95 %", "90 % interval
 SMAPE, COVER, SUFFICE = 8.7, (0.88, 0.92), 0.93
 _HORIZON, _WEEKS, _ORIGINS, _STRIDE = 13, 260, 12, 4
 _SHOP_DATES, _SHOP_STRIDE = 12, 14
-"""Days of the made shop at which all its items are forecast anew."""
+"""Days of the made shop at which all its items are forecast."""
 
 
 def run(context: Context) -> None:

@@ -28,7 +28,7 @@ class SolveSettings(Settings):
     )
     texts: str | None = setting(
         None,
-        "Folder of a bundle that writes the sentences anew from their facts (task write). A text with another number is thrown away.",
+        "Folder of a bundle that rewrites the sentences from their facts (task write). A text with another number is thrown away.",
         flag="--texts",
         file=True,
     )
