@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,4 +22,17 @@ def test_other_orders_leave_the_recipe_s_catalogue_out(tmp_path: Path, capsys: p
     products = tmp_path / "shop" / "products.csv"
     assert code([*build, "--orders", str(orders), "--items", str(products)]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "is left out" not in said and "in the catalogue" in said
+    assert "products.csv) is left out" not in said and "in the catalogue" in said
+
+
+def test_own_rows_are_not_measured_on_the_test_file_of_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path / "desk"), "--recipe", "support"]) == 0
+    own = tmp_path / "own.csv"
+    rows = [f"{what} order {number},{label}" for number in range(60) for what, label in (("where is", "delivery"), ("cancel", "cancel"))]
+    own.write_text("\n".join(["text,intent", *rows]), encoding="utf-8")
+    build = ["build", str(tmp_path / "desk" / "smidgen.toml"), "--data", str(own), "--out", str(tmp_path / "model"), "--quiet"]
+    assert code([*build, "--student", "linear", "--set", "data.licence=ours"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "data.test of the recipe" in said and "Name yours: --test" in said and "data.licence" not in said
+    report = json.loads((tmp_path / "model" / "report.json").read_text(encoding="utf-8"))
+    assert 10 <= report["data"]["test"] <= 18, "a part of the own rows, not the recipe's hundred"

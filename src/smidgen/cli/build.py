@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +11,11 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli import screen
-from smidgen.cli.flags import Overrides, flag_of, flags, given_tree, with_recipe_flags
+from smidgen.cli.flags import Overrides, flags, given_tree, with_recipe_flags
 from smidgen.cli.next_steps import command_line, next_step
 from smidgen.cli.screen import Screen, out, print_json, print_line
 from smidgen.core.errors import InputError
-from smidgen.core.settings import Settings, is_file, is_with_data
+from smidgen.core.settings import Settings, is_file, is_with_data, settings_of
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make, owners_of, read
 
@@ -115,7 +115,7 @@ def _recipe(
     elif file is None and to is not None:
         tree["name"] = to.resolve().name
     if file is not None and given.get("data") is not None:
-        _drop_settings_of_own_rows(tree, given)
+        _drop_settings_of_own_rows(tree, given, overrides)
     for section, values in given_tree(FLAGS, given).items():
         # Paths on the command line are relative to the current folder, not to the recipe's folder.
         files = ("train", "test", "unlabelled") if section == "data" else _files(section)
@@ -126,13 +126,18 @@ def _recipe(
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
 
 
-def _drop_settings_of_own_rows(tree: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Take settings out of a recipe that belong to its own rows, such as a catalogue, and print which. A given flag stands in for one."""
-    for parameter, (section, name, field) in FLAGS.items():
-        held = tree.get(section, {})
-        if is_with_data(field) and name in held and given.get(parameter) is None:
-            flag = flag_of(name, field)
-            said = f"{section}.{name} of the recipe ({held[name]}) is left out: it belongs to the recipe's own rows. Name yours: {flag}"
+def _drop_settings_of_own_rows(tree: dict[str, Any], given: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Take settings out of a recipe that belong to its own rows, such as its test file, and print which. One that is given replaces it."""
+    flags_of = {(section, name): f"--{parameter.replace('_', '-')}" for parameter, (section, name, _) in FLAGS.items()}
+    named = {FLAGS[parameter][:2] for parameter, value in given.items() if parameter in FLAGS and value is not None}
+    for section, owner in _sections():
+        for name, field in settings_of(owner).items():
+            held = tree.get(section, {})
+            again = (section, name) in named or any(override.startswith(f"{section}.{name}=") for override in overrides)
+            if again or name not in held or not is_with_data(field):
+                continue
+            how = flags_of.get((section, name), f"--set {section}.{name}=")
+            said = f"{section}.{name} of the recipe ({held[name]}) is left out: it belongs to the recipe's own rows. Name yours: {how}"
             screen.errors.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
             tree[section] = {key: value for key, value in held.items() if key != name}
 

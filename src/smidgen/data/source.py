@@ -16,12 +16,16 @@ class DataSettings(Settings):
 
     train: str | None = setting(None, "File of examples to learn from: CSV, TSV, JSONL, Parquet or XLSX.", flag="--data", also="--orders")
     test: str | None = setting(
-        None, "File of examples that are only ever measured on; without it, a part of the training file is kept apart.", flag="--test"
+        None,
+        "File of examples that are only ever measured on; without it, a part of the training file is kept apart.",
+        flag="--test",
+        with_data=True,
     )
     unlabelled: str | None = setting(
         None,
         "File of inputs without outputs: a teacher labels them (`[data.teacher]`). Outputs that stand there are not read.",
         flag="--unlabelled",
+        with_data=True,
     )
     select: int | None = setting(
         None,
@@ -40,10 +44,10 @@ class DataSettings(Settings):
     max_rows: int | None = setting(None, "Read at most this many rows of a file.", ge=1)
     max_cell: int = setting(1_000_000, "Most characters that one cell may hold.", ge=1_000, le=100_000_000)
     dedupe: bool = setting(True, "Train on one copy of rows that repeat an input and its output exactly.")
-    encoding: str | None = setting(None, "Text encoding of the files, where it is not found by itself (`cp1252`).")
-    sheet: str | None = setting(None, "Worksheet of an XLSX file; the one with the most filled cells unless named.")
+    encoding: str | None = setting(None, "Text encoding of the files, where it is not found by itself (`cp1252`).", with_data=True)
+    sheet: str | None = setting(None, "Worksheet of an XLSX file; the one with the most filled cells unless named.", with_data=True)
     header: bool = setting(True, "The first row of a CSV or XLSX file names the columns. Without: they are called `column_1`, `column_2`.")
-    licence: str | None = setting(None, "Licence of the data (an SPDX identifier, or a sentence), for the model card.")
+    licence: str | None = setting(None, "Licence of the data (an SPDX identifier, or a sentence), for the model card.", with_data=True)
 
 
 SETTINGS = DataSettings
