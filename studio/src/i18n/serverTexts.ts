@@ -66,7 +66,7 @@ function found(text: string): string | null {
 }
 
 /** What stands in a gap: a number as the language writes it, or words. */
-function toldValue(text: string): string {
+export function toldValue(text: string): string {
   return localNumber(text) ?? told(text);
 }
 

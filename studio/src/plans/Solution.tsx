@@ -1,3 +1,5 @@
+import { useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -11,6 +13,7 @@ import layout from "../ui/Layout.module.css";
 import styles from "./Plans.module.css";
 import { fileAddress, type Solved } from "./queries";
 import { StatusBadge } from "./StatusBadge";
+import { translatedDrawing } from "./translatedDrawing";
 
 /** Most letters of a cell that is never broken into lines. */
 const SHORT = 24;
@@ -31,7 +34,7 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
         </ul>
         <div className={styles.pictures}>
           {solved.pictures.map((name) => (
-            <img key={name} src={fileAddress(plan, name, at)} alt={told(name.replace(/\.svg$/, "").replaceAll("_", " "))} />
+            <Picture key={name} address={fileAddress(plan, name, at)} name={name} />
           ))}
         </div>
         <p className={layout.soft}>{t("plan.took", { seconds: formatNumber(solved.seconds, { maximumFractionDigits: 1 }) })}</p>
@@ -86,7 +89,23 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
   );
 }
 
+/** A drawing of the plan, with its words in the chosen language. It is shown as an image: nothing in it can run. */
+function Picture({ address, name }: { address: string; name: string }): ReactNode {
+  const { i18n } = useTranslation();
+  const drawing = useQuery({ queryKey: ["drawing", address, i18n.language], queryFn: async () => translatedDrawing(await (await fetch(address)).text()), staleTime: Infinity, enabled: i18n.language !== "en" });
+  const { words, source } = drawing.data ?? { words: "", source: address };
+  if (drawing.isLoading) return null;
+  return <img src={source} alt={words || name.replace(/\.svg$/, "").replaceAll("_", " ")} />;
+}
+
+/** A cell in the chosen language: words that a solver gives in lower case, joined by a plus where there are several, or a sentence. */
+function cellWords(t: TFunction, cell: string): string {
+  if (!/^[a-z]+(\+[a-z]+)*$/.test(cell)) return told(cell);
+  return cell.split("+").map((word) => t(`plan.cell.${word}`, { defaultValue: word })).join(" + ");
+}
+
 function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
+  const { t } = useTranslation();
   const numeric = table.columns.map((_, place) => table.rows.length > 0 && table.rows.every((row) => row[place] === "" || NUMBER.test(row[place] ?? "")));
   return (
     <div className={styles.scroll} tabIndex={0} role="region" aria-label={told(table.title)}>
@@ -95,7 +114,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
           <tr>
             {table.columns.map((column, place) => (
               <th key={place} scope="col" className={numeric[place] ? styles.number : undefined}>
-                {told(column)}
+                {t(`plan.column.${column}`, { defaultValue: told(column) })}
               </th>
             ))}
           </tr>
@@ -105,7 +124,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
             <tr key={number}>
               {row.map((cell, place) => (
                 <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT && styles.short)}>
-                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : told(cell)}
+                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : cellWords(t, cell)}
                 </td>
               ))}
             </tr>

@@ -37,7 +37,7 @@ def test_wishes_are_kept() -> None:
     before = trip()
     asked = part.changed(before, WISH)
     assert part.shown_change(before, WISH) == (
-        "Plan anew: 2 days; at most 40 a person; prefer kids; without museum; lunch every day at a place with: lake."
+        "Plan anew: 2 days; at most 40 a person; prefer: kids; without: museum; lunch every day at a place with: lake."
     )
     plan = planned(asked, 0.5)
     known = {place.name: place for place in before.places}

@@ -21,7 +21,8 @@ from smidgen.parts import registry
 
 GERMAN = ROOT / "studio" / "src" / "i18n" / "server" / "de"
 SOURCES = ROOT / "src" / "smidgen"
-OF_THE_STUDIO = ("flows/projects", "flows/plans", "server/studio", "store/studio", "apps/solve/", "core/solving.py")
+OF_PLANS = ("apps/solve/", "apps/solvers", "apps/routes", "apps/trips", "apps/forecasts", "core/solving.py")
+OF_THE_STUDIO = ("flows/projects", "flows/plans", "server/studio", "store/studio", *OF_PLANS)
 RUN_BY_THE_STUDIO = (*OF_THE_STUDIO, "flows/build", "students", "data/findings", "flows/drift")
 _GAP = re.compile(r"\{\d\}")
 _SPLIT = re.compile(r'"\s*\n\s*f?"')
@@ -164,6 +165,8 @@ def errors() -> Iterator[tuple[str, str]]:
                 for given in (*node.args[:1], *advice):
                     texts = named.get(given.id, []) if isinstance(given, ast.Name) else [text_of(given) or ""]
                     yield from ((text, file.name) for text in texts if text.strip("7. "))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "fail" and len(node.args) == 4:
+                yield from ((text, file.name) for text in (text_of(node.args[1]), text_of(node.args[3])) if text and text.strip("7. "))
 
 
 def test_every_error_of_the_studio_has_german() -> None:

@@ -116,7 +116,7 @@ def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
         lasts = _duration(event["ends"])
         ends = begins + lasts if lasts else _moment(event["ends"], "the end")
     if ends <= begins:
-        raise InputError("the event ends before it begins", value=f"{clock(begins)} to {clock(ends)}", todo="Say both times as 14:30.")
+        raise InputError("the event ends before it begins", value=f"{clock(begins)}–{clock(ends)}", todo="Say both times as 14:30.")
     return max(begins, earliest), ends
 
 
@@ -199,7 +199,8 @@ def _reach(problem: Problem, after: Problem, event: StreetEvent) -> str:
         return f"{text} Reached on foot from the nearest open street: {', '.join(walks)}." if walks else text
     if problem.streets:
         near = f"{problem.rules.corridor:g} m"
-        told = f"Travel times by {problem.travel.source} do not say which streets they use"
+        source = "the table of minutes" if problem.travel.source == "matrix" else problem.travel.source
+        told = f"Travel times by {source} do not say which streets they use"
         return f"{text} {told}: a way counts if its straight line comes within {near} of one."
     return f"{text} No table of streets is given: only ways to and from stops with such an address count."
 
@@ -331,7 +332,8 @@ def _van_broken(problem: Problem, words: str) -> Edit:
     left = tuple(other for other in problem.vans if other is not van)
     after = replace(problem, vans=left, broken=(*problem.broken, van))
     when = f" from {clock(problem.now)}" if problem.now is not None else ""
-    return Edit(after, f"{name} does not drive{when}. Its stops go to the other {len(left)} vans, as far as they have room.")
+    others = "the other van, as far as it has" if len(left) == 1 else f"the other {len(left)} vans, as far as they have"
+    return Edit(after, f"{name} does not drive{when}. Its stops go to {others} room.")
 
 
 def _with_stop(problem: Problem, stop: Stop) -> Problem:
@@ -345,7 +347,7 @@ def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     opens = _moment(event["begins"], "the time it opens") if event.get("begins") else stop.opens
     closes = _moment(event["ends"], "the time it closes") if event.get("ends") else stop.closes
     if closes < opens:
-        value = f"{clock(opens)} to {clock(closes)}"
+        value = f"{clock(opens)}–{clock(closes)}"
         raise InputError(f"{stop.name} would close before it opens", value=value, todo="Say both times, or cancel the stop.")
     text = f"{stop.name} takes goods from {clock(opens)} to {clock(closes)} instead of {clock(stop.opens)} to {clock(stop.closes)}."
     return Edit(_with_stop(problem, replace(stop, opens=opens, closes=closes)), text)
@@ -369,7 +371,7 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     if event.get("ends"):
         stop = replace(stop, closes=_moment(event["ends"], "the end"))
     if stop.closes < stop.opens:
-        value = f"{clock(stop.opens)} to {clock(stop.closes)}"
+        value = f"{clock(stop.opens)}–{clock(stop.closes)}"
         raise InputError("the window ends before it begins", value=value, todo="Say both times as 14:30.")
     load = f"{stop.demand / PLACES:g}"
     text = f"Add {stop.name} ({stop.address or 'no address'}): load {load}, from {clock(stop.opens)} to {clock(stop.closes)}."

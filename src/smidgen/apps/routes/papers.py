@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from xml.sax.saxutils import quoteattr
 
-from smidgen.apps.routes.problem import Problem, Route, Spot, clock, units
+from smidgen.apps.routes.problem import Problem, Route, Spot, clock, counted, units
 
 
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
@@ -48,9 +48,10 @@ def _sheet(problem: Problem, route: Route) -> str:
         rows.append(
             f'<li{mark}>{tick}<span class="time">{clock(visit.arrives)}</span>{number}. {escape(stop.name)}<small>{said}</small></li>'
         )
+    many = counted(len(route.visits), "stop")
     return (
         f"<section><h1>{escape(van.name)}</h1><p>Leaves {escape(van.start.name)} at {clock(route.leaves)}, is at {escape(van.end.name)} at "
-        f"{clock(route.back)}. {len(route.visits)} stops, load {load} of {units(van.capacity)}, {route.metres / 1000:.1f} km.</p>"
+        f"{clock(route.back)}. {many}, load {load} of {units(van.capacity)}, {route.metres / 1000:.1f} km.</p>"
         f"<ol>{''.join(rows)}</ol></section>"
     )
 

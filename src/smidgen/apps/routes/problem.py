@@ -227,6 +227,11 @@ def units(amount: int) -> str:
     return f"{amount / PLACES:.2f}".rstrip("0").rstrip(".")
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things: `1 stop`, `2 stops`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def seconds_of(text: str, meant: str) -> int:
     """Read a time of day in some words. Raises InputError."""
     from smidgen.text import clock as words

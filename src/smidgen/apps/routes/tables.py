@@ -129,13 +129,9 @@ class TableRow:
 
     def _missing(self, name: str) -> NoReturn:
         near = difflib.get_close_matches(name, [column.casefold() for column in self.table.columns], n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(
-            "a column is missing",
-            value=name,
-            todo=f"The file has: {', '.join(self.table.columns)}. Name one of them {name!r}.{meant}",
-            file=self.table.file,
-        )
+        todo = f"The file has: {', '.join(self.table.columns)}. Name one of them {name!r}."
+        todo = f"{todo} Did you mean {near[0]!r}?" if near else todo
+        raise DataError("a column is missing", value=name, todo=todo, file=self.table.file)
 
 
 def rows_of(table: ProblemTable) -> list[TableRow]:
@@ -281,10 +277,8 @@ def read_matrix(table: ProblemTable, spots: Sequence[Spot], kmh: float) -> Trave
     for spot in spots:
         if spot.name not in lines:
             near = difflib.get_close_matches(spot.name, targets, n=1)
-            todo = f"Did you mean {near[0]!r}? " if near else ""
-            raise DataError(
-                "a place is not in the table of travel times", value=spot.name, todo=f"{todo}Add its row and column.", file=table.file
-            )
+            todo = f"Did you mean {near[0]!r}? Add its row and column." if near else "Add its row and column."
+            raise DataError("a place is not in the table of travel times", value=spot.name, todo=todo, file=table.file)
     names = [spot.name for spot in spots]
     seconds = np.zeros((len(names), len(names)), dtype=np.int64)
     for i, origin in enumerate(names):

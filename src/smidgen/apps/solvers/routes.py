@@ -10,7 +10,7 @@ from typing import Any
 from smidgen.apps.routes import events, papers, tables
 from smidgen.apps.routes.map import MapRoute, drawn_map
 from smidgen.apps.routes.network import StreetNetwork
-from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, Visit, clock, seconds_of, units
+from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, Visit, clock, counted, seconds_of, units
 from smidgen.apps.routes.solving import solved
 from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
 from smidgen.apps.routes.travel import Travel
@@ -226,8 +226,8 @@ def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status:
     if status == "infeasible":
         said.append(Statement(f"No plan is possible: none of the {totals['stops']} stops can be served."))
     elif totals["stops"]:
-        text = f"{totals['vans']} vans serve {totals['served']} of {totals['stops']} stops: {totals['km']:g} km"
-        text += f", {totals['driving']} of driving."
+        serve = f"{totals['vans']} van{' serves' if totals['vans'] == 1 else 's serve'} {totals['served']} of {totals['stops']} stops"
+        text = f"{serve}: {totals['km']:g} km, {totals['driving']} of driving."
         said.append(Statement(text, dict(totals)))
     else:
         said.append(Statement("There is nothing to serve."))
@@ -237,9 +237,9 @@ def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status:
             told = _told(problem, route)
             facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
             if any(van.name == route.van for van in problem.broken):
-                said.append(Statement(f"{route.van} stands still after {told['stops']} stops."))
+                said.append(Statement(f"{route.van} stands still after {counted(told['stops'], 'stop')}."))
                 continue
-            way = f"makes {told['stops']} stops over {told['km']:g} km with a load of {told['load']}"
+            way = f"makes {counted(told['stops'], 'stop')} over {told['km']:g} km with a load of {told['load']}"
             said.append(Statement(f"{route.van} leaves at {told['leaves']}, {way}, and is back at {told['back']}.", facts))
     return said
 
@@ -255,7 +255,7 @@ def _table(problem: Problem, routes: list[Route]) -> SolutionTable:
             stop = problem.stop[visit.stop]
             times = (clock(visit.arrives), clock(visit.begins), clock(visit.ends))
             rows.append((route.van, number, stop.name, stop.address, *times, stop.demand / 100, stop.spot.latitude, stop.spot.longitude))
-    columns = ("van", "order", "stop", "address", "arrives", "begins", "leaves", "load", "latitude", "longitude")
+    columns = ("van", "step", "stop", "address", "arrives", "begins", "leaves", "load", "latitude", "longitude")
     return SolutionTable("Stops of each van", columns, rows)
 
 
@@ -288,7 +288,7 @@ def _picture(problem: Problem, plan: Plan) -> str:
     for route in plan.routes:
         stops = [(visit.stop, place) for visit in route.visits if (place := point(problem.stop[visit.stop].spot))]
         ends = "stands still" if any(van.name == route.van for van in problem.broken) else f"back {clock(route.back)}"
-        note = f"{len(route.visits)} stops, {route.metres / 1000:.1f} km, {ends}"
+        note = f"{counted(len(route.visits), 'stop')}, {route.metres / 1000:.1f} km, {ends}"
         routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops, _path(problem, route)))
     out = [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
     return drawn_map("Map of the routes", routes, out, problem.streets)

@@ -12,7 +12,7 @@ import numpy as np
 from smidgen.apps.routes import tables
 from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.map import MapRoute, drawn_map
-from smidgen.apps.routes.problem import Spot, clock, seconds_of
+from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.trips.places import WEEKDAYS, read_places
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
@@ -96,7 +96,7 @@ class TripSolver(Solver):
             remarks=tuple(remarks),
         )
         if trip.ends <= trip.begins:
-            raise InputError("the day ends before it begins", value=f"{settings.begins} to {settings.ends}", todo="Correct one of them.")
+            raise InputError("the day ends before it begins", value=f"{settings.begins}–{settings.ends}", todo="Correct one of them.")
         return wished(trip, {"lunch": settings.lunch}) if settings.lunch else trip
 
     def changed(self, problem: Trip, change: Change) -> Trip:
@@ -146,8 +146,8 @@ def _statements(totals: Mapping[str, Any], plan: TripPlan, days: list[dict[str, 
         said = [Statement(f"No plan is possible: none of the {totals['known']} places is open, near and within the budget.")]
     else:
         limit = f" of {totals['budget']:g}" if "budget" in totals else ""
-        many = "day" if totals["days"] == 1 else "days"
-        text = f"{totals['days']} {many} with {totals['places']} of {totals['known']} places, for {totals['price']:g}{limit} a person."
+        seen = f"{counted(totals['days'], 'day')} with {totals['places']} of {totals['known']} places"
+        text = f"{seen}, for {totals['price']:g}{limit} a person."
         said = [Statement(text, dict(totals))]
     said += [Statement(text) for text in plan.unserved]
     for day in days:
@@ -176,7 +176,7 @@ def _table(plan: TripPlan) -> SolutionTable:
                     place.spot.longitude,
                 )
             )
-    columns = ("day", "weekday", "order", "place", "kind", "arrives", "begins", "ends", "price", "latitude", "longitude")
+    columns = ("day", "weekday", "step", "place", "kind", "arrives", "begins", "ends", "price", "latitude", "longitude")
     return SolutionTable("Places of each day", columns, rows)
 
 
@@ -187,7 +187,7 @@ def _picture(trip: Trip, plan: TripPlan) -> str:
     routes = []
     for number, day in enumerate(plan.days, start=1):
         stops = [(visit.place.name, place) for visit in day.visits if (place := point(visit.place.spot))]
-        note = f"{len(day.visits)} places, {day.metres / 1000:.1f} km, back {clock(day.back)}"
+        note = f"{counted(len(day.visits), 'place')}, {day.metres / 1000:.1f} km, back {clock(day.back)}"
         routes.append(MapRoute(f"Day {number}", note, point(trip.start), point(trip.start), stops))
     return drawn_map("Map of the trip", routes)
 

@@ -257,9 +257,7 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
     new["must"], new["skip"] = (trip.must | must) - skip, (trip.skip | skip) - must
     changed = replace(trip, **new)
     if changed.ends <= changed.begins:
-        raise InputError(
-            "the day ends before it begins", value=f"{clock(changed.begins)} to {clock(changed.ends)}", todo="Say both as 18:00."
-        )
+        raise InputError("the day ends before it begins", value=f"{clock(changed.begins)}–{clock(changed.ends)}", todo="Say both as 18:00.")
     if changed == trip:
         raise InputError(
             "the wish changes nothing", value=dict(wish), todo="Say what you like, what to avoid, how long, or how much it may cost."
@@ -300,7 +298,7 @@ def shown_wish(before: Trip, after: Trip) -> str:
     if after.days != before.days:
         parts.append(f"{after.days} days" if after.days != 1 else "one day")
     if after.weekday != before.weekday:
-        parts.append(f"from {WEEKDAYS[after.weekday].title()}")
+        parts.append(f"beginning on {WEEKDAYS[after.weekday].title()}")
     if (after.begins, after.ends) != (before.begins, before.ends):
         parts.append(f"each day from {clock(after.begins)} to {clock(after.ends)}")
     if after.budget != before.budget:
@@ -309,10 +307,10 @@ def shown_wish(before: Trip, after: Trip) -> str:
         ("prefer", before.want, after.want),
         ("without", before.avoid, after.avoid),
         ("in any case", before.must, after.must),
-        ("not", before.skip, after.skip),
+        ("leave out", before.skip, after.skip),
     ):
         if new - old:
-            parts.append(f"{text} {', '.join(sorted(new - old))}")
+            parts.append(f"{text}: {', '.join(sorted(new - old))}")
     if after.lunch != before.lunch:
         parts.append("lunch every day" if after.lunch == "any" else f"lunch every day at a place with: {after.lunch}")
     return f"Plan anew: {'; '.join(parts) or 'undo earlier wishes'}."
