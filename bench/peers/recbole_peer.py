@@ -1,12 +1,15 @@
 """SASRec of the package RecBole, with RecBole's own settings, on the rows in a folder; stopped early by the held-out rows.
 
 python recbole_peer.py FOLDER MINUTES: reads fit.jsonl, held.jsonl and test.jsonl, writes recbole.json. MINUTES bounds the teaching: what
-was best on the held-out rows by then counts, and the settings say how many epochs there were.
+was best on the held-out rows by then counts, and the settings say how many epochs there were. A run that was stopped goes on from its last
+whole epoch.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -91,11 +94,40 @@ def gains(model, dataset, rows: list[tuple[list[str], str]]) -> np.ndarray:
     return np.concatenate(found)
 
 
+class Sitting:
+    """Teaching that may be stopped and taken up again: after every epoch its state is kept in a file, bound to the rows it learns from."""
+
+    def __init__(self, file: Path, rows: str, trainer) -> None:
+        self.file, self.rows, self.trainer = file, rows, trainer
+        self.curve: list[float] = []
+        self.seconds, self.best = 0.0, None
+        if file.is_file():
+            kept = torch.load(file, weights_only=True)
+            if kept["rows"] == rows:
+                self.curve, self.seconds, self.best = kept["curve"], kept["seconds"], kept["best"]
+                trainer.model.load_state_dict(kept["model"])
+                trainer.optimizer.load_state_dict(kept["optimizer"])
+                trainer.start_epoch, trainer.cur_step, trainer.best_valid_score = len(self.curve), kept["patience"], max(self.curve)
+
+    def keep(self, value: float, seconds: float) -> None:
+        """Note an epoch that took so many seconds, and store everything."""
+        self.curve.append(float(value))
+        self.seconds += seconds
+        model = {name: weights.clone() for name, weights in self.trainer.model.state_dict().items()}
+        if self.best is None or value >= max(self.curve):
+            self.best = model
+        told = {"rows": self.rows, "curve": self.curve, "seconds": self.seconds, "best": self.best}
+        part = self.file.with_suffix(".part")
+        torch.save({**told, "model": model, "optimizer": self.trainer.optimizer.state_dict(), "patience": self.trainer.cur_step}, part)
+        part.replace(self.file)
+
+
 def main() -> None:
     """Teach until the held-out rows do not get better, or the time is over; answer the test rows."""
-    folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+    folder, minutes = Path(sys.argv[1]).resolve(), float(sys.argv[2])
     rows = {name: read(folder / f"{name}.jsonl") for name in ("fit", "held", "test")}
     (folder / "recbole" / NAME).mkdir(parents=True, exist_ok=True)
+    os.chdir(folder / "recbole")  # RecBole writes its logs into the working folder
     for name, part in (("train", grown(rows["fit"])), ("valid", rows["held"]), ("test", rows["test"])):
         write(part, folder / "recbole" / NAME / f"{NAME}.{name}.inter")
     config = settings(folder)
@@ -104,23 +136,29 @@ def main() -> None:
     train, valid, _ = data_preparation(config, dataset)
     model = get_model(config["model"])(config, train._dataset)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    began, told, curve = time.perf_counter(), "the held-out rows stopped it", []
+    learnt = hashlib.sha256((folder / "fit.jsonl").read_bytes() + (folder / "held.jsonl").read_bytes()).hexdigest()
+    sitting = Sitting(folder / "recbole" / "state.pt", learnt, trainer)
+    init_seed(config["seed"] + len(sitting.curve), config["reproducibility"])
+    told, last = "the held-out rows stopped it", time.perf_counter()
 
     def after(epoch: int, value: float) -> None:
-        curve.append(value)
-        print(epoch, round(value, 5), round(time.perf_counter() - began), flush=True)
-        if time.perf_counter() - began > 60 * minutes:
+        nonlocal last
+        now = time.perf_counter()
+        sitting.keep(value, now - last)
+        last = now
+        print(epoch, round(value, 5), round(sitting.seconds), flush=True)
+        if sitting.seconds > 60 * minutes:
             raise OutOfTime
 
     try:
-        trainer.fit(train, valid, verbose=False, saved=True, show_progress=False, callback_fn=after)
+        trainer.fit(train, valid, verbose=False, saved=False, show_progress=False, callback_fn=after)
     except OutOfTime:
         told = f"stopped after {minutes:g} minutes"
-    seconds = time.perf_counter() - began
-    kept = torch.load(trainer.saved_model_file, weights_only=False)  # the file that was written above
-    model.load_state_dict(kept["state_dict"])
-    best = f"RecBole's own settings, the latest {LONGEST} items, {len(curve)} epochs, the best {int(np.argmax(curve)) + 1}; {told}"
-    found = {"RecBole, SASRec": {"gains": gains(model, dataset, rows["test"]).tolist(), "seconds": seconds, "settings": best}}
+    model.load_state_dict(sitting.best)
+    epochs = f"{len(sitting.curve)} epochs, the best {int(np.argmax(sitting.curve)) + 1}"
+    best = f"RecBole's own settings, the latest {LONGEST} items, {epochs}; {told}"
+    gained = gains(model, dataset, rows["test"]).tolist()
+    found = {"RecBole, SASRec": {"gains": gained, "seconds": sitting.seconds, "settings": best}}
     (folder / "recbole.json").write_text(json.dumps(found), encoding="utf-8")
 
 
