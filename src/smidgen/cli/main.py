@@ -26,7 +26,7 @@ from smidgen.parts import registry
 GROUPS = {
     "Try it": ("demo", "doctor"),
     "Make a model": ("start", "init", "check", "build", "eval", "export"),
-    "Use it": ("studio", "predict", "chat", "solve", "serve"),
+    "Use it": ("studio", "predict", "chat", "code", "solve", "serve"),
     "Trust it": ("certify", "audit", "redact", "cost"),
     "Run it on traffic": ("traffic", "learn", "rollback", "drift", "status"),
     "Share it": ("pull", "models", "kit"),
