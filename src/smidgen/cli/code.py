@@ -32,7 +32,7 @@ def code(
 
     `explain` shows your own lines that the error went through, and says only what the message and your files show to be true.
 
-    Example: python shop.py 2>&1 | smidgen code explain
+    Example: smidgen code explain error.txt
     """
     if task not in _TASKS:
         raise InputError("there is no such task", value=task, todo=f"Name one of: {', '.join(_TASKS)}.")
