@@ -34,6 +34,9 @@ def solve(
         typer.Option(help="A change: a sentence (needs --model), or a JSON object. You confirm it before it counts. May be repeated."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking, if the model is sure of them.")] = False,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Serve the plan in SOURCE to a desk or an assistant: MCP on standard input and output.")
+    ] = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,6 +49,9 @@ def solve(
     """
     from smidgen.flows.plans.problem import PLAN, open_problem, write_plan
 
+    if mcp:
+        _serve(Path(source))
+        return
     is_plan = (Path(source) / PLAN).is_file()
     if to is None and not is_plan:
         raise InputError("a folder for the plan is needed", value=source, todo="Write: smidgen solve SOURCE --out DIR")
@@ -68,6 +74,13 @@ def solve(
         _print(plan, folder, written)
     if plan.solution.status == "infeasible":
         raise typer.Exit(1)
+
+
+def _serve(folder: Path) -> None:
+    from smidgen.flows.plans.asked_plan import AskedPlan
+    from smidgen.server.mcp.plan_tools import serve_plan
+
+    serve_plan(AskedPlan(folder))
 
 
 def _placed(folder: object) -> str:

@@ -113,6 +113,13 @@ class Solver(ABC):
         """The change as one sentence, for a person to confirm before it counts. Raises as `changed` does."""
         return str(self.changed(problem, change))
 
+    def about(self, result: Mapping[str, Any], name: str) -> Sequence[Statement]:
+        """A result's statements about one thing that it names, such as an item, a van, a stop or a place.
+
+        Every number in them occurs in the result. Raises InputError for a name that the result lacks, or that fits several things.
+        """
+        raise InputError("this kind of plan cannot be asked for one thing", value=self.name, todo="Ask for the whole plan.")
+
     @abstractmethod
     def solve(self, problem: Any, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The solution.

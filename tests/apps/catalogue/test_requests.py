@@ -57,6 +57,22 @@ def test_requests(text: str, request_: SuggestionRequest) -> None:
     assert parse_request(text, KNOWN) == request_
 
 
+@pytest.mark.parametrize(
+    ("text", "history", "words"),
+    [
+        ("What goes with the Oak Stool?", ("7",), ""),
+        ("Was passt zum Oak Stool?", ("7",), ""),
+        ("She bought CE-1 and CE-2. What would you suggest?", ("CE-1", "CE-2"), ""),
+        ("a warm blanket that goes with the oak stool tall", ("CE-2",), "a warm blanket that goes with the"),
+        ("Show me the Oak Stool", (), "Show me the Oak Stool"),
+        ("what goes with my sofa", (), "what goes with my sofa"),
+        ("it matches oak stools", (), "it matches oak stools"),
+    ],
+)
+def test_items_in_a_sentence_are_a_history(text: str, history: tuple[str, ...], words: str) -> None:
+    assert parse_request(text, KNOWN, {"oak stool": "7", "oak stool tall": "CE-2"}) == SuggestionRequest(history, words)
+
+
 @given(st.text(max_size=200) | st.lists(st.integers() | st.text(max_size=5) | st.none(), max_size=5).map(str))
 def test_any_text_is_a_request(text: str) -> None:
     found = parse_request(text, KNOWN)

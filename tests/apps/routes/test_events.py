@@ -111,7 +111,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "jam", "streets": ["Quay"], "ends": "some hours"}, "how long the event lasts"),
     ({"kind": "van_broken", "van": "Van 9"}, "no van has this name"),
     ({"kind": "van_broken"}, "names no van"),
-    ({"kind": "stop_cancelled", "stop": "Baker"}, "several stops fit this name"),
+    ({"kind": "stop_cancelled", "stop": "Baker"}, "more than one stop has this name"),
     ({"kind": "hours_changed", "stop": "The Anchor"}, "says no time"),
     ({"kind": "hours_changed", "stop": "The Anchor", "ends": "7:00"}, "would close before it opens"),
     ({"kind": "new_stop", "stop": "Nobody's"}, "no customer has this name"),

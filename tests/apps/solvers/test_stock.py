@@ -10,6 +10,7 @@ import pytest
 from tests.apps.forecasts.tables import daily, table
 
 from smidgen.apps.solve.changes import valid_change
+from smidgen.apps.solve.numbers import strange_numbers
 from smidgen.apps.solve.statements import checked
 from smidgen.apps.solvers import stock
 from smidgen.core.errors import DataError, InputError
@@ -146,3 +147,19 @@ def test_the_day_of_the_plan() -> None:
             read(today)
     with pytest.raises(DataError, match="no item of the sales"):
         read(None, {"sales": sales, "stock": table("sku|stock", "B|1")})
+
+
+def test_the_plan_is_asked_for_one_item(problem: Any) -> None:
+    plan = solved(problem)
+    mug, candle = orders(plan)["M1"], orders(plan)["C1"]
+    assert SOLVER.about(plan.result, "hearth mug") == [plan.statements[0]] == SOLVER.about(plan.result, "m1") and mug["order"]
+    rate, enough = [one.text for one in SOLVER.about(plan.result, "candles")]
+    assert rate == f"About {candle['a_day']} a day of Fig Candle will be sold."
+    until = "Fig Candle needs no order before the next look at the stock on 12 April 2026"
+    assert enough == f"{until}: 500 lie in stock, and the reorder point is {candle['reorder_point']}."
+    assert "is not planned: 2 days of sales" in SOLVER.about(plan.result, "L1")[0].text
+    with pytest.raises(InputError, match="no item of the tables"):
+        SOLVER.about(plan.result, "sofa")
+    for item in orders(plan):
+        said = " ".join(one.text for one in SOLVER.about(plan.result, item))
+        assert said and strange_numbers(said, plan.result) == []

@@ -90,6 +90,9 @@ def test_routes() -> None:
     first = routes.part.solve(plain, 0.05)
     assert without_german(first) == set()
     assert {one["constraint"] for one in first.result["left_out"]} >= {"capacity", "skill", "window", "worth"}
+    van = first.result["routes"][0]
+    for thing in (van["van"], van["visits"][0]["stop"], "Heavy"):
+        assert all(has_german(one.text) for one in routes.part.about(first.result, thing)), thing
     later = routes.part.changed(vans(now="08:00"), {"kind": "van_broken", "van": "Van 1"})
     assert without_german(routes.part.solve(later, 0.05, first.result)) == set()
     assert without_german(routes.part.solve(vans(streets=True, now="08:00"), 0.05)) == set()
@@ -124,6 +127,8 @@ def test_trips() -> None:
         "Moon|park|58.0|21.0|60|20|||",
     )
     start = trips.part.read(trips.TripSettings(places="p.csv", start="Hotel"), {"places": places})
+    place = trips.part.solve(start, 0.05).result["days"][0]["visits"][0]["place"]
+    assert has_german(trips.part.about(trips.part.solve(start, 0.05).result, place)[0].text)
     seen = 0
     for wish in [None, *WISHES]:
         changed = trips.part.changed(start, wish) if wish else start

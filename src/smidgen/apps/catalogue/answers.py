@@ -20,7 +20,7 @@ ENGINE = "goods"
 
 def ranked(ranking: GoodsRanking, texts: Sequence[Text], embed: Embed | None = None) -> Raw:
     """The raw output for texts of requests: lists `ranked` (ids), `items` (their facts), `because`, `unknown`; and `sure`, (n,)."""
-    answers = ranking.suggest([parse_request(joined(text), ranking.places) for text in texts], embed)
+    answers = ranking.suggest([parse_request(joined(text), ranking.places, ranking.named) for text in texts], embed)
     return {
         "ranked": [list(answer.ids) for answer in answers],
         "items": [list(answer.items) for answer in answers],

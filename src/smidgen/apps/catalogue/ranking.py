@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,6 +107,9 @@ class GoodsRanking:
         self.texts = texts
         self.words = WordIndex([product.name for product in goods], texts)
         self.places = {product.id: place for place, product in enumerate(goods)}
+        counted = Counter(product.name.casefold() for product in goods)
+        # A name of one word, such as Bench, may be what a customer looks for.
+        self.named = {name: p.id for p in goods if counted[name := p.name.casefold()] == 1 and " " in name}
         self.ranges = common_words((p.name for p in goods), (value for p in goods for value in p.attributes.values()))
         most = max(1.0, float(np.log1p(tables.buyers.max(initial=1.0))))
         self._sells: Floats = (np.log1p(tables.buyers) / most).astype(np.float32)

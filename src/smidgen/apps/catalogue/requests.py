@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 MOST_ITEMS = 100
@@ -23,6 +24,24 @@ _QUANTITY = re.compile(r"(.+):\d{1,6}")
 LANGUAGES = ("en", "de")
 _AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
 _MONEY = r"(?:£|€|\$|pounds?|quid|euros?|dollars?|pfund|gbp|eur|usd)"
+_BESIDE = re.compile(
+    r"\b(?:go(?:es)? (?:well )?with|match(?:es)?|suits?|pairs? with|beside|bought|buys?|have|has|own|owns|similar to|"
+    r"pass(?:t|en)(?: gut)? (?:zu|zum|zur)|dazu|gekauft|habe|hat|besitzt?|ähnlich)\b",
+    re.IGNORECASE,
+)
+"""Words of who asks for something beside items that they name."""
+_ASKING = re.compile(
+    r"a|an|and|any|anything|are|auch|bei|beside|bitte|bought|buy|buys|can|could|customer|d|das|dazu|dem|den|der|die|"
+    r"do|does|ein|eine|einem|einen|einer|empfehlen|es|etwas|for|from|für|gekauft|go|goes|good|gut|habe|haben|has|"
+    r"hat|have|he|her|him|i|ich|is|ist|it|jemand|kunde|kundin|können|könnte|man|match|matches|me|mein|meine|meinem|"
+    r"meiner|mir|my|nice|noch|of|or|our|own|owns|pair|pairs|passen|passt|please|recommend|s|schlagen|she|sie|"
+    r"similar|sind|somebody|someone|something|suggest|suit|suits|that|the|their|them|there|they|thing|things|this|"
+    r"to|und|uns|unser|unsere|us|vor|was|we|welche|welches|well|wer|what|which|who|wir|with|would|würde|you|your|zu|"
+    r"zum|zur|ähnlich",
+    re.IGNORECASE,
+)
+"""Words that say nothing of what is looked for."""
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _LIMIT = re.compile(
     r"\b(?:under|below|less than|up to|at most|max(?:imum)?|no more than|cheaper than|within|"
     r"unter|bis(?: zu)?|höchstens|maximal|weniger als|nicht mehr als|günstiger als|billiger als)\s*"
@@ -94,10 +113,16 @@ def written(history: Collection[str]) -> str:
     return json.dumps(list(history), ensure_ascii=False)
 
 
-def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
+def parse_request(text: str, known: Collection[str], named: Mapping[str, str] = _NO_NAMES) -> SuggestionRequest:
     """A request from its text: a JSON object of a request, a JSON list of ids, ids separated by commas or lines, or words.
 
-    `known`: the ids of the catalogue. What is neither JSON nor made of ids is read as words.
+    What is neither JSON nor made of ids is read as words. Where they ask what goes with items, or say what was bought, the ids and names in
+    them are the history.
+
+    Args:
+        text: the request.
+        known: the ids of the catalogue.
+        named: ids by name, in lower case; of names that one item has.
     """
     text = text.strip()
     if text[:1] in ("{", "["):
@@ -114,7 +139,34 @@ def parse_request(text: str, known: Collection[str]) -> SuggestionRequest:
     if bare and (2 * sum(part in known for part in bare) >= len(bare) or all(_CODE.fullmatch(part) for part in bare)):
         return SuggestionRequest(history=tuple(bare[-MOST_IDS:]))
     words, most = _price_limit(text)
-    return SuggestionRequest(text=words, most=most)
+    history, rest = _said_history(words, known, named) if _BESIDE.search(words) else ((), words)
+    return SuggestionRequest(history=history, text=rest, most=most)
+
+
+def _said_history(words: str, known: Collection[str], named: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """The items that a sentence names by id or by name, in its order, and what it says beside them; without an item, all of its words."""
+    folded = words.casefold()
+    codes = ((match.start(), match[0].rstrip("./-")) for match in _CODE.finditer(words))
+    found = [(start, start + len(id), id) for start, id in codes if id in known]
+    for name, id in named.items():
+        place = folded.find(name)
+        if (
+            place >= 0
+            and not folded[place + len(name) : place + len(name) + 1].isalnum()
+            and not folded[max(0, place - 1) : place].isalnum()
+        ):
+            found.append((place, place + len(name), id))
+    spans: list[tuple[int, int, str]] = []
+    for one in sorted(found, key=lambda one: (one[0], one[0] - one[1])):
+        if not spans or one[0] >= spans[-1][1]:  # of two names that begin alike, the longer one
+            spans.append(one)
+    if not spans:
+        return (), words
+    rest = words
+    for start, end, _ in reversed(spans):
+        rest = f"{rest[:start]} {rest[end:]}"
+    said = any(not _ASKING.fullmatch(word) for word in re.findall(r"\w+", rest))
+    return tuple(dict.fromkeys(id for _, _, id in spans)), " ".join(rest.split()) if said else ""
 
 
 def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.apps.forecasts.backtests import backtests
 from smidgen.apps.forecasts.cleaning import CleanSales
-from smidgen.apps.forecasts.models import Backtest, backtest, is_intermittent, spreads
+from smidgen.apps.forecasts.models import Backtest, is_intermittent, spreads
 from smidgen.apps.forecasts.sales import SalesHistory
 
 _DRAWS, _DRAWN_WEEKS = 2_000, 26
@@ -51,7 +52,7 @@ def forecast_demands(items: Sequence[tuple[CleanSales, int]], history: SalesHist
     """
     longest = max(days for _, days in items)
     periods = math.ceil(longest / history.days)
-    made = [backtest(clean.usual, periods, history.days) for clean, _ in items]
+    made = backtests([clean.usual for clean, _ in items], periods, history.days)
     rare = [is_intermittent(clean.usual) for clean, _ in items]
     above: dict[int, NDArray[np.float64] | None] = {}
     for kind in (True, False):

@@ -100,7 +100,7 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     if len(same) == 1:
         return same[0]
     if same:
-        raise InputError(f"several {what}s fit this name", value=name, todo=f"Say which: {', '.join(sorted(same)[:8])}.")
+        raise InputError(f"more than one {what} has this name", value=name, todo=f"Say which: {', '.join(sorted(same)[:8])}.")
     near = difflib.get_close_matches(wanted, [_folded(other) for other in names], n=3, cutoff=0.5)
     meant = [other for other in names if _folded(other) in near][:3]
     todo = f"Did you mean {' or '.join(meant)}?" if meant else f"Known are: {', '.join(sorted(names)[:8]) or 'none'}."

@@ -121,6 +121,19 @@ class RouteSolver(Solver):
         """The event as an edit of the problem."""
         return events.edit(problem, change).text
 
+    def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
+        """What the plan says of a van, or of a stop: who serves it when, or why it stays out."""
+        routes = {route["van"]: route for route in result["routes"]}
+        visits = {visit["stop"]: (van, visit) for van, route in routes.items() for visit in route["visits"]}
+        out = {one["stop"]: one.get("reason", f"{one['stop']} stays out.") for one in result["left_out"]}
+        found = events.known_as(name, [*routes, *visits, *out], "stop or van")
+        if found in out:
+            return [Statement(out[found])]
+        if found in visits:
+            van, visit = visits[found]
+            return [Statement(f"{van} is at {found} at {visit['arrives']}, and leaves it at {visit['leaves']}.")]
+        return [_route_statement(routes[found])]
+
     def solve(self, problem: Problem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The plan, from the last one where there is one."""
         last = _routes_of(before or {})
@@ -184,7 +197,7 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
     result = {
         "totals": totals,
         "routes": [_told(problem, route) for route in driving],
-        "left_out": [{"stop": one.stop, "constraint": one.constraint, **one.facts} for one in plan.left_out],
+        "left_out": [{"stop": one.stop, "constraint": one.constraint, "reason": one.reason, **one.facts} for one in plan.left_out],
         "loaded": {van: sorted(under.loaded) for van, under in problem.underway.items()},
         "times": {route.van: [route.leaves, route.back, route.driving, route.metres, *map(_times, route.visits)] for route in plan.routes},
     }
@@ -210,6 +223,7 @@ def _told(problem: Problem, route: Route) -> dict[str, Any]:
         "van": route.van,
         "leaves": clock(route.leaves),
         "back": clock(route.back),
+        "stands": any(van.name == route.van for van in problem.broken),
         "stops": len(route.visits),
         "load": units(sum(problem.stop[visit.stop].demand for visit in route.visits)),
         "km": round(route.metres / 1000, 1),
@@ -234,14 +248,17 @@ def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status:
     said += [Statement(one.reason, one.facts if one.constraint in _PLAIN and "or_van" not in one.facts else {}) for one in plan.left_out]
     for route in plan.routes:
         if route.visits:
-            told = _told(problem, route)
-            facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
-            if any(van.name == route.van for van in problem.broken):
-                said.append(Statement(f"{route.van} stands still after {counted(told['stops'], 'stop')}."))
-                continue
-            way = f"makes {counted(told['stops'], 'stop')} over {told['km']:g} km with a load of {told['load']}"
-            said.append(Statement(f"{route.van} leaves at {told['leaves']}, {way}, and is back at {told['back']}.", facts))
+            said.append(_route_statement(_told(problem, route)))
     return said
+
+
+def _route_statement(told: Mapping[str, Any]) -> Statement:
+    """A van's route in words, from what the result says of it."""
+    if told.get("stands"):
+        return Statement(f"{told['van']} stands still after {counted(told['stops'], 'stop')}.")
+    facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
+    way = f"makes {counted(told['stops'], 'stop')} over {told['km']:g} km with a load of {told['load']}"
+    return Statement(f"{told['van']} leaves at {told['leaves']}, {way}, and is back at {told['back']}.", facts)
 
 
 _PLAIN = ("shift", "window", "capacity")

@@ -178,6 +178,21 @@ class StockSolver(Solver):
             return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
         return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
 
+    def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
+        """What the plan says of one item: its order, or why it needs none."""
+        item = _named_item(name, {one["item"]: one["name"] for one in result["items"]})
+        facts = next(one for one in result["items"] if one["item"] == item)
+        if facts.get("order"):
+            return [_order_statement(facts, result["today"])]
+        said = [Statement(f"{_rate(facts)} of {facts['name']} will be sold.")] if "a_day" in facts else []
+        if "why" in facts:
+            said.append(Statement(f"{facts['name']} is not planned: {facts['why']}."))
+        if "order" in facts:
+            until = shown_day(datetime.date.fromisoformat(result["next_review"]))
+            text = f"{facts['name']} needs no order before the next look at the stock on {until}: {_lies(facts)}"
+            said.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
+        return said
+
     def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The orders. It computes in closed form: `seconds` and `before` change nothing."""
         planned = _planned(problem)
@@ -223,10 +238,14 @@ def _today(given: str | None, after: datetime.date) -> datetime.date:
 def _item(problem: StockProblem, change: Change) -> str:
     """The item that a change names: by its id, its name, or words that only one name holds. Raises InputError otherwise."""
     said = str(change.get("item", "")).strip()
-    known = {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}}
     if not said:
         raise InputError("the change names no item", value=str(dict(change)), todo="Name one by its name or its id.")
-    folded = said.casefold()
+    return _named_item(said, {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}})
+
+
+def _named_item(said: str, known: Mapping[str, str]) -> str:
+    """The id of the item that some words mean. `known`: names by id."""
+    folded = said.strip().casefold()
     exact = [id for id, name in known.items() if folded in (id.casefold(), name.casefold())]
     words = [_stem(word) for word in folded.split() if word not in ("the", "a", "an", "der", "die", "das")]
     within = [id for id, name in known.items() if words and all(word in f"{name} {id}".casefold() for word in words)]
@@ -466,7 +485,7 @@ def _facts(problem: StockProblem, one: _Planned) -> dict[str, Any]:
 
 def _statements(problem: StockProblem, planned: Sequence[_Planned], result: Mapping[str, Any]) -> list[Statement]:
     facts = {one["item"]: one for one in result["items"]}
-    said = [_order_statement(problem, one, facts[one.item]) for one in _urgent(planned)]
+    said = [_order_statement(facts[one.item], result["today"]) for one in _urgent(planned)]
     if result["enough"]:
         until = shown_day(problem.today + datetime.timedelta(days=problem.review))
         many = "1 item needs" if result["enough"] == 1 else f"{result['enough']} items need"
@@ -484,24 +503,27 @@ def _rate(facts: Mapping[str, Any]) -> str:
     return f"About {facts['a_week']:,} a week" if facts["a_week"] >= 1 else f"About {facts['a_month']:,} in 28 days"
 
 
-def _order_statement(problem: StockProblem, one: _Planned, facts: Mapping[str, Any]) -> Statement:
-    order = one.order
-    assert order is not None and order.by is not None
+def _lies(facts: Mapping[str, Any]) -> str:
+    """`3 lie in stock, 40 are on order`."""
+    lies = "none is in stock" if not facts["stock"] else f"{facts['stock']:,} {'lies' if facts['stock'] == 1 else 'lie'} in stock"
+    return lies + (f", {facts['on_order']:,} are on order" if facts["on_order"] else "")
+
+
+def _order_statement(facts: Mapping[str, Any], today: str) -> Statement:
+    """An item's order in words, from what the result says of it."""
     rate = _rate(facts)
     rate = rate[0].lower() + rate[1:]
-    when = "today" if order.by == problem.today else f"by {order.by:%A} {shown_day(order.by)}"
-    lies = "none is in stock" if not facts["stock"] else f"{facts['stock']:,} {'lies' if facts['stock'] == 1 else 'lie'} in stock"
-    coming = f", {facts['on_order']:,} are on order" if facts["on_order"] else ""
+    by = datetime.date.fromisoformat(facts["by"])
+    when = "today" if facts["by"] == today else f"by {by:%A} {shown_day(by)}"
     days = "1 day" if facts["lead_days"] == 1 else f"{facts['lead_days']} days"
-    pieces = int(order.pieces) if order.pieces == int(order.pieces) else order.pieces
     are = "is" if " 1 " in rate else "are"
-    text = f"Order {pieces:,} of {one.name} {when}, because {rate} {are} sold, {lies}{coming} and the supplier takes {days}."
-    if order.late:
+    text = f"Order {facts['order']:,} of {facts['name']} {when}, because {rate} {are} sold, {_lies(facts)} and the supplier takes {days}."
+    if facts["late"]:
         text += " It may run out before they come."
     told: dict[str, str | int | float] = {
-        "name": one.name,
-        "order": pieces,
-        "by": shown_day(order.by),
+        "name": facts["name"],
+        "order": facts["order"],
+        "by": shown_day(by),
         "stock": facts["stock"],
         "lead days": facts["lead_days"],
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.apps.routes import tables
 from smidgen.apps.routes.distances import NEVER
+from smidgen.apps.routes.events import known_as
 from smidgen.apps.routes.map import MapRoute, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
@@ -106,6 +107,13 @@ class TripSolver(Solver):
     def shown_change(self, problem: Trip, change: Change) -> str:
         """The wishes as an edit of the trip."""
         return shown_wish(problem, wished(problem, change))
+
+    def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
+        """On which day and when the plan visits a place."""
+        visits = {visit["place"]: (day, visit) for day in result["days"] for visit in day["visits"]}
+        found = known_as(name, visits, "place of the plan")
+        day, visit = visits[found]
+        return [Statement(f"{found}: day {day['day']}, {day['weekday'].title()}, from {visit['begins']} to {visit['ends']}.")]
 
     def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The day plans."""

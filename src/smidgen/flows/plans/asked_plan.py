@@ -1,0 +1,98 @@
+"""A solved plan that programs ask and change: each answer is a sentence of the plan, and states only numbers of its result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from smidgen.apps.solve.numbers import strange_numbers
+from smidgen.core.errors import EngineError, InputError
+from smidgen.core.solving import Solver, Statement
+from smidgen.flows.plans.problem import PLAN, OpenProblem, open_problem, read_plan, write_plan
+
+MOST_SECONDS = 8.0
+"""Longest search after a change: whoever asks waits."""
+_MOST_SENTENCES = 5
+_FIRST_LOOK = 0.01
+
+
+class AskedPlan:
+    """The plan in a folder, as it is there now. Safe for several threads.
+
+    Args:
+        folder: of a plan that was solved before.
+
+    Raises InputError for a folder without a plan.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / PLAN).is_file():
+            todo = "Make one: smidgen solve SOURCE --out DIR. Then name DIR."
+            raise InputError("there is no plan in this folder", value=str(folder), todo=todo)
+        self._folder = folder
+        self._open = open_problem(folder)
+        self._busy, self._ready = threading.Lock(), threading.Event()
+
+    @property
+    def solver(self) -> Solver:
+        """The part that solves it."""
+        return self._open.solver
+
+    @property
+    def name(self) -> str:
+        """The plan's name."""
+        return self._open.recipe.name
+
+    def warm_up(self) -> None:
+        """Solve the plan once and throw that away: the next solution then computes only what a change changes. Until then none is made."""
+        try:
+            opened = open_problem(self._folder)
+            opened.solver.solve(opened.state(), _FIRST_LOOK, opened.before)
+        finally:
+            self._ready.set()
+
+    def ask(self, about: str = "") -> dict[str, Any]:
+        """What the plan says of one thing, or its first sentences.
+
+        Raises InputError for a name that the plan lacks.
+        """
+        told = read_plan(self._folder / PLAN)
+        statements = self.solver.about(told["result"], about) if about.strip() else [Statement(text) for text in told["sentences"]]
+        return self._told(told, statements)
+
+    def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a change that a person confirmed, solve the plan again, and keep it.
+
+        Raises InputError for a change that does not fit; then nothing is changed.
+        """
+        if not self._ready.is_set() or not self._busy.acquire(blocking=False):
+            raise InputError("the plan is being solved", value=self.name, todo="Try again in a minute. Nothing was changed.")
+        try:
+            problem = _bounded(open_problem(self._folder))
+            proposed = problem.proposed(change)
+            problem.make(proposed)
+            solved = problem.solve()
+            write_plan(solved, self._folder)
+        finally:
+            self._busy.release()
+        return {"changed": proposed.words, **self._told(solved.json(), solved.solution.statements)}
+
+    def _told(self, told: Mapping[str, Any], statements: Any) -> dict[str, Any]:
+        texts = [statement.text for statement in statements]
+        sentence = " ".join(texts[:_MOST_SENTENCES])
+        if strange := strange_numbers(sentence, told["result"]):
+            what = f"a sentence states numbers that the result lacks ({', '.join(strange)})"
+            raise EngineError(what, value=sentence, todo="This is a defect of the solver; please report it.")
+        at = datetime.fromtimestamp((self._folder / PLAN).stat().st_mtime, UTC)
+        return {"sentence": sentence, "more": max(0, len(texts) - _MOST_SENTENCES), "status": told["status"], "solved": at.isoformat()}
+
+
+def _bounded(problem: OpenProblem) -> OpenProblem:
+    """The problem with a search that ends in time for whoever waits."""
+    solve = problem.recipe.solve
+    problem.recipe = replace(problem.recipe, solve=solve.model_copy(update={"seconds": min(solve.seconds, MOST_SECONDS), "texts": None}))
+    return problem
