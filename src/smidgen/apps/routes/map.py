@@ -17,7 +17,7 @@ _WIDE = 390
 _TALLEST = 520
 _MARGIN = 26
 _LINE = 17
-_LIGHT = ("#0b5fa5", "#b3401d", "#1a7a3c", "#7b3fa0", "#8a6400", "#a3195b", "#006d77", "#4a4a4a")
+LIGHT = ("#0b5fa5", "#b3401d", "#1a7a3c", "#7b3fa0", "#8a6400", "#a3195b", "#006d77", "#4a4a4a")
 _DARK = ("#6cb6f5", "#ff9a73", "#6fd08c", "#cda2ee", "#e5bd55", "#ff8cc0", "#5fd3dc", "#c8c8c8")
 _PATTERNS = ("", "7 3", "2 3", "10 3 2 3", "14 4", "4 2 1 2", "1 4", "9 2 2 2 2 2")
 _CLEAR = 13.0
@@ -132,10 +132,11 @@ def _line(view: _View, number: int, route: MapRoute) -> str:
     if len(points) < 2 or not route.stops:
         return ""
     shown = " ".join(f"{x},{y}" for x, y in map(view.place, points))
-    return f'<polyline class="route c{number % len(_LIGHT)}" stroke-dasharray="{_pattern(number)}" points="{shown}"/>'
+    return f'<polyline class="route c{number % len(LIGHT)}" stroke-dasharray="{pattern(number)}" points="{shown}"/>'
 
 
-def _pattern(number: int) -> str:
+def pattern(number: int) -> str:
+    """The dashes of a route's line, as SVG writes them; empty for a whole line."""
     return _PATTERNS[(number + number // len(_PATTERNS)) % len(_PATTERNS)]
 
 
@@ -153,7 +154,7 @@ def _mark(view: _View, number: int, order: int, name: str, point: Point, taken: 
         )
     taken.append(spot)
     lead = "" if spot == (x, y) else f'<line class="lead" x1="{x}" y1="{y}" x2="{spot[0]}" y2="{spot[1]}"/>'
-    colour = f"c{number % len(_LIGHT)}"
+    colour = f"c{number % len(LIGHT)}"
     return (
         f'{lead}<g><title>{order}. {escape(name)}</title><circle class="mark {colour}" cx="{spot[0]}" cy="{spot[1]}" r="7.5"/>'
         f'<text class="order" x="{spot[0]}" y="{spot[1] + 3.2}" text-anchor="middle">{order}</text></g>'
@@ -192,8 +193,8 @@ def _legend(routes: Sequence[MapRoute], crosses: bool, left_label: str, top: int
     for number, route in enumerate(routes):
         if not route.stops:
             continue
-        colour = f"c{number % len(_LIGHT)}"
-        rows.append(f'<line class="route {colour}" stroke-dasharray="{_pattern(number)}" x1="10" y1="{y - 4}" x2="46" y2="{y - 4}"/>')
+        colour = f"c{number % len(LIGHT)}"
+        rows.append(f'<line class="route {colour}" stroke-dasharray="{pattern(number)}" x1="10" y1="{y - 4}" x2="46" y2="{y - 4}"/>')
         rows.append(f'<text x="54" y="{y}">{escape(_cut(f"{route.name}: {route.note}"))}</text>')
         y += _LINE
     rows.append(f'{_house(28, y - 5)}<text x="54" y="{y}">start and end; numbers: order of the stops</text>')
@@ -209,7 +210,7 @@ def _cut(text: str, most: int = 50) -> str:
 
 
 def _style() -> str:
-    light = "".join(f".route.c{n}{{stroke:{c}}}.mark.c{n}{{fill:{c}}}" for n, c in enumerate(_LIGHT))
+    light = "".join(f".route.c{n}{{stroke:{c}}}.mark.c{n}{{fill:{c}}}" for n, c in enumerate(LIGHT))
     dark = "".join(f".route.c{n}{{stroke:{c}}}.mark.c{n}{{fill:{c}}}" for n, c in enumerate(_DARK))
     return (
         ".ground{fill:#fff}text{fill:#1c1c1c}.street{fill:none;stroke:#d5d5d5;stroke-width:2}.route{fill:none;stroke-width:2.4;"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from smidgen.apps.routes.tile_map import Tiles
 from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import InputError
 
@@ -142,6 +143,7 @@ class Problem:
         swap: whether a stop may move to another van after its van left.
         rules: how events and costs are weighed.
         seed: of the search.
+        tiles: for a map with tiles; None: none is made.
         remarks: what was assumed or changed, in sentences.
     """
 
@@ -158,6 +160,7 @@ class Problem:
     swap: bool = True
     rules: Rules = field(default_factory=Rules)
     seed: int = 0
+    tiles: Tiles | None = None
     remarks: tuple[str, ...] = ()
 
     @cached_property

@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from smidgen.apps.routes import events, papers, tables
-from smidgen.apps.routes.map import MapRoute, drawn_map
+from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.network import StreetNetwork
 from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, Visit, clock, counted, seconds_of, units
 from smidgen.apps.routes.solving import solved
 from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
+from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.apps.routes.underway import underway
 from smidgen.core.errors import InputError
@@ -52,6 +53,9 @@ class VanRouteSettings(Settings):
     jam: float = setting(2.0, "How many times as long a jammed street takes where no minutes are said.", ge=1, le=20)
     ice: float = setting(1.5, "How many times as long icy streets take.", ge=1, le=20)
     detour: float = setting(1.6, "How many times as long a way takes past a closed street, without a table of streets.", ge=1, le=20)
+    tiles: str | None = TILES
+    leaflet: str | None = LEAFLET
+    credit: str = CREDIT
     seed: int = setting(0, "Seed of the search.", ge=0)
 
 
@@ -98,6 +102,7 @@ class RouteSolver(Solver):
             swap=settings.swap,
             rules=rules,
             seed=settings.seed,
+            tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
             remarks=_assumptions(settings, travel),
         )
 
@@ -206,7 +211,10 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
     files = {"drivers.html": papers.driver_sheets(problem, driving)}
     if track := papers.tracks(problem, driving):
         files["routes.gpx"] = track
-    picture = _picture(problem, plan)
+    shown = _drawn(problem, plan)
+    picture = drawn_map("Map of the routes", *shown, problem.streets)
+    if problem.tiles is not None and (page := tile_map("Map of the routes", *shown, problem.tiles)):
+        files["map.html"] = page
     return Solution(
         status=status,
         result=result,
@@ -295,10 +303,11 @@ def _path(problem: Problem, route: Route) -> list[tuple[float, float]]:
     return [point for leg in legs for point in leg] if whole else []
 
 
-def _picture(problem: Problem, plan: Plan) -> str:
+def _drawn(problem: Problem, plan: Plan) -> tuple[list[MapRoute], list[tuple[str, Point]]]:
+    """The routes of a map, and the stops that stay out."""
     vans = {van.name: van for van in (*problem.vans, *problem.broken)}
 
-    def point(spot: Spot) -> tuple[float, float] | None:
+    def point(spot: Spot) -> Point | None:
         return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
 
     routes = []
@@ -307,8 +316,7 @@ def _picture(problem: Problem, plan: Plan) -> str:
         ends = "stands still" if any(van.name == route.van for van in problem.broken) else f"back {clock(route.back)}"
         note = f"{counted(len(route.visits), 'stop')}, {route.metres / 1000:.1f} km, {ends}"
         routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops, _path(problem, route)))
-    out = [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
-    return drawn_map("Map of the routes", routes, out, problem.streets)
+    return routes, [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
 
 
 part = RouteSolver()

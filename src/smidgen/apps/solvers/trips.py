@@ -12,9 +12,10 @@ import numpy as np
 from smidgen.apps.routes import tables
 from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.events import known_as
-from smidgen.apps.routes.map import MapRoute, drawn_map
+from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
+from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.apps.trips.places import WEEKDAYS, read_places
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError
@@ -45,6 +46,9 @@ class TripSettings(Settings):
     budget: float | None = setting(None, "Most that one person spends on prices, over all days.", ge=0)
     lunch: str = setting("", "Lunch on each day: a tag of the places for it, or any. Empty: none is planned.")
     eating: str = setting("restaurant, cafe", "Kinds of places for lunch.")
+    tiles: str | None = TILES
+    leaflet: str | None = LEAFLET
+    credit: str = CREDIT
     seed: int = setting(0, "Seed of the search.", ge=0)
 
 
@@ -94,6 +98,7 @@ class TripSolver(Solver):
             budget=math.inf if settings.budget is None else settings.budget,
             eating=frozenset(word.strip().casefold() for word in settings.eating.split(",") if word.strip()),
             seed=settings.seed,
+            tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
             remarks=tuple(remarks),
         )
         if trip.ends <= trip.begins:
@@ -126,7 +131,9 @@ class TripSolver(Solver):
             totals["budget"] = problem.budget
         status: Status = "infeasible" if not seen else "partly" if plan.unserved else "solved"
         result = {"totals": totals, "days": days, "unserved": list(plan.unserved)}
-        picture = _picture(problem, plan)
+        shown = _drawn(problem, plan)
+        picture = drawn_map("Map of the trip", shown)
+        page = tile_map("Map of the trip", shown, (), problem.tiles) if problem.tiles is not None else b""
         return Solution(
             status=status,
             result=result,
@@ -134,6 +141,7 @@ class TripSolver(Solver):
             remarks=problem.remarks,
             tables={"trip": _table(plan)},
             pictures={"map": picture} if picture else {},
+            files={"map.html": page} if page else {},
         )
 
 
@@ -188,8 +196,8 @@ def _table(plan: TripPlan) -> SolutionTable:
     return SolutionTable("Places of each day", columns, rows)
 
 
-def _picture(trip: Trip, plan: TripPlan) -> str:
-    def point(spot: Spot) -> tuple[float, float] | None:
+def _drawn(trip: Trip, plan: TripPlan) -> list[MapRoute]:
+    def point(spot: Spot) -> Point | None:
         return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
 
     routes = []
@@ -197,7 +205,7 @@ def _picture(trip: Trip, plan: TripPlan) -> str:
         stops = [(visit.place.name, place) for visit in day.visits if (place := point(visit.place.spot))]
         note = f"{counted(len(day.visits), 'place')}, {day.metres / 1000:.1f} km, back {clock(day.back)}"
         routes.append(MapRoute(f"Day {number}", note, point(trip.start), point(trip.start), stops))
-    return drawn_map("Map of the trip", routes)
+    return routes
 
 
 part = TripSolver()

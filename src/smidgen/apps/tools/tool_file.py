@@ -151,6 +151,10 @@ def _matched(found: Mapping[str, FoundTool], chosen: Mapping[str, ChosenSettings
 def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, folder: Path) -> tuple[Tool, list[str]]:
     """A tool that is described elsewhere, and all mistakes in it."""
     mistakes = [*found.faults, *schema_mistakes(found.schema)]
+    properties = found.schema.get("properties", {})
+    mistakes += [f"values_from: {one} is no argument" for one in settings.values_from if one not in properties]
+    listed = {one: {**properties[one], "values_from": values} for one, values in settings.values_from.items() if one in properties}
+    schema = {**found.schema, "properties": {**properties, **listed}} if listed else found.schema
     name = settings.name or plain_name(found.id)
     if not NAME.fullmatch(name):
         mistakes.append("give it a name in lower-case letters, digits and underscores")
@@ -162,7 +166,7 @@ def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, fo
     tool = Tool(
         name=name,
         description=description,
-        schema=found.schema,
+        schema=schema,
         changes=found.changes if settings.changes is None else settings.changes,
         target=target,
         guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,

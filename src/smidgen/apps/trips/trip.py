@@ -13,6 +13,7 @@ import numpy as np
 from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.events import known_as
 from smidgen.apps.routes.problem import Spot, clock, seconds_of
+from smidgen.apps.routes.tile_map import Tiles
 from smidgen.apps.routes.travel import Travel
 from smidgen.apps.trips.places import WEEKDAYS, Place, tags_of
 from smidgen.apps.trips.search import DayFrame, Options, Orienteering, chosen
@@ -65,6 +66,7 @@ class Trip:
         must: places that have to be visited.
         skip: places that are left out.
         seed: of the search.
+        tiles: for a map with tiles; None: none is made.
         remarks: what was assumed, in sentences.
     """
 
@@ -83,6 +85,7 @@ class Trip:
     must: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
     seed: int = 0
+    tiles: Tiles | None = None
     remarks: tuple[str, ...] = ()
 
 
