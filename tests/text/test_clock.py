@@ -29,6 +29,25 @@ def test_times_are_read(words: str) -> None:
     assert bool(clock.find(words)) == (TIMES[words] is not None)
 
 
+ALONE = {
+    "3": "03:00", "three": "03:00", "1430": "14:30", "0900 hrs": "09:00", "16h": "16:00", "18h30": "18:30", "8.30": "08:30",
+    "ten thirty": "10:30", "3ish": "03:00", "about 3": "03:00", "quarter of three": "02:45", "6 this evening": "18:00",
+    "5 oclock": "05:00", "930": "09:30", "2 pm": "14:00", "lunch": None, "two hours": None, "25": None, "tomorrow": None, "1270": None,
+    "end of day": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ALONE)
+def test_words_that_are_known_to_state_a_time(words: str) -> None:
+    assert clock.read_alone(words) == ALONE[words]
+
+
+def test_which_times_tell_the_half_of_the_day() -> None:
+    told = ("3 pm", "15:00", "09:00", "0900", "16h", "noon", "8 in the morning")
+    assert [clock.tells_half(words) for words in told] == [True] * len(told)
+    assert not any(clock.tells_half(words) for words in ("3", "3:15", "half nine", "ten thirty", "1:30", "930"))
+
+
 @pytest.mark.parametrize("words", DAYS)
 def test_days_are_counted_from_today(words: str) -> None:
     assert relative_days.read(words, TODAY) == DAYS[words]

@@ -58,11 +58,14 @@ def solve(
     given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
     problem = open_problem(source, [*(overrides or ()), *given])
     for wanted in change or ():
-        proposed = problem.proposed(_object(wanted))
-        if not _confirmed(problem, proposed, yes, as_json):
-            errors.print("not changed")
-            raise typer.Exit(1)
-        problem.make(proposed)
+        left = wanted
+        while left:
+            proposed = problem.proposed(_object(left))
+            if not _confirmed(problem, proposed, yes, as_json):
+                errors.print("not changed")
+                raise typer.Exit(1)
+            problem.make(proposed)
+            left = proposed.rest
     with Screen(quiet=as_json) as screen:
         plan = problem.solve(screen)
     folder = to or Path(source)
@@ -105,6 +108,8 @@ def _confirmed(problem: OpenProblem, proposed: ProposedChange, yes: bool, quiet:
     if not quiet:
         sure = f" [dim](the model is {proposed.score:.0%} sure)[/]" if proposed.sentence else ""
         out.print(f"{escape(proposed.words)}{sure}", soft_wrap=True)
+        if proposed.unread:
+            out.print(f"[yellow]not read: {escape(', '.join(proposed.unread))}[/]", soft_wrap=True)
     if not yes:
         return typer.confirm("Change the plan?")
     least = problem.recipe.solve.sure
@@ -112,6 +117,12 @@ def _confirmed(problem: OpenProblem, proposed: ProposedChange, yes: bool, quiet:
         raise InputError(
             f"the model is {proposed.score:.0%} sure of this change, and --yes needs {least:.0%}",
             value=proposed.words,
+            todo="Leave out --yes and confirm it, or give the change as JSON.",
+        )
+    if proposed.unread:
+        raise InputError(
+            "words of the sentence are not in this change, and --yes needs all of them",
+            value=f"{proposed.words}: {', '.join(proposed.unread)}",
             todo="Leave out --yes and confirm it, or give the change as JSON.",
         )
     return True

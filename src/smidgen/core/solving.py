@@ -7,7 +7,7 @@ computes again from its last result. Every number in a sentence that a person re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -119,6 +119,10 @@ class Solver(ABC):
         Every number in them occurs in the result. Raises InputError for a name that the result lacks, or that fits several things.
         """
         raise InputError("this kind of plan cannot be asked for one thing", value=self.name, todo="Ask for the whole plan.")
+
+    def names(self, problem: Any) -> Iterable[str]:
+        """Names that a sentence may mean: a change that leaves out one that the sentence says was not read in full."""
+        return ()
 
     @abstractmethod
     def solve(self, problem: Any, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:

@@ -11,15 +11,16 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smidgen.tasks.field_schema import Schema, kind_of
-from smidgen.text import clock, dates, numbers, relative_days
+from smidgen.text import clock, dates, durations, numbers, relative_days
 
 Way = dict[str, Any]
-"""The rule of a field: `kind` is `text`, `number`, `date`, `time` or `words`; the other keys depend on the kind: see `settle`."""
+"""The rule of a field: `kind` is `text`, `number`, `date`, `time`, `words`, or a unit of time, in which its numbers count stretches of
+time (`minutes`, `hours`, `days`: half an hour is 30 minutes); the other keys depend on the kind: see `settle`."""
 
 Fits = Callable[[Any], bool]
 """Whether the schema allows a value for the field."""
@@ -61,10 +62,21 @@ def kind(node: Schema, values: Sequence[Any]) -> str:
     return "date" if dated else "text"
 
 
+def unit_of(rows: Iterable[tuple[str, Sequence[Any]]]) -> str:
+    """The kind of a field of numbers, from texts with its values: a unit of time if the texts state more of the values as stretches of
+    time in that unit than as numbers; else `number`."""
+    known, found = [(text, value) for text, values in rows for value in values], Counter[str]()
+    for text, value in known:
+        found.update(kind for kind in ("number", *durations.UNITS) if places(text, value, kind))
+    return max(("number", *durations.UNITS), key=lambda kind: found[kind])
+
+
 def places(text: str, value: Any, kind: str) -> list[ValuePlace]:
     """The positions where a text may state a value, letter for letter or in another form. Some may be wrong: `2` is also in `2 March`."""
     if kind == "number":
         return list(_counted(text, value))
+    if kind in durations.UNITS:
+        return list(_lasting(text, value, kind))
     if kind == "date":
         return list(_dated(text, value))
     if kind == "time":
@@ -85,6 +97,8 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
     """
     if kind == "words":
         return {"kind": kind, "values": list(values)}
+    if kind in durations.UNITS:
+        return {"kind": kind}
     if kind == "number":
         return {"kind": kind, "mark": _commonest([vote for vote in votes if vote], ".")}
     if kind == "time":
@@ -105,12 +119,14 @@ def settle(kind: str, votes: Sequence[Any], values: Sequence[Any]) -> Way:
 
 def fault(way: Any) -> str:
     """Why a way from a bundle cannot be followed; empty if it can."""
-    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "time", "words"):
+    if not isinstance(way, dict) or way.get("kind") not in ("text", "number", "date", "time", "words", *durations.UNITS):
         return "a way of tagged has an unknown kind"
     if not isinstance(way.get("list"), bool) or not isinstance(way.get("distinct"), bool):
         return "a way of tagged does not say whether it is a list, and of distinct values"
     if way["kind"] == "number":
         return "" if way.get("mark") in (".", ",") else f"a way of numbers has the mark {str(way.get('mark'))[:20]!r}"
+    if way["kind"] in durations.UNITS:
+        return ""
     if way["kind"] == "words":
         return "" if isinstance(way.get("values"), list) else "a way of words has no values"
     if way["kind"] == "time":
@@ -159,6 +175,8 @@ def value_of(words: str, way: Way, fits: Fits) -> Any:
     found: Iterator[Any]
     if way["kind"] == "number":
         found = iter([numbers.read(words, way["mark"])])
+    elif way["kind"] in durations.UNITS:
+        found = iter([_lasts(words, way["kind"])])
     elif way["kind"] == "date":
         found = iter([_day_of(words, way) or _from_today(words, way)])
     elif way["kind"] == "time":
@@ -291,6 +309,22 @@ def _counted(text: str, value: Any) -> Iterator[ValuePlace]:
         for mark in ".," if numbers.either_way(words) else (told,):
             if numbers.read(words, mark or ".") == value:
                 yield ValuePlace(start, end, mark)
+
+
+def _lasting(text: str, value: Any, unit: str) -> Iterator[ValuePlace]:
+    """Stretches of time that last this long, and bare numbers of the unit that are no part of one."""
+    found = durations.find(text)
+    alone = [(start, end) for start, end in numbers.find(text) if not any(a < end and start < b for a, b in found)]
+    yield from (ValuePlace(start, end) for start, end in (*found, *alone) if _lasts(text[start:end], unit) == value)
+
+
+def _lasts(words: str, unit: str) -> int | float | None:
+    """How many of a unit some words last; a bare number counts in the unit."""
+    seconds = durations.read(words)
+    if seconds is None:
+        return numbers.read(words)
+    count = seconds / durations.UNITS[unit]
+    return int(count) if count.is_integer() else count
 
 
 def _dated(text: str, value: Any) -> Iterator[ValuePlace]:

@@ -228,6 +228,8 @@ def way_of(texts: Sequence[str], rows: Sequence[Mapping[str, list[Any]]], path: 
     """The rule from a field's words to its value, with `list` and `distinct`."""
     one = node.get("items", node)
     kind = field_parsing.kind(one, values)
+    if kind == "number":
+        kind = field_parsing.unit_of((text, row.get(path, ())) for text, row in zip(texts, rows, strict=True))
     votes = [
         place.vote
         for text, row in zip(texts, rows, strict=True)

@@ -1,13 +1,15 @@
 """Times of day as people write them, in English and German: find them in a text and read them as `HH:MM`.
 
 Examples: `7 pm`, `7:30pm`, `19.30 Uhr`, `half past seven`, `quarter to eight`, `halb acht`, `Viertel nach acht`, `noon`. A bare number
-is no time.
+is no time, unless it is known that the words state one: then `3`, `ten thirty`, `1430` and `18h30` are read too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+
+from smidgen.text import numbers
 
 _ENGLISH = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _GERMAN = ("eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf")
@@ -29,7 +31,7 @@ _FORMS = (
     re.compile(rf"(?<!\w)half[ ](?P<bare>past[ ])?{_HOUR}\b{_HALF_OF_DAY}?", re.I),
     re.compile(rf"(?<!\w)halb[ ]{_HOUR}\b{_HALF_OF_DAY}?", re.I),
     re.compile(rf"(?<![\w.:]){_HOUR}[ \u00a0]?uhr\b(?:[ ](?P<minutes>[0-5]?\d)\b)?{_HALF_OF_DAY}?", re.I),
-    re.compile(rf"(?<![\w.:]){_HOUR}[ ]o['’]clock\b{_HALF_OF_DAY}?", re.I),
+    re.compile(rf"(?<![\w.:]){_HOUR}[ ]o['’ ]?clock\b{_HALF_OF_DAY}?", re.I),
     re.compile(rf"(?<![\w.:]){_HOUR}(?:{_HALF_OF_DAY})", re.I),
     re.compile(rf"(?<!\w)(?P<named>{'|'.join(sorted(_NAMED, key=len, reverse=True))})\b", re.I),
 )
@@ -45,6 +47,44 @@ def find(text: str) -> list[tuple[int, int]]:
 def read(words: str) -> str | None:
     """The first time of day in some words as `HH:MM`; None if there is none."""
     return next((time for _, _, time in _found(words)), None)
+
+
+def read_alone(words: str) -> str | None:
+    """The time of day in words that are known to state one, as `HH:MM`: also a bare hour, `1430`, `18h30`, `8.30`, `ten thirty`, `3ish`,
+    `quarter of three`, `6 this evening`. None if they do not."""
+    found = read(words)
+    if found is not None:
+        return found
+    plain = " ".join(_ABOUT.sub(" ", words.casefold()).split())
+    part = _PART.search(plain)
+    match = _ALONE.fullmatch(plain[: part.start()].strip() if part else plain)
+    if match is None:
+        before = _BEFORE.fullmatch(plain)
+        return read(f"{before[1]} to {before[2]}") if before else None
+    hour, minutes = next(_numbers(match["hour"])), 0
+    if match["minutes"]:
+        told = match["minutes"]
+        minutes = int(told) if told.isdigit() else int(numbers.read(told) or 60)
+    if part and part[1] in _LATE and 0 < hour < 12:
+        hour += 12
+    return f"{hour % 24:02d}:{minutes:02d}" if hour <= 24 and minutes < 60 else None
+
+
+def tells_half(words: str) -> bool:
+    """Whether words say which half of the day their time is in: `3 pm`, `15:00`, `09:00`, `in the morning`; `3:00` does not."""
+    return bool(_TOLD.search(words))
+
+
+_PART = re.compile(r"\b(?:in the|this|at|to)?[ ]?(morning|afternoon|evening|night)\b")
+_ABOUT = re.compile(
+    r"\b(?:about|around|roughly|approx|sharp|exactly|today|ish|at|um|gegen)\b\.?|(?<=\d)ish\b|(?<=\d{4})[ ]?(?:hrs?|hours?)\b|[~,]"
+)
+_ALONE = re.compile(rf"{_HOUR}(?:(?:[ ]?[h.:]|(?<=\d\d)|[ ]?[o0][ -]|[ -])?(?P<minutes>[0-5]\d|[^\W\d_]{{3,}}(?:[ -][^\W\d_]+)?))?[ ]?h?")
+_BEFORE = re.compile(rf"({'|'.join(_MINUTES)}|\d{{1,2}})[ ](?:of|till?|before)[ ]({_HOUR.replace('?P<hour>', '?:')})")
+_TOLD = re.compile(
+    r"[ap]\.?m\b|morning|afternoon|evening|night|noon|midday|mittag|morgens|abends|nachts|früh|^\D*(?:1[3-9]|2[0-3]|0\d)(?!\d{3})",
+    re.IGNORECASE,
+)
 
 
 def _found(text: str) -> list[tuple[int, int, str]]:

@@ -6464,6 +6464,16 @@ export interface components {
             words: string;
             /** Score */
             score: number;
+            /**
+             * Unread
+             * @description Times, numbers and known names of the sentence that are not in the change.
+             */
+            unread: string[];
+            /**
+             * Rest
+             * @description What the sentence says after this change: another one.
+             */
+            rest: string;
         };
         /**
          * QualityView

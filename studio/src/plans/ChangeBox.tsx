@@ -31,8 +31,8 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
     propose.mutate({ sentence, change: null });
   }
   function done(): void {
+    setSentence(proposal?.rest ?? "");
     propose.reset();
-    setSentence("");
     setFilled({});
   }
   return (
@@ -62,10 +62,12 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
         </Disclosure>
         <Problem query={{ error: propose.error ?? confirm.error }} />
         {proposal && (
-          <Notice tone={proposal.score < 0.9 ? "warn" : "accent"}>
+          <Notice tone={proposal.score < 0.9 || proposal.unread.length > 0 ? "warn" : "accent"}>
             <div className={layout.close}>
               <strong>{told(proposal.words)}</strong>
               {propose.variables.sentence && <span>{t("plan.sure", { share: formatShare(proposal.score) })}</span>}
+              {proposal.unread.length > 0 && <span>{t("plan.unread", { words: proposal.unread.join(", ") })}</span>}
+              {proposal.rest && <span>{t("plan.rest", { words: proposal.rest })}</span>}
               <div className={layout.row}>
                 <Button kind="primary" disabled={!may} busy={confirm.isPending} onClick={() => confirm.mutate({ change: proposal.change, sentence: propose.variables.sentence }, { onSuccess: done })}>
                   {t("plan.confirm")}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.route_problems import drawn
 
-from smidgen.apps.routes.events import edit, street_of
+from smidgen.apps.routes.events import edit, known_as, street_of
 from smidgen.apps.routes.network import StreetNetwork, StreetPiece
 from smidgen.apps.routes.problem import Problem, Spot, Stop, Van
 from smidgen.apps.routes.sources import by_streets, straight_lines
@@ -97,6 +97,72 @@ def test_an_hour_without_am_is_in_the_afternoon() -> None:
     assert [time / H for time in closes] == [15, 13.5, 17.5, 5.5, 3, 4, 8, 12, 17]
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "window"),
+    [
+        ("1430", "16h", (14.5, 16)),
+        ("9", "half five", (9, 17.5)),
+        ("10", "6", (10, 18)),
+        ("6", "8 pm", (18, 20)),
+        ("9", "5pm", (9, 17)),
+        ("ten thirty", "an hour and a half", (10.5, 12)),
+        ("quarter to eleven", "7", (10.75, 19)),
+        ("08:00", "8 this evening", (8, 20)),
+    ],
+)
+def test_two_times_tell_each_other_the_half_of_the_day(begins: str, ends: str, window: tuple[float, float]) -> None:
+    event = edit(town(), {"kind": "jam", "streets": ["Quay"], "begins": begins, "ends": ends}).problem.events[0]
+    assert (event.begins / H, event.ends / H) == window
+
+
+def test_an_end_without_am_is_after_now() -> None:
+    event = edit(replace(town(), now=16 * H), {"kind": "jam", "streets": ["Quay"], "ends": "7"}).problem.events[0]
+    assert (event.begins, event.ends) == (16 * H, 19 * H)
+
+
+KNOWN_AS = {
+    "van number two": "Van 2", "the 3": "Van 3", "#4": "Van 4", "vehicle 2": "Van 2", "white sprinter": "Sprinter 12 (white)",
+    "KX21ABC": "KX21 ABC", "Dave's van": "Dave", "Sprinter twelve": "Sprinter 12 (white)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", KNOWN_AS)
+def test_vans_are_known_by_number_plate_colour_and_driver(words: str) -> None:
+    depot = town().vans[0].start
+    names = ("Van 1", "Van 2", "Van 3", "Van 4", "Sprinter 12 (white)", "Sprinter 13 (blue)", "KX21 ABC", "KX21 ABD", "Dave")
+    problem = replace(town(), vans=tuple(Van(name, 1000, 7 * H, 18 * H, depot, depot) for name in names))
+    assert edit(problem, {"kind": "van_broken", "van": words}).text.startswith(f"{KNOWN_AS[words]} does not drive")
+
+
+@pytest.mark.parametrize("words", ["the Sprinter", "van 22", "truck", "my van", "KX21"])
+def test_a_van_that_may_be_another_is_refused(words: str) -> None:
+    depot = town().vans[0].start
+    names = ("Van 1", "Van 2", "Sprinter 12 (white)", "Sprinter 13 (blue)", "KX21 ABC", "KX21 ABD")
+    with pytest.raises(InputError, match=r"no van has this name|more than one van has"):
+        edit(
+            replace(town(), vans=tuple(Van(name, 1000, 7 * H, 18 * H, depot, depot) for name in names)),
+            {"kind": "van_broken", "van": words},
+        )
+
+
+def test_streets_are_known_in_other_spellings() -> None:
+    known = (
+        "St. Mary's Road",
+        "St. Mark's Road",
+        "Mill Lane",
+        "Mill Street",
+        "Fifth Avenue",
+        "The Crescent",
+        "Bahnhofstraße",
+        "Prince's Walk",
+    )
+    said = ("St Marys Rd", "saint mary's rd.", "mill ln", "Mill St.", "Fifth Ave", "Crescent", "Bahnhofstr.", "princes walk")
+    found = [known_as(words, known, "street") for words in said]
+    assert found == [known[0], known[0], known[2], known[3], known[4], known[5], known[6], known[7]]
+    with pytest.raises(InputError, match="Did you mean Mill Lane or Mill Street"):
+        known_as("Mil Street", known, "street")
+
+
 def early() -> Problem:
     """The town with an inn that is open since midnight."""
     problem = town()
@@ -108,12 +174,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "road_closed"}, "names no street"),
     ({"kind": "jam", "streets": ["Quay"], "begins": "3 pm", "ends": "2 pm"}, "ends before it begins"),
     ({"kind": "jam", "streets": ["Quay"], "ends": "soon"}, "no time of day"),
-    ({"kind": "jam", "streets": ["Quay"], "ends": "some hours"}, "how long the event lasts"),
+    ({"kind": "jam", "streets": ["Quay"], "ends": "some hours"}, "the end is no time of day"),
     ({"kind": "van_broken", "van": "Van 9"}, "no van has this name"),
     ({"kind": "van_broken"}, "names no van"),
     ({"kind": "stop_cancelled", "stop": "Baker"}, "more than one stop has this name"),
     ({"kind": "hours_changed", "stop": "The Anchor"}, "says no time"),
-    ({"kind": "hours_changed", "stop": "The Anchor", "ends": "7:00"}, "would close before it opens"),
+    ({"kind": "hours_changed", "stop": "The Anchor", "ends": "07:00"}, "would close before it opens"),
     ({"kind": "new_stop", "stop": "Nobody's"}, "no customer has this name"),
     ({"kind": "new_stop", "stop": "The Anchor"}, "in the plan already"),
     ({"kind": "party"}, "no kind of event"),

@@ -81,7 +81,7 @@ def test_what_cannot_be_is_said_with_its_reason() -> None:
         ({"want": ["skiing"]}, "no place of the table has this tag"),
         ({"must": ["Eiffel Tower"]}, "no place has this name"),
         ({"weekday": "someday"}, "no weekday"),
-        ({"ends": "8:00"}, "ends before it begins"),
+        ({"ends": "08:00"}, "ends before it begins"),
         ({"lunch": "rooftop"}, "has this tag"),
         ({"days": 1}, "changes nothing"),
     ],

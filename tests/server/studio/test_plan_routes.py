@@ -40,7 +40,7 @@ def test_a_plan_is_solved_changed_and_deleted(client: TestClient, monkeypatch: p
     assert client.get(f"/api/v1/plans/{plan}/files/..%2F..%2Frecipe.toml").status_code == 404
 
     proposed = client.post(f"/api/v1/plans/{plan}/proposals", json={"change": {"thing": "rug", "price": 4}}).json()
-    assert proposed == {"change": {"thing": "rug", "price": 4}, "words": "rug: price 4, was 5", "score": 1.0}
+    assert proposed == {"change": {"thing": "rug", "price": 4}, "words": "rug: price 4, was 5", "score": 1.0, "unread": [], "rest": ""}
     assert client.get(f"/api/v1/plans/{plan}").json()["solved"]["changes"] == [], "a proposal changes nothing"
     changed = client.post(f"/api/v1/plans/{plan}/changes", json={"change": proposed["change"], "sentence": "the rug is 4"}).json()
     assert changed["solved"]["status"] == "solved" and changed["solved"]["changes"][0]["sentence"] == "the rug is 4"

@@ -20,7 +20,8 @@ from smidgen.apps.routes.network import StreetNetwork, nearest_on
 from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
 from smidgen.apps.routes.travel import Slowdown, Travel
 from smidgen.core.errors import InputError
-from smidgen.text import numbers
+from smidgen.text import clock as clock_words
+from smidgen.text import durations, numbers
 
 KINDS = ("road_closed", "jam", "ice", "van_broken", "hours_changed", "new_stop", "stop_cancelled")
 SCHEMA: Mapping[str, Any] = {
@@ -78,25 +79,46 @@ def _named(event: Mapping[str, Any], field: str) -> str:
     return value
 
 
+_SPELLINGS = {
+    "st": "street", "str": "strasse", "rd": "road", "ave": "avenue", "av": "avenue", "ln": "lane", "dr": "drive", "cl": "close",
+    "ct": "court", "sq": "square", "pl": "place", "cres": "crescent", "terr": "terrace", "ter": "terrace", "gdns": "gardens",
+    "hwy": "highway",
+    "blvd": "boulevard", "pkwy": "parkway", "pk": "park", "hse": "house",
+}  # fmt: skip
+"""The last word of a name, and how it is written in full."""
+_EVERYWHERE = {"st": "saint", "mt": "mount", "nr": "number", "no": "number", "dr": "doctor", "&": "and", "und": "and"}
+
+
 def _folded(name: str) -> str:
-    """A name without case, punctuation and the ways to write street."""
-    text = name.casefold().replace("ß", "ss")
-    text = re.sub(r"str\.|str\b", "strasse", text)
-    text = re.sub(r"\bst\.?$", "street", text)
-    text = re.sub(r"\brd\.?$", "road", text)
-    text = re.sub(r"^(the|die|der|das|dem|den|our) ", "", text)
-    return " ".join(re.findall(r"\w+", text))
+    """A name without case, punctuation, articles and the ways to write street, saint, number and the like."""
+    text = re.sub(r"(?<=\w)['’](?=\w)|['’]", "", name.casefold().replace("ß", "ss"))
+    text = re.sub(r"^(the|die|der|das|dem|den|our) ", "", text).replace("#", " number ")
+    text = re.sub(r"(?<=[^\W\d_])str\.?$", "strasse", text)
+    words = re.findall(r"\w+|&", text)
+    if len(words) > 1:
+        words[-1] = _SPELLINGS.get(words[-1], words[-1])
+    words = [_EVERYWHERE.get(word, word) for word in words]
+    words = [str(numbers.read(word)) if numbers.read(word) is not None and word.isalpha() else word for word in words]
+    return " ".join(word for word in words if word != "number" or len(words) == 1)
+
+
+def _holds(name: str, words: Sequence[str]) -> bool:
+    """Whether a name has all of some words, in any order; a possessive counts as the word."""
+    own = set(_folded(name).split())
+    return bool(words) and all(own & {word, f"{word}s", word.removesuffix("s")} for word in words)
 
 
 def known_as(name: str, known: Iterable[str], what: str) -> str:
-    """The known name that some words mean: the same but for case and spelling of `street`, or the only one that they are a part of.
-    Raises InputError otherwise."""
+    """The known name that some words mean: the same but for case and spelling of `street`, or the only one that they are a part of, in
+    this order or another. Raises InputError otherwise."""
     names = list(known)
     wanted = _folded(name)
     same = [other for other in names if _folded(other) == wanted]
-    if not same:
-        part = re.compile(rf"\b{re.escape(wanted)}\b") if wanted else None
-        same = [other for other in names if part and part.search(_folded(other))]
+    if not same and wanted:
+        part = re.compile(rf"\b{re.escape(wanted)}\b")
+        same = [other for other in names if part.search(_folded(other))]
+        same = same or [other for other in names if _folded(other).replace(" ", "") == wanted.replace(" ", "")]
+        same = same or [other for other in names if _holds(other, wanted.split())]
     if len(same) == 1:
         return same[0]
     if same:
@@ -110,38 +132,42 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
 def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
     """From when until when an event lasts; what is past stays as it was."""
     earliest = problem.now or 0
-    begins = _moment(event["begins"], "the beginning") if event.get("begins") else earliest
-    ends = _FOREVER
-    if event.get("ends"):
-        lasts = _duration(event["ends"])
-        ends = begins + lasts if lasts else _moment(event["ends"], "the end")
+    begins, ends = window(event, earliest)
+    begins, ends = earliest if begins is None else begins, _FOREVER if ends is None else ends
     if ends <= begins:
         raise InputError("the event ends before it begins", value=f"{clock(begins)}–{clock(ends)}", todo="Say both times as 14:30.")
     return max(begins, earliest), ends
 
 
-def _moment(words: str, meant: str) -> int:
-    """Seconds after midnight of a time in a dispatcher's words. `3 o'clock` is in the afternoon: one to five without `am`, `in the morning`
-    or a zero before is no time to deliver at night."""
+def window(event: Mapping[str, Any], earliest: int) -> tuple[int | None, int | None]:
+    """Seconds after midnight of the beginning and the end of an event, as far as it says them. Of two readings of an hour the end takes
+    the one after the beginning, or after `earliest`."""
+    begins = _moment(event["begins"], "the beginning") if event.get("begins") else None
+    if not event.get("ends"):
+        return begins, None
+    words = str(event["ends"])
+    lasts = durations.read(words) or durations.read(f"next {words}")
+    if lasts is not None and clock_words.read(words) is None and not _AN_HOUR.fullmatch(words.strip()):
+        return begins, (earliest if begins is None else begins) + lasts
+    ends = _moment(words, "the end", earliest if begins is None else begins)
+    if begins is not None and _AFTERNOON.search(words) and not clock_words.tells_half(str(event["begins"])) and begins + _HALF < ends:
+        begins += _HALF  # `from 6 to 8 pm`
+    return begins, ends
+
+
+_HALF = 12 * 3600
+_AN_HOUR = re.compile(r"(?:[5-9]|1\d|2[0-3])h(?:\d\d)?", re.IGNORECASE)
+"""`16h` is a time of day, `2h` a stretch of time."""
+_AFTERNOON = re.compile(r"p\.?m\b|afternoon|evening|night", re.IGNORECASE)
+
+
+def _moment(words: str, meant: str, after: int = 0) -> int:
+    """Seconds after midnight of a time in a dispatcher's words. Where they do not tell the half of the day, one to five is in the
+    afternoon, and an hour that is not after `after` is in the second half."""
     found = seconds_of(words, meant)
-    told = re.search(r"\b0\d|\d ?a\.?m\b|morning|night|früh|morgens", words, re.IGNORECASE)
-    return found + 12 * 3600 if 3600 <= found < 6 * 3600 and not told else found
-
-
-def _duration(words: str) -> int | None:
-    """Seconds of a stretch of time such as `two hours`; None for a time of day. Raises InputError for one without a number."""
-    match = re.search(r"\b(hour|minute|min|stunde)", words, re.IGNORECASE)
-    if match is None:
-        return None
-    before = words[: match.start()].casefold()
-    count: float | None = numbers.read(before)
-    if "half" in before and count in (None, 1):
-        count = 0.5
-    if count is None:
-        count = 1 if before.strip() in ("", "an", "one", "a", "the", "next", "the next", "eine") else 2 if "couple" in before else None
-    if count is None or count <= 0:
-        raise InputError("how long the event lasts cannot be read", value=words, todo="Say until when, as 14:30.")
-    return round(count * (3600 if match.group(1).casefold() in ("hour", "stunde") else 60))
+    if clock_words.tells_half(words) or not 0 < found < _HALF:
+        return found
+    return found + _HALF if found < 6 * 3600 or found <= after < found + _HALF else found
 
 
 # Streets.
@@ -326,8 +352,17 @@ def _point(spot: Spot) -> tuple[float, float]:
 # Vans and stops.
 
 
+_VANS = ("van", "truck", "lorry", "unit", "vehicle", "car", "wagen", "transporter")
+
+
 def _van_broken(problem: Problem, words: str) -> Edit:
-    name = known_as(words, [van.name for van in problem.vans], "van")
+    names = [van.name for van in problem.vans]
+    # `vehicle 2` and `Dave's van` are known by what is left without the word for a van.
+    bare = [word for word in _folded(words).split() if word not in _VANS]
+    left_over = (
+        [other for other in names if _holds(other, bare)] if not any(_holds(other, _folded(words).split()) for other in names) else []
+    )
+    name = left_over[0] if len(left_over) == 1 else known_as(words, names, "van")
     van = next(van for van in problem.vans if van.name == name)
     left = tuple(other for other in problem.vans if other is not van)
     after = replace(problem, vans=left, broken=(*problem.broken, van))
@@ -340,12 +375,17 @@ def _with_stop(problem: Problem, stop: Stop) -> Problem:
     return replace(problem, stops=tuple(stop if other.name == stop.name else other for other in problem.stops))
 
 
+def _opening(event: Mapping[str, Any], stop: Stop) -> tuple[int, int]:
+    """From when until when a stop takes goods: as the event says it, otherwise as before."""
+    opens, closes = window(event, stop.opens)
+    return stop.opens if opens is None else opens, stop.closes if closes is None else closes
+
+
 def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     stop = problem.stop[known_as(_named(event, "stop"), problem.stop, "stop")]
     if not event.get("begins") and not event.get("ends"):
         raise InputError("the event says no time", value=stop.name, todo="Say when it opens or closes.")
-    opens = _moment(event["begins"], "the time it opens") if event.get("begins") else stop.opens
-    closes = _moment(event["ends"], "the time it closes") if event.get("ends") else stop.closes
+    opens, closes = _opening(event, stop)
     if closes < opens:
         value = f"{clock(opens)}–{clock(closes)}"
         raise InputError(f"{stop.name} would close before it opens", value=value, todo="Say both times, or cancel the stop.")
@@ -366,10 +406,8 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
         raise InputError(error.what, value=error.value, todo=todo) from None
     if event.get("load") is not None:
         stop = replace(stop, demand=int(event["load"]) * PLACES)
-    if event.get("begins"):
-        stop = replace(stop, opens=_moment(event["begins"], "the beginning"))
-    if event.get("ends"):
-        stop = replace(stop, closes=_moment(event["ends"], "the end"))
+    opens, closes = _opening(event, stop)
+    stop = replace(stop, opens=opens, closes=closes)
     if stop.closes < stop.opens:
         value = f"{clock(stop.opens)}–{clock(stop.closes)}"
         raise InputError("the window ends before it begins", value=value, todo="Say both times as 14:30.")

@@ -239,10 +239,7 @@ def seconds_of(text: str, meant: str) -> int:
     """Read a time of day in some words. Raises InputError."""
     from smidgen.text import clock as words
 
-    bare = text.strip().casefold().removesuffix("h").strip()
-    found = words.read(text) or (f"{bare}:00" if bare.isdigit() and len(bare) <= 2 else None)
-    if found is None and len(bare) in (4, 5) and bare.replace(".", "").isdigit() and bare[-3:-2] == ".":
-        found = bare.replace(".", ":")  # 8.30 in a column of times is no price
+    found = words.read_alone(text)
     if found is None:
         raise InputError(f"{meant} is no time of day", value=text, todo="Write it as 08:30 or half past eight.")
     hours, minutes = map(int, found.split(":"))

@@ -1,12 +1,14 @@
-"""Changes of a problem: an object that a model or a person filled, checked against the solver's schema."""
+"""Changes of a problem: an object that a model or a person filled, checked against the solver's schema and the sentence it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from smidgen.core.errors import InputError
 from smidgen.core.solving import Change, Solver
+from smidgen.text import clock, dates, durations, numbers, relative_days
 
 
 def valid_change(solver: Solver, given: Any) -> Change:
@@ -24,6 +26,78 @@ def valid_change(solver: Solver, given: Any) -> Change:
         what = f"the change does not fit ({place + ': ' if place else ''}{mistake.message})"
         raise InputError(what, value=str(dict(change)), todo=_todo(solver))
     return change
+
+
+class ReadSentence(NamedTuple):
+    """A sentence as a model read it. `rest`: the words after those that were read, which may tell another change."""
+
+    score: float
+    output: Any
+    rest: str = ""
+
+
+def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[float, Any]]]) -> ReadSentence:
+    """The first change that a sentence tells. Where the whole tells none, its beginning may, and the rest another.
+
+    Args:
+        predict: the score and the output of a model for each of some texts.
+    """
+    score, output = predict([sentence])[0]
+    if _filled(output):
+        return ReadSentence(score, output)
+    parts = [(sentence[: cut.start()].strip(), sentence[cut.end() :].strip()) for cut in _CUT.finditer(sentence)][:_MOST_CUTS]
+    parts = [(first, rest) for first, rest in parts if first and rest]
+    read = predict([text for part in parts for text in part]) if parts else []
+    found = [
+        ReadSentence(one * other, told, rest)
+        for (_, rest), (one, told), (other, last) in zip(parts, read[::2], read[1::2], strict=True)
+        # More than two changes: the rest tells none as a whole.
+        if _filled(told) and (_filled(last) or _CUT.search(rest))
+    ]
+    return max(found, key=lambda one: one.score, default=ReadSentence(score, output))
+
+
+_CUT = re.compile(r"(?<=\w)[.;!]\s+|[;\n]\s*|,?\s+(?:and|also|plus|then|und)\s+|,\s+|\s+[-–+]\s+", re.IGNORECASE)
+"""Where a sentence may end and another begin."""
+_MOST_CUTS = 12
+
+
+def unread(sentence: str, change: Change, names: Iterable[str]) -> list[str]:
+    """Times, days and numbers of a sentence, and names that the problem knows, that are in no value of the change: the reading may lack
+    something."""
+    said = [value for value in _leaves(change) if isinstance(value, str)]
+    counts = {value for value in _leaves(change) if isinstance(value, int | float)}
+    taken = bytearray(len(sentence))
+    for words in said:
+        for match in re.finditer(re.escape(words), sentence, re.IGNORECASE):
+            taken[match.start() : match.end()] = b"\x01" * len(match.group())
+    found = []
+    for start, end in _telling(sentence, names):
+        words = sentence[start:end]
+        seconds = durations.read(words)
+        known = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
+        if not any(taken[start:end]):
+            found += [] if known & counts else [words]
+            taken[start:end] = b"\x01" * (end - start)
+    return found
+
+
+def _telling(sentence: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """The places of known names, then of times, stretches of time, days and numbers; they may overlap."""
+    for name in sorted(names, key=len, reverse=True):
+        yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence, re.IGNORECASE))
+    for reader in (durations, dates, clock, relative_days):
+        yield from reader.find(sentence)
+    yield from ((start, end) for start, end in numbers.find(sentence) if sentence[start:end].casefold() not in ("one", "single", "both"))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The values in an object or a list, at any depth."""
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(one)
+    else:
+        yield value
 
 
 def _filled(given: Any) -> Any:

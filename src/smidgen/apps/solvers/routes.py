@@ -139,6 +139,10 @@ class RouteSolver(Solver):
             return [Statement(f"{van} is at {found} at {visit['arrives']}, and leaves it at {visit['leaves']}.")]
         return [_route_statement(routes[found])]
 
+    def names(self, problem: Problem) -> list[str]:
+        """Streets, vans, stops and customers."""
+        return [*events.street_names(problem), *(van.name for van in problem.vans), *problem.stop, *problem.customers]
+
     def solve(self, problem: Problem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The plan, from the last one where there is one."""
         last = _routes_of(before or {})

@@ -193,6 +193,11 @@ class StockSolver(Solver):
             said.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
         return said
 
+    def names(self, problem: StockProblem) -> list[str]:
+        """Items and suppliers."""
+        items = {**problem.stocked, **problem.history.items}
+        return [*items, *map(problem.name, items), *(entry.supplier for entry in problem.stocked.values() if entry.supplier)]
+
     def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The orders. It computes in closed form: `seconds` and `before` change nothing."""
         planned = _planned(problem)

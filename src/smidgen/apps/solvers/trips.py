@@ -16,7 +16,7 @@ from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
-from smidgen.apps.trips.places import WEEKDAYS, read_places
+from smidgen.apps.trips.places import WEEKDAYS, read_places, tags_of
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, setting
@@ -119,6 +119,10 @@ class TripSolver(Solver):
         found = known_as(name, visits, "place of the plan")
         day, visit = visits[found]
         return [Statement(f"{found}: day {day['day']}, {day['weekday'].title()}, from {visit['begins']} to {visit['ends']}.")]
+
+    def names(self, problem: Trip) -> list[str]:
+        """Places and their tags."""
+        return [*(place.name for place in problem.places), *tags_of(problem.places)]
 
     def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The day plans."""

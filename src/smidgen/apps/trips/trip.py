@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from smidgen.apps.routes.distances import NEVER
-from smidgen.apps.routes.events import known_as
-from smidgen.apps.routes.problem import Spot, clock, seconds_of
+from smidgen.apps.routes.events import known_as, window
+from smidgen.apps.routes.problem import Spot, clock
 from smidgen.apps.routes.tile_map import Tiles
 from smidgen.apps.routes.travel import Travel
 from smidgen.apps.trips.places import WEEKDAYS, Place, tags_of
@@ -246,9 +246,8 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
         new["days"] = int(wish["days"])
     if wish.get("weekday"):
         new["weekday"] = weekday_of(wish["weekday"])
-    for side in ("begins", "ends"):
-        if wish.get(side):
-            new[side] = seconds_of(wish[side], "the time")
+    begins, ends = window(wish, trip.begins)
+    new |= {side: time for side, time in (("begins", begins), ("ends", ends)) if time is not None}
     if wish.get("budget") is not None:
         new["budget"] = float(wish["budget"])
     liked, avoided = ({_tag(word, tags) for word in wish.get(field) or ()} for field in ("want", "avoid"))

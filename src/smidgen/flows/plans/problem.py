@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from smidgen.apps.solve.changes import valid_change
+from smidgen.apps.solve.changes import ReadSentence, read_sentence, unread, valid_change
 from smidgen.apps.solve.page import solution_page
 from smidgen.apps.solve.statements import Rewritten, checked, rewritten
 from smidgen.core.errors import DataError, InputError
@@ -52,12 +52,16 @@ class ProposedChange:
         words: the change as a sentence.
         sentence: the sentence that it was found in; empty if it was given as it is.
         score: how sure the model is, 0..1; 1 if it was given as it is.
+        unread: times, numbers and known names of the sentence that are not in the change.
+        rest: what the sentence says after this change: another one.
     """
 
     change: Change
     words: str
     sentence: str
     score: float
+    unread: tuple[str, ...] = ()
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +136,11 @@ class OpenProblem:
         Raises InputError if there is none, if it does not fit, or if a sentence is given without a model.
         """
         sentence = given if isinstance(given, str) else ""
-        score, found = _understood(self.recipe, sentence, model) if sentence else (1.0, given)
-        change = valid_change(self.solver, found)
-        return ProposedChange(change, self.solver.shown_change(self.state(), change), sentence, score)
+        read = _understood(self.recipe, sentence, model) if sentence else ReadSentence(1.0, given)
+        sentence = sentence.removesuffix(read.rest).strip()
+        change = valid_change(self.solver, read.output)
+        left = unread(sentence, change, self.solver.names(self.state())) if sentence else []
+        return ProposedChange(change, self.solver.shown_change(self.state(), change), sentence, read.score, tuple(left), read.rest)
 
     def make(self, proposed: ProposedChange) -> None:
         """Make a confirmed change. Raises InputError for something that the problem lacks."""
@@ -205,8 +211,8 @@ def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
     return found
 
 
-def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> tuple[float, Any]:
-    """How sure a model is of a sentence's change, and the change."""
+def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> ReadSentence:
+    """A sentence as a model reads it."""
     folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
     if folder is None:
         raise InputError(
@@ -215,8 +221,7 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> tupl
             todo="Name one: --model DIR. Build it from the recipe with sentences beside this one.",
         )
     with closing(load(folder)) as reader:
-        reply = reader.predict([sentence])[0]
-    return reply.score, reply.output
+        return read_sentence(sentence, lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)])
 
 
 def _written_anew(plan: SolvedPlan, folder: Path) -> SolvedPlan:

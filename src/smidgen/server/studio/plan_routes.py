@@ -161,6 +161,8 @@ class ProposedView(BaseModel):
     change: dict[str, Any]
     words: str
     score: float
+    unread: list[str] = Field(description="Times, numbers and known names of the sentence that are not in the change.")
+    rest: str = Field(description="What the sentence says after this change: another one.")
 
 
 class ConfirmedChange(BaseModel):
@@ -244,7 +246,7 @@ def _solving_routes(router: APIRouter, store: StudioStore) -> None:
     def propose(person: Editor, plan: str, body: WantedChange) -> ProposedView:
         """Understand a change. Nothing is changed."""
         found = propose_change(plan, body.change if body.change is not None else body.sentence)
-        return ProposedView(change=dict(found.change), words=found.words, score=found.score)
+        return ProposedView(change=dict(found.change), words=found.words, score=found.score, unread=list(found.unread), rest=found.rest)
 
     @router.post("/plans/{plan}/changes")
     def confirm(person: Editor, plan: str, body: ConfirmedChange) -> PlanView:
