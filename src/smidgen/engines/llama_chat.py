@@ -24,7 +24,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
 from smidgen.engines.model_files import AGAIN, load_tokenizer
-from smidgen.text.infilling import read_part
+from smidgen.text.infilling import in_order, read_part
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
@@ -40,6 +40,9 @@ class LlamaOptions(Settings):
     after: tuple[TokenId, ...] = setting((), "Token ids after the text.")
     reach: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)]] | None = setting(
         None, "Most characters of the two texts of a pair that are read: of the end of the first, and of the beginning of the second."
+    )
+    behind_first: bool = setting(
+        False, "Of a pair, the second text is read first: what somebody types then stands at the end, and the rest need not be read again."
     )
     stop: tuple[TokenId, ...] = setting((), "Token ids that end what is written; the model file's own end tokens always do.")
     max_tokens: int = setting(256, "Tokens written at most, where the request does not say.", ge=1)
@@ -417,7 +420,7 @@ class LlamaPrompt:
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True
         self._before, self._between, self._after = list(options.before), list(options.between), list(options.after)
-        self._reach, self._context = options.reach, options.context
+        self._reach, self._context, self._behind_first = options.reach, options.context, options.behind_first
 
     @property
     def specials(self) -> list[str]:
@@ -431,7 +434,7 @@ class LlamaPrompt:
     def ids(self, text: Text) -> list[int]:
         """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""
         if self._reach is not None and not isinstance(text, str):
-            text = read_part(*text, self._reach)
+            text = in_order(read_part(*text, self._reach), self._behind_first)
         plain = joined(text)
         parts = text if self._between and not isinstance(text, str) else (plain,)
         if len(plain) > self._context * CHARACTERS_A_TOKEN:

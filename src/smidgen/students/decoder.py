@@ -201,7 +201,7 @@ class DecoderStudent(Student):
                 name=f"{stored.base.name}-taught" if apart is None else stored.base.name,
             )
         shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
-        names = ("before", "between", "after", "reach", "stop", "max_tokens", "context")
+        names = ("before", "between", "after", "reach", "behind_first", "stop", "max_tokens", "context")
         options = {"model": "model.gguf", **{name: stored.facts[name] for name in names if name in stored.facts}, "slots": _SLOTS}
         options |= {"loop": stored.facts.get("loop", 0), **stored.facts.get("drafting", {})}
         if stored.facts.get("schema"):

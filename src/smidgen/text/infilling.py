@@ -47,6 +47,11 @@ def read_part(ahead: str, behind: str, reach: Sequence[int]) -> tuple[str, str]:
     return ahead[start:], behind[:end]
 
 
+def in_order(texts: tuple[str, str], behind_first: bool) -> tuple[str, str]:
+    """The texts ahead of a gap and behind it, in the order in which they are read."""
+    return texts[::-1] if behind_first else texts
+
+
 def first_lines(text: str, count: int) -> str:
     """The first lines of a text that are not blank, without blanks at the ends of lines; `count` of them at most."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]

@@ -27,8 +27,9 @@ def test_the_bundle_keeps_what_was_learnt_beside_the_base(built: Path) -> None:
     assert (built / "model.gguf").read_bytes() == base.read_bytes(), "the base's own file, as it was published"
     manifest = json.loads((built / "smidgen.json").read_text(encoding="utf-8"))
     assert manifest["task"] == "complete" and manifest["columns"]["input"] == ["ahead", "behind"]
+    options = manifest["engine"]["options"]
     assert {"model.gguf", "adapter.gguf"} <= set(manifest["engine"]["files"]) and manifest["engine"]["method"] == "published"
-    assert manifest["engine"]["options"]["reach"] == [300, 100] and len(manifest["engine"]["options"]["between"]) == 1
+    assert options["reach"] == [300, 100] and len(options["between"]) == 1 and options["behind_first"] and not options["after"]
     assert set(manifest["metrics"]) == {"exact_match", "similarity"}
     assert manifest["data"]["rows"]["test"] == 12
 

@@ -29,12 +29,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_marks_stand_around_the_texts(folder: Path) -> None:
     tokenizer, prompt = tokenizer_of(folder), gap_prompt(folder, (100, 50))
     first, second, third = (tokenizer.token_to_id(f"<|fim_{name}|>") for name in ("prefix", "suffix", "middle"))
-    assert prompt.before == (first,) and prompt.between == (second,) and prompt.after == (third,)
+    assert prompt.before == (first, second) and prompt.between == (third,) and prompt.after == ()
     assert {first, second, third} <= set(prompt.stop) and tokenizer.token_to_id("<|endoftext|>") == prompt.stop[0]
-    wanted = [*plain_ids(tokenizer, "a = "), second, *plain_ids(tokenizer, "\nb"), third]
-    assert prompt.ids(tokenizer, ("a = ", "\nb")) == wanted
+    assert prompt.ids(tokenizer, ("a = ", "\nb")) == [*plain_ids(tokenizer, "\nb"), third, *plain_ids(tokenizer, "a = ")]
     assert prompt.ids(tokenizer, ("<|fim_middle|>", "")).count(third) == 1, "a mark inside a text is plain characters"
     assert DecoderPrompt.of(prompt.json()) == prompt
+    earlier = DecoderPrompt((first,), (third,), prompt.stop, (second,), (100, 50))
+    wanted = [*plain_ids(tokenizer, "a = "), second, *plain_ids(tokenizer, "\nb"), third]
+    assert earlier.ids(tokenizer, ("a = ", "\nb")) == wanted, "a bundle of an earlier version reads the text ahead first"
 
 
 def test_a_base_without_marks_is_refused(tmp_path: Path) -> None:
