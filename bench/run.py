@@ -35,6 +35,7 @@ from bench import (
     lora_speed,
     overhead,
     overmasking,
+    quixbugs,
     recipes,
     recommend,
     redaction,
@@ -102,6 +103,7 @@ BENCHES = {
         star,
         widget,
         infilling,
+        quixbugs,
     )
 }
 DATA = HERE.parent.parent / "shared" / "data"

@@ -13,11 +13,11 @@ from .conftest import Fresh
 VERBS = (
     *("demo", "start", "init", "check", "build", "eval", "certify", "audit", "predict", "redact"),
     *("serve", "traffic", "drift", "status", "chat", "learn", "rollback", "pull", "models", "export", "kit", "cost", "doctor", "studio"),
-    "solve",
+    *("code", "solve"),
 )
 WITH_JSON = (
     *("start", "check", "build", "eval", "certify", "audit", "redact", "chat", "pull", "models"),
-    *("doctor", "serve", "traffic", "drift", "status", "export", "kit", "cost", "learn", "rollback", "studio", "solve"),
+    *("doctor", "serve", "traffic", "drift", "status", "export", "kit", "cost", "learn", "rollback", "studio", "code", "solve"),
 )
 
 

@@ -208,7 +208,7 @@ def _spec(work: SandboxWork, limits: SandboxLimits, stage: Path, report: int, co
     }
 
 
-class _Reader(threading.Thread):
+class _OutputReader(threading.Thread):
     """Reads one output to its end, and keeps it up to a limit. `over` is true beyond it."""
 
     def __init__(self, stream: IO[bytes], most: int) -> None:
@@ -235,7 +235,7 @@ def _watched(process: subprocess.Popen[bytes], report: IO[bytes], given: str, li
     """Wait for the end of a program, or end it. Raises MachineError if it was not started."""
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     began, stopped = time.monotonic(), ""
-    readers = [_Reader(stream, limits.output) for stream in (process.stdout, process.stderr, report)]
+    readers = [_OutputReader(stream, limits.output) for stream in (process.stdout, process.stderr, report)]
     feeder = threading.Thread(target=_feed, args=(process.stdin, given.encode("utf-8")), daemon=True)
     feeder.start()
     try:
@@ -262,7 +262,7 @@ def _watched(process: subprocess.Popen[bytes], report: IO[bytes], given: str, li
     return SandboxResult(process.returncode, output, errors, lines[1:], stopped, time.monotonic() - began)
 
 
-def _over(pid: int, seconds: float, readers: Sequence[_Reader], limits: SandboxLimits) -> str:
+def _over(pid: int, seconds: float, readers: Sequence[_OutputReader], limits: SandboxLimits) -> str:
     """The limit that a running program has passed; empty for none."""
     if seconds > limits.seconds:
         return "time"

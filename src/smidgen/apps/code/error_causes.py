@@ -364,7 +364,7 @@ def _none(found: CauseContext, match: re.Match[str]) -> list[str]:
 
 
 def _iterated(found: CauseContext) -> list[ast.expr]:
-    """What the line goes through in a loop."""
+    """The values that the line goes through in a loop."""
     loops = [node.iter for node in found.nodes(ast.For) if isinstance(node, ast.For)]
     inner = [
         node.generators for node in found.nodes(ast.expr) if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp)
@@ -373,7 +373,7 @@ def _iterated(found: CauseContext) -> list[ast.expr]:
 
 
 def _given_alone(found: CauseContext) -> list[ast.expr]:
-    """What the line gives to a function of Python as its only argument."""
+    """The values that the line gives to a function of Python as its only argument."""
     calls = [node for node in found.nodes(ast.Call) if isinstance(node, ast.Call)]
     return [call.args[0] for call in calls if len(call.args) == 1 and isinstance(call.func, ast.Name) and call.func.id in dir(builtins)]
 

@@ -41,6 +41,8 @@ _SECRET = re.compile(
 MOST_BYTES = 200_000
 """Bytes of the largest file that is read."""
 MOST_FILES = 5_000
+_MOST_WORKING = 10 << 20
+"""Bytes of the largest file that a program gets in a sandbox."""
 _LONG_LINE = 200
 """Characters of a mean line from which a file counts as minified."""
 _SECONDS = 60
@@ -106,15 +108,21 @@ def read_repository(folder: Path) -> Repository:
     return Repository(tuple(found), tuple(left_out))
 
 
-def _paths(folder: Path) -> list[str]:
+def working_files(folder: Path) -> list[str]:
+    """The paths of the files that the code needs to run, with slashes: those that git does not ignore. Large ones are left out."""
+    found = (path for path in _paths(folder, "--cached", "--others", "--exclude-standard") if not (folder / path).is_symlink())
+    return [path for path in found if (folder / path).is_file() and (folder / path).stat().st_size <= _MOST_WORKING][:MOST_FILES]
+
+
+def _paths(folder: Path, *which: str) -> list[str]:
     """The paths of the folder's files, with slashes, in their order: those that git tracks, or all where it knows of no repository."""
-    command = ["git", "-C", str(folder), "ls-files", "-z"]
+    command = ["git", "-C", str(folder), "ls-files", "-z", *which]
     try:
         listed = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
         tracked = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name] if listed.returncode == 0 else []
     except (OSError, subprocess.TimeoutExpired):  # no git on this machine
         tracked = []
-    return sorted(tracked) if tracked else sorted(_walked(folder))
+    return sorted(set(tracked)) if tracked else sorted(_walked(folder))
 
 
 def _walked(folder: Path) -> Iterator[str]:

@@ -1,0 +1,52 @@
+"""The place where a repository's code is run: its files, its Python, and the folders that imports start from."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.apps.code.own_code import PythonFile
+from smidgen.apps.code.pytest_runs import TestingPlace, import_paths
+from smidgen.apps.code.repository import working_files
+from smidgen.core.errors import InputError
+from smidgen.machine.sandbox import interpreter
+
+_OWN_PYTHONS = (".venv/bin/python", "venv/bin/python")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCode:
+    """One file of a repository, the name under which it is imported, and the place where its code is run."""
+
+    file: PythonFile
+    module: str
+    place: TestingPlace
+
+
+def open_code(repository: Path, source: str, python: str | None, *, confined: bool = True) -> OpenedCode:
+    """Open a file of a repository.
+
+    Args:
+        repository: its folder.
+        source: path of the file, from the working folder or from the repository's.
+        python: runs the code; without one that of the repository's environment, else this one.
+        confined: see `run_confined`.
+
+    Raises InputError for a file that is not in the repository or is not valid Python, MachineError for a Python that does not run.
+    """
+    folder = repository.resolve()
+    given = next((file for file in (Path(source).resolve(), folder / source) if file.is_file()), None)
+    if given is None or folder not in given.parents:
+        raise InputError(
+            "there is no such file in the folder of your code", value=f"{source} in {folder}", todo="Name the folder: --repo FOLDER"
+        )
+    path = given.relative_to(folder).as_posix()
+    file = PythonFile(path, given.read_text(encoding="utf-8", errors="replace"))
+    if given.suffix != ".py" or file.tree is None:
+        raise InputError("this is not a file of valid Python", value=source, todo="Name a .py file that Python can read.")
+    files = working_files(folder)
+    files = files if path in files else [*files, path]
+    own = next((str(folder / one) for one in _OWN_PYTHONS if (folder / one).exists()), sys.executable)
+    module, paths = import_paths(files, path)
+    return OpenedCode(file, module, TestingPlace(folder, files, interpreter(python or own), paths, confined))
