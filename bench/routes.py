@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
 from collections.abc import Sequence
@@ -11,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import data, results
+from bench import data, planners, results
 from bench.context import Context
 
 NAME = "routes"
 COLUMNS = ("system", "customers", "instances", "over the best known, mean", "95 %", "worst", "core s each, mean")
-SECONDS = 10.0
 SIZES = (("100 to 149", 100, 149, 0.012), ("150 to 200", 150, 200, 0.025))
-_QUICK = 2
 
 
 def instances(folder: Path) -> list[Path]:
@@ -31,24 +28,19 @@ def instances(folder: Path) -> list[Path]:
 
 def run(context: Context) -> None:
     """smidgen's planner, and the savings of Clarke and Wright, on each instance."""
-    files = instances(context.data)[: _QUICK if context.quick else None]
-    seconds = 1.0 if context.quick else SECONDS
+    files = planners.some(context, instances(context.data))
+    searched = f"{planners.seconds(context):g} s of processor time"
     section = results.Section(
         NAME,
         "Routes of vans: the X set",
         f"{len(files)} instances of Uchoa and others (2017) with 100 to 200 customers; lengths rounded to whole numbers, as for their "
-        f"best known plans. smidgen's planner (PyVRP, and a check of every route of our own) searches {seconds:g} s of processor time on "
+        f"best known plans. smidgen's planner (PyVRP, and a check of every route of our own) searches {searched} on "
         "one core, with one seed. Savings are those of Clarke and Wright (1964), in parallel, without improvement. Intervals: bootstrap "
         "over instances.",
         COLUMNS,
-        facts={"load before": results.load_average(), "seeds": str(context.seeds[0])},
+        facts=planners.facts(context),
     )
-    found: list[dict[str, Any]] = []
-    for file in files:
-        key = f"{NAME}-{file.stem}"
-        settings = {"seconds": seconds, "seed": context.seeds[0]}
-        found.append(context.measured(key, settings, lambda file=file: _measured(file, seconds, context.seeds[0]), peer=False))  # type: ignore[misc]
-        _publish(context, section, found)
+    planners.in_turn(context, {f"{NAME}-{file.stem}": file for file in files}, _measured, lambda found: _publish(context, section, found))
 
 
 def _publish(context: Context, section: results.Section, found: Sequence[dict[str, Any]]) -> None:
@@ -58,20 +50,11 @@ def _publish(context: Context, section: results.Section, found: Sequence[dict[st
         for system in ("smidgen", "savings"):
             gaps = [one[system] / one["best"] - 1 for one in own]
             if gaps:
-                low, high = interval(gaps)
                 spent = results.number(statistics.mean(one[f"{system}_core"] for one in own), 1)
-                mean = statistics.mean(gaps)
-                section.rows.append([system, words, str(len(gaps)), f"{mean:.2%}", f"{low:.2%} to {high:.2%}", f"{max(gaps):.2%}", spent])
+                section.rows.append([system, words, str(len(gaps)), *planners.behind(gaps), spent])
         mean = statistics.mean(one["smidgen"] / one["best"] - 1 for one in own) if own else None
         section.goals.append(results.at_most(f"{words} customers, mean", goal * 100, None if mean is None else mean * 100, "%", ".2f"))
     results.publish(context, section)
-
-
-def interval(values: Sequence[float], rounds: int = 2000) -> tuple[float, float]:
-    """The 95 % interval of a mean, by bootstrap."""
-    rng = random.Random(0)
-    means = sorted(statistics.mean(rng.choices(values, k=len(values))) for _ in range(rounds))
-    return means[round(0.025 * rounds)], means[round(0.975 * rounds) - 1]
 
 
 def _measured(file: Path, seconds: float, seed: int) -> dict[str, Any]:

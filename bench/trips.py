@@ -14,14 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bench import data, results
+from bench import data, planners, results
 from bench.context import Context
-from bench.routes import interval
 
 NAME = "trips"
 COLUMNS = ("system", "instances", "under the listed score, mean", "95 %", "worst", "instances at the score or over", "core s each, mean")
-SECONDS = 10.0
-_QUICK = 2
 
 
 @dataclass(frozen=True)
@@ -66,36 +63,28 @@ def _number(text: str, name: str) -> int:
 
 def run(context: Context) -> None:
     """smidgen's search, its first greedy plan, and PyVRP with a prize for each place, on each instance."""
-    every = instances(context.data)[: _QUICK if context.quick else None]
-    seconds = 1.0 if context.quick else SECONDS
+    every = planners.some(context, instances(context.data))
+    searched = f"{planners.seconds(context):g} s of processor time"
     section = results.Section(
         NAME,
         "Trips: OPLib",
         f"{len(every)} instances of OPLib (generations 1 to 3, 51 to 200 places, the limit half of the best tour), beside the scores "
-        f"listed for EA4OP. Each system searches {seconds:g} s of processor time on one core, with one seed; lengths are whole numbers. "
+        f"listed for EA4OP. Each system searches {searched} on one core, with one seed; lengths are whole numbers. "
         "PyVRP has every place as an optional client; its prizes are scaled by the limit. "
         "Intervals: bootstrap over instances.",
         COLUMNS,
-        facts={"load before": results.load_average(), "seeds": str(context.seeds[0])},
+        facts=planners.facts(context),
     )
-    found: list[dict[str, Any]] = []
-    for one in every:
-        settings = {"seconds": seconds, "seed": context.seeds[0]}
-        found.append(
-            context.measured(f"{NAME}-{one.name}", settings, lambda one=one: _measured(one, seconds, context.seeds[0]), peer=False)
-        )  # type: ignore[misc]
-        _publish(context, section, found)
+    planners.in_turn(context, {f"{NAME}-{one.name}": one for one in every}, _measured, lambda found: _publish(context, section, found))
 
 
 def _publish(context: Context, section: results.Section, found: Sequence[dict[str, Any]]) -> None:
     section.rows = []
     for system in ("smidgen", "PyVRP", "greedy"):
         gaps = [1 - one[system] / one["listed"] for one in found]
-        low, high = interval(gaps)
         core = results.number(statistics.mean(one[f"{system}_core"] for one in found), 1)
         reached = f"{sum(gap <= 0 for gap in gaps)}"
-        mean = statistics.mean(gaps)
-        section.rows.append([system, str(len(gaps)), f"{mean:.2%}", f"{low:.2%} to {high:.2%}", f"{max(gaps):.2%}", reached, core])
+        section.rows.append([system, str(len(gaps)), *planners.behind(gaps), reached, core])
     mean = statistics.mean(1 - one["smidgen"] / one["listed"] for one in found)
     section.goals = [results.at_most("under the listed score, mean", 1.5, mean * 100, "%", ".2f")]
     section.notes = [
