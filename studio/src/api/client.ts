@@ -9,6 +9,7 @@ export interface ErrorParts {
   value?: string | undefined;
   todo?: string | undefined;
   kind?: string | undefined;
+  file?: string | undefined;
   row?: number | undefined;
   column?: string | undefined;
 }

@@ -2,6 +2,7 @@ import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
 
+import { ApiError } from "../api/client";
 import { useMay } from "../api/queries";
 import { told } from "../i18n/serverTexts";
 import { Button } from "../ui/Button";
@@ -40,6 +41,7 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const solve = useSolve(plan.id);
+  const faulty = plan.tables.find((table) => table.file && solve.error instanceof ApiError && solve.error.parts.file === table.file)?.setting;
   const ready = plan.tables.every((table) => table.file || !table.needed);
   const button = (
     <Button kind="primary" icon="bolt" disabled={!may || !ready} busy={solve.isPending} onClick={() => solve.mutate("keep")}>
@@ -50,20 +52,21 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
     <>
       <PageTitle title={plan.name} about={told(solver.summary)} actions={button} />
       <div className={layout.page}>
-        <Problem query={{ error: solve.error }} />
+        {(plan.solved ?? !faulty) && <Problem query={{ error: solve.error }} />}
         {plan.solved && (
           <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending}>
             {solver.changes && <ChangeBox plan={plan} solver={solver} />}
           </Solution>
         )}
-        <Tables plan={plan} solver={solver} />
+        <Tables plan={plan} solver={solver} error={solve.error} faulty={faulty} changed={() => solve.reset()} />
         <Settings plan={plan} solver={solver} />
       </div>
     </>
   );
 }
 
-function Tables({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
+/** The tables of a plan. `error`: why there is no plan, shown beside the table `faulty` that it is about. */
+function Tables({ plan, solver, error, faulty, changed }: { plan: Plan; solver: Solver; error: Error | null; faulty: string | undefined; changed: () => void }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const send = useSendTable(plan.id);
@@ -78,9 +81,10 @@ function Tables({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
               <strong>{settingTitle(t, solver.name, table.setting)}</strong>
               <span className={layout.soft}>{settingHelp(table.help)}</span>
               <span>{table.file || t(table.needed ? "plan.needed" : "plan.optional")}</span>
+              {table.setting === faulty && <Problem query={{ error }} />}
             </div>
             <div className={layout.row}>
-              <FileButton small accept={TABLES} label={t(table.file ? "plan.replace" : "plan.send")} disabled={!may} busy={send.isPending && send.variables.setting === table.setting} onFile={(file) => send.mutate({ setting: table.setting, file })} />
+              <FileButton small accept={TABLES} label={t(table.file ? "plan.replace" : "plan.send")} disabled={!may} busy={send.isPending && send.variables.setting === table.setting} onFile={(file) => send.mutate({ setting: table.setting, file }, { onSuccess: changed })} />
               {table.file && !table.needed && (
                 <Button small disabled={!may} busy={remove.isPending && remove.variables === table.setting} onClick={() => remove.mutate(table.setting)}>
                   {t("plan.takeAway")}

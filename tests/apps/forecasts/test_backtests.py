@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,6 +47,14 @@ def test_a_series_is_forecast_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_few_series_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backtests, "_pool", lambda helpers: pytest.fail("a process was started"))
     assert len(backtests.backtests(SERIES[:2], 7, 1)) == 2
+
+
+def test_a_process_that_may_start_none_forecasts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backtests, "_pool", lambda helpers: pytest.fail("a process was started"))
+    monkeypatch.setattr(backtests, "current_process", lambda: SimpleNamespace(daemon=True))
+    monkeypatch.setattr(backtests, "LEAST_SHARED", 1)
+    monkeypatch.setattr(backtests, "threads", lambda: 2)
+    assert len(backtests.backtests(SERIES[:1], 7, 1)) == 1
 
 
 def test_series_of_a_process_that_broke_are_forecast_here(monkeypatch: pytest.MonkeyPatch) -> None:

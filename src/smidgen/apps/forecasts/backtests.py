@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from typing import TypeAlias
 
 from smidgen.apps.forecasts.models import Backtest, Values, backtest, need_statsforecast
@@ -43,20 +43,22 @@ def backtests(series: Sequence[Values], horizon: int, period: int) -> list[Backt
 
 def _made(series: Sequence[Values], horizon: int, period: int) -> list[Backtest]:
     need_statsforecast()
-    helpers = min(threads() - 1, len(series) // LEAST_SHARED)
+    helpers = 0 if current_process().daemon else min(threads() - 1, len(series) // LEAST_SHARED)  # a daemon may start no process
     if helpers < 1:
         return [backtest(values, horizon, period) for values in series]
     found: dict[int, Backtest] = {}
     with _pool(helpers) as pool:
-        waiting: list[Future[Backtest]] = [pool.submit(_alone, values, horizon, period) for values in series]
+        waiting: list[Future[Backtest]] = []
+        with contextlib.suppress(OSError, BrokenProcessPool):  # no process can be started now
+            waiting += (pool.submit(_alone, values, horizon, period) for values in series)
         # This process works, too: it takes from the end what no helper has begun.
         for place in reversed(range(len(series))):
-            if waiting[place].cancel():
+            if place >= len(waiting) or waiting[place].cancel():
                 found[place] = _alone(series[place], horizon, period)
-        for place in range(len(series)):
+        for place, made in enumerate(waiting):
             if place not in found:
                 with contextlib.suppress(BrokenProcessPool):
-                    found[place] = waiting[place].result()
+                    found[place] = made.result()
     # A helper that could not start, as in a script that does not guard its main part, leaves its series to this process.
     return [found[place] if place in found else _alone(values, horizon, period) for place, values in enumerate(series)]
 

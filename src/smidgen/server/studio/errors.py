@@ -23,6 +23,7 @@ class StudioErrorDetail(ErrorDetail):
     value: str | None = Field(None, description="The value it happened with.")
     todo: str | None = Field(None, description="What to do next; further lines list what is to be corrected.")
     kind: str | None = Field(None, description="The class of the error, such as DataError.")
+    file: str | None = Field(None, description="The file at fault.")
     row: int | None = Field(None, description="The data row at fault, from 1.")
     column: str | None = Field(None, description="The column at fault.")
 
