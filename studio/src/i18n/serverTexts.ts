@@ -65,9 +65,9 @@ function found(text: string): string | null {
   return null;
 }
 
-/** What stands in a gap: a number as the language writes it, or words. */
+/** What stands in a gap: words that are known as they are ("2 days"), a number as the language writes it, or other words. */
 export function toldValue(text: string): string {
-  return localNumber(text) ?? told(text);
+  return catalogue.exact.get(text) ?? localNumber(text) ?? told(text);
 }
 
 const NUMBER = /^([+-]?\d[\d,]*)(\.\d+)?([ \u00a0]?%|[ \u00a0][a-zA-Z/]{1,9})?$/;

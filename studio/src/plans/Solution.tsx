@@ -123,7 +123,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
           {table.rows.map((row, number) => (
             <tr key={number}>
               {row.map((cell, place) => (
-                <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT && styles.short)}>
+                <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT ? styles.short : styles.long)}>
                   {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : cellWords(t, cell)}
                 </td>
               ))}

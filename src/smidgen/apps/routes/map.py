@@ -15,6 +15,8 @@ Point = tuple[float, float]
 _WIDE = 390
 """Width of the drawing: it is readable on a telephone of as many pixels."""
 _TALLEST = 520
+_SHOWN = 1.5
+"""Pixels of a unit where there is room."""
 _MARGIN = 26
 _LINE = 17
 LIGHT = ("#0b5fa5", "#b3401d", "#1a7a3c", "#7b3fa0", "#8a6400", "#a3195b", "#006d77", "#4a4a4a")
@@ -97,7 +99,8 @@ def drawn_map(
     legend, bottom = _legend(routes, bool(left_out), left_label, height + 12)
     parts.append(legend)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {bottom}" role="img" aria-label="{escape(title)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {bottom}" width="{_SHOWN * _WIDE:g}" '
+        f'height="{_SHOWN * bottom:g}" role="img" aria-label="{escape(title)}" '
         f'font-family="system-ui, sans-serif" font-size="12">\n<title>{escape(title)}</title>\n<style>{_style()}</style>\n'
         f'<rect class="ground" width="{_WIDE}" height="{bottom}"/>\n' + "\n".join(part for part in parts if part) + "\n</svg>\n"
     )
