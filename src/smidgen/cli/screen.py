@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.errors import MarkupError
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.segment import Segment
 from rich.table import Table
@@ -65,6 +65,13 @@ def plain_table(*columns: str, right: Collection[int] = ()) -> Table:
     return table
 
 
+class _Count(MofNCompleteColumn):
+    """How much of a total is done; nothing where no total is known."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total is not None else Text()
+
+
 EVERY_SECONDS = 30.0
 """Without a terminal, a running step prints a line this often."""
 
@@ -86,7 +93,7 @@ class Screen:
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            MofNCompleteColumn(),
+            _Count(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}", style="dim", markup=False),

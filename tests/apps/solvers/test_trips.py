@@ -96,6 +96,12 @@ def test_a_later_wish_takes_an_earlier_one_back() -> None:
     assert (asked.avoid, asked.skip, asked.must) == (frozenset(), frozenset(), {"Little Zoo"})
 
 
+def test_a_place_that_has_to_be_seen_is_seen_among_avoided_ones() -> None:
+    asked = part.changed(trip(), {"avoid": ["museum"], "must": ["Toy Museum"]})
+    museums = [visit.place.name for day in planned(asked, 0.2).days for visit in day.visits if "museum" in visit.place.tags]
+    assert museums == ["Toy Museum"]
+
+
 @pytest.mark.parametrize(
     ("cells", "column", "said"),
     [

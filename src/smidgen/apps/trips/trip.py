@@ -121,7 +121,8 @@ class TripPlan:
 
 def planned(trip: Trip, seconds: float) -> TripPlan:
     """The best day plans found within some seconds."""
-    usable = [place for place in trip.places if place.name not in trip.skip and not place.tags & trip.avoid]
+    # A place that has to be seen is seen, also among places that are avoided.
+    usable = [p for p in trip.places if p.name not in trip.skip and (p.name in trip.must or not p.tags & trip.avoid)]
     weighed = [(place, _prize(trip, place)) for place in usable]
     rows = [row for place, prize in weighed for row in _ways(trip, place, prize)]
     found = _searched(trip, rows, seconds) if rows else [[] for _ in range(trip.days)]
@@ -208,7 +209,7 @@ def _day(trip: Trip, number: int, ways: Sequence[_Chance]) -> TripDay:
 def _unserved(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> Iterable[str]:
     seen = {visit.place.name for day in days for visit in day.visits}
     for name in sorted(trip.must - seen):
-        place = next((place for place in usable if place.name == name), None)
+        place = next(place for place in usable if place.name == name)
         yield f"{name} does not fit in: {_why_not(trip, place)}."
     if trip.lunch:
         for number, day in enumerate(days, start=1):
@@ -217,9 +218,7 @@ def _unserved(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> I
                 yield f"No lunch on day {number}: no place for it{where} is open, near and within the budget."
 
 
-def _why_not(trip: Trip, place: Place | None) -> str:
-    if place is None:
-        return "you do not want to see such places"
+def _why_not(trip: Trip, place: Place) -> str:
     legs, number = trip.travel.at(0), trip.travel.place
     there = int(legs[number[trip.start.name], number[place.name]])
     if there >= NEVER:
