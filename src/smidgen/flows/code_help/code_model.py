@@ -20,6 +20,7 @@ STARTER = "coder"
 _REACH = (4000, 800)
 """Characters ahead of a gap and behind it that the starter reads."""
 _CONTEXT = 4096
+_BLOCK_END = "\n```\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ class CodeModel:
         return _filling(self._runner.write((ahead, behind), max_tokens=200, grammar=grammar)).probability
 
     def answer(self, instruction: str, asked: str, *, temperature: float = 0.0, seed: int = 0, tokens: int = 512) -> str:
-        """An answer to a message."""
+        """An answer to a message, up to the end of its first block of code."""
         messages = [{"role": "system", "content": instruction}, {"role": "user", "content": asked}]
-        body = {"messages": messages, "max_tokens": tokens, "temperature": temperature, "seed": seed}
+        body = {"messages": messages, "max_tokens": tokens, "temperature": temperature, "seed": seed, "stop": [_BLOCK_END]}
         with closing(self._runner.chat(body)) as pieces:
             return "".join(piece.text for piece in pieces)
 

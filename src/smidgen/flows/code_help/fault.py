@@ -17,7 +17,7 @@ from smidgen.flows.code_help.code_model import CodeModel, around
 
 _ASKED_LINES = 10
 """Lines for which the model is asked."""
-_SAMPLED_LINES, _SAMPLES = 3, 2
+_SAMPLED_LINES, _SAMPLES = 2, 2
 """Suspect lines for which it is asked again, and how often."""
 _WARM = 0.8
 _TRIED_EDITS = 400
