@@ -72,7 +72,9 @@ def code(
         raise InputError("tests are needed, some of which fail", value=source, todo="Name them: --test tests/test_shop.py")
     if to is not None and to.exists():
         raise InputError("there is such a file already", value=str(to), todo="Name a new file: --out FILE")
-    opened = open_code(repo, path, python, confined=not unconfined)
+    opened = open_code(repo, path, python, or_unconfined=unconfined)
+    if not opened.place.confined:
+        errors.print("[yellow]There is no sandbox here:[/] the code that runs can reach the network and your files.")
     if task == "tests":
         _tests(opened, name, model, samples, to, as_json)
     else:

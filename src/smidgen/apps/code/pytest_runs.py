@@ -12,6 +12,8 @@ from smidgen.machine.sandbox import Interpreter, SandboxLimits, SandboxResult, S
 
 _RUNNER = "pytest_in_sandbox.py"
 _OUTPUT = 16 << 20
+_DISK, _MOST_COPIED = 256 << 20, 1 << 30
+"""Bytes that tests may write, and of a repository that is copied."""
 PASSED, FAILED, ERROR, LATE = "passed", "failed", "error", "time"
 """Outcomes of a test: it held; it did not; it could not be run; it used up its time."""
 
@@ -91,7 +93,7 @@ class TestingPlace:
             variant_seconds, seconds: the longest that one variant and all together may take.
             stop_at_first: whether a variant ends at the first test that does not hold.
 
-        Raises MachineError if the sandbox cannot be made or pytest is not there.
+        Raises MachineError if the sandbox cannot be made or pytest is not there, InputError for a repository that is too large for it.
         """
         runner = Path(__file__).with_name(_RUNNER)
         asked = {
@@ -107,7 +109,12 @@ class TestingPlace:
             self.python.folders,
             json.dumps(asked),
         )
-        result = run_confined(work, SandboxLimits(seconds=seconds, output=_OUTPUT), confined=self.confined)
+        size = sum((self.repository / name).stat().st_size for name in self.files)
+        if size > _MOST_COPIED:
+            value = f"{size / 1e6:,.0f} MB in {len(self.files):,} files"
+            raise InputError("the folder is too large to be copied into a sandbox", value=value, todo="Name a part of it: --repo FOLDER")
+        limits = SandboxLimits(seconds=seconds, output=_OUTPUT, disk=_DISK + size)
+        result = run_confined(work, limits, confined=self.confined)
         return _read(result, len(variants), self.python)
 
 

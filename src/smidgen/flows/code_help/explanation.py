@@ -80,7 +80,8 @@ def explained(text: str, repository: Path) -> list[ExplainedError]:
             todo='Give all of it, from "Traceback (most recent call last)" to the line with the error; or what pytest prints.',
         )
     try:
-        code = OwnCode(read_repository(repository).files)
+        whole = repository.resolve() in (Path.home(), Path(repository.resolve().anchor))  # all of a person's files are no repository
+        code = OwnCode(() if whole else read_repository(repository).files)
     except DataError:  # no source code: the message alone may tell something
         code = OwnCode(())
     return [_explained(error, code) for error in errors]

@@ -129,7 +129,7 @@ def find_bug(
 def _as_they_are(place: TestingPlace, file: PythonFile, tests: Sequence[str]) -> tuple[TestingPlace, RanVariant]:
     """The tests of the code as it is; with the plugins of pytest if some tests need them."""
     (first,) = place.run(tests, trace=file.path)
-    if any("fixture '" in test.said or "async def" in test.said for test in first.tests):
+    if not first.tests or any("fixture '" in test.said or "async def" in test.said for test in first.tests):
         place = replace(place, plugins=True)
         (first,) = place.run(tests, trace=file.path, variant_seconds=60.0)
     return place, first

@@ -10,7 +10,7 @@ from smidgen.apps.code.own_code import PythonFile
 from smidgen.apps.code.pytest_runs import TestingPlace, import_paths
 from smidgen.apps.code.repository import working_files
 from smidgen.core.errors import InputError
-from smidgen.machine.sandbox import interpreter
+from smidgen.machine.sandbox import interpreter, why_not_confined
 
 _OWN_PYTHONS = (".venv/bin/python", "venv/bin/python")
 
@@ -24,14 +24,14 @@ class OpenedCode:
     place: TestingPlace
 
 
-def open_code(repository: Path, source: str, python: str | None, *, confined: bool = True) -> OpenedCode:
+def open_code(repository: Path, source: str, python: str | None, *, or_unconfined: bool = False) -> OpenedCode:
     """Open a file of a repository.
 
     Args:
         repository: its folder.
         source: path of the file, from the working folder or from the repository's.
         python: runs the code; without one that of the repository's environment, else this one.
-        confined: see `run_confined`.
+        or_unconfined: whether the code may run with limits alone where there is no sandbox.
 
     Raises InputError for a file that is not in the repository or is not valid Python, MachineError for a Python that does not run.
     """
@@ -49,4 +49,5 @@ def open_code(repository: Path, source: str, python: str | None, *, confined: bo
     files = files if path in files else [*files, path]
     own = next((str(folder / one) for one in _OWN_PYTHONS if (folder / one).exists()), sys.executable)
     module, paths = import_paths(files, path)
+    confined = not (or_unconfined and why_not_confined())
     return OpenedCode(file, module, TestingPlace(folder, files, interpreter(python or own), paths, confined))
