@@ -7723,6 +7723,11 @@ export interface components {
              */
             kind?: string | null;
             /**
+             * File
+             * @description The file at fault.
+             */
+            file?: string | null;
+            /**
              * Row
              * @description The data row at fault, from 1.
              */
