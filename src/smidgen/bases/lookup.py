@@ -29,8 +29,8 @@ class BaseSettings(Settings):
 
     name: str = setting(
         AUTO,
-        "auto: the starter of the student's family (minilm, smollm2; for texts in other languages than English e5, if you have pulled "
-        "it); or another starter, a model of the hub (hf:owner/name), or a folder.",
+        "auto: the starter of the student's family (minilm, smollm2, for code coder; for texts in other languages than English e5, if "
+        "you have pulled it); or another starter, a model of the hub (hf:owner/name), or a folder.",
         flag="--base",
         min_length=1,
     )

@@ -102,6 +102,7 @@ class Task(ABC):
         several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
         makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
+        decoder: the starter that its decoders begin with where none is named; None for the usual one.
         pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
         project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
@@ -138,6 +139,7 @@ class Task(ABC):
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
     makes_examples = False
+    decoder: str | None = None
     pair: tuple[str, str] | None = None
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})

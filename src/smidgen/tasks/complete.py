@@ -132,6 +132,7 @@ class Complete(Task):
     writes = True
     streams = True
     makes_examples = True
+    decoder = "coder"
     pair = ("ahead", "behind")
     project_files = MappingProxyType({"repository": "complete.repo"})
     quick = MappingProxyType({"train": {"time_budget": "5m"}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +14,13 @@ pytest.importorskip("torch")
 from tests.made_once import made_once
 from tests.students.tiny_coder import BODY, built_coder
 
+from smidgen.bases import lookup
+from smidgen.core.progress import Silent
+from smidgen.flows.build.student_plan import bases_of
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
+from smidgen.parts import registry
+from smidgen.parts.recipe import make
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +53,12 @@ def test_a_gap_is_filled_and_measured(built: Path, tmp_path: Path) -> None:
         assert found.n == 3 and set(found.metrics) == {"exact_match", "similarity"}
         (tmp_path / "kiwis.py").write_text(BODY.format(name="kiwis"), encoding="utf-8")
         assert evaluate(model, tmp_path).n == 9, "each line worth filling in once"
+
+
+def test_where_no_base_is_named_it_is_the_starter_for_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(lookup, "find", lambda name, progress, family: asked.append((name, family)))
+    for task in ("complete", "write"):
+        tree = {"name": "x", "task": task, "data": {"train": "x.csv"}}
+        bases_of(SimpleNamespace(recipe=make(tree), task=registry.find("tasks", task)), ["decoder"], Silent())  # type: ignore[arg-type]
+    assert asked == [("coder", "decoder"), ("auto", "decoder")]

@@ -47,7 +47,7 @@ def plan_students(work: Work, context: BuildContext) -> Work:
     """Plan the students, their bases and their guide, as far as known before a teacher adds rows."""
     kinds = students_to_train(work, context.progress, more=work.recipe.settings(TeacherSettings).source is not None)
     auto, said = encoder_choice(work, families_of(kinds))
-    bases = bases_of(work.recipe, kinds, context.progress, auto)
+    bases = bases_of(work, kinds, context.progress, auto)
     work = replace(work, notes=(*work.notes, said)) if said else work
     guide = open_guide(work.recipe, bases.get("decoder"), work.form, context.progress)
     return replace(work, kinds=tuple(kinds), bases=bases, guide=guide)
@@ -58,7 +58,7 @@ def settle_students(work: Work, context: BuildContext) -> Work:
     if work.recipe.settings(TeacherSettings).source is not None:
         kinds = students_to_train(work, context.progress)
         auto, _ = encoder_choice(work, families_of(kinds))
-        work = replace(work, kinds=tuple(kinds), bases=bases_of(work.recipe, kinds, context.progress, auto))
+        work = replace(work, kinds=tuple(kinds), bases=bases_of(work, kinds, context.progress, auto))
     for note in work.notes:
         context.progress.say(note)
     return replace(work, students=fit_students(work, context))
@@ -131,16 +131,17 @@ def families_of(kinds: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(family for kind in kinds if (family := registry.find("students", kind).base_family)))
 
 
-def bases_of(recipe: Recipe, kinds: Sequence[str], progress: Progress, encoder: str = AUTO) -> dict[str, Base]:
+def bases_of(work: Work, kinds: Sequence[str], progress: Progress, encoder: str = AUTO) -> dict[str, Base]:
     """A base of every family that the students start from: the named one, and the starters of the others. `encoder`: the starter for
     encoders where none is named.
 
     Raises BaseError if the named one is of no needed family.
     """
     families = families_of(kinds)
-    asked = recipe.settings(BaseSettings).name
+    asked = work.recipe.settings(BaseSettings).name
     if asked == AUTO or not families:
-        return {family: lookup.find(encoder if family == "encoder" else AUTO, progress, family) for family in families}
+        usual = {"encoder": encoder, "decoder": work.task.decoder or AUTO}
+        return {family: lookup.find(usual.get(family, AUTO), progress, family) for family in families}
     named = lookup.find(asked, progress, families[0] if len(families) == 1 else None)
     if named.family not in families:
         raise BaseError(
