@@ -98,6 +98,13 @@ def test_a_stop_string_over_two_pieces() -> None:
     assert "".join(one.text for one in held) == "one #" and held[-1].text == "#"
 
 
+def test_the_beginning_that_was_there_already_is_not_shown() -> None:
+    server = Scripted(chunk(" re", 1, (10, " re")), chunk("turn", 2, (11, "turn")), chunk(" a", 3, (12, " a")))
+    got = pieces(server, lead=" retu", stops=["re"])
+    assert "".join(one.text for one in got) == "rn a", "and a stop string in it does not count"
+    assert [token.text for one in got for token in one.tokens] == ["", "rn", " a"] and got[-1].usage == LlamaUsage(7, 3, 3)
+
+
 def test_reading_the_prompt_is_told_and_can_be_cancelled() -> None:
     progress = chunk("", 0, prompt_progress={"total": 9, "processed": 4})
     server = Scripted(progress, progress, chunk("Hi", 1, (10, "Hi")))

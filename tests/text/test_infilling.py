@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.text.infilling import first_lines, is_filled, likeness, read_marks, read_part
+from smidgen.text.infilling import first_lines, is_filled, likeness, read_marks, read_part, without_last
 
 
 def test_marks_divide_a_prompt() -> None:
@@ -38,3 +38,17 @@ def test_only_the_lines_that_are_missing_count() -> None:
     assert not is_filled("return b", "return a") and not is_filled("", "return a") and not is_filled("a = 1", "a = 1\nb = 2")
     assert first_lines("\n a \n\nb\n", 2) == "a\nb"
     assert likeness("return a\nmore", "return a") == 1.0 and 0.5 < likeness("return ab", "return a") < 1.0 and likeness("", "x") == 0.0
+
+
+def test_the_last_token_is_written_anew_where_it_may_be_a_beginning() -> None:
+    words = ["self", "._", "sto", ":\n", "    ", "\ufffd", ""]
+
+    def decode(ids: list[int]) -> str:
+        return "".join(words[number] for number in ids)
+
+    assert without_last([0, 1, 2], "self._sto", decode) == ([0, 1], "sto")
+    assert without_last([3, 4], "x:\n    ", decode) == ([3], "    ")
+    kept = [([0, 3], "self:\n"), ([0, 5], "self\u20ac"), ([0, 6], "self"), ([], ""), ([0, 2], "self._other")]
+    for ids, ahead in kept:
+        assert without_last(ids, ahead, decode) == (ids, "")
+    assert len(kept) == 5

@@ -313,7 +313,8 @@ class LlamaRunner:
         return self._process.mailbox()
 
     def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None, begun: str = "") -> Message:
-        ids = self._prompt.ids(text)
+        held = bool(begun or self.options.schema_of_answers or {"grammar", "json_schema"} & more.keys())
+        ids, lead = (self._prompt.ids(text), "") if held else self._prompt.split(text)
         most = min(max_tokens or self.options.max_tokens, self.options.context - len(ids))
         if begun:
             there = self._prompt.begun(begun)
@@ -328,10 +329,12 @@ class LlamaRunner:
             "n_probs": 1,
             "lora": self._adapters.scales(adapter),
             **({"json_schema": compact(self.options.schema_of_answers)} if self.options.schema_of_answers else {}),
+            **({"grammar": beginning_with(lead)} if lead else {}),
             **more,
         }
         body["n_predict"] = min(most, body["n_predict"])
-        return {"do": "write", "body": body, "stop_ids": self.options.stop, "context": self.options.context, "loop": self.options.loop}
+        limits = {"stop_ids": self.options.stop, "context": self.options.context, "loop": self.options.loop}
+        return {"do": "write", "body": body, "lead": lead, **limits}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":
@@ -379,6 +382,12 @@ _STREAM_SECONDS = 0.012
 
 _NO_END = 3
 """Least tokens of a continued answer: enough to lead the model into another sentence."""
+
+
+def beginning_with(text: str) -> str:
+    """A grammar (GBNF) of all texts that begin with this one."""
+    spelt = "".join(f"\\x{ord(sign):02x}" if sign in '"\\' or sign < " " else sign for sign in text)
+    return f'root ::= "{spelt}" [^\\x00]*'
 
 
 def _drawn(temperature: float, top_p: float, seed: int | None) -> dict[str, Any]:

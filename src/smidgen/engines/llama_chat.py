@@ -24,7 +24,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
 from smidgen.engines.model_files import AGAIN, load_tokenizer
-from smidgen.text.infilling import in_order, read_part
+from smidgen.text.infilling import in_order, read_part, without_last
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
@@ -430,6 +430,13 @@ class LlamaPrompt:
     def begun(self, answer: str) -> list[int]:
         """The ids of the beginning of an answer, which follow those of the prompt."""
         return [int(number) for number in self._tokenizer.encode(answer, add_special_tokens=False).ids]
+
+    def split(self, text: Text) -> tuple[list[int], str]:
+        """The prompt's ids, and the text with which the answer must begin because its token is left out of them; see `without_last`."""
+        found = self.ids(text)
+        if not self._behind_first or isinstance(text, str):
+            return found, ""
+        return without_last(found, text[0], lambda ids: str(self._tokenizer.decode(ids)))
 
     def ids(self, text: Text) -> list[int]:
         """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""

@@ -90,19 +90,34 @@ class StopFilter:
         return longest
 
 
+class LeadFilter:
+    """Passes a text without its given beginning."""
+
+    def __init__(self, lead: str) -> None:
+        self._left = len(lead)
+
+    def feed(self, text: str) -> str:
+        """The part of the next piece that is shown."""
+        size = min(self._left, len(text))
+        self._left -= size
+        return text[size:]
+
+
 class LlamaRequest:
     """A request and its progress.
 
     The message holds `do` (`write` or `chat`) and `body` (llama.cpp's own); for `write`, `stop_ids` and `stops`; in `context` the most
-    tokens of prompt and answer together; in `loop` the most characters of repetition; and in `together` the seconds of an answer that go
-    into one message, joined into one piece or, with `apart`, as several. The replies are messages with the request's `id`: pieces, then one
-    with `end` and `usage`, or one with `error`; `busy` while a prompt is read.
+    tokens of prompt and answer together; in `loop` the most characters of repetition; in `lead` the beginning of the answer that is not
+    shown; and in `together` the seconds of an answer that go into one message, joined into one piece or, with `apart`, as several. The
+    replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or one with `error`; `busy` while a prompt is
+    read.
     """
 
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
         self._id, self._chat, self._body = message["id"], message["do"] == "chat", message["body"]
         self._stop_ids = frozenset(message.get("stop_ids", ()))
         self._stops = StopFilter(message.get("stops", ()))
+        self._lead, self._token_lead = LeadFilter(message.get("lead", "")), LeadFilter(message.get("lead", ""))
         self._say, self._parcels = say, PieceSender(say, message.get("together", 0.0), message.get("apart", False))
         self._top, self._context = message.get("top", 0), message.get("context", 0)
         self._loops = RepetitionWatch(message.get("loop", 0))
@@ -182,10 +197,15 @@ class LlamaRequest:
     def _choice(self, choice: dict[str, Any]) -> bool:
         self._end = choice.get("finish_reason") or self._end
         delta = choice.get("delta")
-        text = choice.get("text", "") if delta is None else delta.get("content") or ""
+        text = self._lead.feed(choice.get("text", "")) if delta is None else delta.get("content") or ""
         content = (choice.get("logprobs") or {}).get("content") or ()
         tokens = [
-            [token["id"], token["token"], token["logprob"], [[top["token"], top["logprob"]] for top in token["top_logprobs"][: self._top]]]
+            [
+                token["id"],
+                self._token_lead.feed(token["token"]),
+                token["logprob"],
+                [[top["token"], top["logprob"]] for top in token["top_logprobs"][: self._top]],
+            ]
             for token in content
         ]
         for place, token in enumerate(tokens):

@@ -275,7 +275,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     `likelihood`, `tokens`, `finished`."""
     from smidgen.students.decoder_training.engine_options import DraftSizes, unguessed
     from smidgen.students.decoder_training.files import model_in, open_decoder
-    from smidgen.students.decoder_training.generation import write
+    from smidgen.students.decoder_training.generation import HeldBeginnings, write
     from smidgen.students.decoder_training.prompts import DecoderPrompt, tokenizer_of
     from smidgen.students.processor import Workers
 
@@ -283,13 +283,16 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     workers = Workers(threads)
     tokenizer = tokenizer_of(folder)
     facts, prompt = stored.facts, DecoderPrompt.of(stored.facts)
-    prompts = [prompt.ids(tokenizer, text) for text in texts]
+    split = [prompt.split(tokenizer, text) for text in texts]
+    prompts, leads = [ids for ids, _ in split], [lead for _, lead in split]
     room = facts["context"] - len(facts["before"])
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) < room]
     try:
         model = model_in(stored, workers)
         most, loop = facts["max_tokens"], facts.get("loop", 0)
-        found = dict(zip(fitting, write(model, [prompts[p] for p in fitting], facts["stop"], most, workers, loop=loop), strict=True))
+        held = HeldBeginnings(tokenizer, [leads[p] for p in fitting]) if any(leads) else None
+        answers = write(model, [prompts[p] for p in fitting], facts["stop"], most, workers, loop=loop, held=held)
+        found = dict(zip(fitting, answers, strict=True))
     finally:
         workers.close()
     rows = [found.get(place) for place in range(len(prompts))]
@@ -300,7 +303,10 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
             if row is not None:
                 row.probability = unguessed([*facts["before"], *ids], row.ids, row.chances, sizes)
     return {
-        "texts": [_text(tokenizer.decode(row.ids, skip_special_tokens=False), row.finished) if row else "" for row in rows],
+        "texts": [
+            _text(tokenizer.decode(row.ids, skip_special_tokens=False).removeprefix(lead), row.finished) if row else ""
+            for row, lead in zip(rows, leads, strict=True)
+        ],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
         "likelihood": np.array([row.likelihood if row else 0.0 for row in rows], dtype=np.float32),
         "tokens": np.array([len(row.ids) if row else 0 for row in rows], dtype=np.float32),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
 MARKS = (
@@ -50,6 +50,18 @@ def read_part(ahead: str, behind: str, reach: Sequence[int]) -> tuple[str, str]:
 def in_order(texts: tuple[str, str], behind_first: bool) -> tuple[str, str]:
     """The texts ahead of a gap and behind it, in the order in which they are read."""
     return texts[::-1] if behind_first else texts
+
+
+def without_last(ids: list[int], ahead: str, decode: Callable[[list[int]], str]) -> tuple[list[int], str]:
+    """The ids of a prompt that ends with the text ahead of a gap, without its last token, and the text of that one.
+
+    A person stops typing inside what is one token to a model: after the blanks before a word, or in a word. The model writes that token
+    anew, held to begin with what is there (token healing). After a line break no token is begun: then all ids, and an empty text.
+    """
+    last = decode(ids[-1:])
+    if not last or "\n" in last or "\r" in last or "\ufffd" in last or not ahead.endswith(last):
+        return ids, ""
+    return ids[:-1], last
 
 
 def first_lines(text: str, count: int) -> str:

@@ -12,11 +12,17 @@ pytest.importorskip("torch")
 from tests.students.tiny_coder import tiny_coder
 from tests.students.tiny_decoder import tiny_decoder
 
+from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
+from smidgen.core.parts import Training, Workspace
+from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.engines.llama import part as engine
+from smidgen.students import prompted
 from smidgen.students.decoder_training.examples import DecoderExample, examples_of, held_examples
 from smidgen.students.decoder_training.prompts import DecoderPrompt, gap_prompt, plain_ids, tokenizer_of
 from smidgen.students.decoder_training.training import block_of
+from smidgen.tasks.complete import GapForm
 
 ROWS = [Row((f"def f{n}(a):\n    ", "\n\nx = 1\n"), f"return a + {n}", n + 1) for n in range(8)]
 
@@ -57,3 +63,30 @@ def test_the_filling_counts_as_much_as_all_of_the_text_around_it(folder: Path) -
     held = held_examples(ROWS, prompt, tokenizer, 512)
     assert held is not None and all(lesson.filling == 0 and lesson.answer < len(lesson.ids) - 5 for lesson in held.lessons)
     assert np.array_equal(DecoderExample(np.arange(5), 3, 2.0).weights, np.full(3, 2.0, dtype=np.float32))
+
+
+def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, tmp_path: Path) -> None:
+    """The torch model and the engine write the same, wherever somebody stops."""
+    fitted, out = tmp_path / "fit", tmp_path / "out"
+    fitted.mkdir(), out.mkdir()
+    form = GapForm(ahead=100, behind=50, max_tokens=6, files=4)
+    settings = prompted.PromptedSettings(shots=0)
+    prompted.part.fit(Training(ROWS, (), form, find(str(folder), family="decoder"), settings), Workspace(fitted, 1, Silent()))
+    spec = prompted.part.export(fitted, out)
+    line = "def total(prices):\n    return sum(prices)"
+    texts = [(line[:cut], "\n\nx = 1\n") for cut in range(1, len(line))]
+    prompt, tokenizer = DecoderPrompt.of(spec.options), tokenizer_of(folder)
+    begun = [lead for _, lead in (prompt.split(tokenizer, text) for text in texts) if lead]
+    assert len(begun) > len(texts) / 2 and len(set(begun)) > 5
+    trained = prompted.part.raw(fitted, texts, 1)
+    runner = engine.open(out, spec.options, 1)
+    try:
+        served = runner.run(texts)
+        assert served["texts"] == trained["texts"] and np.allclose(served["probability"], trained["probability"], atol=0.05)
+        held = "".join(piece.text for piece in runner.write(texts[-1], grammar='root ::= "a" "b"'))
+        assert held == "ab", "a grammar of the request comes first"
+    finally:
+        runner.close()
+    lessons = examples_of(ROWS, prompt, tokenizer, 512).lessons
+    whole = [tokenizer.decode(lesson.ids[-lesson.filling : -1].tolist()) for lesson in lessons]
+    assert len(whole) == 8 and all(text.lstrip() == str(row.output) for text, row in zip(whole, ROWS, strict=True))

@@ -110,9 +110,9 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
     """`every`: all tokens but the first are learnt."""
     found, left_out = [], 0
     for row in rows:
-        source = prompt.ids(tokenizer, row.input)
+        source, lead = prompt.split(tokenizer, row.input)
         for answer in answers_of(row):
-            written = [*plain_ids(tokenizer, answer), prompt.stop[0]]
+            written = [*plain_ids(tokenizer, lead + answer), prompt.stop[0]]
             ids = [*source, *written]
             if len(prompt.before) + len(ids) > most:
                 left_out += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from smidgen.students.decoder_training.examples import DecoderExample
@@ -38,6 +39,28 @@ class GeneratedText:
     chances: Sequence[float] = ()
 
 
+class HeldBeginnings:
+    """The texts with which the answers to prompts must begin; empty for those that may begin anyhow."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self._tokens = [tokenizer.decode([number]) for number in range(tokenizer.get_vocab_size())]
+        self._able: dict[str, Tensor] = {}
+
+    def able(self, left: str, size: int) -> Tensor:
+        """(size,) 0 for a token with which an answer may go on that must begin with `left`, minus infinity for any other."""
+        if left not in self._able:
+            found = torch.full((size,), float("-inf"))
+            fits = [n for n, text in enumerate(self._tokens[:size]) if text and (text.startswith(left) or left.startswith(text))]
+            found[fits] = 0.0
+            self._able[left] = found
+        return self._able[left]
+
+    def after(self, left: str, token: int) -> str:
+        """Return what is left of a beginning after a token."""
+        return left[len(self._tokens[token]) :]
+
+
 def write(
     model: LlamaModel,
     prompts: Sequence[Sequence[int]],
@@ -46,9 +69,10 @@ def write(
     workers: Workers,
     seeds: Sequence[int] | None = None,
     loop: int = 0,
+    held: HeldBeginnings | None = None,
 ) -> list[GeneratedText]:
     """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or by sampling with
-    `seeds`. With `loop` a text is also cut if it repeats itself for about that number of characters.
+    `seeds`. With `loop` a text is also cut if it repeats itself for about that number of characters. `held`: the beginnings of the texts.
 
     Prompts of similar length share a batch; each worker takes its own batches.
     """
@@ -61,9 +85,11 @@ def write(
             for number in range(worker, len(batches), workers.count):
                 batch = batches[number]
                 random = torch.Generator().manual_seed(_seed([*seeds, number])) if seeds is not None else None
-                written = _PromptBatch(model, [prompts[p] for p in batch], most).run(stop, most, random, math.ceil(loop / _LETTERS))
-                for place, one in zip(batch, written, strict=True):
-                    found[place] = one
+                one = _PromptBatch(model, [prompts[p] for p in batch], most)
+                one.hold(held, batch)
+                written = one.run(stop, most, random, math.ceil(loop / _LETTERS))
+                for place, text in zip(batch, written, strict=True):
+                    found[place] = text
 
     workers.map(work)
     return [written for written in found if written is not None]
@@ -87,6 +113,8 @@ class _PromptBatch:
 
     def __init__(self, model: LlamaModel, prompts: Sequence[Sequence[int]], most: int) -> None:
         self.model, shape = model, model.shape
+        self._held: HeldBeginnings | None = None
+        self._left = [""] * len(prompts)
         self.shared = len(model.before)
         longest = max(len(prompt) for prompt in prompts)
         self.ids = torch.zeros(len(prompts), longest, dtype=torch.long)
@@ -101,6 +129,19 @@ class _PromptBatch:
             for cache in (*self.keys, *self.values):
                 cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
+    def hold(self, held: HeldBeginnings | None, places: Sequence[int]) -> None:
+        """Hold the rows' texts to the beginnings at these places."""
+        self._held, self._left = held, [held.texts[place] if held is not None else "" for place in places]
+
+    def _within(self, logits: Tensor, alive: Tensor) -> Tensor:
+        """Logits with those tokens out that a row may not begin with."""
+        if self._held is None or not any(self._left[row] for row in alive.tolist()):
+            return logits
+        size = logits.shape[-1]
+        return logits + torch.stack(
+            [self._held.able(left, size) if (left := self._left[row]) else torch.zeros(size) for row in alive.tolist()]
+        )
+
     def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None, loop: int = 0) -> list[GeneratedText]:
         """Generate until every row has ended, has `most` tokens, or repeats itself for `loop` tokens: greedily, or by sampling with
         `random`."""
@@ -114,13 +155,15 @@ class _PromptBatch:
             logits = self._read(ids, at, alive)
             at += ids.shape[1]
             chances_now = torch.softmax(logits, -1)
-            best = logits.argmax(-1) if random is None else torch.multinomial(chances_now, 1, generator=random)[:, 0]
+            best = self._within(logits, alive).argmax(-1) if random is None else torch.multinomial(chances_now, 1, generator=random)[:, 0]
             chance = chances_now.gather(1, best[:, None])[:, 0]
             keep = []
             for place, (row, token, p) in enumerate(zip(alive.tolist(), best.tolist(), chance.tolist(), strict=True)):
                 if token in stop:
                     finished[row] = True
                 else:
+                    if self._held is not None and self._left[row]:
+                        self._left[row] = self._held.after(self._left[row], token)
                     written[row].append(token)
                     chances[row].append(p)
                     if not loops[row].feed(spelt([token])):

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from smidgen.core.errors import BaseError
 from smidgen.core.rows import Text, joined
-from smidgen.text.infilling import MARKS, in_order, read_part
+from smidgen.text.infilling import MARKS, in_order, read_part, without_last
 
 _MARK = "SMIDGENTEXTSTANDSHERE"
 _LONGEST_TEMPLATE = 200_000
@@ -65,6 +65,11 @@ class DecoderPrompt:
             return [*plain_ids(tokenizer, text), *self.after]
         first, second = in_order(read_part(*text, self.reach), self.behind_first)
         return [*plain_ids(tokenizer, first), *self.between, *plain_ids(tokenizer, second), *self.after]
+
+    def split(self, tokenizer: Tokenizer, text: Text) -> tuple[list[int], str]:
+        """The ids of a prompt, and the text with which the answer must begin because its token is left out of them; see `without_last`."""
+        found = self.ids(tokenizer, text)
+        return without_last(found, text[0], tokenizer.decode) if self.behind_first and not isinstance(text, str) else (found, "")
 
 
 def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str, str]] = ()) -> DecoderPrompt:
