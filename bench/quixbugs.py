@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
+import math
 import random
 import re
 import shutil
@@ -41,9 +42,11 @@ _ASKED = "This Python program has a bug in one line:\n\n```python\n{text}\n```\n
 def run(context: Context) -> None:
     """Look for the bug of each program, then ask the model for the whole program in one question."""
     names = programs(context.data / "quixbugs")[: _QUICK if context.quick else None]
-    found = []
+    found, until = [], time.monotonic() + 60 * (context.minutes or math.inf)
     with open_code_model(threads=context.used_threads) as model:
         for name in names:
+            if found and time.monotonic() > until:
+                break
             work = functools.partial(_measured, context.data / "quixbugs", name, model)
             found.append(context.measured(f"{NAME}-{name}", {}, work, peer=False))
     section = results.Section(
@@ -53,7 +56,8 @@ def run(context: Context) -> None:
         "how little the model expects the line, and by both; then changes of one line, written by the model or usual edits of "
         "mutation testing, run in the sandbox. Repaired: every test passes with a change. As the reference: the change that is shown first "
         "is, as a syntax tree, the reference's. The base line is the same model, asked once for the whole corrected program. Nothing was "
-        "tuned on these programs. A line that is missing counts as found with a line beside its place.",
+        "tuned on these programs. A line that is missing counts as found with a line beside its place. With `--minutes` the first programs "
+        "in an order that was drawn.",
         COLUMNS,
         facts={"load before": results.load_average()},
     )

@@ -17,7 +17,7 @@ from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 
 STARTER = "coder"
-_REACH = (4000, 800)
+_REACH = (4000, 300)
 """Characters ahead of a gap and behind it that the starter reads."""
 _CONTEXT = 4096
 _BLOCK_END = "\n```\n"

@@ -15,7 +15,7 @@ from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.code_help.code_model import CodeModel, around
 
-_ASKED_LINES = 10
+_ASKED_LINES = 8
 """Lines for which the model is asked."""
 _SAMPLED_LINES, _SAMPLES = 2, 2
 """Suspect lines for which it is asked again, and how often."""
