@@ -389,6 +389,22 @@ def _no_length(found: CauseContext, match: re.Match[str]) -> list[str]:
     return _of_kind(found, _only([call.args[0] for call in calls]), match["kind"])
 
 
+def _no_index(found: CauseContext, match: re.Match[str]) -> list[str]:
+    node = _only([one.slice for one in found.nodes(ast.Subscript) if isinstance(one, ast.Subscript)])
+    return _of_kind(found, node, match["kind"])
+
+
+def _no_integer(found: CauseContext, match: re.Match[str]) -> list[str]:
+    calls = [one for one in found.nodes(ast.Call) if isinstance(one, ast.Call) and ast.unparse(one.func) == "range"]
+    given = [one for call in calls for one in call.args if not (isinstance(one, ast.Constant) and isinstance(one.value, int))]
+    return _of_kind(found, _only(given), match["kind"])
+
+
+def _no_container(found: CauseContext, match: re.Match[str]) -> list[str]:
+    able = [one for one in found.nodes(ast.Compare) if isinstance(one, ast.Compare) and isinstance(one.ops[-1], ast.In | ast.NotIn)]
+    return _of_kind(found, _only([one.comparators[-1] for one in able]), match["kind"])
+
+
 def _of_kind(found: CauseContext, node: ast.AST | None, kind: str) -> list[str]:
     if node is None:
         return []
@@ -480,7 +496,7 @@ def _unpacked(found: CauseContext, match: re.Match[str]) -> list[str]:
         if isinstance(target, ast.Tuple | ast.List) and value is not None:
             what = f"an element of {_code(value)}" if isinstance(node, ast.For) else _code(value)
             got = match.groupdict().get("got")
-            many = f"{got} values" if got else "more values" if match["how"] == "too many" else "fewer values"
+            many = f"{got} value{'s' if got != '1' else ''}" if got else "more values" if match["how"] == "too many" else "fewer values"
             names = f"{len(target.elts)} names, {_code(target)}"
             return [f"{names}, were to take what is in {what}, which had {many}."]
     return []
@@ -494,6 +510,8 @@ def _divisor(found: CauseContext, match: re.Match[str]) -> list[str]:
     divisor = _only(able)
     if divisor is None:
         return []
+    if isinstance(divisor, ast.Constant):
+        return ["The divisor is 0."]
     empty = isinstance(divisor, ast.Call) and ast.unparse(divisor.func) == "len" and len(divisor.args) == 1
     told = f"{_code(divisor)} was 0" + (f": {_code(divisor.args[0])} was empty." if isinstance(divisor, ast.Call) and empty else ".")
     return [told, *_origin(found, divisor, False)]
@@ -623,6 +641,9 @@ _EXPLAINED: tuple[tuple[str, frozenset[str], _Explain], ...] = tuple(
             _none,
         ),
         (r"(?P<verb>cannot unpack)? ?non-iterable (?P<kind>\w+) object", "TypeError", _not_unpacked),
+        (r"(?:list|tuple|string|slice|byte|range object) indices must be integers.*, not '?(?P<kind>\w+)'?", "TypeError", _no_index),
+        (r"'(?P<kind>\w+)' object cannot be interpreted as an integer", "TypeError", _no_integer),
+        (r"argument of type '(?P<kind>\w+)' is not (?:iterable|a container)", "TypeError", _no_container),
         (r"object of type '(?P<kind>\w+)' has no len\(\)(?P<verb>)", "TypeError", _no_length),
         (r"unsupported operand type\(s\) for (?P<operator>.+?): '(?P<left>\w+)' and '(?P<right>\w+)'", "TypeError", _operands),
         (r"'(?P<operator>[<>]=?)' not supported between instances of '(?P<left>\w+)' and '(?P<right>\w+)'", "TypeError", _operands),
