@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from tests.house.conftest import ROOT
@@ -144,3 +145,38 @@ def test_errors_are_told_in_german(studio: RunningStudio, project: str) -> None:
         page.locator("input[type=file]").first.set_input_files({"name": "leer.csv", "mimeType": "text/csv", "buffer": b"text,antwort\n"})
         page.get_by_text("Die Datei enthält keine Zeilen").wait_for()
         assert english(browser) == []
+
+
+TABLES = {
+    "stops": "name,latitude,longitude,demand,closes,skills\nMoll,48.01,11.0,4,,\nSchule,48.02,11.0,9,,\n"
+    "Klinik,48.01,11.02,4,,kühl\nHof,48.0,11.01,1,06:30,\n",
+    "vans": "name,capacity,starts,ends,start,start_latitude,start_longitude\nWagen 1,12,07:00,14:00,Lager,48.0,11.0\n",
+}
+
+
+def test_no_english_reaches_a_german_plan(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("pyvrp")
+    folder = tmp_path_factory.mktemp("tables")
+    plan = studio.client.call("POST", "plans", {"solver": "routes", "name": "Montag"})["id"]
+    with browsing(studio, language="de-DE", refused=True) as browser:
+        page = browser.page
+        browser.goto(f"/plans/{plan}")
+        page.get_by_role("heading", level=1).wait_for()
+        for place, (name, text) in enumerate(TABLES.items()):
+            file = folder / f"{name}.csv"
+            file.write_text(text.replace("48.02", "hier" if name == "stops" else "48.02"), encoding="utf-8")
+            page.locator("input[type=file]").nth(place).set_input_files(file)
+            page.get_by_text(f"{name}-{name}.csv").wait_for()
+        page.get_by_role("button", name="Plan berechnen").click()
+        page.get_by_role("listitem").filter(has_text="Stopps").get_by_text("das ist keine Zahl").wait_for()
+        assert english(browser) == []
+        (folder / "stops.csv").write_text(TABLES["stops"], encoding="utf-8")
+        page.locator("input[type=file]").first.set_input_files(folder / "stops.csv")
+        page.get_by_text("das ist keine Zahl").wait_for(state="detached")
+        studio.client.call("PUT", f"plans/{plan}/settings", {"settings": {}, "seconds": 0.2})
+        page.get_by_role("button", name="Plan berechnen").click()
+        page.get_by_role("img", name="Karte der Touren").wait_for()
+        open_everything(browser)
+        assert english(browser) == [] and page.get_by_text("bleibt draußen").count() >= 2
+        drawn = page.get_by_role("img", name="Karte der Touren").get_attribute("src") or ""
+        assert "Start und Ende" in unquote(drawn)
