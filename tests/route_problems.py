@@ -10,7 +10,7 @@ import numpy as np
 
 from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.events import edit
-from smidgen.apps.routes.problem import DAY, Plan, Problem, Spot, Stop, Van
+from smidgen.apps.routes.problem import DAY, Break, Plan, Problem, Route, Spot, Stop, Van
 from smidgen.apps.routes.sources import straight_lines
 
 RUSH = tuple(1.7 if hour in (8, 9, 16) else 1.0 for hour in range(24))
@@ -53,7 +53,14 @@ def drawn(seed: int) -> Problem:
     if seed % 7 == 0:
         travel.seconds[:, -1] = NEVER
         travel.seconds[-1, -1] = 0
-    return Problem(tuple(stops), tuple(vans), travel, swap=seed % 2 == 0)
+    return Problem(tuple(stops), tuple(_rested(van, random.Random(seed + 1)) for van in vans), travel, swap=seed % 2 == 0)
+
+
+def _rested(van: Van, rng: random.Random) -> Van:
+    """The van, in half of the cases with a driver's break."""
+    opens = van.leaves + rng.choice((0, 1800, 2 * 3600))
+    rest = Break(rng.choice((600, 1800, 3600)), opens, opens + rng.choice((0, 1800, 2 * 3600)))
+    return replace(van, rest=rest) if rng.random() < 0.5 else van
 
 
 def happened(problem: Problem, seed: int) -> Problem:
@@ -108,12 +115,39 @@ def faults(problem: Problem, plan: Plan) -> list[str]:
                 found.append(f"{van.name} lacks skills for {stop.name}")
             here, time = stop.name, visit.ends
         back = time + _driven(problem, here, van.end.name, time)
+        found += _faults_of_break(problem, van, route, past, under is not None)
         if route.back < back - 1 or route.back > van.back:
             found.append(f"{van.name} is back at {back}, said {route.back}, shift until {van.back}")
     wanted = {stop.name for stop in problem.stops} - problem.cancelled
     out = [one.stop for one in plan.left_out]
     if sorted([*seen, *out]) != sorted(wanted):
         found.append(f"stops {sorted(wanted)} became {sorted(seen)} and {sorted(out)}")
+    return found
+
+
+def _faults_of_break(problem: Problem, van: Van, route: Route, past: int, underway: bool) -> list[str]:
+    """What is wrong with the driver's break. `past`: visits that are recorded, and were driven to before anything happened."""
+    wanted, rest = van.rest, route.rest
+    if wanted is None or rest is None:
+        needed = wanted is not None and route.back > wanted.closes >= route.leaves
+        return [f"{van.name} has no break"] if needed else [f"{van.name} has a break for nothing"] if rest else []
+    found = []
+    if rest.ends - rest.begins != wanted.seconds or rest.begins < wanted.opens:
+        found.append(f"the break of {van.name} is too short or too early")
+    if rest.begins > wanted.closes and not underway:
+        found.append(f"the break of {van.name} is too late")
+    here, time = van.start.name, route.leaves
+    for number, visit in enumerate(route.visits):
+        if visit.begins < rest.ends and rest.begins < visit.ends:
+            found.append(f"{van.name} works at {visit.stop} in the break")
+        if number >= past and time <= rest.begins < visit.begins:
+            waits = visit.arrives <= rest.begins
+            drives = visit.arrives >= rest.ends + _driven(problem, here, visit.stop, rest.ends) - 1
+            if not waits and not drives:
+                found.append(f"{van.name} drives in the break")
+        here, time = visit.stop, visit.ends
+    if rest.begins >= time and route.back < rest.ends + _driven(problem, here, van.end.name, rest.ends) - 1:
+        found.append(f"{van.name} drives home in the break")
     return found
 
 

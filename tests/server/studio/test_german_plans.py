@@ -61,9 +61,9 @@ def vans(**settings: Any) -> Any:
         "Night|Hill Road 8|48.0|11.03|60||06:00|5||cooling",
     )
     own = cells(
-        "name|capacity|starts|ends|start|start_latitude|start_longitude",
-        "Van 1|10|07:00|14:00|Depot|48.0|11.0",
-        "Van 2|10|07:00|14:00|Depot|48.0|11.0",
+        "name|capacity|starts|ends|start|start_latitude|start_longitude|break_minutes|break_from|break_until",
+        "Van 1|10|07:00|14:00|Depot|48.0|11.0|10|07:00|07:10",
+        "Van 2|10|07:00|14:00|Depot|48.0|11.0|||",
     )
     tables = {"stops": stops, "vans": own, "customers": cells("name|latitude|longitude|demand", "Inn|48.01|11.005|2")}
     if settings.pop("streets", False):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from xml.sax.saxutils import quoteattr
 
-from smidgen.apps.routes.problem import Problem, Route, Spot, clock, counted, units
+from smidgen.apps.routes.problem import Problem, Route, Spot, TakenBreak, clock, counted, units
 
 
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
@@ -35,7 +35,11 @@ def _sheet(problem: Problem, route: Route) -> str:
     done = {visit.stop for visit in under.visits} if under else set()
     load = units(sum(problem.stop[visit.stop].demand for visit in route.visits))
     rows = []
+    rest = route.rest
     for number, visit in enumerate(route.visits, start=1):
+        if rest is not None and rest.begins <= visit.begins:
+            rows.append(_break_row(rest))
+            rest = None
         stop = problem.stop[visit.stop]
         notes = [stop.address, f"window {clock(stop.opens)} to {clock(stop.closes)}" if stop.closes - stop.opens < 86400 else ""]
         notes += [f"load {units(stop.demand)}" if stop.demand else "", f"{stop.service // 60} min of work" if stop.service else ""]
@@ -48,12 +52,18 @@ def _sheet(problem: Problem, route: Route) -> str:
         rows.append(
             f'<li{mark}>{tick}<span class="time">{clock(visit.arrives)}</span>{number}. {escape(stop.name)}<small>{said}</small></li>'
         )
+    rows += [_break_row(rest)] if rest is not None else []
     many = counted(len(route.visits), "stop")
     return (
         f"<section><h1>{escape(van.name)}</h1><p>Leaves {escape(van.start.name)} at {clock(route.leaves)}, is at {escape(van.end.name)} at "
         f"{clock(route.back)}. {many}, load {load} of {units(van.capacity)}, {route.metres / 1000:.1f} km.</p>"
         f"<ol>{''.join(rows)}</ol></section>"
     )
+
+
+def _break_row(rest: TakenBreak) -> str:
+    minutes = (rest.ends - rest.begins) // 60
+    return f'<li><span class="time">{clock(rest.begins)}</span>Break of {minutes} minutes<small>at {escape(rest.place)}</small></li>'
 
 
 def tracks(problem: Problem, routes: Sequence[Route]) -> bytes:

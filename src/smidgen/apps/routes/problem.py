@@ -57,8 +57,26 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Break:
+    """A driver's break: its seconds, and the earliest and the latest time at which it may begin. Who is back by then needs none."""
+
+    seconds: int
+    opens: int
+    closes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBreak:
+    """A break in a route: from when until when, and the place: where the van stood before, or the stop at which it waits."""
+
+    begins: int
+    ends: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Van:
-    """A van: its capacity in hundredths of a unit, its shift, where it starts and ends, and its skills."""
+    """A van: its capacity in hundredths of a unit, its shift, where it starts and ends, its skills, and its driver's break."""
 
     name: str
     capacity: int
@@ -67,6 +85,7 @@ class Van:
     start: Spot
     end: Spot
     skills: frozenset[str] = frozenset()
+    rest: Break | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +119,14 @@ class Underway:
         visits: what it has served, or begun to, at the times recorded.
         heading: the stop that it is driving to; None if it stands.
         loaded: the stops of its last plan, whose goods may be on board.
+        rest: the driver's break, if it has begun.
     """
 
     leaves: int
     visits: tuple[Visit, ...]
     heading: str | None = None
     loaded: frozenset[str] = frozenset()
+    rest: TakenBreak | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -180,7 +201,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The route of one van: when it leaves, its visits in their order, when it is back, seconds and metres of driving."""
+    """The route of one van: when it leaves, its visits in their order, when it is back, seconds and metres of driving, and the break."""
 
     van: str
     leaves: int
@@ -188,6 +209,7 @@ class Route:
     back: int
     driving: int
     metres: int
+    rest: TakenBreak | None = None
 
 
 @dataclass(frozen=True, slots=True)

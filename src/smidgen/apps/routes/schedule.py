@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smidgen.apps.routes.distances import NEVER
-from smidgen.apps.routes.problem import Problem, Route, Stop, Underway, Van, Visit
+from smidgen.apps.routes.problem import Break, Problem, Route, Stop, TakenBreak, Underway, Van, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,23 @@ def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> RouteTiming:
 
 
 def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> RouteTiming:
-    """Time a route that leaves at a time of day; what is recorded of its beginning stays."""
+    """Time a route that leaves at a time of day; what is recorded of its beginning stays. A break is in it where one is needed."""
+    found = _times(problem, van, stops, leaves, under, None)
+    rest = van.rest
+    if rest is None or (under and under.rest) or max(leaves, found.route.back) <= rest.closes or leaves > rest.closes:
+        return found
+    return _times(problem, van, stops, leaves, under, rest)
+
+
+def _times(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None, rest: Break | None) -> RouteTiming:
+    """Time a route; `rest`: the break that is still to be taken.
+
+    It is taken after the first work that ends once it may begin, or while the van waits at a stop, or before work that would last beyond
+    the latest time for it.
+    """
     travel, number = problem.travel, problem.travel.place
     recorded = under.visits if under else ()
+    taken = under.rest if under else None
     here, time, driving, metres = number[van.start.name], leaves, 0, 0
     visits: list[Visit] = []
     late: dict[str, int] = {}
@@ -95,21 +109,33 @@ def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under:
         metres += travel.length(here, there, time)
         if step < len(recorded):
             visit = recorded[step]
-            driving += visit.arrives - time
+            driving += visit.arrives - time - _overlap(taken, time, visit.arrives)
         else:
             # Only the way that it is on already began before `now`.
-            begin = time if under and stop.name == under.heading else max(time, problem.now or 0)
+            heading = under is not None and stop.name == under.heading
+            begin = time if heading else max(time, problem.now or 0)
+            if taken is not None and taken.place != stop.name:
+                begin = max(begin, taken.ends)
             lasts = travel.lasts(here, there, begin)
+            if rest is not None and taken is None and not heading and lasts < NEVER:
+                taken = _break_before(rest, stop, begin, begin + lasts, travel.names[here], bool(visits))
+                if taken is not None and taken.place != stop.name:
+                    begin = taken.ends
+                    lasts = travel.lasts(here, there, begin)
             if lasts >= NEVER:
                 unreachable.append(stop.name)
                 lasts = 0
-            begins = max(begin + lasts, stop.opens)
+            begins = max(begin + lasts, stop.opens, taken.ends if taken and taken.place == stop.name else 0)
             visit = Visit(stop.name, begin + lasts, begins, begins + stop.service)
             driving += lasts
             if begins > stop.closes:
                 late[stop.name] = begins - stop.closes
         visits.append(visit)
         here, time = there, visit.ends
+    if rest is not None and taken is None:
+        begins = max(time, rest.opens)
+        taken = TakenBreak(begins, begins + rest.seconds, travel.names[here])
+    time = max(time, taken.ends) if taken is not None else time
     home = number[van.end.name]
     lasts = travel.lasts(here, home, time)
     if lasts >= NEVER:
@@ -118,7 +144,7 @@ def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under:
     driving, metres, time = driving + lasts, metres + travel.length(here, home, time), time + lasts
     load = sum(stop.demand for stop in stops)
     return RouteTiming(
-        route=Route(van.name, leaves, tuple(visits), time, driving, metres),
+        route=Route(van.name, leaves, tuple(visits), time, driving, metres, taken),
         late_back=max(0, time - van.back),
         late=late,
         excess=max(0, load - van.capacity),
@@ -126,3 +152,20 @@ def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under:
         unreachable=tuple(unreachable),
         load=load,
     )
+
+
+def _break_before(rest: Break, stop: Stop, begin: int, arrives: int, place: str, worked: bool) -> TakenBreak | None:
+    """The break, if it is taken before the work at a stop: at the last place before the way, or at the stop before its work begins."""
+    beyond = max(arrives, stop.opens) + stop.service > rest.closes
+    at_stop = rest.opens <= arrives <= rest.closes
+    if (worked and begin >= rest.opens) or (beyond and not at_stop):
+        begins = max(begin, rest.opens)
+        return TakenBreak(begins, begins + rest.seconds, place)
+    if at_stop and (beyond or stop.opens > arrives):
+        return TakenBreak(arrives, arrives + rest.seconds, stop.name)
+    return None
+
+
+def _overlap(taken: TakenBreak | None, begin: int, end: int) -> int:
+    """Seconds of a break within a stretch of time."""
+    return 0 if taken is None else max(0, min(end, taken.ends) - max(begin, taken.begins))

@@ -250,7 +250,7 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
         if prefix:
             begin, early = travel.place[prefix[-1].name], max(problem.now or 0, timed(problem, van, prefix).route.visits[-1].ends)
         barred = frozenset(travel.place[stop.name] for stop in stops if not may_serve(problem, van, stop))
-        late = max(van.back, early)
+        late = max(van.back - _rest(problem, van), early)
         depots += [pyvrp.Depot(begin), pyvrp.Depot(travel.place[van.end.name])]
         types.append(
             pyvrp.VehicleType(
@@ -300,7 +300,13 @@ def _kind(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
     if van.name in problem.underway:
         return van.name
     barred = frozenset(stop.name for stop in stops if not may_serve(problem, van, stop))
-    return (van.capacity, van.leaves, van.back, van.start.name, van.end.name, barred)
+    return (van.capacity, van.leaves, van.back, van.start.name, van.end.name, van.rest, barred)
+
+
+def _rest(problem: Problem, van: Van) -> int:
+    """Seconds of a break that is still to be taken. PyVRP knows none: its shifts end earlier by as much, and `timed` says when it is."""
+    under = problem.underway.get(van.name)
+    return 0 if van.rest is None or van.back <= van.rest.closes or (under and under.rest) else van.rest.seconds
 
 
 def _solution(model: _Model, before: Orders, problem: Problem) -> pyvrp.Solution | None:

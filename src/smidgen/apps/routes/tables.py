@@ -13,7 +13,7 @@ import numpy as np
 
 from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetPiece
-from smidgen.apps.routes.problem import DAY, PLACES, Spot, Stop, Van, seconds_of
+from smidgen.apps.routes.problem import DAY, PLACES, Break, Spot, Stop, Van, clock, seconds_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
@@ -36,6 +36,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "start": ("start", "depot", "start_place", "startort"),
     "start_latitude": ("start_latitude", "latitude", "lat", "breite"),
     "start_longitude": ("start_longitude", "longitude", "lon", "lng", "länge"),
+    "break_minutes": ("break_minutes", "break", "pause", "pause_minuten"),
+    "break_from": ("break_from", "pause_von"),
+    "break_until": ("break_until", "pause_bis"),
     "end": ("end", "end_place", "zielort"),
     "end_latitude": ("end_latitude",),
     "end_longitude": ("end_longitude",),
@@ -235,7 +238,19 @@ def _van(row: TableRow, located: bool) -> Van:
         start=start,
         end=end,
         skills=row.words("skills"),
+        rest=_break(row, leaves, back),
     )
+
+
+def _break(row: TableRow, leaves: int, back: int) -> Break | None:
+    """The driver's break; None without minutes."""
+    seconds = round(row.number_of("break_minutes", 0.0, least=0, most=8 * 60) * 60)
+    opens, closes = row.time("break_from", leaves), row.time("break_until", back)
+    if closes < opens:
+        row.fail(
+            "break_until", "no break can begin then", row.text("break_until", ""), f"It may begin from {clock(opens)}: correct one of them."
+        )
+    return Break(seconds, opens, closes) if seconds else None
 
 
 def read_streets(table: ProblemTable, kmh: float) -> list[StreetPiece]:

@@ -30,15 +30,16 @@ def underway(problem: Problem, last: Mapping[str, Route], loaded: Mapping[str, I
         done = tuple(visit for visit in known if visit.begins <= now)
         stands = van in problem.broken
         goods = frozenset((loaded or {}).get(van.name) or (visit.stop for visit in known))
+        rest = route.rest if route.rest is not None and route.rest.begins <= now else None
         ahead = known[len(done)].stop if len(done) < len(known) else None
         drives = ahead is not None and not stands and (not done or done[-1].ends <= now) and ahead not in problem.cancelled
         if stands and not done:
             # Its way back is not planned, and nothing of it counts; its goods may be on board.
-            found[van.name] = Underway(route.leaves, (), None, goods)
+            found[van.name] = Underway(route.leaves, (), None, goods, rest)
             continue
         if stands:
             broken.append(replace(van, end=problem.stop[done[-1].stop].spot, back=2 * DAY))
-        found[van.name] = Underway(route.leaves, done, ahead if drives else None, goods)
+        found[van.name] = Underway(route.leaves, done, ahead if drives else None, goods, rest)
     served = {name for under in found.values() for name in under.stops}
     late = sorted(problem.cancelled & served)
     fixed = replace(problem, underway=found, broken=tuple(broken), cancelled=problem.cancelled - served)

@@ -10,7 +10,7 @@ from typing import Any
 from smidgen.apps.routes import events, papers, tables
 from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.network import StreetNetwork
-from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, Visit, clock, counted, seconds_of, units
+from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, TakenBreak, Visit, clock, counted, seconds_of, units
 from smidgen.apps.routes.solving import solved
 from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
@@ -32,7 +32,8 @@ class VanRouteSettings(Settings):
     )
     vans: str = setting(
         ...,
-        "Table of vans: name, capacity, starts, ends, start (a name) with start_latitude and start_longitude; if you like end and skills.",
+        "Table of vans: name, capacity, starts, ends, start (a name) with start_latitude and start_longitude; if you like end, skills, "
+        "and break_minutes with break_from and break_until.",
         flag="--vans",
         file=True,
     )
@@ -187,7 +188,9 @@ def _routes_of(before: Mapping[str, Any]) -> dict[str, Route]:
     found = {}
     for van, times in (before.get("times") or {}).items():
         leaves, back, driving, metres, *visits = times
-        found[van] = Route(van, leaves, tuple(Visit(*visit) for visit in visits), back, driving, metres)
+        rest = (before.get("breaks") or {}).get(van)
+        taken = TakenBreak(*rest) if rest else None
+        found[van] = Route(van, leaves, tuple(Visit(*visit) for visit in visits), back, driving, metres, taken)
     return found
 
 
@@ -208,6 +211,7 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
         "routes": [_told(problem, route) for route in driving],
         "left_out": [{"stop": one.stop, "constraint": one.constraint, "reason": one.reason, **one.facts} for one in plan.left_out],
         "loaded": {van: sorted(under.loaded) for van, under in problem.underway.items()},
+        "breaks": {route.van: [route.rest.begins, route.rest.ends, route.rest.place] for route in plan.routes if route.rest},
         "times": {route.van: [route.leaves, route.back, route.driving, route.metres, *map(_times, route.visits)] for route in plan.routes},
     }
     must = [one for one in plan.left_out if not problem.stop[one.stop].optional]
@@ -239,6 +243,7 @@ def _told(problem: Problem, route: Route) -> dict[str, Any]:
         "stops": len(route.visits),
         "load": units(sum(problem.stop[visit.stop].demand for visit in route.visits)),
         "km": round(route.metres / 1000, 1),
+        **({"break": clock(route.rest.begins), "break_minutes": (route.rest.ends - route.rest.begins) // 60} if route.rest else {}),
         "visits": [{"stop": visit.stop, "arrives": clock(visit.arrives), "leaves": clock(visit.ends)} for visit in route.visits],
     }
 
@@ -268,9 +273,10 @@ def _route_statement(told: Mapping[str, Any]) -> Statement:
     """A van's route in words, from what the result says of it."""
     if told.get("stands"):
         return Statement(f"{told['van']} stands still after {counted(told['stops'], 'stop')}.")
-    facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km")}
+    facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km", "break", "break_minutes") if name in told}
     way = f"makes {counted(told['stops'], 'stop')} over {told['km']:g} km with a load of {told['load']}"
-    return Statement(f"{told['van']} leaves at {told['leaves']}, {way}, and is back at {told['back']}.", facts)
+    rest = f", has a break of {told['break_minutes']} minutes at {told['break']}" if "break" in told else ""
+    return Statement(f"{told['van']} leaves at {told['leaves']}, {way}{rest}, and is back at {told['back']}.", facts)
 
 
 _PLAIN = ("shift", "window", "capacity")
