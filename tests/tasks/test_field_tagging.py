@@ -292,3 +292,20 @@ def test_the_decision_is_fitted_on_held_rows() -> None:
     assert sum(reply.output["name"] is not None for reply in replies) == 20
     written = {"texts": [], "likelihood": [], "tokens": [], "finished": []}
     assert "tagged" not in task.calibrate(written, [], form, ANY), "a decoder's bundle has no use for it"
+
+
+def test_a_stretch_of_time_counts_in_the_unit_that_the_rows_show() -> None:
+    schema = field_schema.normal({"type": "object", "properties": {"late": {"type": "integer"}}})[0]
+    texts = ["20 minutes late", "half an hour late", "we lose a quarter of an hour", "+15", "an hour and a half behind"]
+    plan = field_tagging.plan_for(texts, [{"late": minutes} for minutes in (20, 30, 15, 15, 90)], schema)
+    (way,) = plan["ways"]
+    assert way["kind"] == "minutes" and field_tagging.fault(plan, schema) == ""
+    fits = field_tagging.fitting(schema)["late"]
+    said = {"two hours": 120, "three quarters of an hour": 45, "25": 25, "12 min": 12, "soon": None, "30 seconds": None}
+    assert {words: field_parsing.value_of(words, way, fits) for words in said} == said
+
+
+def test_a_plain_number_beside_a_unit_stays_a_number() -> None:
+    schema = field_schema.normal({"type": "object", "properties": {"hours": {"type": "integer"}}})[0]
+    plan = field_tagging.plan_for(["2 hours", "three hours", "4 of them"], [{"hours": count} for count in (2, 3, 4)], schema)
+    assert plan["ways"][0]["kind"] == "number"

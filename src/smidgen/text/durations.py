@@ -13,10 +13,10 @@ from smidgen.text import numbers
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 UNITS = {"minutes": MINUTE, "hours": HOUR, "days": DAY}
-_SIZES = {"mi": MINUTE, "h": HOUR, "s": HOUR, "d": DAY, "t": DAY, "w": 7 * DAY, "f": 14 * DAY}
+_SIZES = {"se": 1, "mi": MINUTE, "h": HOUR, "st": HOUR, "d": DAY, "t": DAY, "w": 7 * DAY, "f": 14 * DAY}
 """The length of a unit by the beginning of its word."""
 _UNIT = re.compile(
-    r"(?<![^\W\d_])(?P<unit>min(?:ute[ns]?|s)?|h(?:ours?|rs?)?|stunden?|std|days?|tag(?:en?)?|w(?:eeks?|ks?)|wochen?|fortnights?)\b"
+    r"(?<![^\W\d_])(?P<unit>sec(?:onds?|s)?|sekunden?|min(?:ute[ns]?|s)?|h(?:ours?|rs?)?|stunden?|std|days?|tag(?:en?)?|w(?:eeks?|ks?)|wochen?|fortnights?)\b"
     r"(?P<half>[ ]and[ ]a[ ]half\b)?",
     re.I,
 )

@@ -49,7 +49,17 @@ def test_three_changes_and_one() -> None:
     first = read_sentence("Mill Lane is closed, van 2 is down and cancel The Anchor", predict)
     second = read_sentence(first.rest, predict)
     assert (first.output["kind"], second.output["kind"], second.rest) == ("road_closed", "van_broken", "cancel The Anchor")
-    assert read_sentence("cancel The Anchor", predict) == (0.95, {**KNOWN["cancel The Anchor"], "ends": None}, "")
+    whole = read_sentence("cancel The Anchor", predict)
+    assert whole == (0.95, {**KNOWN["cancel The Anchor"], "ends": None}, "cancel The Anchor", "")
+
+
+def test_an_unsure_reading_of_the_whole_gives_way_to_a_surer_one_of_its_parts() -> None:
+    def unsure(texts: list[str]) -> list[tuple[float, Any]]:
+        return [(0.4, {"kind": "jam"}) if " and " in text else one for text, one in zip(texts, predict(texts), strict=True)]
+
+    first = read_sentence("Mill Lane is closed and van 2 is down", unsure)
+    assert first.output["kind"] == "road_closed" and first.words == "Mill Lane is closed" and first.rest == "van 2 is down"
+    assert read_sentence("Mill Lane is closed and that is sad", unsure).output == {"kind": "jam"}
 
 
 @pytest.mark.parametrize("sentence", ["Mill Lane is open again", "thanks, and goodbye", "Mill Lane is closed and that is sad", ""])

@@ -101,6 +101,42 @@ def test_a_change(problem: Any, change: dict[str, Any], words: str, item: str, f
         assert after["a_day"] > before["a_day"]
 
 
+PROMOTIONS = {
+    ("9", "12 April"): "9 April 2026 to 12 April 2026",
+    ("the 9th", "the 12th of April"): "9 April 2026 to 12 April 2026",
+    ("April 9", "12"): "9 April 2026 to 12 April 2026",
+    ("Thursday", "Monday"): "9 April 2026 to 13 April 2026",
+    ("Sat", "Sun"): "11 April 2026 to 12 April 2026",
+    ("tomorrow", "in two weeks"): "6 April 2026 to 19 April 2026",
+}
+
+
+@pytest.mark.parametrize("days", PROMOTIONS, ids=" ".join)
+def test_two_days_tell_each_other_their_month_and_week(problem: Any, days: tuple[str, str]) -> None:
+    change = {"kind": "promotion", "item": "candle", "first": days[0], "last": days[1], "percent": 50}
+    assert f"promotion from {PROMOTIONS[days]}, 1.5 times" in SOLVER.shown_change(problem, change)
+
+
+LEAD_TIMES = {
+    "a fortnight": 14,
+    "a couple of weeks": 14,
+    "10 working days": 10,
+    "2 to 3 weeks": 21,
+    "two and a half weeks": None,
+    "a month": None,
+}
+
+
+@pytest.mark.parametrize("words", LEAD_TIMES)
+def test_lead_times_in_words(problem: Any, words: str) -> None:
+    change = {"kind": "lead_time", "item": "S1", "takes": words}
+    if LEAD_TIMES[words] is None:
+        with pytest.raises(InputError, match="no number of days"):
+            SOLVER.changed(problem, change)
+    else:
+        assert f"lead time {LEAD_TIMES[words]} days" in SOLVER.shown_change(problem, change)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

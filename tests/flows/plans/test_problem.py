@@ -77,6 +77,33 @@ def test_yes_needs_a_sure_model(recipe: Path, tmp_path: Path, monkeypatch: pytes
     assert code([*asked, "--set", "solve.sure=0.6"]) == 0
 
 
+def test_a_sentence_of_two_changes_is_confirmed_in_two_steps(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"the lamp is 11": {"thing": "lamp", "price": 11}, "the rug is 4": {"thing": "rug", "price": 4}}
+    model(monkeypatch, lambda text: known.get(text, {}))
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", lambda question: not asked.append(question))
+    sentence = "the lamp is 11 and the rug is 4"
+    assert code(["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", sentence, "--model", "any"]) == 0
+    made = json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))["changes"]
+    assert [(one["words"], one["sentence"]) for one in made] == [
+        ("lamp: price 11, was 6", "the lamp is 11"),
+        ("rug: price 4, was 5", "the rug is 4"),
+    ]
+    assert len(asked) == 2 and "not read" not in capsys.readouterr().out
+
+
+def test_what_a_reading_leaves_out_is_said_and_needs_a_person(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(monkeypatch, {"thing": "lamp", "price": 11})
+    asked = ["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", "lamp 11 from tomorrow", "--model", "any"]
+    assert code([*asked, "--yes"]) == 2 and "not in this change" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setattr("typer.confirm", lambda question: True)
+    assert code(asked) == 0 and "not read: tomorrow" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [

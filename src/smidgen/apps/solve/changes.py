@@ -29,34 +29,39 @@ def valid_change(solver: Solver, given: Any) -> Change:
 
 
 class ReadSentence(NamedTuple):
-    """A sentence as a model read it. `rest`: the words after those that were read, which may tell another change."""
+    """A sentence as a model read it: the words that were read, and the `rest` after them, which may tell another change."""
 
     score: float
     output: Any
+    words: str = ""
     rest: str = ""
 
 
 def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[float, Any]]]) -> ReadSentence:
-    """The first change that a sentence tells. Where the whole tells none, its beginning may, and the rest another.
+    """The first change that a sentence tells. Where the whole tells none, or the model is not sure of it, its beginning may tell one,
+    and the rest another.
 
     Args:
         predict: the score and the output of a model for each of some texts.
     """
     score, output = predict([sentence])[0]
-    if _filled(output):
-        return ReadSentence(score, output)
+    told = bool(_filled(output))
+    if told and score >= _CLEAR:
+        return ReadSentence(score, output, sentence)
     parts = [(sentence[: cut.start()].strip(), sentence[cut.end() :].strip()) for cut in _CUT.finditer(sentence)][:_MOST_CUTS]
     parts = [(first, rest) for first, rest in parts if first and rest]
     read = predict([text for part in parts for text in part]) if parts else []
     found = [
-        ReadSentence(one * other, told, rest)
-        for (_, rest), (one, told), (other, last) in zip(parts, read[::2], read[1::2], strict=True)
+        ReadSentence(one * other, first, words, rest)
+        for (words, rest), (one, first), (other, last) in zip(parts, read[::2], read[1::2], strict=True)
         # More than two changes: the rest tells none as a whole.
-        if _filled(told) and (_filled(last) or _CUT.search(rest))
+        if _filled(first) and (_filled(last) or (_CUT.search(rest) and not told))
     ]
-    return max(found, key=lambda one: one.score, default=ReadSentence(score, output))
+    best = max(found, key=lambda one: one.score, default=None)
+    return ReadSentence(score, output, sentence) if best is None or (told and best.score <= score) else best
 
 
+_CLEAR = 0.8
 _CUT = re.compile(r"(?<=\w)[.;!]\s+|[;\n]\s*|,?\s+(?:and|also|plus|then|und)\s+|,\s+|\s+[-–+]\s+", re.IGNORECASE)
 """Where a sentence may end and another begin."""
 _MOST_CUTS = 12
@@ -86,9 +91,11 @@ def _telling(sentence: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
     """The places of known names, then of times, stretches of time, days and numbers; they may overlap."""
     for name in sorted(names, key=len, reverse=True):
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence, re.IGNORECASE))
-    for reader in (durations, dates, clock, relative_days):
-        yield from reader.find(sentence)
-    yield from ((start, end) for start, end in numbers.find(sentence) if sentence[start:end].casefold() not in ("one", "single", "both"))
+    found = [span for reader in (durations, dates, clock, relative_days, numbers) for span in reader.find(sentence)]
+    yield from ((start, end) for start, end in found if sentence[start:end].casefold() not in _TELL_LITTLE)
+
+
+_TELL_LITTLE = frozenset(("one", "single", "both", "today", "tonight", "yesterday", "heute", "gestern"))
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,13 +20,11 @@ from smidgen.apps.forecasts.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement
-from smidgen.text import dates, numbers, relative_days
+from smidgen.text import dates, durations, relative_days
 
 _LONGEST_GAP = 28
 """Most days between the last sale and the day of the plan."""
 _HALF_YEAR = 183
-_SPANS = {"fortnight": 14, "week": 7, "woche": 7, "day": 1, "tag": 1}
-"""Words for spans of time, in days."""
 _DRAWN = 6
 """Items that get a drawing: the most urgent."""
 
@@ -171,9 +170,8 @@ class StockSolver(Solver):
         if kind == "delivery":
             return f"{name}: {change['quantity']} pieces arrive on {shown_day(_day(problem, change, 'day'))}"
         if kind == "promotion":
-            _, _, times = _promotion(problem, item, change)
-            first, last = shown_day(_day(problem, change, "first")), shown_day(_day(problem, change, "last"))
-            return f"{name}: promotion from {first} to {last}, {times:.1f} times as much is sold"
+            first, last, times = _promotion(problem, item, change)
+            return f"{name}: promotion from {shown_day(first)} to {shown_day(last)}, {times:.1f} times as much is sold"
         if kind == "stock":
             return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
         return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
@@ -283,32 +281,51 @@ def _need(change: Change, name: str, words: str) -> Any:
     return change[name]
 
 
-def _day(problem: StockProblem, change: Change, name: str) -> datetime.date:
-    """The day that a change names: a date, or words such as `next Friday`, which count from the day of the plan."""
+def _day(problem: StockProblem, change: Change, name: str, after: datetime.date | None = None) -> datetime.date:
+    """The day that a change names: a date, or words such as `next Friday`, which count from the day of the plan, or from `after`."""
     said = str(_need(change, name, "on which day"))
     told = dates.read(said, year=problem.today.year)
     day = None if told is None else datetime.date.fromisoformat(told)
     if day is not None and not dates.has_year(said) and (problem.today - day).days > _HALF_YEAR:
         day = day.replace(year=day.year + 1)  # on 30 December, 5 January is the next one
-    if day is None and (told := relative_days.read(said, problem.today)) is not None:
-        day = datetime.date.fromisoformat(told)
+    if day is None:
+        words = _SHORT_DAY.sub(lambda match: _WEEKDAYS[match[1].casefold()], said)
+        from_day = after if after is not None and _BARE_WEEKDAY.fullmatch(words.strip()) else problem.today
+        told = relative_days.read(words, from_day)
+        day = None if told is None else datetime.date.fromisoformat(told)
     if day is None:
         raise InputError("the day is no date", value=said, todo="Write it as 2026-12-05.")
     return day
+
+
+_WEEKDAYS = {name[:3]: name for name in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")}
+_SHORT_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)(?:s|r|rs)?\b\.?", re.IGNORECASE)
+_BARE_WEEKDAY = re.compile("|".join(_WEEKDAYS.values()), re.IGNORECASE)
+_DAY_ALONE = re.compile(r"(?:the )?(\d{1,2})(?:st|nd|rd|th|\.)?", re.IGNORECASE)
+_DAY_NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
+
+
+def _days(problem: StockProblem, change: Change) -> tuple[datetime.date, datetime.date]:
+    """The first and the last day of a change. `from 5 to 7 December` says the month once; `Friday to Monday` means the Monday after."""
+    said = {name: str(_need(change, name, "on which day")) for name in ("first", "last")}
+    for name, other in (("first", "last"), ("last", "first")):
+        alone = _DAY_ALONE.fullmatch(said[name].strip())
+        if alone is not None and dates.read(said[other], year=problem.today.year) is not None:
+            said[name] = _DAY_NUMBER.sub(alone[1], said[other], count=1)
+    first = _day(problem, said, "first")
+    return first, _day(problem, said, "last", after=first)
 
 
 def _lead_days(change: Change) -> int:
     """The new lead time of a change: in days, or in words such as `three weeks`."""
     if "days" in change:
         return int(change["days"])
-    said = str(_need(change, "takes", "how many days it takes")).casefold()
-    count = numbers.read(said)
-    size = next((days for word, days in _SPANS.items() if word in said), None)
-    if count is None and any(word in said for word in ("fortnight", "a week", "one week", "a day")):
-        count = 1
-    if size is None or count is None or count != int(count) or not 0 <= count * size <= LONGEST_LEAD:
+    said = str(_need(change, "takes", "how many days it takes"))
+    seconds = durations.read(said)
+    days = None if seconds is None else seconds / durations.DAY
+    if days is None or days != int(days) or days > LONGEST_LEAD:
         raise InputError("the lead time is no number of days", value=said, todo="Say it in days or weeks: nothing is guessed.")
-    return int(count) * size
+    return int(days)
 
 
 def _lead_items(problem: StockProblem, change: Change) -> list[str]:
@@ -347,7 +364,7 @@ def _delivery(problem: StockProblem, change: Change) -> StockProblem:
 
 
 def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[datetime.date, datetime.date, float]:
-    first, last = _day(problem, change, "first"), _day(problem, change, "last")
+    first, last = _days(problem, change)
     if last < first or last < problem.today:
         value = f"{first.isoformat()} to {last.isoformat()}"
         raise InputError("the promotion is over before it begins, or before the plan", value=value, todo="Check its days.")

@@ -137,10 +137,9 @@ class OpenProblem:
         """
         sentence = given if isinstance(given, str) else ""
         read = _understood(self.recipe, sentence, model) if sentence else ReadSentence(1.0, given)
-        sentence = sentence.removesuffix(read.rest).strip()
         change = valid_change(self.solver, read.output)
-        left = unread(sentence, change, self.solver.names(self.state())) if sentence else []
-        return ProposedChange(change, self.solver.shown_change(self.state(), change), sentence, read.score, tuple(left), read.rest)
+        left = unread(read.words, change, self.solver.names(self.state())) if sentence else []
+        return ProposedChange(change, self.solver.shown_change(self.state(), change), read.words, read.score, tuple(left), read.rest)
 
     def make(self, proposed: ProposedChange) -> None:
         """Make a confirmed change. Raises InputError for something that the problem lacks."""
