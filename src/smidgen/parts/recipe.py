@@ -204,8 +204,8 @@ def read_section(name: str, owner: type[Settings], given: Any, mistakes: list[st
             if entry["type"] == "extra_forbidden":
                 mistakes.append(f"{place}: no such setting{_meant(steps[-1], list(settings_of(owner)))}")
             else:
-                # A value in the place of a secret's name may be the secret.
-                got = "" if _hidden(owner, steps) else f", not {entry['input']!r}"
+                # A value in the place of a secret's name may be the secret. Of a missing one the whole section would be shown.
+                got = "" if entry["type"] == "missing" or _hidden(owner, steps) else f", not {entry['input']!r}"
                 mistakes.append(f"{place}: {mistake_in(entry)}{got}")
         return None
     except SmidgenError as error:

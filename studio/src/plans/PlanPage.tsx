@@ -7,7 +7,7 @@ import { useMay } from "../api/queries";
 import { told } from "../i18n/serverTexts";
 import { Button } from "../ui/Button";
 import { Card } from "../ui/Card";
-import { Skeleton } from "../ui/Feedback";
+import { Notice, Skeleton } from "../ui/Feedback";
 import { Select, TextField } from "../ui/Field";
 import { FileButton, TABLES } from "../ui/FileDrop";
 import layout from "../ui/Layout.module.css";
@@ -43,6 +43,8 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
   const solve = useSolve(plan.id);
   const faulty = plan.tables.find((table) => table.file && solve.error instanceof ApiError && solve.error.parts.file === table.file)?.setting;
   const ready = plan.tables.every((table) => table.file || !table.needed);
+  const mistakes = settingMistakes(solve.error, solver.name);
+  const wrong = Object.keys(mistakes).length > 0;
   const button = (
     <Button kind="primary" icon="bolt" disabled={!may || !ready} busy={solve.isPending} onClick={() => solve.mutate("keep")}>
       {t(plan.solved ? "plan.solveAgain" : "plan.solve")}
@@ -52,14 +54,14 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
     <>
       <PageTitle title={plan.name} about={told(solver.summary)} actions={button} />
       <div className={layout.page}>
-        {(plan.solved ?? !faulty) && <Problem query={{ error: solve.error }} />}
+        {wrong ? <Notice tone="bad">{t("plan.settingsWrong")}</Notice> : (plan.solved ?? !faulty) && <Problem query={{ error: solve.error }} />}
         {plan.solved && (
           <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending}>
             {solver.changes && <ChangeBox plan={plan} solver={solver} />}
           </Solution>
         )}
         <Tables plan={plan} solver={solver} error={solve.error} faulty={faulty} changed={() => solve.reset()} />
-        <Settings plan={plan} solver={solver} />
+        <Settings plan={plan} solver={solver} mistakes={mistakes} changed={() => solve.reset()} />
       </div>
     </>
   );
@@ -98,11 +100,21 @@ function Tables({ plan, solver, error, faulty, changed }: { plan: Plan; solver: 
   );
 }
 
-function Settings({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
+/** What the server says of settings, by their names; empty for another error. */
+function settingMistakes(error: Error | null, section: string): Record<string, string> {
+  const listed = error instanceof ApiError ? (error.parts.todo ?? "").split("\n  - ").slice(1) : [];
+  const own = listed.filter((one) => one.startsWith(`${section}.`)).map((one) => one.slice(section.length + 1));
+  return Object.fromEntries(own.map((one) => [one.split(": ")[0] ?? "", told(one.split(": ").slice(1).join(": "))]));
+}
+
+/** The settings of a plan. `mistakes`: what is wrong with them, by name. */
+function Settings({ plan, solver, mistakes, changed }: { plan: Plan; solver: Solver; mistakes: Readonly<Record<string, string>>; changed: () => void }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const change = useChangeSettings(plan.id);
-  const [open, setOpen] = useState(false);
+  const [opened, setOpened] = useState<boolean | null>(null);
+  const errors = { ...mistakes, ...settingMistakes(change.error, solver.name) };
+  const wrong = Object.keys(errors).length > 0;
   const [settings, setSettings] = useState(plan.settings);
   const [seconds, setSeconds] = useState(String(plan.seconds));
   const [reader, setReader] = useState(plan.readers.find((one) => one.chosen)?.project ?? "");
@@ -113,16 +125,16 @@ function Settings({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
   const models = [{ value: "", label: t("plan.noReader") }, ...plan.readers.map((one) => ({ value: one.project, label: one.name }))];
   return (
     <Card>
-      <Disclosure title={t("plan.settings")} open={open} onToggle={setOpen}>
+      <Disclosure title={t("plan.settings")} open={opened ?? wrong} onToggle={(open) => setOpened(open === wrong ? null : open)}>
         <div className={layout.stack}>
-          {fieldsOf(schema).length > 0 && <SchemaForm section={solver.name} schema={schema} value={settings} onChange={set} />}
+          {fieldsOf(schema).length > 0 && <SchemaForm section={solver.name} schema={schema} value={settings} errors={errors} onChange={set} />}
           <div className={layout.fields}>
             <TextField label={t("plan.seconds")} help={t("plan.secondsHelp")} inputMode="decimal" value={seconds} onChange={(event) => setSeconds(event.target.value)} />
             {solver.changes && <Select label={t("plan.reader")} help={t("plan.readerHelp")} value={reader} options={models} onChange={(event) => setReader(event.target.value)} />}
           </div>
-          <Problem query={{ error: change.error }} />
+          {Object.keys(settingMistakes(change.error, solver.name)).length === 0 && <Problem query={{ error: change.error }} />}
           <div className={layout.row}>
-            <Button disabled={!may} busy={change.isPending} onClick={() => change.mutate({ settings, seconds: Number(seconds.replace(",", ".")) || 10, reader: reader || null })}>
+            <Button disabled={!may} busy={change.isPending} onClick={() => change.mutate({ settings, seconds: Number(seconds.replace(",", ".")) || 10, reader: reader || null }, { onSuccess: changed })}>
               {t("plan.keep")}
             </Button>
           </div>

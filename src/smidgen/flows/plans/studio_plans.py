@@ -20,7 +20,7 @@ from smidgen.flows.plans.problem import PLAN, MadeChange, OpenProblem, ProposedC
 from smidgen.flows.plans.sample_plans import sample_plan
 from smidgen.parts import registry
 from smidgen.parts.recipe import laid_over, written
-from smidgen.parts.solver_recipe import ROOM, read_solver_recipe, solver_recipe_from
+from smidgen.parts.solver_recipe import ROOM, solver_recipe_from
 from smidgen.store import files
 
 MOST_TABLE_BYTES = 64 << 20
@@ -201,7 +201,7 @@ def result_file(id: str, name: str) -> Path:
 
 def _problem(id: str, keep_changes: bool = True) -> OpenProblem:
     folder = _folder(id)
-    recipe = read_solver_recipe(str(folder / _RECIPE))
+    recipe = solver_recipe_from(_tree(folder), (), folder, "the settings")
     solved = studio_plan(id).solved
     made: tuple[MadeChange, ...] = made_changes(solved) if solved is not None and keep_changes else ()
     return OpenProblem(recipe, made, solved["result"] if solved is not None else None)
