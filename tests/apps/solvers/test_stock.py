@@ -163,7 +163,8 @@ def test_without_stock_sales_are_forecast() -> None:
     tables = {"sales": daily(A=np.random.default_rng(0).poisson(5, 70).astype(float).tolist())}
     plan = solved(SOLVER.read(stock.StockSettings(sales="sales.csv"), tables))
     assert plan.status == "solved" and "orders" not in plan.tables
-    assert [one.text for one in plan.statements] == [f"About {orders(plan)['A']['a_day']} a day of A will be sold."]
+    a_day = orders(plan)["A"]["a_day"]
+    assert [one.text for one in plan.statements] == [f"About {a_day} a day of A will be sold."]
 
 
 def test_a_file_with_two_rows_is_not_solved() -> None:

@@ -128,7 +128,7 @@ class RouteSolver(Solver):
         return events.edit(problem, change).text
 
     def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
-        """What the plan says of a van, or of a stop: who serves it when, or why it stays out."""
+        """Say what the plan has of a van, or of a stop: who serves it when, or why it stays out."""
         routes = {route["van"]: route for route in result["routes"]}
         visits = {visit["stop"]: (van, visit) for van, route in routes.items() for visit in route["visits"]}
         out = {one["stop"]: one.get("reason", f"{one['stop']} stays out.") for one in result["left_out"]}

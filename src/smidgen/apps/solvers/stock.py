@@ -177,7 +177,7 @@ class StockSolver(Solver):
         return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
 
     def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
-        """What the plan says of one item: its order, or why it needs none."""
+        """Say what the plan has of one item: its order, or why it needs none."""
         item = _named_item(name, {one["item"]: one["name"] for one in result["items"]})
         facts = next(one for one in result["items"] if one["item"] == item)
         if facts.get("order"):

@@ -56,7 +56,7 @@ class AskedPlan:
             self._ready.set()
 
     def ask(self, about: str = "") -> dict[str, Any]:
-        """What the plan says of one thing, or its first sentences.
+        """Say what the plan has of one thing, or its first sentences.
 
         Raises InputError for a name that the plan lacks.
         """
