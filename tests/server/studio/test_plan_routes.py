@@ -87,4 +87,14 @@ def test_a_bad_table_keeps_the_one_before(client: TestClient) -> None:
 def test_a_plan_without_its_table_says_so(client: TestClient) -> None:
     plan = client.post("/api/v1/plans", json={"solver": "shopping", "name": "Saturday"}).json()["id"]
     answer = client.post(f"/api/v1/plans/{plan}/solve")
-    assert answer.status_code == 400 and "things" in answer.json()["error"]["message"]
+    told = answer.json()["error"]
+    assert answer.status_code == 400 and told["todo"].endswith("- shopping.things: must be given") and told["value"] == "'the settings'"
+
+
+def test_a_bad_cell_is_told_with_its_file(client: TestClient) -> None:
+    plan = client.post("/api/v1/plans", json={"solver": "trips", "name": "Weekend"}).json()["id"]
+    client.put(f"/api/v1/plans/{plan}/settings", json={"settings": {"start": "Hotel"}})
+    table = b"name,latitude,longitude\nHotel,48.1,11.2\nCastle,north,11.2\n"
+    client.post(f"/api/v1/plans/{plan}/tables/places/uploads?name=my.csv", content=table)
+    told = client.post(f"/api/v1/plans/{plan}/solve").json()["error"]
+    assert (told["file"], told["row"], told["column"], told["what"]) == ("places-my.csv", 2, "latitude", "this is no number")
