@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.dialogue import read_messages
-from smidgen.apps.tools.definition import SqlTarget, Tool
+from smidgen.apps.tools.definition import McpTarget, SqlTarget, Tool
 from smidgen.apps.tools.demo_shop import demo_shop
 from smidgen.apps.tools.environment import VARIABLE, expanded
 from smidgen.apps.tools.toolbox import Toolbox
@@ -135,15 +135,33 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
         for target in (tool.target, tool.guard):
             if target is None:
                 continue
+            if isinstance(target, McpTarget) and target.command:
+                _check_command(tool, target, values)
+                continue
             address = target.database if isinstance(target, SqlTarget) else target.url
             if name := VARIABLE.match(address):
-                if os.environ.get(name[1], "").strip() == values[name[1]]:
-                    todo = "Give the address of a test copy: calls of the test conversations really change things there."
-                    raise InputError("the test copy has the address of the real system", value=name[1], todo=todo)
+                _check_other(name[1], values)
                 _check_there(expanded(address, values), name[1], target.folder if isinstance(target, SqlTarget) else "")
             elif tool.changes and target is tool.target:
                 todo = "Begin its address with a variable, such as ${SHOP_URL}, and give that in the file of the test copy."
                 raise InputError("a tool that changes something has no address in the test copy", value=tool.name, todo=todo)
+
+
+def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> None:
+    """Refuse a started server that changes something and may work on the real data: its command must name a variable of the copy."""
+    named = VARIABLE.findall(" ".join(target.command))
+    if tool.changes and not named:
+        todo = "Let its command name the data by a variable, such as ${STOCK_PLAN}, and give that in the file of the test copy."
+        raise InputError("a tool that changes something works on no test copy", value=tool.name, todo=todo)
+    for name in named:
+        _check_other(name, values)
+
+
+def _check_other(name: str, values: Mapping[str, str]) -> None:
+    """Refuse the value of a variable that this process's environment has, too: it leads to the real system."""
+    if os.environ.get(name, "").strip() == values[name]:
+        todo = "Give the address of a test copy: calls of the test conversations really change things there."
+        raise InputError("the test copy has the address of the real system", value=name, todo=todo)
 
 
 def _check_there(address: str, name: str, folder: str) -> None:
