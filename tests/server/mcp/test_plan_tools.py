@@ -35,12 +35,12 @@ definitions = "plan-tools.json"
 name = "trip_plan"
 confirm = "never"
 words = "Look up {about}"
-answer = "{sentence}"
+answer = "{sentence_en}"
 nothing = "The plan has no such place."
 
 [mcp.plan.tools.change]
 name = "change_trip"
-answer = "{changed} {sentence}"
+answer = "{changed_en} {sentence_en}"
 """
 WHO = ToolUser("conversation")
 

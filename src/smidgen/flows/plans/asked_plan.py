@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,16 +79,18 @@ class AskedPlan:
             write_plan(solved, self._folder)
         finally:
             self._busy.release()
-        return {"changed": proposed.words, **self._told(solved.json(), solved.solution.statements)}
+        return {"changed_en": proposed.words, **self._told(solved.json(), solved.solution.statements)}
 
-    def _told(self, told: Mapping[str, Any], statements: Any) -> dict[str, Any]:
+    def _told(self, told: Mapping[str, Any], statements: Sequence[Statement]) -> dict[str, Any]:
+        """An answer: its sentence, what it states where it is one, and the day of the plan."""
         texts = [statement.text for statement in statements]
         sentence = " ".join(texts[:_MOST_SENTENCES])
         if strange := strange_numbers(sentence, told["result"]):
             what = f"a sentence states numbers that the result lacks ({', '.join(strange)})"
             raise EngineError(what, value=sentence, todo="This is a defect of the solver; please report it.")
         at = datetime.fromtimestamp((self._folder / PLAN).stat().st_mtime, UTC)
-        return {"sentence": sentence, "more": max(0, len(texts) - _MOST_SENTENCES), "status": told["status"], "solved": at.isoformat()}
+        facts = dict(statements[0].facts) if len(statements) == 1 else {}
+        return {"sentence_en": sentence, **facts, "solved": at.date().isoformat()}
 
 
 def _bounded(problem: OpenProblem) -> OpenProblem:

@@ -70,7 +70,7 @@ def _called(plan: AskedPlan, name: str, arguments: Mapping[str, Any]) -> CallToo
             return CallToolResult(content=[TextContent(text=str(error))], structured_content={"result": []})
     else:
         return CallToolResult(content=[TextContent(text=f"There is no tool {name!r}.")], is_error=True)
-    return CallToolResult(content=[TextContent(text=told["sentence"])], structured_content=told)
+    return CallToolResult(content=[TextContent(text=told["sentence_en"])], structured_content=told)
 
 
 def _tools(plan: AskedPlan) -> list[McpTool]:
