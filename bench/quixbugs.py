@@ -45,8 +45,8 @@ def run(context: Context) -> None:
     found, until = [], time.monotonic() + 60 * (context.minutes or math.inf)
     with open_code_model(threads=context.used_threads) as model:
         for name in names:
-            if found and time.monotonic() > until:
-                break
+            if time.monotonic() > until and not (context.keep == "all" and (context.out / "raw" / f"{NAME}-{name}.json").is_file()):
+                continue
             work = functools.partial(_measured, context.data / "quixbugs", name, model)
             found.append(context.measured(f"{NAME}-{name}", {}, work, peer=False))
     section = results.Section(
@@ -56,8 +56,8 @@ def run(context: Context) -> None:
         "how little the model expects the line, and by both; then changes of one line, written by the model or usual edits of "
         "mutation testing, run in the sandbox. Repaired: every test passes with a change. As the reference: the change that is shown first "
         "is, as a syntax tree, the reference's. The base line is the same model, asked once for the whole corrected program. Nothing was "
-        "tuned on these programs. A line that is missing counts as found with a line beside its place. With `--minutes` the first programs "
-        "in an order that was drawn.",
+        "tuned on these programs. A line that is missing counts as found with a line beside its place. With `--minutes` only some "
+        "programs, taken in an order that was drawn.",
         COLUMNS,
         facts={"load before": results.load_average()},
     )

@@ -10,7 +10,7 @@ from typing import Any
 from smidgen.apps.code.edits import LineEdit, edits_of
 from smidgen.apps.code.fault_lines import SuspectLine, is_code, ochiai, ranked, surprise
 from smidgen.apps.code.own_code import PythonFile, parsed
-from smidgen.apps.code.pytest_runs import PASSED, RanVariant, TestingPlace
+from smidgen.apps.code.pytest_runs import LATE, PASSED, RanVariant, TestingPlace
 from smidgen.core.errors import InputError
 from smidgen.core.progress import Progress, Silent
 from smidgen.flows.code_help.code_model import CodeModel, around
@@ -22,7 +22,7 @@ _SAMPLED_LINES, _SAMPLES = 2, 2
 _WARM = 0.8
 _TRIED_EDITS = 400
 _LEAST_SECONDS, _TIMES_AS_LONG, _MOST_SECONDS = 0.5, 5.0, 10.0
-"""A test of changed code may compute five times as long as the longest that passes, within these bounds."""
+"""A test of changed code may compute five times as long as the longest that ended on the code as it is, within these bounds."""
 _LIKELIEST = 5
 """Repairs that the model compares."""
 
@@ -190,7 +190,7 @@ def _kept(
     """The changes with which every test passes, and how many were run: first the tests that failed, then all."""
     edits = list(candidates)
     failing = [test.name for test in first.tests if test.outcome not in (PASSED, "skipped")]
-    longest = max((test.seconds for test in first.tests if test.outcome == PASSED), default=0.0)
+    longest = max((test.seconds for test in first.tests if test.outcome != LATE), default=0.0)
     limit = min(max(_LEAST_SECONDS, _TIMES_AS_LONG * longest), _MOST_SECONDS)
     limits: dict[str, Any] = {"test_seconds": limit, "variant_seconds": 30.0, "seconds": seconds, "stop_at_first": True}
     runs = place.run(failing, [{file.path: edit.made(file.lines)} for edit in edits], **limits) if edits else []
