@@ -62,6 +62,16 @@ def test_an_unsure_reading_of_the_whole_gives_way_to_a_surer_one_of_its_parts() 
     assert read_sentence("Mill Lane is closed and that is sad", unsure).output == {"kind": "jam"}
 
 
+def test_a_sure_reading_that_leaves_a_known_name_out_gives_way_to_its_parts() -> None:
+    def bold(texts: list[str]) -> list[tuple[float, Any]]:
+        return [(0.97, {"kind": "van_broken", "van": "van 2"}) if " and " in text else predict([text])[0] for text in texts]
+
+    sentence = "Mill Lane is closed and van 2 is down"
+    assert read_sentence(sentence, bold).output["kind"] == "van_broken", "without names nothing is missed"
+    first = read_sentence(sentence, bold, NAMES)
+    assert first.output["kind"] == "road_closed" and first.rest == "van 2 is down"
+
+
 @pytest.mark.parametrize("sentence", ["Mill Lane is open again", "thanks, and goodbye", "Mill Lane is closed and that is sad", ""])
 def test_where_no_cut_gives_changes_none_is_found(sentence: str) -> None:
     assert read_sentence(sentence, predict).output == {"kind": None, "streets": []}

@@ -11,13 +11,14 @@ from smidgen.core.solving import Change, Solver
 from smidgen.text import clock, dates, durations, numbers, relative_days
 
 
-def valid_change(solver: Solver, given: Any) -> Change:
-    """The change without its empty fields. Raises InputError if the solver takes none, or not this one, naming the field."""
+def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
+    """The change without its empty fields. Raises InputError if the solver takes none, or not this one, naming the field. `sentence`: the
+    one that it was read from."""
     if not solver.changes:
         raise InputError("a sentence cannot change this kind of plan", value=solver.name, todo="Change its tables, and solve it again.")
     change = _filled(given)
     if not isinstance(change, Mapping) or not change:
-        raise InputError("no change was found in the sentence", value=str(given), todo=_todo(solver))
+        raise InputError("no change was found in the sentence", value=sentence or str(given), todo=_todo(solver))
     from jsonschema import Draft202012Validator
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)
@@ -37,17 +38,20 @@ class ReadSentence(NamedTuple):
     rest: str = ""
 
 
-def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[float, Any]]]) -> ReadSentence:
-    """The first change that a sentence tells. Where the whole tells none, or the model is not sure of it, its beginning may tell one,
-    and the rest another.
+def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[float, Any]]], names: Iterable[str] = ()) -> ReadSentence:
+    """The first change that a sentence tells. Where the whole tells none, leaves something out, or the model is not sure of it, its
+    beginning may tell one, and the rest another.
 
     Args:
         predict: the score and the output of a model for each of some texts.
+        names: those that the problem knows; see `unread`.
     """
     score, output = predict([sentence])[0]
-    told = bool(_filled(output))
-    if told and score >= _CLEAR:
-        return ReadSentence(score, output, sentence)
+    told = _filled(output)
+    least = 0.0 if not told else _LIKELY if unread(sentence, told, names) else score
+    whole = ReadSentence(score, output, sentence)
+    if told and least == score >= _CLEAR:
+        return whole
     parts = [(sentence[: cut.start()].strip(), sentence[cut.end() :].strip()) for cut in _CUT.finditer(sentence)][:_MOST_CUTS]
     parts = [(first, rest) for first, rest in parts if first and rest]
     read = predict([text for part in parts for text in part]) if parts else []
@@ -57,10 +61,12 @@ def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[f
         # More than two changes: the rest tells none as a whole.
         if _filled(first) and (_filled(last) or (_CUT.search(rest) and not told))
     ]
-    best = max(found, key=lambda one: one.score, default=None)
-    return ReadSentence(score, output, sentence) if best is None or (told and best.score <= score) else best
+    best = max(found, key=lambda one: one.score, default=whole)
+    return best if best.score > least else whole
 
 
+_LIKELY = 0.5
+"""Where the reading of the whole leaves something out, parts that are likelier than this are taken."""
 _CLEAR = 0.8
 _CUT = re.compile(r"(?<=\w)[.;!]\s+|[;\n]\s*|,?\s+(?:and|also|plus|then|und)\s+|,\s+|\s+[-–+]\s+", re.IGNORECASE)
 """Where a sentence may end and another begin."""

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -136,9 +136,10 @@ class OpenProblem:
         Raises InputError if there is none, if it does not fit, or if a sentence is given without a model.
         """
         sentence = given if isinstance(given, str) else ""
-        read = _understood(self.recipe, sentence, model) if sentence else ReadSentence(1.0, given)
-        change = valid_change(self.solver, read.output)
-        left = unread(read.words, change, self.solver.names(self.state())) if sentence else []
+        names = self.solver.names(self.state()) if sentence else ()
+        read = _understood(self.recipe, sentence, model, names) if sentence else ReadSentence(1.0, given)
+        change = valid_change(self.solver, read.output, sentence)
+        left = unread(read.words, change, names) if sentence else []
         return ProposedChange(change, self.solver.shown_change(self.state(), change), read.words, read.score, tuple(left), read.rest)
 
     def make(self, proposed: ProposedChange) -> None:
@@ -210,7 +211,7 @@ def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
     return found
 
 
-def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> ReadSentence:
+def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, names: Iterable[str]) -> ReadSentence:
     """A sentence as a model reads it."""
     folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
     if folder is None:
@@ -220,7 +221,7 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None) -> Read
             todo="Name one: --model DIR. Build it from the recipe with sentences beside this one.",
         )
     with closing(load(folder)) as reader:
-        return read_sentence(sentence, lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)])
+        return read_sentence(sentence, lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)], names)
 
 
 def _written_anew(plan: SolvedPlan, folder: Path) -> SolvedPlan:
