@@ -65,7 +65,9 @@ def run(context: Context) -> None:
     for title, key in (("Ochiai", "tests"), ("model", "model"), ("both", "both")):
         ranks = [one["rank"][key] for one in found]
         row = [title, str(n), *(_share(sum(rank <= top for rank in ranks), n) for top in (1, 3, 5))]
-        section.rows.append([*row, *(_repaired(found, "repaired", "same", n) if key == "both" else ("", "", "")), f"{seconds:.0f}"])
+        section.rows.append(
+            [*row, *(_repaired(found, "repaired", "same", n) if key == "both" else ("", "", "")), f"{seconds:.0f}" if key == "both" else ""]
+        )
     section.rows.append(["usual edits alone", str(n), "", "", "", *_repaired(found, "edits", None, n), ""])
     asked = statistics.mean(one["asked"]["s"] for one in found)
     section.rows.append(
