@@ -44,6 +44,8 @@ class CodeModel:
 
     def likelihood(self, ahead: str, behind: str, text: str) -> float:
         """How likely the model is to write just this text, without a line break, between two others: the geometric mean over the tokens."""
+        bare = ahead.rstrip(" \t")  # a token may hold the indentation and the first word
+        ahead, text = bare, ahead[len(bare) :] + text
         grammar = f"%llguidance {{}}\nstart: {json.dumps(text)}"
         return _filling(self._runner.write((ahead, behind), max_tokens=200, grammar=grammar)).probability
 

@@ -205,7 +205,7 @@ def _compared(model: CodeModel | None, file: PythonFile, repairs: Sequence[Found
     if model is None:
         return list(repairs)
     some = [replace(one, likelihood=model.likelihood(*_gap(file, one.edit), one.edit.text.strip())) for one in repairs[:_LIKELIEST]]
-    return [*sorted(some, key=lambda one: -one.likelihood), *repairs[_LIKELIEST:]]
+    return [*sorted(some, key=lambda one: (one.edit.inserted, -one.likelihood)), *repairs[_LIKELIEST:]]
 
 
 def _gap(file: PythonFile, edit: LineEdit) -> tuple[str, str]:
