@@ -25,7 +25,7 @@ def some(context: Context, instances: Sequence[_Instance]) -> Sequence[_Instance
 
 
 def facts(context: Context) -> dict[str, str]:
-    """What a section says of its run."""
+    """Facts of a run, for its section in the results."""
     return {"load before": results.load_average(), "seeds": str(context.seeds[0])}
 
 

@@ -142,7 +142,7 @@ def _in_steps(model: Any, text: str) -> list[ReadSentence]:
 
 
 def _edit(rows: Iterable[Mapping[str, Any]], event: Mapping[str, Any]) -> str:
-    """What the plan of a town with all names of some sentences would do; empty where it would refuse the event."""
+    """The edit that a plan makes of an event, in a town that has every name of some sentences; empty where the plan refuses it."""
     change = {name: value for name, value in event.items() if value is not None and value != []}
     try:
         return edit(_town(rows), change).text

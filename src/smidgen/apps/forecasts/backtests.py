@@ -65,7 +65,7 @@ def _made(series: Sequence[Values], horizon: int, period: int) -> list[Backtest]
 
 @contextlib.contextmanager
 def _pool(helpers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that begin anew: a server has threads, and a copy of it could hang."""
+    """Processes that are started new, not copied from this one: the copy of a server with threads could hang."""
     pool = ProcessPoolExecutor(helpers, mp_context=get_context("spawn"))
     try:
         yield pool

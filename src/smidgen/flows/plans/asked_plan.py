@@ -15,7 +15,7 @@ from smidgen.core.solving import Solver, Statement
 from smidgen.flows.plans.problem import PLAN, OpenProblem, open_problem, read_plan, write_plan
 
 MOST_SECONDS = 8.0
-"""Longest search after a change: whoever asks waits."""
+"""Most seconds of a search after a change, since a person waits for the answer."""
 _MOST_SENTENCES = 5
 _FIRST_LOOK = 0.01
 
@@ -94,7 +94,7 @@ class AskedPlan:
 
 
 def _bounded(problem: OpenProblem) -> OpenProblem:
-    """The problem with a search that ends in time for whoever waits."""
+    """The problem, with its search kept short enough for a person who waits."""
     solve = problem.recipe.solve
     problem.recipe = replace(problem.recipe, solve=solve.model_copy(update={"seconds": min(solve.seconds, MOST_SECONDS), "texts": None}))
     return problem
