@@ -38,6 +38,15 @@ def test_chance_and_the_season_are_no_outliers() -> None:
     assert not found["A"].changed.any() and not found["B"].changed.any(), [one.remarks for one in found.values()]
 
 
+def test_large_sales_that_come_often_are_how_the_item_sells() -> None:
+    random = np.random.default_rng(4)
+    values = (random.random(364) < 0.4) * random.choice([1, 1, 2, 2, 3, 24, 48], 364).astype(float)
+    history = read_sales(daily(A=values.tolist(), B=[*steady(200), 90.0, *steady(163, 1)]))
+    packs, other = (clean_sales(sales, history) for sales in history.items.values())
+    assert packs.remarks == () and packs.usual.sum() == values.sum()
+    assert "90 on" in other.remarks[0]
+
+
 def test_a_marked_promotion_is_taken_down_and_measured() -> None:
     values = steady()
     days = daily(A=[value * (3 if 50 <= place < 55 else 1) for place, value in enumerate(values)])

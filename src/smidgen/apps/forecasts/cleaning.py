@@ -20,6 +20,8 @@ _AROUND_DAYS = 28
 _LONGEST_OUT_DAYS = 42
 """The longest time without sales that may be a time out of stock; after a longer one the season is over."""
 _UNLIKELY = 1e-6
+_MOST_LARGE = 2
+"""Most times in a year that far more than usual is sold by chance. What comes more often is how the item sells."""
 _PROMOTED = 3
 """Periods with a promotion from which on their uplift is an item's own."""
 
@@ -131,7 +133,10 @@ def _out_of_stock(values: NDArray[np.float64], days: int) -> tuple[list[tuple[in
 
 
 def _large(values: NDArray[np.float64], days: int, around: int) -> list[int]:
-    """Places of values far above what is usual around them, for a week at most. What comes at the same time of another year stays."""
+    """Places of values far above what is usual around them, for a week at most.
+
+    What comes at the same time of another year stays, and so do large values that come more than twice a year: that is how the item sells.
+    """
     far = [int(place) for place in np.flatnonzero(np.isfinite(values)) if _far_above(values, int(place), around)]
     year, reach = 364 // days, 10 // days
     yearly = {place for place in far if any(abs(abs(place - other) - year) <= reach for other in far)}
@@ -141,8 +146,10 @@ def _large(values: NDArray[np.float64], days: int, around: int) -> list[int]:
             runs[-1].append(place)
         else:
             runs.append([place])
-    short = [place for run in runs if (run[-1] - run[0] + 1) * days <= WEEK for place in run]
-    return [place for place in short if place not in yearly]
+    single = [run for run in runs if (run[-1] - run[0] + 1) * days <= WEEK and not yearly.issuperset(run)]
+    if len(single) > max(1, _MOST_LARGE * len(values) * days // 364):
+        return []
+    return [place for run in single for place in run if place not in yearly]
 
 
 def _far_above(values: NDArray[np.float64], place: int, around: int) -> bool:
