@@ -123,6 +123,8 @@ def _recipe(
         if section == "data.teacher" and "source" in values and "://" not in values["source"]:
             values = {**values, "source": str(Path(values["source"]).resolve())}
         tree[section] = {**tree.get(section, {}), **values}
+    if given.get("data") is not None:
+        tree = _with_own_columns(tree, folder, given, overrides)
     return make(tree, overrides, folder=folder, source=str(file or "the command line"))
 
 
@@ -140,6 +142,17 @@ def _drop_settings_of_own_rows(tree: dict[str, Any], given: Mapping[str, Any], o
             said = f"{section}.{name} of the recipe ({held[name]}) is left out: it belongs to the recipe's own rows. Name yours: {how}"
             screen.errors.print(f"[dim]{escape(said)}[/]", soft_wrap=True)
             tree[section] = {key: value for key, value in held.items() if key != name}
+
+
+def _with_own_columns(tree: dict[str, Any], folder: Path, given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A recipe with the columns of the table on the command line, where its task tells what each is for."""
+    from smidgen.flows.projects.table_columns import with_columns_of
+
+    named = [".".join(FLAGS[parameter][:2]) for parameter, value in given.items() if parameter in FLAGS and value is not None]
+    found, said = with_columns_of(tree, str(tree.get("task", "")), folder, {*named, *(one.partition("=")[0] for one in overrides)})
+    for line in said:
+        screen.errors.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
+    return found
 
 
 def _files(section: str) -> list[str]:

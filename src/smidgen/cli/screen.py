@@ -132,9 +132,9 @@ class Screen:
             self._bars.update(self._task, advance=units, facts=self._facts)
 
     def finish(self, note: str = "") -> None:
-        """Replace the bar by a line that stays."""
+        """Replace the bar by a line that stays. A step that was finished before says nothing more."""
         self._drop()
-        if not self._quiet:
+        if self._step and not self._quiet:
             seconds = time.perf_counter() - self._began
             errors.print(f"[green]✓[/] {escape(self._step)}  [dim]{seconds:.1f} s[/]  {escape(note)}")
         self._step = ""

@@ -10,6 +10,7 @@ import decimal
 import stat
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -126,6 +127,20 @@ class DataTable:
 
         return replace(self, input=ColumnChoice((column,), "given"), _read=read)
 
+    def without_gaps(self, left_out: Counter[str]) -> DataTable:
+        """The table without the rows in which a chosen column is empty. While it is read, these are counted in `left_out` by column."""
+        names = (*self.input.names, *(self.label.names if self.label is not None else ()))
+
+        def read() -> Rows:
+            for number, record in self._read():
+                empty = [] if isinstance(record, DataError) else [name for name in names if _is_empty(as_text(record.get(name)))]
+                if empty:
+                    left_out[empty[0]] += 1
+                else:
+                    yield number, record
+
+        return replace(self, _read=read)
+
     def text(self, number: int, record: Record) -> Text:
         """The input of a record. Raises DataError if it is empty or not a text."""
         parts = [self._cell(number, record, name) for name in self.input.names]
@@ -133,7 +148,7 @@ class DataTable:
 
     def _cell(self, number: int, record: Record, name: str) -> str:
         value = as_text(record.get(name))
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if _is_empty(value):
             raise self._error("the text is empty", "", number, name, "Fill it in, or remove the row.")
         if isinstance(value, (dict, list, bytes)):
             raise self._error("the input is not a text", value, number, name, "Give a text, or choose another column.")
@@ -326,6 +341,10 @@ def _plain(cell: Any) -> str:
     if isinstance(value, list):
         return ", ".join(filter(None, map(_plain, value)))
     return "" if value is None or isinstance(value, dict | bytes) else str(value)
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _halved(value: Any) -> bool:

@@ -21,6 +21,14 @@ SHOP = "order_id,customer_email,product_name,price,order_date\n" + "".join(
     f"{number},u{number % 9}@x.example,Lamp {number % 7},5.20,2026-03-{1 + number % 28:02}\n" for number in range(40)
 )
 RATED = "user_id,item_id,rating,timestamp\n" + "".join(f"{number % 9},{number % 7},5,{1_700_000_000 + number}\n" for number in range(40))
+INVOICES = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n" + "".join(
+    f"5363{number},850{number % 7},LAMP,6,12/{1 + number % 28:02}/2025 08:26,2.55,{17850 + number % 9},France\n" for number in range(40)
+)
+EXPORT = "Name,Email,Paid at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku\n" + "".join(
+    f"#{number},u{number % 9}@x.example,2026-03-{1 + number % 28:02} 10:00:00 +0100,1,Lamp {number % 7},5.20,L{number % 7}\n"
+    for number in range(40)
+)
+FILMS = "userId,movieId,rating,timestamp\n" + "".join(f"{number % 9},{number % 7},3.5,{1_700_000_000 + number}\n" for number in range(40))
 NAMELESS = "a,b,c\n" + "".join(f"{number % 9},P{number % 4},{number}.50\n" for number in range(40))
 
 
@@ -30,6 +38,9 @@ NAMELESS = "a,b,c\n" + "".join(f"{number % 9},P{number % 4},{number}.50\n" for n
         (GERMAN, "Kundennummer", "Artikelnummer", "Bestelldatum"),
         (SHOP, "customer_email", "product_name", "order_date"),
         (RATED, "user_id", "item_id", "timestamp"),
+        (INVOICES, "CustomerID", "StockCode", "InvoiceDate"),
+        (EXPORT, "Email", "Lineitem sku", "Paid at"),
+        (FILMS, "userId", "movieId", "timestamp"),
         (NAMELESS, "a", "b", ""),
     ],
 )

@@ -32,7 +32,8 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("artikelnummer", "artikelnr", "artikel_nr", "art_nr", "artikel", "produkt", "produktnummer"),
         ),
         "date": (
-            *("date", "day", "week", "month", "order_date", "created_at", "sold_at", "sale_date", "invoicedate", "time", "timestamp"),
+            *("date", "day", "week", "month", "order_date", "created_at", "sold_at", "sale_date", "invoicedate", "paid_at"),
+            *("purchased_at", "time", "timestamp"),
             *("datum", "tag", "woche", "monat", "verkaufsdatum", "bestelldatum", "verkaufstag"),
         ),
         "quantity": (

@@ -56,9 +56,11 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     if settings.train is None:
         table, rows, notes = None, list(task.own_rows(asked)), list[str]()
     else:
-        table = training_table(work)
+        table, gaps = training_table(work), Counter[str]()
+        if task.makes_examples:  # an order without a customer, a line without an item: in any shop's export
+            table = table.without_gaps(gaps)
         rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
-        notes = _choices(table)
+        notes = [*_choices(table), *(f"{count:,} rows have no {name}: left out" for name, count in gaps.items())]
     if table is None and not rows:
         raise RecipeError(
             "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'

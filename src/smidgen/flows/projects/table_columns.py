@@ -6,16 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
 from smidgen.apps.catalogue.requests import item_ids
-from smidgen.core.errors import InputError
+from smidgen.core.errors import DataError, InputError
+from smidgen.data.source import DataSettings
+from smidgen.data.tables import open_columns
 from smidgen.flows.projects.data.upload_reader import read_upload
 from smidgen.flows.projects.material import MaterialKind, files_named, material_name, member_trees, write_file
 from smidgen.flows.projects.recipes.project_recipe import laid_over, project_folder, recipe_tree, save_recipe
@@ -30,6 +31,8 @@ _TASK = "classify"
 """The task whose tables spreadsheets are read as."""
 _DELIMITERS = (",", ";", "\t", "|")
 _WORD = re.compile(r"[^\W_]+")
+_INNER = re.compile(r"(?<=[a-zäöü])(?=[A-ZÄÖÜ])")
+"""Where a word begins within `CustomerId`."""
 _DAY = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T].*)?")
 _STAMP = re.compile(r"\d{9,13}")
 _DECIMAL = re.compile(r"-?\d+[.,]\d+")
@@ -53,6 +56,7 @@ class TableColumns:
 
     Attributes:
         kind: of the table.
+        file: its name.
         columns: all of them, in its order.
         chosen: the column of each role; empty where none was chosen and none looks like it.
         optional: the roles that the table may go without.
@@ -60,6 +64,7 @@ class TableColumns:
     """
 
     kind: MaterialKind
+    file: str
     columns: tuple[str, ...]
     chosen: Mapping[str, str]
     optional: tuple[str, ...]
@@ -120,18 +125,19 @@ _ROLES: Mapping[str, Mapping[str, _Role]] = MappingProxyType(
         "orders": {
             "item": _Role(
                 "recommend.item",
-                "item items product products sku article articles asin goods artikel produkt produkte ware artikelnummer",
+                "item items product products sku article articles asin goods stockcode itemcode productcode ean gtin movie book song track "
+                "artikel produkt produkte ware artikelnummer artikelnr produktnummer",
                 _item_sign,
             ),
             "time": _Role(
                 "recommend.time",
-                "time date ordered created timestamp day when datum zeit bestellt bestelldatum kaufdatum",
+                "time date ordered created timestamp day when datum zeit bestellt bestelldatum kaufdatum rechnungsdatum",
                 _time_sign,
                 optional=True,
             ),
             "user": _Role(
                 "recommend.user",
-                "user customer client buyer member account email mail kunde kundin kunden kundennummer käufer nutzer",
+                "user customer client buyer member reviewer account email mail kunde kundin kunden kundennummer kundennr käufer nutzer",
                 _user_sign,
             ),
         },
@@ -169,6 +175,34 @@ def with_columns(tree: Mapping[str, Any], task: str, folder: Path) -> dict[str, 
             section, _, name = _ROLES[one.kind][role].setting.partition(".")
             named = laid_over(named, {section: {name: one.chosen[role]}})
     return named
+
+
+def with_columns_of(tree: Mapping[str, Any], task: str, folder: Path, named: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+    """A recipe with the columns of a person's own table of orders, and what to say of those that were found.
+
+    A column that the recipe names for its own rows, and this table lacks, gives way to one that looks like it.
+
+    Args:
+        tree: the recipe, with the table.
+        task: its task.
+        folder: what its paths count from.
+        named: settings that the person named, such as `recommend.user`: they stay.
+
+    Raises InputError where no column looks like one that is needed.
+    """
+    found, said = dict(tree), list[str]()
+    for one in _columns(tree, task, folder):
+        roles = {role: own for role, own in _ROLES[one.kind].items() if own.setting not in named}
+        unknown = next((own for role, own in roles.items() if not one.chosen[role] and not own.optional), None)
+        if unknown is not None:
+            what = f"no column looks like the {unknown.setting.partition('.')[2]}"
+            raise InputError(what, value=", ".join(one.columns), todo=f"Name it: --{unknown.setting.partition('.')[2]} COLUMN.")
+        found = _named(found, _ROLES[one.kind], {role: one.chosen[role] for role in roles})
+        if guessed := {role: one.chosen[role] for role in roles if role in one.guessed}:
+            flags = ", ".join(f"--{roles[role].setting.partition('.')[2]}" for role in guessed)
+            told = ", ".join(f"{role}: {column}" for role, column in guessed.items())
+            said.append(f"Columns of {Path(one.file).name} found by their names and cells: {told}. Name others: {flags}.")
+    return found, said
 
 
 def choose_columns(store: StudioStore, project: Project, kind: MaterialKind, chosen: Mapping[str, str]) -> list[TableColumns]:
@@ -217,9 +251,8 @@ def _columns(tree: Mapping[str, Any], task: str, folder: Path) -> list[TableColu
         said = {role: column for role, column in said.items() if column in columns}
         guesses = _guessed(_ROLES[kind], columns, rows, said, known)
         optional = tuple(role for role, one in _ROLES[kind].items() if one.optional)
-        found.append(
-            TableColumns(kind, columns, {role: said.get(role, guesses.get(role, "")) for role in _ROLES[kind]}, optional, tuple(guesses))
-        )
+        chosen = {role: said.get(role, guesses.get(role, "")) for role in _ROLES[kind]}
+        found.append(TableColumns(kind, name, columns, chosen, optional, tuple(guesses)))
     return found
 
 
@@ -244,8 +277,9 @@ def _guessed(
 
 
 def _score(role: _Role, column: str, cells: Sequence[str], known: frozenset[str]) -> float:
-    words, wanted = _WORD.findall(column.lower()), role.words.split()
-    named = 3.0 if words and words[0] in wanted and len(words) == 1 else 2.0 if set(wanted) & set(words) else 0.0
+    words, wanted = _WORD.findall(_INNER.sub(" ", column).lower()), role.words.split()
+    whole = "".join(words)
+    named = 3.0 if whole in wanted and len(words) == 1 else 2.0 if set(wanted) & {*words, whole} else 0.0
     later = 2.0 if _LATER & set(words) else 0.0
     identifier = 1.5 if words[-1:] == ["id"] and named < 2 else 0.0
     return named - later - identifier + role.sign(cells, known)
@@ -257,30 +291,20 @@ def _catalogue_ids(file: Path) -> frozenset[str]:
 
 
 def first_rows(file: Path, most: int = _LOOKED_AT) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """The columns of a table in CSV or JSONL, and its first rows; nothing if it is not there or cannot be read."""
+    """The columns of a table and its first rows; nothing if it is not there, has no rows or cannot be read."""
     if not file.is_file():
         return (), []
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            if file.suffix.lower() in (".jsonl", ".ndjson"):
-                return _of_lines(islice(stream, most))
-            reader = csv.DictReader(stream, delimiter=delimiter_of(stream.readline()))
-            stream.seek(0)
-            rows = [{name: row.get(name) or "" for name in reader.fieldnames or ()} for row in islice(reader, most)]
-            return tuple(reader.fieldnames or ()), rows
-    except (OSError, ValueError, RecursionError, csv.Error):
+        table = open_columns(file, settings=DataSettings(max_rows=most))
+    except DataError:
         return (), []
+    records = [record for _, record in table.each() if not isinstance(record, DataError)]
+    return table.columns, [{name: _cell(record.get(name)) for name in table.columns} for record in records]
 
 
 def delimiter_of(header: str) -> str:
     """The character that separates the names of a CSV table's columns."""
     return max(_DELIMITERS, key=header.count)
-
-
-def _of_lines(lines: Iterable[str]) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    rows = [row for line in lines if line.strip() and isinstance(row := json.loads(line), dict)]
-    columns = tuple(dict.fromkeys(str(name) for row in rows for name in row))
-    return columns, [{name: _cell(row.get(name)) for name in columns} for row in rows]
 
 
 def _cell(value: Any) -> str:
