@@ -273,6 +273,12 @@ def test_nothing_is_held_without_reason() -> None:
     assert scanner.hit == "STOP" and scanner.rest() == "" and scanner.feed("more") == ""
 
 
+def test_of_an_end_its_own_beginning_is_shown() -> None:
+    scanner = StopFilter(["STOP"], {"\ny = 1": 1, "\n\ny": 2})
+    assert [scanner.feed(piece) for piece in ("x", "\n", "z", "\ny =", " 1")] == ["x", "", "\nz", "", "\n"]
+    assert scanner.hit == "\ny = 1" and scanner.rest() == ""
+
+
 def test_what_was_held_comes_at_the_end() -> None:
     scanner = StopFilter(["###"])
     assert scanner.feed("a ##") == "a " and scanner.rest() == "##" and scanner.hit is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.text.infilling import first_lines, is_filled, likeness, read_marks, read_part, without_last
+from smidgen.text.infilling import first_lines, is_filled, likeness, read_marks, read_part, repeats, without_last, without_repeat
 
 
 def test_marks_divide_a_prompt() -> None:
@@ -52,3 +52,28 @@ def test_the_last_token_is_written_anew_where_it_may_be_a_beginning() -> None:
     for ids, ahead in kept:
         assert without_last(ids, ahead, decode) == (ids, "")
     assert len(kept) == 5
+
+
+def test_a_filling_ends_where_it_repeats_what_stands_behind() -> None:
+    def filled(ahead: str, behind: str, written: str) -> str:
+        return without_repeat(written, repeats(ahead, behind))
+
+    ahead = "def total(prices):\n    result = "
+    assert filled(ahead, "\n    return result\n", "sum(prices)\n    return result\n\ndef") == "sum(prices)"
+    assert filled(ahead, "\n    return result\n", "[]\n    for price in prices:\n        add(price)\n    return result") == (
+        "[]\n    for price in prices:\n        add(price)"
+    ), "several lines"
+    assert filled(ahead, "\n\n\n    return result", "0\n\n\n    return result") == "0", "blank lines between"
+    assert filled(ahead, "\n\n    return result", "0\n    return result") == "0"
+    assert filled(ahead, "\n    return result", "0\n    return results") == "0"
+    assert filled(ahead, "\n    else:\n", "0\n    else: pass") == "0\n    else: pass", "a short line must be repeated to its end"
+    assert filled(ahead, "\n    else:\n", "0\n    else:\n        x") == "0"
+    closed = "[\n        1,\n    ]\n    ]\n    return result"
+    assert filled(ahead, "\n    ]\n    return result", closed) == "[\n        1,\n    ]", "a bracket may stand twice"
+    assert filled(ahead + "sum(", ")\n    return result\n", "prices)\n    return result") == "prices", "the rest of the line"
+    assert filled(ahead + "sum(", ")\n    return result\n", "max(prices)") == "max(prices)"
+    assert filled(ahead + "sum(", ") + 1\n", "prices\nmore") == "prices", "a gap inside a line has one line"
+    assert filled("x = 1\n", "y = 2222\nz = 3\n", "a = 1\ny = 2222\n") == "a = 1\n", "the last of whole lines has its own end"
+    for nothing in ("", "\n", "\n)\n]\n", "\n    "):
+        assert repeats(ahead, nothing) == {}
+    assert repeats(ahead, "\n" + "x" * 1000) == {}

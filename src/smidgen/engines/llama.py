@@ -334,7 +334,8 @@ class LlamaRunner:
         }
         body["n_predict"] = min(most, body["n_predict"])
         limits = {"stop_ids": self.options.stop, "context": self.options.context, "loop": self.options.loop}
-        return {"do": "write", "body": body, "lead": lead, **limits}
+        ends = {} if held else self._prompt.ends(text)
+        return {"do": "write", "body": body, "lead": lead, "ends": ends, **limits}
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":

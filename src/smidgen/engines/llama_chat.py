@@ -24,7 +24,7 @@ from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
 from smidgen.engines.model_files import AGAIN, load_tokenizer
-from smidgen.text.infilling import in_order, read_part, without_last
+from smidgen.text.infilling import in_order, read_part, repeats, without_last
 
 TokenId = Annotated[int, Field(ge=0)]
 HELD = ("cache", "draft", "draft_after", "draft_most")
@@ -437,6 +437,10 @@ class LlamaPrompt:
         if not self._behind_first or isinstance(text, str):
             return found, ""
         return without_last(found, text[0], lambda ids: str(self._tokenizer.decode(ids)))
+
+    def ends(self, text: Text) -> dict[str, int]:
+        """Where a filling begins to repeat what stands behind its gap; see `repeats`. Empty for a text without a gap."""
+        return {} if self._reach is None or isinstance(text, str) else repeats(*text)
 
     def ids(self, text: Text) -> list[int]:
         """The prompt's ids. Raises RequestError if it leaves no room for even one token, or is empty."""

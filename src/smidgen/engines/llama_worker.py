@@ -13,12 +13,14 @@ import signal
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from smidgen.engines.llama_protocol import Message, PieceSender, packed, receive
 from smidgen.machine import memory
+from smidgen.text.infilling import first_of
 from smidgen.text.repetition import RepetitionWatch
 
 if TYPE_CHECKING:
@@ -53,10 +55,13 @@ class AdapterSlots:
 
 
 class StopFilter:
-    """Passes a text up to the first stop string. `hit`: the stop string that was found, else None."""
+    """Passes a text up to the first stop string. `hit`: the stop string that was found, else None.
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
+    `ends`: more stop strings, each with the number of its characters that are passed, too.
+    """
+
+    def __init__(self, stops: Sequence[str], ends: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._stops = {**ends, **{stop: 0 for stop in stops if stop}}
         self._held = ""
         self.hit: str | None = None
 
@@ -65,10 +70,10 @@ class StopFilter:
         if self.hit is not None:
             return ""
         self._held += text
-        # Of stop strings that begin at one place, the longest is reported; the shown text is equal.
-        found = min(((at, -len(stop), stop) for stop in self._stops if (at := self._held.find(stop)) >= 0), default=None)
+        found = first_of(self._held, self._stops)
         if found:
-            shown, self._held, self.hit = self._held[: found[0]], "", found[2]
+            at, self.hit = found
+            shown, self._held = self._held[: at + self._stops[self.hit]], ""
             return shown
         keep = self._unsure()
         shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
@@ -106,9 +111,9 @@ class LeadFilter:
 class LlamaRequest:
     """A request and its progress.
 
-    The message holds `do` (`write` or `chat`) and `body` (llama.cpp's own); for `write`, `stop_ids` and `stops`; in `context` the most
-    tokens of prompt and answer together; in `loop` the most characters of repetition; in `lead` the beginning of the answer that is not
-    shown; and in `together` the seconds of an answer that go into one message, joined into one piece or, with `apart`, as several. The
+    The message holds `do` (`write` or `chat`) and `body` (llama.cpp's own); for `write`, `stop_ids`, `stops` and `ends`; in `context` the
+    most tokens of prompt and answer together; in `loop` the most characters of repetition; in `lead` the beginning of the answer that is
+    not shown; and in `together` the seconds of an answer that go into one message, joined into one piece or, with `apart`, as several. The
     replies are messages with the request's `id`: pieces, then one with `end` and `usage`, or one with `error`; `busy` while a prompt is
     read.
     """
@@ -116,7 +121,7 @@ class LlamaRequest:
     def __init__(self, message: Message, say: Callable[[Message], None]) -> None:
         self._id, self._chat, self._body = message["id"], message["do"] == "chat", message["body"]
         self._stop_ids = frozenset(message.get("stop_ids", ()))
-        self._stops = StopFilter(message.get("stops", ()))
+        self._stops = StopFilter(message.get("stops", ()), message.get("ends", {}))
         self._lead, self._token_lead = LeadFilter(message.get("lead", "")), LeadFilter(message.get("lead", ""))
         self._say, self._parcels = say, PieceSender(say, message.get("together", 0.0), message.get("apart", False))
         self._top, self._context = message.get("top", 0), message.get("context", 0)

@@ -19,6 +19,7 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
 from smidgen.store.weight_files import weight_files
 from smidgen.students.settings import DecoderSettings
+from smidgen.text.infilling import without_repeat
 from smidgen.text.repetition import allowed, without_repetition
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     `likelihood`, `tokens`, `finished`."""
     from smidgen.students.decoder_training.engine_options import DraftSizes, unguessed
     from smidgen.students.decoder_training.files import model_in, open_decoder
-    from smidgen.students.decoder_training.generation import HeldBeginnings, write
+    from smidgen.students.decoder_training.generation import AnswerBounds, write
     from smidgen.students.decoder_training.prompts import DecoderPrompt, tokenizer_of
     from smidgen.students.processor import Workers
 
@@ -285,13 +286,14 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
     facts, prompt = stored.facts, DecoderPrompt.of(stored.facts)
     split = [prompt.split(tokenizer, text) for text in texts]
     prompts, leads = [ids for ids, _ in split], [lead for _, lead in split]
+    ends = [prompt.ends(text) for text in texts]
     room = facts["context"] - len(facts["before"])
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) < room]
     try:
         model = model_in(stored, workers)
         most, loop = facts["max_tokens"], facts.get("loop", 0)
-        held = HeldBeginnings(tokenizer, [leads[p] for p in fitting]) if any(leads) else None
-        answers = write(model, [prompts[p] for p in fitting], facts["stop"], most, workers, loop=loop, held=held)
+        bounds = AnswerBounds(tokenizer, [leads[p] for p in fitting], [ends[p] for p in fitting]) if any(leads) or any(ends) else None
+        answers = write(model, [prompts[p] for p in fitting], facts["stop"], most, workers, loop=loop, bounds=bounds)
         found = dict(zip(fitting, answers, strict=True))
     finally:
         workers.close()
@@ -304,8 +306,8 @@ def written(folder: Path, texts: Sequence[Text], threads: int) -> Raw:
                 row.probability = unguessed([*facts["before"], *ids], row.ids, row.chances, sizes)
     return {
         "texts": [
-            _text(tokenizer.decode(row.ids, skip_special_tokens=False).removeprefix(lead), row.finished) if row else ""
-            for row, lead in zip(rows, leads, strict=True)
+            without_repeat(_text(tokenizer.decode(row.ids, skip_special_tokens=False).removeprefix(lead), row.finished), end) if row else ""
+            for row, lead, end in zip(rows, leads, ends, strict=True)
         ],
         "probability": np.array([row.probability if row else 0.0 for row in rows], dtype=np.float32),
         "likelihood": np.array([row.likelihood if row else 0.0 for row in rows], dtype=np.float32),

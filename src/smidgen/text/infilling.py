@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 MARKS = (
@@ -62,6 +63,46 @@ def without_last(ids: list[int], ahead: str, decode: Callable[[list[int]], str])
     if not last or "\n" in last or "\r" in last or "\ufffd" in last or not ahead.endswith(last):
         return ids, ""
     return ids[:-1], last
+
+
+_WORDS = re.compile(r"\w.*\w.*\w")
+_LONG = 8
+"""Characters from which on a line is taken for repeated without a look at its end."""
+_LONGEST = 400
+"""Most characters of a repeated text."""
+
+
+def repeats(ahead: str, behind: str) -> dict[str, int]:
+    """The texts with which a filling begins to repeat what stands behind its gap, each with the number of its characters that still belong
+    to the filling.
+
+    In a gap inside a line, the rest of the line, and the line's end: such a filling has one line. In any other, the first line behind with
+    a word in it: closing brackets may well stand twice.
+    """
+    rest, _, following = behind.partition("\n")
+    if rest.strip() and ahead and not ahead.endswith("\n"):
+        return {f"{rest.rstrip()}\n": 0, "\n": 0}
+    # In a gap of whole lines the filling's last line has an end of its own.
+    after, kept = (behind, 1) if rest.strip() else (following, 0)
+    lines = [line.rstrip() for line in after.split("\n")]
+    first = next((number for number, line in enumerate(lines) if _WORDS.search(line)), None)
+    if first is None:
+        return {}
+    end = "" if len(lines[first].strip()) >= _LONG else "\n"
+    texts = [f"\n{line}{end}" for line in ("\n".join(lines[: first + 1]), lines[first])]
+    return {text: kept for text in texts[: 1 if any(lines[:first]) else 2] if len(text) <= _LONGEST}
+
+
+def first_of(text: str, ends: Iterable[str]) -> tuple[int, str] | None:
+    """The first place in a text at which one of some texts stands, and the longest of those that stand there; None for none."""
+    found = min(((at, -len(end), end) for end in ends if (at := text.find(end)) >= 0), default=None)
+    return None if found is None else (found[0], found[2])
+
+
+def without_repeat(text: str, ends: Mapping[str, int]) -> str:
+    """A filling up to where it begins to repeat what stands behind its gap; see `repeats`."""
+    found = first_of(text, ends)
+    return text if found is None else text[: found[0] + ends[found[1]]]
 
 
 def first_lines(text: str, count: int) -> str:

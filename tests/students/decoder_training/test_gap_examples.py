@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,21 @@ from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
 from smidgen.core.errors import BaseError
-from smidgen.core.parts import Training, Workspace
+from smidgen.core.parts import EngineSpec, Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
+from smidgen.engines import llama_chat
+from smidgen.engines.llama import beginning_with
 from smidgen.engines.llama import part as engine
+from smidgen.flows.code_help.code_model import CodeModel
 from smidgen.students import prompted
+from smidgen.students.decoder_training import prompts
 from smidgen.students.decoder_training.examples import DecoderExample, examples_of, held_examples
+from smidgen.students.decoder_training.files import model_in, open_decoder
+from smidgen.students.decoder_training.generation import write
 from smidgen.students.decoder_training.prompts import DecoderPrompt, gap_prompt, plain_ids, tokenizer_of
 from smidgen.students.decoder_training.training import block_of
+from smidgen.students.processor import Workers
 from smidgen.tasks.complete import GapForm
 
 ROWS = [Row((f"def f{n}(a):\n    ", "\n\nx = 1\n"), f"return a + {n}", n + 1) for n in range(8)]
@@ -65,14 +74,19 @@ def test_the_filling_counts_as_much_as_all_of_the_text_around_it(folder: Path) -
     assert np.array_equal(DecoderExample(np.arange(5), 3, 2.0).weights, np.full(3, 2.0, dtype=np.float32))
 
 
-def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, tmp_path: Path) -> None:
-    """The torch model and the engine write the same, wherever somebody stops."""
-    fitted, out = tmp_path / "fit", tmp_path / "out"
-    fitted.mkdir(), out.mkdir()
+@pytest.fixture(scope="module")
+def untaught(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, EngineSpec]:
+    """The base as a student: its folder, that of its export, and the export."""
+    fitted, out = tmp_path_factory.mktemp("fit"), tmp_path_factory.mktemp("out")
     form = GapForm(ahead=100, behind=50, max_tokens=6, files=4)
     settings = prompted.PromptedSettings(shots=0)
     prompted.part.fit(Training(ROWS, (), form, find(str(folder), family="decoder"), settings), Workspace(fitted, 1, Silent()))
-    spec = prompted.part.export(fitted, out)
+    return fitted, out, prompted.part.export(fitted, out)
+
+
+def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, untaught: tuple[Path, Path, EngineSpec]) -> None:
+    """The torch model and the engine write the same, wherever somebody stops."""
+    fitted, out, spec = untaught
     line = "def total(prices):\n    return sum(prices)"
     texts = [(line[:cut], "\n\nx = 1\n") for cut in range(1, len(line))]
     prompt, tokenizer = DecoderPrompt.of(spec.options), tokenizer_of(folder)
@@ -90,3 +104,50 @@ def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, tmp_path: Path
     lessons = examples_of(ROWS, prompt, tokenizer, 512).lessons
     whole = [tokenizer.decode(lesson.ids[-lesson.filling : -1].tolist()) for lesson in lessons]
     assert len(whole) == 8 and all(text.lstrip() == str(row.output) for text, row in zip(whole, ROWS, strict=True))
+
+
+def test_a_filling_ends_where_it_repeats_what_stands_behind(
+    untaught: tuple[Path, Path, EngineSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The torch model and the engine end at the same place; a grammar and a begun answer are never cut."""
+    fitted, out, spec = untaught
+    text = ("def total(prices):\n    return ", "\n\nx = 1\n")
+    with closing(engine.open(out, spec.options, 1)) as runner:
+        whole = runner.run([text])
+        written = whole["texts"][0]
+        assert whole["tokens"][0] == 6 and len(written) > 4
+        for module in (llama_chat, prompts):
+            monkeypatch.setattr(module, "repeats", lambda ahead, behind: {written[2:4]: 1})
+        (cut,), (reference,) = runner.run([text])["texts"], prompted.part.raw(fitted, [text], 1)["texts"]
+        served, trained = runner.run([text]), prompted.part.raw(fitted, [text], 1)
+        at = written.find(written[2:4]) + 1
+        assert cut == reference == written[:at] and served["finished"][0] == trained["finished"][0] == 1.0
+        assert served["tokens"][0] == trained["tokens"][0] <= 6
+        assert np.allclose(served["probability"], trained["probability"], atol=0.05)
+        streamed = list(runner.write(text))
+        assert "".join(piece.text for piece in streamed) == cut and streamed[-1].finish == "stop"
+        held = "".join(piece.text for piece in runner.write(text, grammar=beginning_with(written)))
+        assert held.startswith(written[:5])
+
+
+def test_the_likelihood_of_what_the_model_writes_is_that_of_writing_it(untaught: tuple[Path, Path, EngineSpec]) -> None:
+    """`code bug` asks how likely a line is: for the model's own filling, the engine says what torch says of its tokens."""
+    fitted, out, spec = untaught
+    stored = open_decoder(fitted)
+    prompt, tokenizer = DecoderPrompt.of(stored.facts), tokenizer_of(fitted)
+    workers = Workers(1)
+    model = model_in(stored, workers)
+    seen = 0
+    with closing(engine.open(out, spec.options, 1)) as runner:
+        for ahead in ("def total(prices):\n    ", "class Store:\n    def add(self, item):\n        ", "x = 1\n"):
+            bare = ahead.rstrip(" ")
+            (own,) = write(model, [prompt.ids(tokenizer, (bare, "\n"))], prompt.stop, 5, workers)
+            line = tokenizer.decode(own.ids)
+            if plain_ids(tokenizer, line) != own.ids or "\n" in line:
+                continue
+            seen += 1
+            wanted = math.exp(sum(map(math.log, own.chances)) / len(own.chances))
+            found = CodeModel(runner).likelihood(bare, "\n", line)
+            assert found == pytest.approx(wanted, rel=0.1)
+    workers.close()
+    assert seen >= 2

@@ -7,7 +7,7 @@ Greedy generation is the reference for the served engine. Sampling draws the stu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from smidgen.students.decoder_training.examples import DecoderExample
 from smidgen.students.decoder_training.model import LlamaModel
 from smidgen.students.processor import Workers
+from smidgen.text.infilling import first_of
 from smidgen.text.repetition import RepetitionWatch, spelt
 
 _ROWS = 32
@@ -39,11 +40,11 @@ class GeneratedText:
     chances: Sequence[float] = ()
 
 
-class HeldBeginnings:
-    """The texts with which the answers to prompts must begin; empty for those that may begin anyhow."""
+class AnswerBounds:
+    """The texts with which the answers to prompts must begin, empty for those that may begin anyhow, and the texts that end each."""
 
-    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-        self.texts = texts
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], ends: Sequence[Collection[str]]) -> None:
+        self.texts, self.ends, self._tokenizer = texts, ends, tokenizer
         self._tokens = [tokenizer.decode([number]) for number in range(tokenizer.get_vocab_size())]
         self._able: dict[str, Tensor] = {}
 
@@ -60,6 +61,13 @@ class HeldBeginnings:
         """Return what is left of a beginning after a token."""
         return left[len(self._tokens[token]) :]
 
+    def ended(self, place: int, ids: Sequence[int]) -> bool:
+        """Whether an answer holds a text that ends it, behind the text with which it had to begin."""
+        if not self.ends[place]:
+            return False
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return first_of(text[len(self.texts[place]) :], self.ends[place]) is not None
+
 
 def write(
     model: LlamaModel,
@@ -69,10 +77,10 @@ def write(
     workers: Workers,
     seeds: Sequence[int] | None = None,
     loop: int = 0,
-    held: HeldBeginnings | None = None,
+    bounds: AnswerBounds | None = None,
 ) -> list[GeneratedText]:
     """Continue each prompt (ids after the model's own `before`) until a stop token, or `most` tokens: greedily, or by sampling with
-    `seeds`. With `loop` a text is also cut if it repeats itself for about that number of characters. `held`: the beginnings of the texts.
+    `seeds`. With `loop` a text is also cut if it repeats itself for about that number of characters. `bounds`: their beginnings and ends.
 
     Prompts of similar length share a batch; each worker takes its own batches.
     """
@@ -86,7 +94,7 @@ def write(
                 batch = batches[number]
                 random = torch.Generator().manual_seed(_seed([*seeds, number])) if seeds is not None else None
                 one = _PromptBatch(model, [prompts[p] for p in batch], most)
-                one.hold(held, batch)
+                one.bound(bounds, batch)
                 written = one.run(stop, most, random, math.ceil(loop / _LETTERS))
                 for place, text in zip(batch, written, strict=True):
                     found[place] = text
@@ -113,7 +121,7 @@ class _PromptBatch:
 
     def __init__(self, model: LlamaModel, prompts: Sequence[Sequence[int]], most: int) -> None:
         self.model, shape = model, model.shape
-        self._held: HeldBeginnings | None = None
+        self._bounds: AnswerBounds | None = None
         self._left = [""] * len(prompts)
         self.shared = len(model.before)
         longest = max(len(prompt) for prompt in prompts)
@@ -129,17 +137,18 @@ class _PromptBatch:
             for cache in (*self.keys, *self.values):
                 cache[:, :, : self.shared] = cache[:1, :, : self.shared]
 
-    def hold(self, held: HeldBeginnings | None, places: Sequence[int]) -> None:
-        """Hold the rows' texts to the beginnings at these places."""
-        self._held, self._left = held, [held.texts[place] if held is not None else "" for place in places]
+    def bound(self, bounds: AnswerBounds | None, places: Sequence[int]) -> None:
+        """Hold the rows' texts to the beginnings and ends at these places."""
+        self._bounds, self._places = bounds, places
+        self._left = [bounds.texts[place] if bounds is not None else "" for place in places]
 
     def _within(self, logits: Tensor, alive: Tensor) -> Tensor:
         """Logits with those tokens out that a row may not begin with."""
-        if self._held is None or not any(self._left[row] for row in alive.tolist()):
+        if self._bounds is None or not any(self._left[row] for row in alive.tolist()):
             return logits
         size = logits.shape[-1]
         return logits + torch.stack(
-            [self._held.able(left, size) if (left := self._left[row]) else torch.zeros(size) for row in alive.tolist()]
+            [self._bounds.able(left, size) if (left := self._left[row]) else torch.zeros(size) for row in alive.tolist()]
         )
 
     def run(self, stop: Sequence[int], most: int, random: torch.Generator | None = None, loop: int = 0) -> list[GeneratedText]:
@@ -162,11 +171,13 @@ class _PromptBatch:
                 if token in stop:
                     finished[row] = True
                 else:
-                    if self._held is not None and self._left[row]:
-                        self._left[row] = self._held.after(self._left[row], token)
                     written[row].append(token)
                     chances[row].append(p)
-                    if not loops[row].feed(spelt([token])):
+                    if self._bounds is not None:
+                        if self._left[row]:
+                            self._left[row] = self._bounds.after(self._left[row], token)
+                        finished[row] = self._bounds.ended(self._places[row], written[row])
+                    if not finished[row] and not loops[row].feed(spelt([token])):
                         keep.append(place)
             if not keep:
                 break

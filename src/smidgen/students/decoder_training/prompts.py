@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from smidgen.core.errors import BaseError
 from smidgen.core.rows import Text, joined
-from smidgen.text.infilling import MARKS, in_order, read_part, without_last
+from smidgen.text.infilling import MARKS, in_order, read_part, repeats, without_last
 
 _MARK = "SMIDGENTEXTSTANDSHERE"
 _LONGEST_TEMPLATE = 200_000
@@ -70,6 +70,10 @@ class DecoderPrompt:
         """The ids of a prompt, and the text with which the answer must begin because its token is left out of them; see `without_last`."""
         found = self.ids(tokenizer, text)
         return without_last(found, text[0], tokenizer.decode) if self.behind_first and not isinstance(text, str) else (found, "")
+
+    def ends(self, text: Text) -> dict[str, int]:
+        """Where a filling begins to repeat what stands behind its gap; see `repeats`. Empty for a text without a gap."""
+        return {} if self.reach is None or isinstance(text, str) else repeats(*text)
 
 
 def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str, str]] = ()) -> DecoderPrompt:
