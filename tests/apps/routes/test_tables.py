@@ -44,6 +44,57 @@ def test_german_headers_and_decimal_commas() -> None:
     assert (stop.opens, stop.closes) == (8 * 3600 + 1800, 17 * 3600)
 
 
+FIRM = "Firma;Straße;Hausnr;PLZ;Stadt;Breitengrad;Längengrad;Kisten;Zeitfenster;Standzeit;Fax"
+
+
+def firms(window: str, stands: str = "5 min") -> ProblemTable:
+    return table(FIRM, f"Huber;Am Markt;12;80802;München;48,16;11,58;4;{window};{stands};089", mark=";")
+
+
+@pytest.mark.parametrize(
+    ("window", "hours"),
+    [
+        ("06:30-09:00", (6.5, 9)),
+        ("7–10 Uhr", (7, 10)),
+        ("von 8 bis 11.30", (8, 11.5)),
+        ("vor 11:00", (0, 11)),
+        ("after 2 pm", (14, 24)),
+        ("between 8 and 10", (8, 10)),
+        ("", (0, 24)),
+    ],
+)
+def test_columns_of_a_firms_own_table_are_found(window: str, hours: tuple[float, float]) -> None:
+    (stop,) = tables.read_stops(firms(window), located=True)
+    assert (stop.opens / 3600, stop.closes / 3600) == hours
+    assert (stop.spot.name, stop.address, stop.demand, stop.service) == ("Huber", "Am Markt 12, 80802 München", 400, 300)
+
+
+def test_what_was_found_and_what_is_not_used_is_said() -> None:
+    found, unused = tables.columns_told(firms(""), tables.STOP_COLUMNS)
+    assert "demand: Kisten" in found and "window: Zeitfenster" in found
+    assert unused == "t.csv has columns that are not used: Fax."
+    assert tables.columns_told(table(STOPS, *GOOD), tables.STOP_COLUMNS) == []
+
+
+@pytest.mark.parametrize(
+    ("window", "said"), [("10:00-9:00", "ends before"), ("mornings", "no stretch of time"), ("8-10, 12-14", "no stretch")]
+)
+def test_a_window_that_cannot_be_read_is_named(window: str, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        tables.read_stops(firms(window), located=True)
+    assert caught.value.column == "zeitfenster"
+
+
+def test_a_van_may_start_at_a_place_of_the_stops() -> None:
+    known = {"depot": Spot("Depot", 48.1, 11.5)}
+    (van,) = tables.read_vans(table("van,depot", "V,depot"), located=True, known=known)
+    assert van.start == van.end == known["depot"]
+    for header, line, value in (("van,depot", "V,Yard", "Yard"), ("van,capacity", "V,3", "")):
+        with pytest.raises(DataError, match=r"not known where a van is.*name a row of the stops in the column 'start'") as caught:
+            tables.read_vans(table(header, line), located=True, known=known)
+        assert caught.value.value == value
+
+
 BAD: Sequence[tuple[Sequence[str], int, str, str]] = (
     ((*GOOD, "D,Elm 4,,11.5,1,,,"), 4, "latitude", "a coordinate is missing"),
     ((*GOOD, "D,Elm 4,11.5,48.1,1,,,"), 4, "latitude", "look swapped"),

@@ -11,6 +11,7 @@ from typing import Any
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
 from smidgen.text import dates, numbers
+from smidgen.text.column_names import column_like
 
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -57,10 +58,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "unit": ("unit", "einheit", "mengeneinheit"),
     }
 )
-"""Names of columns by what they hold, in lower case with `_` between words, the surest first."""
-_LEAST_END = 4
-"""Fewest letters of a name that a longer name may end with."""
-_PUNCTUATION = re.compile(r"[^\w]+")
+"""Names of columns by what they hold, the surest first."""
 _NUMBER = re.compile(r"[-+−]?[ \u00a0]*(?:\d[\d.,'’ \u00a0\u202f]*|[.,]\d+)(?:[ \u00a0]*[^\W\d_]{1,12}\.?)?")
 _CLOCK = re.compile(r"[T ,]+\d{1,2}:\d{2}.*$")
 _ISO_WEEK = re.compile(r"(\d{4})-?W(\d{2})", re.IGNORECASE)
@@ -78,21 +76,11 @@ def column(table: ProblemTable, role: str, named: str | None, needed: bool = Tru
             todo = f"Name one of: {', '.join(table.columns)}."
             raise DataError("there is no such column", value=named, todo=todo, file=table.file)
         return named
-    folded = {folded_name(name): name for name in reversed(table.columns)}
-    found = next((folded[name] for name in NAMES[role] if name in folded), None)
-    if found is None:  # `Belegdatum`, `Verkaufsmenge`: if one column alone ends like this
-        ends = tuple(name for name in NAMES[role] if len(name) >= _LEAST_END)
-        like = [column for name, column in folded.items() if name.endswith(ends)]
-        found = like[0] if len(like) == 1 else None
+    found = column_like(table.columns, NAMES[role])
     if found is None and needed:
         todo = f"Name the column: --set stock.{role}=COLUMN."
         raise DataError(f"no column is named like the {role}", value=", ".join(table.columns)[:200], todo=todo, file=table.file)
     return found
-
-
-def folded_name(name: str) -> str:
-    """A column's name in lower case, with `_` for spaces and signs."""
-    return _PUNCTUATION.sub("_", name.strip().casefold()).strip("_")
 
 
 def cell(row: Mapping[str, Any], name: str | None) -> str:

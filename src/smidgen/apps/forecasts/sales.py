@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.apps.catalogue.requests import item_ids
-from smidgen.apps.forecasts.columns import NAMES, cell, column, folded_name, read_dates, read_marks, read_numbers, shown_day, shown_names
+from smidgen.apps.forecasts.columns import NAMES, cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
+from smidgen.text.column_names import column_key
 
 WEEK = 7
 _OPEN = 0.95
@@ -170,7 +171,8 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
 
 def _name_column(table: ProblemTable, item: str) -> str | None:
     """The first column named like a name in which items have one name each; a name of an order is none."""
-    for candidate in (one for one in table.columns if one != item and folded_name(one) in NAMES["name"]):
+    named = set(map(column_key, NAMES["name"]))
+    for candidate in (one for one in table.columns if one != item and column_key(one) in named):
         names: dict[str, set[str]] = {}
         for _, row in table.rows:
             names.setdefault(cell(row, item), set()).add(cell(row, candidate))

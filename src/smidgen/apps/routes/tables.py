@@ -6,143 +6,31 @@ import difflib
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetPiece
-from smidgen.apps.routes.problem import DAY, PLACES, Break, Spot, Stop, Van, clock, seconds_of
+from smidgen.apps.routes.problem import DAY, PLACES, Break, Spot, Stop, Van, clock
+from smidgen.apps.routes.table_rows import TableColumns, TableRow, rows_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "name": ("name", "stop", "customer", "van", "place", "kunde", "fahrzeug", "ort"),
-    "address": ("address", "adresse", "anschrift"),
-    "latitude": ("latitude", "lat", "breite", "breitengrad"),
-    "longitude": ("longitude", "lon", "lng", "long", "länge", "längengrad"),
-    "demand": ("demand", "load", "quantity", "menge", "ladung"),
-    "opens": ("opens", "from", "earliest", "von", "öffnet"),
-    "closes": ("closes", "until", "latest", "bis", "schließt"),
-    "minutes": ("minutes", "service_minutes", "service", "minuten"),
-    "priority": ("priority", "priorität"),
-    "optional": ("optional",),
-    "skills": ("skills", "needs", "fähigkeiten", "braucht"),
-    "capacity": ("capacity", "kapazität"),
-    "starts": ("starts", "shift_start", "from", "leaves", "beginn", "von"),
-    "ends": ("ends", "shift_end", "until", "back", "ende", "bis"),
-    "start": ("start", "depot", "start_place", "startort"),
-    "start_latitude": ("start_latitude", "latitude", "lat", "breite"),
-    "start_longitude": ("start_longitude", "longitude", "lon", "lng", "länge"),
-    "break_minutes": ("break_minutes", "break", "pause", "pause_minuten"),
-    "break_from": ("break_from", "pause_von"),
-    "break_until": ("break_until", "pause_bis"),
-    "end": ("end", "end_place", "zielort"),
-    "end_latitude": ("end_latitude",),
-    "end_longitude": ("end_longitude",),
-    "street": ("street", "name", "straße", "strasse"),
-    "kmh": ("kmh", "km/h", "speed", "tempo"),
-    "oneway": ("oneway", "one_way", "einbahn"),
-}
-"""Names that a column may have, the usual one first."""
-
-_NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)?")
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-_AMOUNTS = ("demand", "capacity", "price", "score")
-"""Columns in which a mark before three digits may stand for thousands."""
-_YES, _NO = ("yes", "y", "true", "1", "x", "ja", "j"), ("no", "n", "false", "0", "", "nein")
+STOP_COLUMNS = (
+    *("name", "address", "latitude", "longitude", "demand", "opens", "closes", "window", "minutes", "priority", "optional", "skills"),
+    *("road", "house", "postcode", "town"),
+)
+VAN_COLUMNS = (
+    *("name", "capacity", "starts", "ends", "start", "start_latitude", "start_longitude", "skills"),
+    *("break_minutes", "break_from", "break_until", "end", "end_latitude", "end_longitude"),
+)
+"""What the columns of the two tables may hold."""
 _FAR, _NEAR = 300_000.0, 100_000.0
 """Metres from the middle of the others that a swapped coordinate lies at least, and at most once it is swapped back."""
-
-
-class TableRow:
-    """One row of a table; each method reads a cell, or raises DataError that names it."""
-
-    def __init__(self, table: ProblemTable, number: int, cells: Mapping[str, Any]) -> None:
-        self.table, self.number = table, number
-        self._cells = {str(name).strip().casefold(): value for name, value in cells.items()}
-
-    def column(self, name: str) -> str | None:
-        """The file's own name for a column; None if it has none."""
-        return next((other for other in NAMES.get(name, (name,)) if other in self._cells), None)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """A cell as text. An empty one is the default; without a default it is a mistake."""
-        column = self.column(name)
-        value = "" if column is None or self._cells[column] is None else " ".join(str(self._cells[column]).split())
-        if value:
-            return value
-        if default is None:
-            if column is None:
-                self._missing(name)
-            self.fail(name, "the cell is empty", "", "Fill it in.")
-        return default
-
-    def number_of(self, name: str, default: float | None = None, *, least: float = -math.inf, most: float = math.inf) -> float:
-        """A cell as a number, with a decimal point or a decimal comma."""
-        column = self.column(name)
-        value = self._cells[column] if column is not None else None
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            found = float(value)
-        else:
-            text = self.text(name, None if default is None else "")
-            if not text and default is not None:
-                return default
-            if not _NUMBER.fullmatch(text):
-                self.fail(name, "this is no number", text, "Write digits only, such as 48.137 or 48,137, without a unit.")
-            if name in _AMOUNTS and _THOUSANDS.fullmatch(text):
-                whole, part = re.split("[.,]", text)
-                self.fail(
-                    name,
-                    f"this may be {whole}{part} or {float(f'{whole}.{part}'):g}",
-                    text,
-                    "Write it without a mark, or with two decimals.",
-                )
-            found = float(text.replace(",", ".").replace("−", "-"))
-        if not least <= found <= most or not math.isfinite(found):
-            self.fail(name, f"the number is not between {least:g} and {most:g}", self._cells[column or name], "Correct it.")
-        return found
-
-    def time(self, name: str, default: int) -> int:
-        """A cell as seconds after midnight."""
-        text = self.text(name, "")
-        if re.fullmatch(r"\d{1,2}:\d{2}:\d{2}", text):
-            text = text[:-3]
-        try:
-            return seconds_of(text, "the cell") if text else default
-        except InputError:
-            self.fail(name, "this is no time of day", text, "Write it as 08:30.")
-
-    def truth(self, name: str) -> bool:
-        """A cell as yes or no; an empty one is no."""
-        text = self.text(name, "").casefold()
-        if text not in (*_YES, *_NO):
-            self.fail(name, "this is neither yes nor no", text, "Write yes or no.")
-        return text in _YES
-
-    def words(self, name: str) -> frozenset[str]:
-        """A cell as a set of words between commas, semicolons, or slashes."""
-        return frozenset(word.strip().casefold() for word in re.split(r"[,;/|]", self.text(name, "")) if word.strip())
-
-    def fail(self, name: str, what: str, value: object, todo: str) -> NoReturn:
-        """Raise DataError for a cell."""
-        raise DataError(what, value=value, todo=todo, file=self.table.file, row=self.number, column=self.column(name) or name)
-
-    def _missing(self, name: str) -> NoReturn:
-        near = difflib.get_close_matches(name, [column.casefold() for column in self.table.columns], n=1)
-        todo = f"The file has: {', '.join(self.table.columns)}. Name one of them {name!r}."
-        todo = f"{todo} Did you mean {near[0]!r}?" if near else todo
-        raise DataError("a column is missing", value=name, todo=todo, file=self.table.file)
-
-
-def rows_of(table: ProblemTable) -> list[TableRow]:
-    """The rows of a table that are not empty. Raises DataError if there are none."""
-    found = [TableRow(table, number, cells) for number, cells in table.rows if any(str(cell or "").strip() for cell in cells.values())]
-    if not found:
-        raise DataError("the table has no rows", value=table.file, todo="Give at least one row below the header.", file=table.file)
-    return found
 
 
 def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
@@ -155,22 +43,29 @@ def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
 
 
 def _stop(row: TableRow, located: bool) -> Stop:
-    opens, closes = row.time("opens", 0), row.time("closes", DAY)
+    window = row.window("window") or (0, DAY)
+    opens, closes = row.time("opens", window[0]), row.time("closes", window[1])
     if closes < opens:
         row.fail(
             "closes", "the window ends before it begins", row.text("closes"), f"It begins at {row.text('opens')}: correct one of them."
         )
     return Stop(
         spot=spot_of(row, "name", "latitude", "longitude", located),
-        address=row.text("address", ""),
+        address=row.text("address", "") or _address(row),
         demand=math.ceil(round(row.number_of("demand", 0.0, least=0, most=1e6) * PLACES, 6)),
         opens=opens,
         closes=closes,
-        service=round(row.number_of("minutes", 0.0, least=0, most=24 * 60) * 60),
+        service=row.minutes("minutes", most=24 * 60),
         priority=int(row.number_of("priority", 1.0, least=1, most=9)),
         optional=row.truth("optional"),
         skills=row.words("skills"),
     )
+
+
+def _address(row: TableRow) -> str:
+    """The address of a row in several columns."""
+    road, town = (" ".join(filter(None, (row.text(part, "") for part in parts))) for parts in (("road", "house"), ("postcode", "town")))
+    return ", ".join(filter(None, (road, "" if town == row.text("name") else town)))
 
 
 def spot_of(row: TableRow, name: str, latitude: str, longitude: str, located: bool) -> Spot:
@@ -199,6 +94,11 @@ def unique_names(rows: Sequence[TableRow], names: Sequence[str]) -> None:
         seen[name.casefold()] = row.number
 
 
+def columns_told(table: ProblemTable, roles: Iterable[str]) -> list[str]:
+    """Remarks on the columns of a table: those found by another name than the usual one, and those that are not used."""
+    return TableColumns(table).told(table.file, roles)
+
+
 def _unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
     """Find rows whose latitude and longitude are exchanged: far from the others, and near them once exchanged back."""
     points = [(spot.latitude, spot.longitude) for spot in spots if spot.latitude is not None and spot.longitude is not None]
@@ -213,23 +113,20 @@ def _unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
             row.fail("latitude", "latitude and longitude look swapped", f"{spot.latitude:g}, {spot.longitude:g}", todo)
 
 
-def read_vans(table: ProblemTable, *, located: bool) -> list[Van]:
-    """The vans."""
+def read_vans(table: ProblemTable, *, located: bool, known: Mapping[str, Spot] = MappingProxyType({})) -> list[Van]:
+    """The vans. `known`: places by name in lower case; a van may name one as its start or its end instead of giving coordinates."""
     rows = rows_of(table)
-    vans = [_van(row, located) for row in rows]
+    vans = [_van(row, located, known) for row in rows]
     unique_names(rows, [van.name for van in vans])
     return vans
 
 
-def _van(row: TableRow, located: bool) -> Van:
+def _van(row: TableRow, located: bool, known: Mapping[str, Spot]) -> Van:
     leaves, back = row.time("starts", 0), row.time("ends", DAY)
     if back <= leaves:
         row.fail("ends", "the shift ends before it begins", row.text("ends"), f"It begins at {row.text('starts')}: correct one of them.")
-    start = spot_of(row, "start", "start_latitude", "start_longitude", located)
-    ends_elsewhere = row.text("end", start.name)
-    end = start
-    if ends_elsewhere != start.name:
-        end = spot_of(row, "end", "end_latitude", "end_longitude", located)
+    start = _van_place(row, "start", located, known)
+    end = start if row.text("end", start.name) == start.name else _van_place(row, "end", located, known)
     return Van(
         name=row.text("name"),
         capacity=math.floor(round(row.number_of("capacity", 1e6, least=0, most=1e6) * PLACES, 6)),
@@ -242,9 +139,20 @@ def _van(row: TableRow, located: bool) -> Van:
     )
 
 
+def _van_place(row: TableRow, role: str, located: bool, known: Mapping[str, Spot]) -> Spot:
+    latitude, longitude = f"{role}_latitude", f"{role}_longitude"
+    name = row.text(role, "")
+    if name.casefold() in known and not (row.text(latitude, "") or row.text(longitude, "")):
+        return known[name.casefold()]
+    if located and row.column(latitude) is None:
+        todo = f"Give {latitude} and {longitude}, or name a row of the stops in the column {role!r}."
+        raise DataError("it is not known where a van is", value=name, todo=todo, file=row.table.file, row=row.number, column=role)
+    return spot_of(row, role, latitude, longitude, located)
+
+
 def _break(row: TableRow, leaves: int, back: int) -> Break | None:
     """The driver's break; None without minutes."""
-    seconds = round(row.number_of("break_minutes", 0.0, least=0, most=8 * 60) * 60)
+    seconds = row.minutes("break_minutes", most=8 * 60)
     opens, closes = row.time("break_from", leaves), row.time("break_until", back)
     if closes < opens:
         row.fail(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -80,8 +80,11 @@ class RouteSolver(Solver):
         """The problem of the tables."""
         located = settings.matrix is None
         stops = tables.read_stops(tables_given["stops"], located=located)
-        vans = tables.read_vans(tables_given["vans"], located=located)
         customers = tables.read_stops(tables_given["customers"], located=located) if "customers" in tables_given else []
+        places = {stop.name.casefold(): stop.spot for stop in (*customers, *stops)}
+        vans = tables.read_vans(tables_given["vans"], located=located, known=places)
+        depots = {spot for van in vans for spot in (van.start, van.end)}
+        stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
         spots = _spots(stops, vans, customers)
         travel = self._travel(settings, tables_given, spots, pieces)
@@ -104,7 +107,7 @@ class RouteSolver(Solver):
             rules=rules,
             seed=settings.seed,
             tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
-            remarks=_assumptions(settings, travel),
+            remarks=(*_columns_told(tables_given), *_no_stops(depot_rows), *_assumptions(settings, travel)),
         )
 
     @staticmethod
@@ -172,6 +175,16 @@ def _spots(*groups: Any) -> list[Spot]:
                 "one name stands for two places", value=value, todo="Correct the coordinates, or tell the places apart by name."
             )
     return list(found.values())
+
+
+def _columns_told(given: Mapping[str, ProblemTable]) -> list[str]:
+    """Remarks on columns that were found by another name, or are not used: of each kind of table once."""
+    roles = {"stops": tables.STOP_COLUMNS, "vans": tables.VAN_COLUMNS, "customers": tables.STOP_COLUMNS}
+    return [remark for name, table in given.items() if name in roles for remark in tables.columns_told(table, roles[name])]
+
+
+def _no_stops(depots: Sequence[str]) -> list[str]:
+    return [f"No stop, since vans start or end there: {', '.join(depots)}."] if depots else []
 
 
 def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
-from smidgen.apps.trips.places import WEEKDAYS, read_places, tags_of
+from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, read_places, tags_of
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings, setting
@@ -77,7 +77,10 @@ class TripSolver(Solver):
             )
         spots = [place.spot for place in places]
         points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
-        remarks = ["Opening hours and prices are those of the table; ask before you go."]
+        remarks = [
+            *tables.columns_told(tables_given["places"], PLACE_COLUMNS),
+            "Opening hours and prices are those of the table; ask before you go.",
+        ]
         if settings.matrix is not None:
             travel = tables.read_matrix(tables_given["matrix"], spots, settings.kmh)
         elif settings.valhalla:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smidgen.apps.routes.problem import DAY, Spot, seconds_of
-from smidgen.apps.routes.tables import TableRow, rows_of, spot_of, unique_names
+from smidgen.apps.routes.table_rows import TableRow, rows_of
+from smidgen.apps.routes.tables import spot_of, unique_names
+from smidgen.apps.trips.opening_hours import CLOSED, Hours, read_week
 from smidgen.core.errors import InputError
 from smidgen.core.solving import ProblemTable
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Hours = tuple[tuple[int, int], ...]
-"""Stretches of a day in which a place is open, seconds after midnight."""
+_USUAL_VISIT = 60 * 60
+PLACE_COLUMNS = ("name", "latitude", "longitude", "kind", "minutes", "price", "score", "tags", "window", *WEEKDAYS)
+"""What the columns of the table may hold; `window` is the hours of the whole week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,27 @@ def read_places(table: ProblemTable, *, located: bool) -> list[Place]:
 
 
 def _place(row: TableRow, located: bool) -> Place:
-    kind = row.text("kind", "").casefold()
+    kinds = [word for part in re.split(r"[,;/|]", row.text("kind", "")) if (word := part.strip().casefold())]
     return Place(
         spot=spot_of(row, "name", "latitude", "longitude", located),
-        kind=kind,
-        lasts=round(row.number_of("minutes", 60.0, least=0, most=24 * 60) * 60),
+        kind=kinds[0] if kinds else "",
+        lasts=row.minutes("minutes", most=24 * 60) if row.text("minutes", "") else _USUAL_VISIT,
         price=row.number_of("price", 0.0, least=0, most=1e5),
         score=row.number_of("score", 1.0, least=0, most=1e4),
-        tags=row.words("tags") | ({kind} if kind else frozenset()),
-        hours=tuple(_hours(row, weekday) for weekday in WEEKDAYS),
+        tags=row.words("tags") | frozenset(kinds),
+        hours=_week(row),
     )
+
+
+def _week(row: TableRow) -> tuple[Hours, ...]:
+    """The hours of each weekday: from its own column, else from the one of the whole week."""
+    whole = row.text("window", "")
+    if not whole or any(row.text(weekday, "") for weekday in WEEKDAYS):
+        return tuple(_hours(row, weekday) for weekday in WEEKDAYS)
+    week = read_week(whole)
+    if week is None:
+        row.fail("window", "these are no opening hours of a week", whole, "Write Mo-Fr 9:00-18:00; Sa 10:00-14:00; Su closed.")
+    return week
 
 
 def _hours(row: TableRow, weekday: str) -> Hours:
@@ -70,7 +84,7 @@ def _hours(row: TableRow, weekday: str) -> Hours:
     text = row.text(weekday, "").casefold()
     if not text:
         return ((0, DAY),)
-    if text in ("closed", "-", "–", "geschlossen", "zu"):
+    if text in CLOSED:
         return ()
     found = []
     for part in re.split(r"[,;]", text):
