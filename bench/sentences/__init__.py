@@ -18,7 +18,8 @@ from bench.context import Context
 from smidgen.apps.routes.events import edit
 from smidgen.apps.routes.problem import DAY, Problem, Spot, Stop, Van
 from smidgen.apps.routes.sources import straight_lines
-from smidgen.apps.solve.changes import ReadSentence, read_sentence, unread
+from smidgen.apps.solve.changes import ReadSentence, read_sentence, reading, unread
+from smidgen.apps.solvers.routes import part as routes
 from smidgen.core.errors import InputError
 from smidgen.parts.solver_recipe import SolveSettings
 from smidgen.stats.field_values import equal_fields
@@ -64,9 +65,7 @@ def run(context: Context) -> None:
             right = [equal_fields(row[label], output) for row, (_, output) in zip(rows, replies, strict=True)]
             section.rows.append(_row(name, rows, replies, right, sure, [not one for one in right]))
             if name == "events":
-                edits = [(_edit(rows, output), _edit(rows, row[label])) for row, (_, output) in zip(rows, replies, strict=True)]
-                same, harm = [one == other for one, other in edits], [bool(one) and one != other for one, other in edits]
-                section.rows.append(_row(f"{name}, as edits", rows, replies, same, sure, harm))
+                section.rows.append(_as_edits(model, rows, sure))
                 section.goals.append(results.at_least("event sentences read exactly", GOAL, sum(right) / len(right)))
             if name != "wishes":
                 section.notes.append(_others(model, name, sure))
@@ -97,11 +96,17 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 
 def _row(
-    name: str, rows: Sequence[Any], replies: Sequence[tuple[float, Any]], right: Sequence[bool], sure: float, harm: Sequence[bool]
+    name: str,
+    rows: Sequence[Any],
+    replies: Sequence[tuple[float, Any]],
+    right: Sequence[bool],
+    sure: float,
+    harm: Sequence[bool],
+    known: Sequence[str] = (),
 ) -> list[str]:
-    """A row of the table. `harm`: which readings would change the plan wrongly."""
+    """A row of the table. `harm`: which readings would change the plan wrongly. `known`: names that the plan knows."""
     pairs = enumerate(zip(rows, replies, strict=True))
-    certain = [place for place, (row, (score, output)) in pairs if score >= sure and not unread(row["text"], output, ())]
+    certain = [place for place, (row, (score, output)) in pairs if score >= sure and not unread(row["text"], output, known)]
     good = sum(right[place] for place in certain)
     share = f"{len(certain)} ({len(certain) / len(rows):.0%})"
     exact = f"{sum(right)} ({sum(right) / len(rows):.1%})"
@@ -117,6 +122,17 @@ def _interval(good: int, count: int) -> str:
     return f"{low:.1%} to {high:.1%}"
 
 
+def _as_edits(model: Any, rows: Sequence[Any], sure: float) -> list[str]:
+    """How events are read where the plan knows the names, and what the plan would do."""
+    town = _town(rows)
+    known = routes.names(town)
+    predict = reading(lambda texts: [(reply.score, reply.output or {}) for reply in model.predict(texts)], routes, known)
+    replies = predict([row["text"] for row in rows])
+    edits = [(_edit(town, output), _edit(town, row["event"])) for row, (_, output) in zip(rows, replies, strict=True)]
+    same, harm = [one == other for one, other in edits], [bool(one) and one != other for one, other in edits]
+    return _row("events, as edits", rows, replies, same, sure, harm, [name for own in known.values() for name in own])
+
+
 def _others(model: Any, name: str, sure: float) -> str:
     """How sentences are read that tell nothing, or several changes."""
     rows = _rows(HERE / f"{name}_others.jsonl")
@@ -125,9 +141,11 @@ def _others(model: Any, name: str, sure: float) -> str:
     several = [row for row in rows if row["kinds"]]
     taken = [row for row in none if any(step.output.get("kind") for step in read[row["text"]])]
     certain = [row for row in taken if read[row["text"]][0].score >= sure]
+    cleared = [row for row in taken if all(step.output.get("kind") in (None, "cleared") for step in read[row["text"]])]
     right = [row for row in several if [step.output.get("kind") for step in read[row["text"]]] == row["kinds"]]
     return (
-        f"{name}: of {len(none)} sentences that tell no change, {len(taken)} are taken for one, {len(certain)} of them surely; "
+        f"{name}: of {len(none)} sentences that tell no change, {len(taken)} are taken for one, {len(certain)} of them surely"
+        f"{f' and {len(cleared)} as the end of one' if name == 'events' else ''}; "
         f"of {len(several)} that tell several, {len(right)} are read as these, in steps"
     )
 
@@ -141,22 +159,32 @@ def _in_steps(model: Any, text: str) -> list[ReadSentence]:
     return steps
 
 
-def _edit(rows: Iterable[Mapping[str, Any]], event: Mapping[str, Any]) -> str:
-    """The edit that a plan makes of an event, in a town that has every name of some sentences; empty where the plan refuses it."""
+def _edit(town: Problem, event: Mapping[str, Any]) -> str:
+    """The edit that a plan makes of an event; empty where the plan refuses it."""
     change = {name: value for name, value in event.items() if value is not None and value != []}
     try:
-        return edit(_town(rows), change).text
+        return edit(town, change).text
     except InputError:
         return ""
 
 
 def _town(rows: Iterable[Mapping[str, Any]]) -> Problem:
+    """A town that has every name of some sentences, written in full and with capitals, as tables have them."""
     events = [row["event"] for row in rows]
     depot = Spot("Depot", 48.0, 11.0)
-    stops = {one["stop"]: Stop(Spot(one["stop"], 48.1, 11.1), "", 200, 8 * _HOUR, 17 * _HOUR, 300) for one in events if one.get("stop")}
-    new = {one["stop"] for one in events if one["kind"] == "new_stop"}
-    vans = tuple(Van(name, 1000, 0, DAY, depot, depot) for name in dict.fromkeys(one["van"] for one in events if one.get("van")))
-    streets = {street: [[(48.5, 11.5), (48.6, 11.5)]] for one in events for street in one.get("streets", ())}
-    planned = tuple(stop for name, stop in stops.items() if name not in new)
-    names, points = ["Depot", *stops], [(48.0, 11.0)] + [(48.1, 11.1)] * len(stops)
-    return Problem(planned, vans, straight_lines(names, points, 30), {name: stops[name] for name in stops if name in new}, streets)
+    names = {_official(one["stop"]): one["kind"] == "new_stop" for one in events if one.get("stop")}
+    stops = {name: Stop(Spot(name, 48.1, 11.1), "", 200, 8 * _HOUR, 17 * _HOUR, 300) for name in names}
+    vans = tuple(Van(name, 1000, 0, DAY, depot, depot) for name in dict.fromkeys(_official(one["van"]) for one in events if one.get("van")))
+    streets = {_official(street): [[(48.5, 11.5), (48.6, 11.5)]] for one in events for street in one.get("streets", ())}
+    planned = tuple(stop for name, stop in stops.items() if not names[name])
+    places, points = ["Depot", *stops], [(48.0, 11.0)] + [(48.1, 11.1)] * len(stops)
+    return Problem(planned, vans, straight_lines(places, points, 30), {name: stops[name] for name in stops if names[name]}, streets)
+
+
+def _official(name: str) -> str:
+    """A name as a table has it."""
+    full = " ".join(_FULL.get(word.rstrip(".").casefold(), word) if place else word for place, word in enumerate(name.split()))
+    return " ".join(word[:1].upper() + word[1:] for word in full.split())
+
+
+_FULL = {"st": "Street", "rd": "Road", "ln": "Lane", "ave": "Avenue", "dr": "Drive", "gdns": "Gardens"}

@@ -17,9 +17,28 @@ ROWS = [
 
 def test_an_edit_is_the_same_in_other_words_and_empty_where_it_is_refused() -> None:
     other = {"kind": "road_closed", "streets": ["mill ln"], "begins": None, "ends": "14:00"}
-    assert sentences._edit(ROWS, other) == sentences._edit(ROWS, ROWS[0]["event"]) != ""
-    assert sentences._edit(ROWS, {"kind": "van_broken", "van": "van 3"}) == ""
-    assert sentences._edit(ROWS, ROWS[2]["event"]).startswith("Add The Anchor")
+    town = sentences._town(ROWS)
+    assert sentences._edit(town, other) == sentences._edit(town, ROWS[0]["event"]) != ""
+    assert sentences._edit(town, {"kind": "van_broken", "van": "van 3"}) == ""
+    assert sentences._edit(town, ROWS[2]["event"]).startswith("Add The Anchor")
+
+
+def test_a_town_writes_names_as_tables_do() -> None:
+    assert [sentences._official(name) for name in ("mill ln", "St. Anne's Rd.", "the anchor")] == [
+        "Mill Lane",
+        "St. Anne's Road",
+        "The Anchor",
+    ]
+
+
+def test_edits_are_read_with_the_names_of_the_town() -> None:
+    class Model:
+        def predict(self, texts: list[str]) -> list[Any]:
+            assert texts[1] == "van 3 is down", "a usual name"
+            return [SimpleNamespace(score=0.95, output={"kind": "van_broken", "van": "van 3"} if "van" in text else {}) for text in texts]
+
+    row = sentences._as_edits(Model(), ROWS, 0.9)
+    assert row[:3] == ["events, as edits", "3", "1 (33.3%)"] and row[4:6] == ["1 (33%)", "1 (100.0%)"] and row[-1] == "0"
 
 
 def test_only_what_is_sure_and_read_in_full_counts_as_sure() -> None:

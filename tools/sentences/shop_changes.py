@@ -31,7 +31,7 @@ from tools.sentences.phrases import (
 from tools.sentences.town_events import FIRST, FOREIGN_NAMES, FORENAMES, SURNAMES
 
 _SAID = material(__file__)
-SEED, ROWS = 5, 3_600
+SEED, ROWS = 5, 4_000
 FIELDS = ("kind", "item", "supplier", "takes", "quantity", "day", "first", "last", "percent")
 TEXTS = ("item", "supplier", "takes", "day", "first", "last")
 
@@ -227,10 +227,10 @@ def row(rng: random.Random) -> dict[str, Any]:
     """One sentence and what it means."""
     share = rng.random()
     kind: str | None = None
-    if share < 0.86:
+    if share < 0.82:
         kind = rng.choice(list(_SAID["kinds"]))
         pieces = told(rng, kind)
-    elif share < 0.95:
+    elif share < 0.955:
         pieces = told(rng, None)
     else:
         pieces = joined(rng, [told(rng, rng.choice(list(_SAID["kinds"]))) for _ in range(2)], _SAID["links"])

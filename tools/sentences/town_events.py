@@ -35,7 +35,7 @@ from tools.sentences.phrases import (
 _SAID = material(__file__)
 FIRST, SAINTS, FOREIGN_NAMES = _SAID["first"], _SAID["saints"], _SAID["foreign_names"]
 SURNAMES, FORENAMES = _SAID["surnames"], _SAID["forenames"]
-SEED, ROWS = 11, 5_000
+SEED, ROWS = 11, 6_000
 FIELDS = ("kind", "streets", "van", "stop", "begins", "ends", "minutes", "load")
 SLOTS = {
     "bare": "minutes",
@@ -126,7 +126,7 @@ def _phrase(rng: random.Random, phrase: str) -> str:
     for name, words in (("@fix@", _SAID["fix"]), ("@who@", FORENAMES)):
         while name in phrase:
             phrase = phrase.replace(name, rng.choice(words), 1)
-    return chosen(rng, phrase.replace("\\+", "+").replace("\\(", "["))
+    return chosen(rng, phrase.replace("\\+", "+"))
 
 
 _WORDS_OF: dict[str, Words] = {
@@ -144,7 +144,7 @@ def told(rng: random.Random, kind: str | None) -> Marked:
     ending = f" {ending}" if ending[:1].isalpha() or ending[:1] == ":" else ending
     begins, ends = two_times(rng)
     slots = {**_WORDS_OF, "begins": lambda rng: begins, "ends": lambda rng: ends}
-    pieces = marked(rng, opening + phrase.replace("[", "(") + ending, slots, SLOTS if kind else {})
+    pieces = marked(rng, opening + phrase + ending, slots, SLOTS if kind else {})
     pieces = [(_ARTICLE.sub("", words) if value.startswith(_OWNED) else words, field) for (words, field), (value, _) in _with_next(pieces)]
     return pieces if kind else [(text_of(pieces), "")]
 
@@ -162,10 +162,10 @@ def row(rng: random.Random) -> dict[str, Any]:
     """One sentence and its event."""
     share = rng.random()
     kind: str | None = None
-    if share < 0.8:
+    if share < 0.75:
         kind = rng.choice(list(_SAID["kinds"]))
         pieces = told(rng, kind)
-    elif share < 0.9:
+    elif share < 0.91:
         pieces = told(rng, None)
     else:
         kinds = [rng.choice(list(_SAID["kinds"])) for _ in range(rng.choice((2, 2, 2, 3)))]

@@ -29,7 +29,7 @@ from tools.sentences.phrases import (
 from tools.sentences.town_events import FIRST, FOREIGN_NAMES, FORENAMES, SAINTS, SURNAMES
 
 _SAID = material(__file__)
-SEED, ROWS = 13, 3_200
+SEED, ROWS = 13, 3_800
 LISTS = ("want", "avoid", "must", "skip")
 WORDS = ("weekday", "begins", "ends", "lunch")
 
@@ -113,7 +113,7 @@ def _clause(rng: random.Random, name: str) -> str:
 
 def row(rng: random.Random) -> dict[str, Any]:
     """One message and its wishes."""
-    if rng.random() < 0.05:
+    if rng.random() < 0.07:
         phrase = chosen(rng, rng.choice(_SAID["nothing"]))
         return labelled(written(rng, [(text_of(marked(rng, phrase, _SLOTS, {})), "")]))
     count = rng.choice((1, 1, 1, 1, 2, 2, 2, 3, 3, 4))

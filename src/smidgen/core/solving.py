@@ -92,6 +92,7 @@ class Solver(ABC):
         settings: its settings class. Every setting declared with `file=True` is a table; `read` gets it under the setting's name.
         changes: the JSON schema of one change; empty if a sentence cannot change such a problem.
         examples: sentences that change such a problem, for help and screens.
+        usual: usual names of each kind of `names`, which models know well: they stand in for a problem's own names while a model reads.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Solver(ABC):
     settings: type[Settings]
     changes: Mapping[str, Any] = MappingProxyType({})
     examples: Sequence[str] = ()
+    usual: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     @abstractmethod
     def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> Any:
@@ -120,9 +122,14 @@ class Solver(ABC):
         """
         raise InputError("this kind of plan cannot be asked for one thing", value=self.name, todo="Ask for the whole plan.")
 
-    def names(self, problem: Any) -> Iterable[str]:
-        """Names that a sentence may mean: a change that leaves out one that the sentence says was not read in full."""
-        return ()
+    def names(self, problem: Any) -> Mapping[str, Iterable[str]]:
+        """Names that a sentence may mean, by their kind: a change that leaves out one that the sentence says was not read in full."""
+        return {}
+
+    def settled(self, change: Change, sentence: str, named: Mapping[str, Sequence[str]]) -> Change:
+        """A change that a model read in a sentence, corrected where the sentence leaves no doubt. `named`: the known names in the sentence,
+        in its words, by kind."""
+        return change
 
     @abstractmethod
     def solve(self, problem: Any, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:

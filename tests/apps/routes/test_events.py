@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.route_problems import drawn
 
-from smidgen.apps.routes.events import edit, known_as, street_of
+from smidgen.apps.routes.events import edit, known_as, settled, street_of
 from smidgen.apps.routes.network import StreetNetwork, StreetPiece
 from smidgen.apps.routes.problem import Problem, Spot, Stop, Van
 from smidgen.apps.routes.sources import by_streets, straight_lines
@@ -201,3 +201,54 @@ def test_an_event_of_the_day_begins_now_at_the_earliest() -> None:
     problem = replace(drawn(3), now=10 * H)
     made = edit(problem, {"kind": "ice", "begins": "8:00"}).problem
     assert made.events[0].begins == 10 * H
+
+
+SETTLED = [
+    ("shut until 3", {"kind": "road_closed", "streets": ["Quay"], "begins": "3"}, {"streets": ["Quay"], "ends": "3"}),
+    ("icy after five pm", {"kind": "ice", "ends": "five pm"}, {"begins": "five pm"}),
+    ("open until 3", {"kind": "hours_changed", "stop": "Moll", "begins": "3"}, {"stop": "Moll", "begins": "3"}),
+    ("from 3 till 5", {"kind": "jam", "streets": ["Quay"], "begins": "5", "ends": "3"}, {"streets": ["Quay"], "begins": "5", "ends": "3"}),
+    ("it freezes from seven tonight", {"kind": "ice", "begins": "seven"}, {"begins": "seven tonight"}),
+    ("closes at 7 pm", {"kind": "hours_changed", "stop": "Moll", "ends": "7"}, {"stop": "Moll", "ends": "7 pm"}),
+    ("Van 2 died on Quay", {"kind": "van_broken", "van": "Van 2", "streets": ["Quay"], "ends": None}, {"van": "Van 2"}),
+    ("all fine", {"kind": None, "stop": "Moll"}, {}),
+]
+
+
+@pytest.mark.parametrize(("sentence", "read", "meant"), SETTLED, ids=[sentence for sentence, *_ in SETTLED])
+def test_an_event_is_corrected_where_its_sentence_leaves_no_doubt(sentence: str, read: dict[str, Any], meant: dict[str, Any]) -> None:
+    assert settled(read, sentence, {}) == {"kind": read["kind"], **meant}
+
+
+def test_the_only_known_name_of_the_kind_is_meant_where_none_was_found() -> None:
+    assert settled({"kind": "van_broken"}, "Bertha", {"van": ["Bertha"], "stop": ["Moll"]})["van"] == "Bertha"
+    assert settled({"kind": "jam"}, "Quay", {"street": ["Quay"]})["streets"] == ["Quay"]
+    assert "van" not in settled({"kind": "van_broken"}, "1 or 2", {"van": ["Van 1", "Van 2"]}), "nothing is guessed"
+    assert "streets" not in settled({"kind": "ice"}, "Quay", {"street": ["Quay"]}), "ice may be everywhere"
+    assert settled({"kind": "stop_cancelled", "stop": "Moll"}, "", {"stop": ["Pike"]})["stop"] == "Moll"
+
+
+def test_what_is_over_is_taken_back() -> None:
+    before = town()
+    closed = edit(edit(before, {"kind": "road_closed", "streets": ["Mill Lane", "Quay"]}).problem, {"kind": "ice"}).problem
+    place = before.travel.place["Depot"], before.travel.place["Baker Pike"]
+    made = edit(closed, {"kind": "cleared", "streets": ["mill ln"]})
+    assert made.text == "Mill Lane: as before the event." and [one.streets for one in made.problem.events] == [(), ("Quay",)]
+    assert made.problem.travel.lasts(*place, 9 * H) < closed.travel.lasts(*place, 9 * H)
+    thawed = edit(made.problem, {"kind": "cleared"})
+    assert thawed.text == "All streets: as before the event." and [one.kind for one in thawed.problem.events] == ["road_closed"]
+    last = edit(thawed.problem, {"kind": "cleared", "streets": ["Quay"]}).problem
+    assert last.events == () and last.travel.lasts(*place, 9 * H) == before.travel.lasts(*place, 9 * H)
+
+
+def test_a_van_and_a_cancelled_stop_come_back() -> None:
+    problem = edit(edit(town(), {"kind": "van_broken", "van": "Van 2"}).problem, {"kind": "stop_cancelled", "stop": "The Anchor"}).problem
+    back = edit(problem, {"kind": "cleared", "van": "van two"})
+    assert back.text == "Van 2 drives again." and [van.name for van in back.problem.vans] == ["Van 1", "Van 2"] and not back.problem.broken
+    again = edit(back.problem, {"kind": "cleared", "stop": "Anchor"})
+    assert again.text == "Deliver to The Anchor after all." and not again.problem.cancelled
+    refused = [{"van": "Van 1"}, {"stop": "Baker Moll"}, {"streets": ["Mill Lane"]}, {}]
+    for event in refused:
+        with pytest.raises(InputError):
+            edit(again.problem, {"kind": "cleared", **event})
+    assert len(refused) == 4

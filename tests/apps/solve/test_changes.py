@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from smidgen.apps.solve.changes import read_sentence, unread
+from smidgen.apps.solve.changes import read_sentence, reading, unread
+from smidgen.apps.solvers.routes import part as routes
 
 NAMES = ("Mill Lane", "Station Road", "Van 2", "The Anchor")
 LEFT_OUT: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -75,3 +76,49 @@ def test_a_sure_reading_that_leaves_a_known_name_out_gives_way_to_its_parts() ->
 @pytest.mark.parametrize("sentence", ["Mill Lane is open again", "thanks, and goodbye", "Mill Lane is closed and that is sad", ""])
 def test_where_no_cut_gives_changes_none_is_found(sentence: str) -> None:
     assert read_sentence(sentence, predict).output == {"kind": None, "streets": []}
+
+
+TOWN = {
+    "street": ["Rope Walk", "Weir Lane"],
+    "van": ["Bertha"],
+    "stop": ["Gino's", "Hope Street Dental", "Both"],
+    "town": ["Leeds", "Both"],
+}
+
+
+def read(sentence: str, output: dict[str, Any], seen: list[str] | None = None) -> dict[str, Any]:
+    """What is read of a sentence where a model finds `output`. `seen`: gets the text that the model sees."""
+    told = seen if seen is not None else []
+
+    def model(texts: list[str]) -> list[tuple[float, Any]]:
+        told.extend(texts)
+        return [(0.7, output) for _ in texts]
+
+    score, found = reading(model, routes, TOWN)([sentence])[0]
+    assert score == 0.7
+    return dict(found)
+
+
+def test_a_model_sees_usual_names_and_its_values_are_the_words_of_the_sentence() -> None:
+    seen: list[str] = []
+    found = read("Bertha died on weir ln, skip Gino's", {"kind": "van_broken", "van": "van 3"}, seen)
+    assert seen == ["van 3 died on Mill Lane, skip Parker's Bakery"] and found == {"kind": "van_broken", "van": "Bertha"}
+    assert read("chuck Gino's on the end", {"kind": "new_stop", "stop": "chuck Parker's Bakery"})["stop"] == "Gino's", "no word beside it"
+    assert read("Gino's is off", {"kind": "stop_cancelled", "stop": "Parker"})["stop"] == "Gino's", "a part of it"
+    assert read("Mo's is off", {"kind": "stop_cancelled", "stop": "Mo's"})["stop"] == "Mo's", "an unknown name stays"
+    assert read("Both, in Leeds", {"kind": "stop_cancelled", "stop": "Both"}, seen)["stop"] == "Both"
+    assert seen[-1] == "Both, in Leeds", "a name of two kinds, and one without usual names, stay"
+
+
+def test_usual_names_in_the_sentence_are_not_taken_again_and_several_keep_their_order() -> None:
+    seen: list[str] = []
+    jam = {"kind": "jam", "streets": ["Station Street", "Church Road", "lane 2"]}
+    found = read("Rope Walk and Weir Lane like Mill Lane, lane 2", jam, seen)
+    assert seen == ["Church Road and Station Street like Mill Lane, lane 2"]
+    assert found["streets"] == ["Weir Lane", "Rope Walk"], "words that are no name go beside one that is"
+    assert read("foo and rope walk", {"kind": "jam", "streets": ["foo", "Mill Lane"]})["streets"] == ["foo", "rope walk"]
+
+
+def test_a_model_that_finds_nothing_is_left_alone() -> None:
+    assert read("Gino's says hello", {"kind": None, "stop": "Parker's Bakery"}) == {"kind": None}
+    assert reading(lambda texts: [(0.1, None)], routes, TOWN)(["Gino's"]) == [(0.1, None)]

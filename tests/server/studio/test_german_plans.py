@@ -96,6 +96,11 @@ def test_routes() -> None:
     later = routes.part.changed(vans(now="08:00"), {"kind": "van_broken", "van": "Van 1"})
     assert without_german(routes.part.solve(later, 0.05, first.result)) == set()
     assert without_german(routes.part.solve(vans(streets=True, now="08:00"), 0.05)) == set()
+    for event in EVENTS:
+        streets = routes.part.changed(streets, event)
+    over = ({"streets": ["Mill Lane"]}, {"streets": ["Hill Road"]}, {}, {"van": "Van 2"}, {"stop": "Baker"})
+    assert all(has_german(routes.part.shown_change(streets, {"kind": "cleared", **event})) for event in over)
+    streets = vans(streets=True)
     said = [solver.shown_change(problem, event) for event in EVENTS for solver, problem in ((routes.part, plain), (routes.part, streets))]
     assert [text for text in said if not has_german(text)] == [] and len(said) == 18
 
@@ -154,9 +159,13 @@ def test_an_unknown_name_is_refused_in_german() -> None:
         {"kind": "van_broken", "van": "Van 9"},
         {"kind": "road_closed", "streets": ["Moon Street"]},
         {"kind": "new_stop", "stop": "Pub"},
+        {"kind": "cleared", "streets": ["Mill Lane"]},
+        {"kind": "cleared"},
+        {"kind": "cleared", "van": "Van 1"},
+        {"kind": "cleared", "stop": "Baker"},
     ):
         with pytest.raises(InputError) as caught:
             routes.part.changed(vans(), event)
         refused += 1
         assert has_german(caught.value.what) and has_german(caught.value.todo)
-    assert refused == 3
+    assert refused == 7

@@ -21,9 +21,10 @@ from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, Street
 from smidgen.apps.routes.travel import Slowdown, Travel
 from smidgen.core.errors import InputError
 from smidgen.text import clock as clock_words
-from smidgen.text import durations, numbers
+from smidgen.text import durations
+from smidgen.text.names import folded
 
-KINDS = ("road_closed", "jam", "ice", "van_broken", "hours_changed", "new_stop", "stop_cancelled")
+KINDS = ("road_closed", "jam", "ice", "van_broken", "hours_changed", "new_stop", "stop_cancelled", "cleared")
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -33,8 +34,8 @@ SCHEMA: Mapping[str, Any] = {
             "items": {"type": "string"},
             "description": "the streets that it is about, in the words of the sentence",
         },
-        "van": {"type": ["string", "null"], "description": "the van that cannot drive"},
-        "stop": {"type": ["string", "null"], "description": "the customer that is new, cancelled, or has other hours"},
+        "van": {"type": ["string", "null"], "description": "the van that cannot drive, or can again"},
+        "stop": {"type": ["string", "null"], "description": "the customer that is new, cancelled, wanted again, or has other hours"},
         "begins": {"type": ["string", "null"], "description": "from when, in the words of the sentence"},
         "ends": {"type": ["string", "null"], "description": "until when, or when the customer closes, in the words of the sentence"},
         "minutes": {"type": ["integer", "null"], "minimum": 1, "description": "how many minutes longer a jammed street takes"},
@@ -44,6 +45,28 @@ SCHEMA: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 """The JSON schema of one event."""
+
+USUAL: Mapping[str, Sequence[str]] = {
+    "street": ("Mill Lane", "Church Road", "Station Street", "Park Avenue", "Castle Street", "Victoria Road"),
+    "van": ("van 3", "van 7", "van 5"),
+    "stop": ("Parker's Bakery", "Miller Pharmacy", "Rose Cafe"),
+}
+"""Usual names of streets, vans and stops."""
+_OF_KIND = {
+    "road_closed": ("streets", "begins", "ends"),
+    "jam": ("streets", "begins", "ends", "minutes"),
+    "ice": ("streets", "begins", "ends"),
+    "van_broken": ("van",),
+    "hours_changed": ("stop", "begins", "ends"),
+    "new_stop": ("stop", "begins", "ends", "load"),
+    "stop_cancelled": ("stop",),
+    "cleared": ("streets", "van", "stop"),
+}
+"""What each kind of event has."""
+_KIND_OF = {"streets": "street", "van": "van", "stop": "stop"}
+_PART_OF_DAY = r"(?: ?[ap]\.?m\b\.?| (?:in the|this) (?:morning|afternoon|evening)\b| tonight\b| at night\b)"
+_UNTIL = re.compile(r"\b(?:until|untill|till|til|thru|through to|up to|bis)(?: (?:about|around|roughly|at least))?\s*$", re.IGNORECASE)
+_SINCE = re.compile(r"\b(?:from|after|as of|starting(?: at| from)?|beginning at|ab|von)(?: (?:about|around))?\s*$", re.IGNORECASE)
 
 _FOREVER = 2 * DAY
 
@@ -69,7 +92,39 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
         return _new_stop(problem, event)
     if kind == "stop_cancelled":
         return _cancelled(problem, _named(event, "stop"))
+    if kind == "cleared":
+        return _cleared(problem, event)
     raise InputError("this is no kind of event", value=kind, todo=f"Known are: {', '.join(KINDS)}.")
+
+
+def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """An event that a model read in a sentence, as the sentence leaves no doubt about it.
+
+    What its kind does not have goes; where no kind was found, all goes. The only street, van or stop that stands in the sentence is the
+    one that is meant. The only time of an event on streets is its end after `until`, its beginning after `from`. `tonight` belongs to the
+    hour before it.
+
+    Args:
+        named: the known names in the sentence, in its words, by kind.
+    """
+    kind = event.get("kind")
+    kept = {name: event[name] for name in _OF_KIND.get(str(kind), ()) if event.get(name)}
+    needed = {name: _KIND_OF[name] for name in _OF_KIND.get(str(kind), ()) if name in _KIND_OF}
+    if kind not in ("ice", None) and not any(name in kept for name in needed):
+        only = [(name, named[one][0]) for name, one in needed.items() if len(named.get(one, ())) == 1]
+        kept |= {name: [words] if name == "streets" else words for name, words in only} if len(only) == 1 else {}
+    times = {name: str(kept.pop(name)) for name in ("begins", "ends") if name in kept}
+    if kind in ("road_closed", "jam", "ice") and len(times) == 1:
+        (name, words), *_ = times.items()
+        before = sentence[: max(sentence.find(words), 0)]
+        times = {"ends" if _UNTIL.search(before) else "begins" if _SINCE.search(before) else name: words}
+    return {"kind": kind, **kept, **{name: _with_half(words, sentence) for name, words in times.items()}}
+
+
+def _with_half(words: str, sentence: str) -> str:
+    """A time with the half of the day that stands behind it: `seven tonight`."""
+    found = re.search(rf"(?<!\w){re.escape(words)}{_PART_OF_DAY}", sentence, re.IGNORECASE)
+    return words if found is None or clock_words.tells_half(words) else found.group()
 
 
 def _named(event: Mapping[str, Any], field: str) -> str:
@@ -79,32 +134,9 @@ def _named(event: Mapping[str, Any], field: str) -> str:
     return value
 
 
-_SPELLINGS = {
-    "st": "street", "str": "strasse", "rd": "road", "ave": "avenue", "av": "avenue", "ln": "lane", "dr": "drive", "cl": "close",
-    "ct": "court", "sq": "square", "pl": "place", "cres": "crescent", "terr": "terrace", "ter": "terrace", "gdns": "gardens",
-    "hwy": "highway",
-    "blvd": "boulevard", "pkwy": "parkway", "pk": "park", "hse": "house",
-}  # fmt: skip
-"""The last word of a name, and how it is written in full."""
-_EVERYWHERE = {"st": "saint", "mt": "mount", "nr": "number", "no": "number", "dr": "doctor", "&": "and", "und": "and"}
-
-
-def _folded(name: str) -> str:
-    """A name without case, punctuation, articles and the ways to write street, saint, number and the like."""
-    text = re.sub(r"(?<=\w)['’](?=\w)|['’]", "", name.casefold().replace("ß", "ss"))
-    text = re.sub(r"^(the|die|der|das|dem|den|our) ", "", text).replace("#", " number ")
-    text = re.sub(r"(?<=[^\W\d_])str\.?$", "strasse", text)
-    words = re.findall(r"\w+|&", text)
-    if len(words) > 1:
-        words[-1] = _SPELLINGS.get(words[-1], words[-1])
-    words = [_EVERYWHERE.get(word, word) for word in words]
-    words = [str(numbers.read(word)) if numbers.read(word) is not None and word.isalpha() else word for word in words]
-    return " ".join(word for word in words if word != "number" or len(words) == 1)
-
-
 def _holds(name: str, words: Sequence[str]) -> bool:
     """Whether a name has all of some words, in any order; a possessive counts as the word."""
-    own = set(_folded(name).split())
+    own = set(folded(name).split())
     return bool(words) and all(own & {word, f"{word}s", word.removesuffix("s")} for word in words)
 
 
@@ -112,19 +144,19 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     """The known name that some words mean: the same but for case and spelling of `street`, or the only one that they are a part of, in
     this order or another. Raises InputError otherwise."""
     names = list(known)
-    wanted = _folded(name)
-    same = [other for other in names if _folded(other) == wanted]
+    wanted = folded(name)
+    same = [other for other in names if folded(other) == wanted]
     if not same and wanted:
         part = re.compile(rf"\b{re.escape(wanted)}\b")
-        same = [other for other in names if part.search(_folded(other))]
-        same = same or [other for other in names if _folded(other).replace(" ", "") == wanted.replace(" ", "")]
+        same = [other for other in names if part.search(folded(other))]
+        same = same or [other for other in names if folded(other).replace(" ", "") == wanted.replace(" ", "")]
         same = same or [other for other in names if _holds(other, wanted.split())]
     if len(same) == 1:
         return same[0]
     if same:
         raise InputError(f"more than one {what} has this name", value=name, todo=f"Say which: {', '.join(sorted(same)[:8])}.")
-    near = difflib.get_close_matches(wanted, [_folded(other) for other in names], n=3, cutoff=0.5)
-    meant = [other for other in names if _folded(other) in near][:3]
+    near = difflib.get_close_matches(wanted, [folded(other) for other in names], n=3, cutoff=0.5)
+    meant = [other for other in names if folded(other) in near][:3]
     todo = f"Did you mean {' or '.join(meant)}?" if meant else f"Known are: {', '.join(sorted(names)[:8]) or 'none'}."
     raise InputError(f"no {what} has this name", value=name, todo=todo)
 
@@ -358,9 +390,9 @@ _VANS = ("van", "truck", "lorry", "unit", "vehicle", "car", "wagen", "transporte
 def _van_broken(problem: Problem, words: str) -> Edit:
     names = [van.name for van in problem.vans]
     # `vehicle 2` and `Dave's van` are known by what is left without the word for a van.
-    bare = [word for word in _folded(words).split() if word not in _VANS]
+    bare = [word for word in folded(words).split() if word not in _VANS]
     left_over = (
-        [other for other in names if _holds(other, bare)] if not any(_holds(other, _folded(words).split()) for other in names) else []
+        [other for other in names if _holds(other, bare)] if not any(_holds(other, folded(words).split()) for other in names) else []
     )
     name = left_over[0] if len(left_over) == 1 else known_as(words, names, "van")
     van = next(van for van in problem.vans if van.name == name)
@@ -396,7 +428,7 @@ def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
 def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     words = _named(event, "stop")
     free = {name: stop for name, stop in problem.customers.items() if name not in problem.stop}
-    twice = [name for name in problem.stop if _folded(name) == _folded(words)]
+    twice = [name for name in problem.stop if folded(name) == folded(words)]
     if twice:
         raise InputError("this stop is in the plan already", value=twice[0], todo="Change its load in the table of stops instead.")
     try:
@@ -419,3 +451,25 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
 def _cancelled(problem: Problem, words: str) -> Edit:
     name = known_as(words, [name for name in problem.stop if name not in problem.cancelled], "stop")
     return Edit(replace(problem, cancelled=problem.cancelled | {name}), f"Cancel {name}.")
+
+
+def _cleared(problem: Problem, event: Mapping[str, Any]) -> Edit:
+    """The problem without the events on some streets, with a van that drives again, or with a stop that was cancelled."""
+    if event.get("van"):
+        name = known_as(_named(event, "van"), [van.name for van in problem.broken], "van that stands still")
+        van = next(van for van in problem.broken if van.name == name)
+        broken = tuple(other for other in problem.broken if other is not van)
+        return Edit(replace(problem, vans=(*problem.vans, van), broken=broken), f"{name} drives again.")
+    if event.get("stop"):
+        name = known_as(_named(event, "stop"), problem.cancelled, "cancelled stop")
+        return Edit(replace(problem, cancelled=problem.cancelled - {name}), f"Deliver to {name} after all.")
+    known = list(dict.fromkeys(street for one in problem.events for street in one.streets))
+    streets = {known_as(name, known, "street with an event") for name in event.get("streets") or ()}
+    gone = [one for one in problem.events if streets & set(one.streets) or (not streets and not one.streets)]
+    if not gone:
+        raise InputError("no such event is in the plan", value="cleared", todo="Name the street, the van or the stop that it was about.")
+    left = [replace(one, streets=tuple(street for street in one.streets if street not in streets)) for one in gone]
+    kept = (*(one for one in problem.events if one not in gone), *(one for one in left if one.streets))
+    after = replace(problem, events=kept)
+    after = replace(after, travel=replace(after.travel, slowdowns=slowdowns(after)))
+    return Edit(after, f"{', '.join(sorted(streets)) or 'All streets'}: as before the event{'s' if len(gone) > 1 else ''}.")

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from smidgen.core.errors import InputError
 from smidgen.core.solving import Change, Solver
-from smidgen.text import clock, dates, durations, numbers, relative_days
+from smidgen.text import clock, dates, durations, names, numbers, relative_days
+
+Predict = Callable[[list[str]], Sequence[tuple[float, Any]]]
+"""The score and the output of a model for each of some texts."""
 
 
 def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
@@ -38,17 +41,78 @@ class ReadSentence(NamedTuple):
     rest: str = ""
 
 
-def read_sentence(sentence: str, predict: Callable[[list[str]], Sequence[tuple[float, Any]]], names: Iterable[str] = ()) -> ReadSentence:
+def reading(predict: Predict, solver: Solver, known: Mapping[str, Iterable[str]]) -> Predict:
+    """A model that reads sentences about a problem whose names are known, by kind. It sees usual names in their place, so it need not tell
+    how far a name goes and what it names; then the solver corrects what it found."""
+    kind = {name: one for one, own in known.items() for name in own if one in solver.usual}
+    several = {name for one, own in known.items() for name in own if kind.get(name) not in (None, one)}
+    found = names.by_folded(name for name in kind if name not in several)
+
+    def read(texts: list[str]) -> list[tuple[float, Any]]:
+        masked = [_masked(text, found, kind, solver.usual) for text in texts]
+        made = []
+        for text, (_, words, named), (score, output) in zip(texts, masked, predict([text for text, *_ in masked]), strict=True):
+            made.append((score, solver.settled(_restored(output, words, text), text, named) if isinstance(output, Mapping) else output))
+        return made
+
+    return read
+
+
+def _masked(
+    text: str, found: Mapping[str, str], kind: Mapping[str, str], usual: Mapping[str, Sequence[str]]
+) -> tuple[str, dict[str, str], dict[str, list[str]]]:
+    """A text with usual names in place of known ones, the words that each stands for, and all words of known names by kind. Of more names
+    than there are usual ones, the last stay."""
+    free = {one: [name for name in own if name.casefold() not in text.casefold()] for one, own in usual.items()}
+    given: dict[str, str] = {}
+    words: dict[str, str] = {}
+    named: dict[str, dict[str, str]] = {}
+    made, place = "", 0
+    for start, end, name in names.find(text, found):
+        named.setdefault(kind[name], {}).setdefault(name, text[start:end])
+        if name not in given and free[kind[name]]:
+            given[name] = free[kind[name]].pop(0)
+            words[given[name]] = text[start:end]
+        if name in given:
+            made, place = made + text[place:start] + given[name], end
+    return made + text[place:], words, {one: list(own.values()) for one, own in named.items()}
+
+
+def _restored(output: Change, words: Mapping[str, str], text: str) -> dict[str, Any]:
+    """A model's output with the words that usual names stand for. Beside a known name, a list keeps no words that are none: `lane 2`."""
+    made: dict[str, Any] = {}
+    for name, value in output.items():
+        if isinstance(value, str):
+            made[name] = next(iter(_meant(value, words)), value)
+        elif isinstance(value, list):
+            meant = [_meant(one, words) if isinstance(one, str) else [] for one in value]
+            small = any(meant) and text != text.casefold()
+            kept = [own or [one] for own, one in zip(meant, value, strict=True) if own or not (small and str(one).islower())]
+            made[name] = list(dict.fromkeys(one for own in kept for one in own)) if words else value
+        else:
+            made[name] = value
+    return made
+
+
+def _meant(value: str, words: Mapping[str, str]) -> list[str]:
+    """The known names that a value of a model means: those in it, without the words beside them, or the one that it is a part of."""
+    small = value.casefold()
+    inside = [one for one in words if one.casefold() in small]
+    inside = inside or [one for one in words if len(value) > 2 and small in one.casefold()][:1]
+    return [words[one] for one in sorted(inside, key=lambda one: small.find(one.casefold()))]
+
+
+def read_sentence(sentence: str, predict: Predict, known: Iterable[str] = ()) -> ReadSentence:
     """The first change that a sentence tells. Where the whole tells none, leaves something out, or the model is not sure of it, its
     beginning may tell one, and the rest another.
 
     Args:
         predict: the score and the output of a model for each of some texts.
-        names: those that the problem knows; see `unread`.
+        known: names that the problem knows; see `unread`.
     """
     score, output = predict([sentence])[0]
     told = _filled(output)
-    least = 0.0 if not told else _LIKELY if unread(sentence, told, names) else score
+    least = 0.0 if not told else _LIKELY if unread(sentence, told, known) else score
     whole = ReadSentence(score, output, sentence)
     if told and least == score >= _CLEAR:
         return whole
@@ -73,7 +137,7 @@ _CUT = re.compile(r"(?<=\w)[.;!]\s+|[;\n]\s*|,?\s+(?:and|also|plus|then|und)\s+|
 _MOST_CUTS = 12
 
 
-def unread(sentence: str, change: Change, names: Iterable[str]) -> list[str]:
+def unread(sentence: str, change: Change, known: Iterable[str]) -> list[str]:
     """Times, days and numbers of a sentence, and names that the problem knows, that are in no value of the change: the reading may lack
     something."""
     said = [value for value in _leaves(change) if isinstance(value, str)]
@@ -83,19 +147,19 @@ def unread(sentence: str, change: Change, names: Iterable[str]) -> list[str]:
         for match in re.finditer(re.escape(words), sentence, re.IGNORECASE):
             taken[match.start() : match.end()] = b"\x01" * len(match.group())
     found = []
-    for start, end in _telling(sentence, names):
+    for start, end in _telling(sentence, known):
         words = sentence[start:end]
         seconds = durations.read(words)
-        known = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
+        values = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
         if not any(taken[start:end]):
-            found += [] if known & counts else [words]
+            found += [] if values & counts else [words]
             taken[start:end] = b"\x01" * (end - start)
     return found
 
 
-def _telling(sentence: str, names: Iterable[str]) -> Iterator[tuple[int, int]]:
+def _telling(sentence: str, known: Iterable[str]) -> Iterator[tuple[int, int]]:
     """The places of known names, then of times, stretches of time, days and numbers; they may overlap."""
-    for name in sorted(names, key=len, reverse=True):
+    for name in sorted(known, key=len, reverse=True):
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence, re.IGNORECASE))
     found = [span for reader in (durations, dates, clock, relative_days, numbers) for span in reader.find(sentence)]
     yield from ((start, end) for start, end in found if sentence[start:end].casefold() not in _TELL_LITTLE)

@@ -75,6 +75,7 @@ class RouteSolver(Solver):
         "Lindenhof closes at 16:00 today.",
         "New stop: Baker Moll, 4 crates, before noon.",
     )
+    usual: Mapping[str, Any] = events.USUAL
 
     def read(self, settings: VanRouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
         """The problem of the tables."""
@@ -143,9 +144,14 @@ class RouteSolver(Solver):
             return [Statement(f"{van} is at {found} at {visit['arrives']}, and leaves it at {visit['leaves']}.")]
         return [_route_statement(routes[found])]
 
-    def names(self, problem: Problem) -> list[str]:
-        """Streets, vans, stops and customers."""
-        return [*events.street_names(problem), *(van.name for van in problem.vans), *problem.stop, *problem.customers]
+    def names(self, problem: Problem) -> dict[str, list[str]]:
+        """Streets; vans; stops and customers."""
+        vans = [van.name for van in (*problem.vans, *problem.broken)]
+        return {"street": events.street_names(problem), "van": vans, "stop": [*problem.stop, *problem.customers]}
+
+    def settled(self, change: Change, sentence: str, named: Mapping[str, Sequence[str]]) -> Change:
+        """The event as the sentence leaves no doubt about it."""
+        return events.settled(change, sentence, named)
 
     def solve(self, problem: Problem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The plan, from the last one where there is one."""

@@ -191,10 +191,11 @@ class StockSolver(Solver):
             said.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
         return said
 
-    def names(self, problem: StockProblem) -> list[str]:
-        """Items and suppliers."""
+    def names(self, problem: StockProblem) -> dict[str, list[str]]:
+        """Items by id and name; suppliers."""
         items = {**problem.stocked, **problem.history.items}
-        return [*items, *map(problem.name, items), *(entry.supplier for entry in problem.stocked.values() if entry.supplier)]
+        suppliers = [entry.supplier for entry in problem.stocked.values() if entry.supplier]
+        return {"item": [*items, *map(problem.name, items)], "supplier": suppliers}
 
     def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The orders. It computes in closed form: `seconds` and `before` change nothing."""

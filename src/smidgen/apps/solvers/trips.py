@@ -123,9 +123,9 @@ class TripSolver(Solver):
         day, visit = visits[found]
         return [Statement(f"{found}: day {day['day']}, {day['weekday'].title()}, from {visit['begins']} to {visit['ends']}.")]
 
-    def names(self, problem: Trip) -> list[str]:
-        """Places and their tags."""
-        return [*(place.name for place in problem.places), *tags_of(problem.places)]
+    def names(self, problem: Trip) -> dict[str, list[str]]:
+        """Places; their tags."""
+        return {"place": [place.name for place in problem.places], "tag": list(tags_of(problem.places))}
 
     def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The day plans."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from smidgen.apps.solve.changes import ReadSentence, read_sentence, unread, valid_change
+from smidgen.apps.solve.changes import ReadSentence, read_sentence, reading, unread, valid_change
 from smidgen.apps.solve.page import solution_page
 from smidgen.apps.solve.statements import Rewritten, checked, rewritten
 from smidgen.core.errors import DataError, InputError
@@ -136,8 +136,9 @@ class OpenProblem:
         Raises InputError if there is none, if it does not fit, or if a sentence is given without a model.
         """
         sentence = given if isinstance(given, str) else ""
-        names = self.solver.names(self.state()) if sentence else ()
-        read = _understood(self.recipe, sentence, model, names) if sentence else ReadSentence(1.0, given)
+        known = self.solver.names(self.state()) if sentence else {}
+        names = [name for own in known.values() for name in own]
+        read = _understood(self.recipe, sentence, model, known) if sentence else ReadSentence(1.0, given)
         change = valid_change(self.solver, read.output, sentence)
         left = unread(read.words, change, names) if sentence else []
         return ProposedChange(change, self.solver.shown_change(self.state(), change), read.words, read.score, tuple(left), read.rest)
@@ -211,7 +212,7 @@ def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
     return found
 
 
-def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, names: Iterable[str]) -> ReadSentence:
+def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, known: Mapping[str, Iterable[str]]) -> ReadSentence:
     """A sentence as a model reads it."""
     folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
     if folder is None:
@@ -221,7 +222,8 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, names: 
             todo="Name one: --model DIR. Build it from the recipe with sentences beside this one.",
         )
     with closing(load(folder)) as reader:
-        return read_sentence(sentence, lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)], names)
+        predict = reading(lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)], recipe.solver, known)
+        return read_sentence(sentence, predict, [name for names in known.values() for name in names])
 
 
 def _written_anew(plan: SolvedPlan, folder: Path) -> SolvedPlan:
