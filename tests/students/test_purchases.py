@@ -141,6 +141,23 @@ def test_only_the_commonest_items_are_weighed(tmp_path: Path) -> None:
     assert weights.left_out == int((purchases.buyers > 0).sum()) - 10 and set(tables.items.tolist()) <= kept
 
 
+def test_histories_fade_and_best_sellers_count_as_held_out_rows_show(tmp_path: Path) -> None:
+    """Each customer buys of one shelf, in any order: the first purchase says as much as the last, and shelves have best sellers."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for _ in range(500):
+        shelf, ends = rng.permutation(10) + 10 * rng.integers(3), rng.permutation(30)
+        ids = [f"i{item}" for item in dict.fromkeys([*sorted(shelf, key=lambda item: item % 10 + 8 * rng.uniform())[:5], *ends[:3]])]
+        rows.append(Row(written(ids[1:] if len(ids) > 6 else ids[:-1]), ids[0] if len(ids) > 6 else ids[-1]))
+    plain = shop(tmp_path)
+    purchases = read_purchases(Training(rows[:300], rows[300:], FORM, None, EaseSettings(), material=plain.material))
+    ranking = pair_ranking(purchases, EaseSettings(), Silent())
+    usual = GoodsRanking(ranking.goods, ranking.texts, ranking.tables, RankingWeights(), "en")
+    assert ranking.weights != usual.weights
+    assert held_out_gains(ranking, purchases).mean() > held_out_gains(usual, purchases).mean() + 0.01
+    assert pair_ranking(purchases, EaseSettings(recency=0.8), Silent()).weights.decay == 0.8
+
+
 def test_rarer_items_are_suggested_by_their_nearest(tmp_path: Path) -> None:
     pytest.importorskip("implicit")
     training = shop(tmp_path)
