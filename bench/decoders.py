@@ -47,7 +47,7 @@ def untaught(out: Path, pairs: Sequence[tuple[str, str]], instruction: str, max_
     if trimmed:
         prompt, tokenizer, table = prompt_of(base, instruction), tokenizer_of(base), MergeTable(base)
         used = {*prompt.before, *prompt.after, *prompt.stop}
-        frequent, _ = frequent_for(table, [set(plain_ids(tokenizer, text)) for text in {text for text, _ in pairs}], used)
+        frequent, _ = frequent_for(table, [[set(plain_ids(tokenizer, text)) for text in {text for text, _ in pairs}]], used)
         for text in {text for pair in pairs for text in pair}:
             used.update(plain_ids(tokenizer, text))
         kept = table.kept(used, frequent or FREQUENT[-1])

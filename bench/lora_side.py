@@ -30,6 +30,7 @@ def main() -> None:
     import torch
 
     from smidgen.gguf.architectures import shape_of
+    from smidgen.parts import registry
     from smidgen.students.decoder_training.adapters import LoraAdapters, frozen_of, model_of
     from smidgen.students.decoder_training.examples import chosen, examples_of
     from smidgen.students.decoder_training.files import base_weights
@@ -37,20 +38,22 @@ def main() -> None:
     from smidgen.students.decoder_training.training import DecoderProgress, DecoderTrainConfig, DecoderTrainer
     from smidgen.students.processor import Workers, best_dtype
     from smidgen.students.vocabulary import FREQUENT, MergeTable, frequent_for, trim_decoder
+    from smidgen.tasks.write import WriteSettings
 
     folder = pull("smollm2").folder
     with given.train.open(encoding="utf-8", newline="") as file:
         rows = [Row(row["input"], row["output"], number, 1.0) for number, row in enumerate(csv.DictReader(file), start=1)]
     prompt, tokenizer, table = prompt_of(folder), tokenizer_of(folder), MergeTable(folder)
     used = {*prompt.before, *prompt.after, *prompt.stop}
-    frequent, _ = frequent_for(table, [set(plain_ids(tokenizer, text)) for text in {row.input for row in rows}], used)
+    frequent, _ = frequent_for(table, [[set(plain_ids(tokenizer, text)) for text in {row.input for row in rows}]], used)
     for row in rows:
         used.update(plain_ids(tokenizer, row.input), plain_ids(tokenizer, row.output))
     kept = table.kept(used, frequent or FREQUENT[-1])
     home = Path(tempfile.mkdtemp(prefix="smidgen-lora-"))
     trim_decoder(folder, home, kept)
     prompt, tokenizer = prompt_of(home), tokenizer_of(home)
-    lessons = examples_of(chosen(rows, {}, given.references) if given.references else rows, prompt, tokenizer, 1024).lessons
+    form = registry.find("tasks", "write").form(rows, WriteSettings(attributes="off"))
+    lessons = examples_of(chosen(rows, form, given.references) if given.references else rows, prompt, tokenizer, 1024).lessons
     shape, weights = shape_of(home), base_weights(folder, kept)
     frozen = frozen_of(weights, shape)
     model = model_of(weights, frozen, shape, list(prompt.before), best_dtype())

@@ -22,6 +22,7 @@ from tests.eventually import eventually
 
 from smidgen.core.errors import EngineError
 from smidgen.core.progress import Cancellation, Cancelled
+from smidgen.engines import llama_process
 from smidgen.engines.llama import LlamaRunner, part
 from smidgen.engines.llama_process import LlamaProcess
 from smidgen.engines.llama_protocol import LONGEST
@@ -324,3 +325,11 @@ def test_files_that_are_changed_while_they_are_read_are_not_answered_from(bundle
         process.mailbox()
     assert starts(bundle) == 1 and process.pid is None
     process.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_threads_of_the_model_do_not_turn_for_long_beside_other_programs(runner: LlamaRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.run(["Say hi."])
+    assert b"GOMP_SPINCOUNT=1000" in Path(f"/proc/{runner.pid}/environ").read_bytes().split(b"\0")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "GOMP_SPINCOUNT" not in llama_process._environment(), "who has said how threads wait is obeyed"
