@@ -48,6 +48,14 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_threads_of_the_model_do_not_turn_for_long_beside_other_programs(runner: LlamaRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.run(["Say hi."])
+    assert b"GOMP_SPINCOUNT=1000" in Path(f"/proc/{runner.pid}/environ").read_bytes().split(b"\0")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "GOMP_SPINCOUNT" not in llama_process._environment(), "who has said how threads wait is obeyed"
+
+
 @posix
 def test_killed_it_fails_those_in_flight_and_the_next_starts_it_again(runner: LlamaRunner) -> None:
     before = runner.run(["Say hi."])["texts"]
@@ -325,11 +333,3 @@ def test_files_that_are_changed_while_they_are_read_are_not_answered_from(bundle
         process.mailbox()
     assert starts(bundle) == 1 and process.pid is None
     process.close()
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_threads_of_the_model_do_not_turn_for_long_beside_other_programs(runner: LlamaRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner.run(["Say hi."])
-    assert b"GOMP_SPINCOUNT=1000" in Path(f"/proc/{runner.pid}/environ").read_bytes().split(b"\0")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    assert "GOMP_SPINCOUNT" not in llama_process._environment(), "who has said how threads wait is obeyed"
