@@ -10,6 +10,7 @@ import pytest
 from tests.house.conftest import ROOT
 
 from smidgen.cli.main import code
+from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
 
 pytest.importorskip("pyvrp")
@@ -64,3 +65,23 @@ def test_a_plan_that_cannot_be_is_said_to_be_infeasible() -> None:
     assert solution.status == "infeasible"
     assert solution.statements[0].text == "No plan is possible: none of the 1 stops can be served."
     assert "served until" in solution.statements[1].text
+
+
+def test_tables_of_another_town() -> None:
+    """The depot is a row of the stops, and the streets are of the sample: the first is no stop, the second is said before a plan is made."""
+    from smidgen.apps.solvers.routes import VanRouteSettings, part
+
+    def table(file: str, columns: str, *lines: str) -> ProblemTable:
+        names = tuple(columns.split(";"))
+        return ProblemTable(file, names, [(row, dict(zip(names, line.split(";"), strict=True))) for row, line in enumerate(lines, 1)])
+
+    stops = table("s.csv", "Kunde;Breite;Länge;Fax", "Huber;48,16;11,58;089", "Lager;48,18;11,55;")
+    vans = table("v.csv", "Fahrzeug;Startort", "V;Lager")
+    problem = part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
+    assert [stop.name for stop in problem.stops] == ["Huber"] and problem.vans[0].start.name == "Lager"
+    assert {"No stop, since vans start or end there: Lager.", "s.csv has columns that are not used: Fax."} <= set(problem.remarks)
+    streets = table("streets.csv", "street;latitude;longitude", "Quay;54.31;-1.64", "Quay;54.32;-1.63")
+    settings = VanRouteSettings(stops="s.csv", vans="v.csv", streets="streets.csv")
+    with pytest.raises(DataError, match="no street of the table is near any stop: 'Huber'") as caught:
+        part.read(settings, {"stops": stops, "vans": vans, "streets": streets})
+    assert caught.value.file == "streets.csv"

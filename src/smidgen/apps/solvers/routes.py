@@ -16,7 +16,7 @@ from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.apps.routes.underway import underway
-from smidgen.core.errors import InputError
+from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
 
@@ -88,7 +88,7 @@ class RouteSolver(Solver):
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
         spots = _spots(stops, vans, customers)
-        travel = self._travel(settings, tables_given, spots, pieces)
+        travel = self._travel(settings, tables_given, spots, pieces, len(stops))
         lines: dict[str, list[list[tuple[float, float]]]] = {}
         for piece in pieces:
             own = lines.setdefault(piece.street, [])
@@ -112,7 +112,8 @@ class RouteSolver(Solver):
         )
 
     @staticmethod
-    def _travel(settings: VanRouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any]) -> Travel:
+    def _travel(settings: VanRouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any], stops: int) -> Travel:
+        """Travel times between places; the first `stops` of them are the stops. Raises DataError for streets of another town."""
         names = [spot.name for spot in spots]
         if settings.matrix is not None:
             return tables.read_matrix(given["matrix"], spots, settings.kmh)
@@ -120,7 +121,11 @@ class RouteSolver(Solver):
         if settings.valhalla:
             return by_valhalla(names, points, settings.valhalla)
         if pieces:
-            return by_streets(names, StreetNetwork(pieces, points))
+            network = StreetNetwork(pieces, points)
+            if not any(network.door(points[place]) for place in range(stops)):
+                todo = "Take the table of streets away: times are then those of straight lines. Or give the streets of your town."
+                raise DataError("no street of the table is near any stop", value=names[0], todo=todo, file=given["streets"].file)
+            return by_streets(names, network)
         return straight_lines(names, points, settings.kmh)
 
     def changed(self, problem: Problem, change: Change) -> Problem:
