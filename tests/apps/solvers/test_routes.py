@@ -68,7 +68,7 @@ def test_a_plan_that_cannot_be_is_said_to_be_infeasible() -> None:
 
 
 def test_tables_of_another_town() -> None:
-    """The depot is a row of the stops, and the streets are of the sample: the first is no stop, the second is said before a plan is made."""
+    """The depot is a row of the stops: no stop. The streets are of another town: said before a plan is made."""
     from smidgen.apps.solvers.routes import VanRouteSettings, part
 
     def table(file: str, columns: str, *lines: str) -> ProblemTable:
