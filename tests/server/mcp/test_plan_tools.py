@@ -16,10 +16,11 @@ from tests.house.conftest import ROOT
 from smidgen.apps.tools import mcp_sessions
 from smidgen.apps.tools.definition import McpTarget
 from smidgen.apps.tools.mcp_servers import listed_tools, save_definitions
-from smidgen.apps.tools.results import answer_text
+from smidgen.apps.tools.results import ToolResult, answer_text
 from smidgen.apps.tools.tool_file import read_settings, read_tools
 from smidgen.apps.tools.toolbox import Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import ProposedCall
+from smidgen.core.errors import RecipeError
 from smidgen.flows.plans.asked_plan import AskedPlan
 from smidgen.flows.plans.problem import open_problem, read_plan, write_plan
 from smidgen.server.mcp.plan_tools import plan_server
@@ -40,6 +41,9 @@ nothing = "The plan has no such place."
 
 [mcp.plan.tools.change]
 name = "change_trip"
+preview = "would_change"
+words = "Change the trip: {change_en}"
+nothing = "That does not fit the trip. Say the place in full."
 answer = "{changed_en} {sentence_en}"
 """
 WHO = ToolUser("conversation")
@@ -65,7 +69,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toolbox]:
     monkeypatch.setattr(mcp_sessions, "_client", in_process)
     file = tmp_path / "tools.toml"
     file.write_text(FILE, encoding="utf-8")
-    assert save_definitions(read_settings(file).mcp["plan"], tmp_path) == ["ask", "change"]
+    assert save_definitions(read_settings(file).mcp["plan"], tmp_path) == ["ask", "would_change", "change"]
     with (
         contextlib.closing(CallStore(tmp_path / "calls.sqlite3")) as store,
         contextlib.closing(Toolbox(read_tools(file), store, {})) as made,
@@ -86,7 +90,7 @@ def test_a_change_waits_for_a_yes(box: Toolbox, tmp_path: Path) -> None:
     tool = box.tool("change_trip")
     assert tool.waits and tool.properties["want"]["type"] == "array" and tool.properties["days"]["type"] == "integer"
     proposed = box.propose(ToolCall("change_trip", {"days": 2}), WHO)
-    assert isinstance(proposed, ProposedCall)
+    assert isinstance(proposed, ProposedCall) and proposed.words == "Change the trip: Plan anew: 2 days."
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
     done = box.decide(proposed.id, WHO, yes=True)
     assert done.result.status == "ok"
@@ -94,12 +98,32 @@ def test_a_change_waits_for_a_yes(box: Toolbox, tmp_path: Path) -> None:
     assert len(read_plan(tmp_path / "plan" / "plan.json")["changes"]) == 1
 
 
-def test_a_change_that_does_not_fit_changes_nothing(box: Toolbox, tmp_path: Path) -> None:
-    proposed = box.propose(ToolCall("change_trip", {"skip": ["Eiffel Tower"]}), WHO)
-    assert isinstance(proposed, ProposedCall)
-    done = box.decide(proposed.id, WHO, yes=True)
-    assert done.result.status == "failed" and "no place has this name" in done.result.reason
+def test_a_change_that_does_not_fit_is_refused_before_the_question(box: Toolbox, tmp_path: Path) -> None:
+    tool, arguments = box.tool("change_trip"), {"skip": ["Eiffel Tower"]}
+    refused = box.propose(ToolCall("change_trip", arguments), WHO)
+    assert isinstance(refused, ToolResult) and refused.status == "nothing"
+    assert answer_text(tool, arguments, refused) == "That does not fit the trip. Say the place in full."
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
+    assert tool.wording(arguments) == "Change trip (skip: Eiffel Tower)", "without a preview, as in a rehearsal, the arguments are shown"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('preview = "would_chance"', "there is no would_chance"),
+        ('preview = "change"', "change may change something"),
+        ('preview = "ask"', "ask lacks arguments of change"),
+        ('preview = "would_change"\nguard = "SELECT 1"', "give either a guard or a preview"),
+        ('words = "Change {change_en}"', "{change_en} is no argument"),
+    ],
+)
+def test_a_preview_reads_and_takes_the_same_arguments(box: Toolbox, tmp_path: Path, lines: str, said: str) -> None:
+    file = tmp_path / "tools.toml"
+    own = FILE.replace('preview = "would_change"\nwords = "Change the trip: {change_en}"\n', f"{lines}\n")
+    file.write_text(own, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        read_tools(file)
+    assert said in str(caught.value)
 
 
 @pytest.mark.thorough
@@ -110,4 +134,4 @@ def test_the_command_serves_the_plan(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "smidgen", "solve", str(tmp_path), "--mcp")
     environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     target = McpTarget("", command, env=environment, folder=str(tmp_path))
-    assert [one["name"] for one in listed_tools(target, {})] == ["ask", "change"]
+    assert [one["name"] for one in listed_tools(target, {})] == ["ask", "would_change", "change"]

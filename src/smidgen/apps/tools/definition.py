@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from smidgen.apps.tools.shown_values import ByLanguage, ShownColumn, in_language, shown_date
@@ -144,7 +145,8 @@ class Tool:
             not enough.
         columns: how columns of the result are shown.
         target: how it is called; None where only the definition is known.
-        guard: a query that must find a row before a call may be proposed, and again before it runs.
+        guard: what must find a row before a call may be proposed, and again before it runs: a query, or a tool of an MCP server that
+            says what the call would do. `words` may name the columns of its row.
     """
 
     name: str
@@ -163,7 +165,7 @@ class Tool:
     titles: Mapping[str, ByLanguage] = field(default_factory=dict)
     columns: Mapping[str, ShownColumn] = field(default_factory=dict)
     target: Target | None = None
-    guard: SqlTarget | None = None
+    guard: SqlTarget | McpTarget | None = None
 
     @property
     def properties(self) -> Mapping[str, Any]:
@@ -189,9 +191,19 @@ class Tool:
         given = self.properties.get(argument, {}).get("title")
         return printable(given) if isinstance(given, str) and given.strip() else argument.replace("_", " ")
 
-    def wording(self, arguments: Facts, language: str = "") -> str:
-        """A call in words, for the customer. Every argument is shown: one that the template leaves out stands in brackets behind."""
-        template = in_language(self.words, language) or printable(self.name.replace("_", " ").capitalize())
+    def wording(self, arguments: Facts, language: str = "", told: Facts = MappingProxyType({})) -> str:
+        """A call in words, for the customer. `told`: the row of a guard that says what the call would do, in full.
+
+        Every argument is shown: one that the template leaves out stands in brackets behind, unless the guard's words are there.
+        """
+        plain = printable(self.name.replace("_", " ").capitalize())
+        template = in_language(self.words, language) or plain
+        others = set(slots(template)) - set(self.properties)
+        if others and others <= set(told):
+            return filled(
+                template, {**told, **{name: self._spoken(name, value, language) for name, value in arguments.items()}}, whole=True
+            )
+        template = plain if others else template
         named = {name for name in slots(template) if name in arguments}
         said = {name: self._spoken(name, value, language) for name, value in arguments.items()}
         line = filled(template, said, whole=True)

@@ -36,7 +36,7 @@ def tool_overview(tool: Tool, environment: Mapping[str, str]) -> dict[str, Any]:
         **told,
         "source": source,
         "target": target,
-        "guard": tool.guard.sql if tool.guard else None,
+        "guard": tool.guard.sql if isinstance(tool.guard, SqlTarget) else tool.guard.tool if tool.guard else None,
         "waits": tool.waits,
         "required": list(tool.required),
         "variables": variables,

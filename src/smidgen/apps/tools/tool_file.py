@@ -34,6 +34,7 @@ from smidgen.apps.tools.definition import (
     NAME,
     FoundTool,
     HttpTarget,
+    McpTarget,
     SqlTarget,
     Target,
     Tool,
@@ -82,8 +83,8 @@ def _tools_of(given: ToolFileSettings, folder: Path) -> tuple[list[Tool], list[s
         tool, faults = _tool(name, settings, given.database, folder)
         mistakes += [f"tools.{name}: {fault}" for fault in faults]
         tools.append(tool)
-    for place, found, chosen in [*_operations(given, folder, mistakes), *_mcp_tools(given, folder, mistakes)]:
-        tool, faults = _chosen(found, chosen, given.database, folder)
+    for place, found, chosen, preview in [*_operations(given, folder, mistakes), *_mcp_tools(given, folder, mistakes)]:
+        tool, faults = _chosen(found, chosen, given.database, folder, preview)
         mistakes += [f"{place}: {fault}" for fault in faults]
         tools.append(tool)
     names = [tool.name for tool in tools]
@@ -107,7 +108,8 @@ def called_tools(known: Sequence[Tool], file: Path) -> tuple[Tool, ...]:
     return tuple(found[tool.name] for tool in known)
 
 
-_Chosen: TypeAlias = tuple[str, FoundTool, ChosenSettings]
+_Chosen: TypeAlias = tuple[str, FoundTool, ChosenSettings, FoundTool | None]
+"""The place in the file, the tool, what the file says of it, and its preview."""
 
 
 def _operations(given: ToolFileSettings, folder: Path, mistakes: list[str]) -> list[_Chosen]:
@@ -145,11 +147,16 @@ def _matched(found: Mapping[str, FoundTool], chosen: Mapping[str, ChosenSettings
     if not chosen:
         mistakes.append(f"{place}: choose at least one of: {', '.join(sorted(found)[:30])}")
     mistakes += [f"{place}.{name}: there is none; there are: {', '.join(sorted(found)[:30])}" for name in chosen if name not in found]
-    return [(f"{place}.{name}", found[name], settings) for name, settings in chosen.items() if name in found]
+    for name, settings in chosen.items():
+        if settings.preview and settings.preview not in found:
+            mistakes.append(f"{place}.{name}: preview: there is no {settings.preview}; there are: {', '.join(sorted(found)[:30])}")
+    return [(f"{place}.{name}", found[name], one, found.get(one.preview)) for name, one in chosen.items() if name in found]
 
 
-def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, folder: Path) -> tuple[Tool, list[str]]:
-    """A tool that is described elsewhere, and all mistakes in it."""
+def _chosen(
+    found: FoundTool, settings: ChosenSettings, database: str | None, folder: Path, preview: FoundTool | None
+) -> tuple[Tool, list[str]]:
+    """A tool that is described elsewhere, and all mistakes in it. `preview`: the tool beside it that says what a call would do."""
     mistakes = [*found.faults, *schema_mistakes(found.schema)]
     properties = found.schema.get("properties", {})
     mistakes += [f"values_from: {one} is no argument" for one in settings.values_from if one not in properties]
@@ -162,6 +169,12 @@ def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, fo
     source = settings.database or database
     if settings.guard is not None:
         mistakes += _sql_faults(settings.guard, source, found.schema, "guard")
+    guard: SqlTarget | McpTarget | None = None
+    if settings.guard is not None:
+        guard = SqlTarget(settings.guard.strip(), source or "", str(folder))
+    if preview is not None:
+        mistakes += _preview_faults(preview, found, settings)
+        guard = preview.target if isinstance(preview.target, McpTarget) else guard
     description = " ".join((settings.description or plain_text(found.description) or name.replace("_", " ")).split())[:2000]
     tool = Tool(
         name=name,
@@ -169,11 +182,23 @@ def _chosen(found: FoundTool, settings: ChosenSettings, database: str | None, fo
         schema=schema,
         changes=found.changes if settings.changes is None else settings.changes,
         target=target,
-        guard=SqlTarget(settings.guard.strip(), source or "", str(folder)) if settings.guard is not None else None,
+        guard=guard,
         words=_by_language(settings.words),
         **_seen(settings),
     )
     return tool, mistakes + _template_faults(tool) + _owner_faults(tool)
+
+
+def _preview_faults(preview: FoundTool, found: FoundTool, settings: ChosenSettings) -> list[str]:
+    """Mistakes of a preview: it must read, and take every argument of the tool."""
+    lacking = sorted(set(found.schema.get("properties", {})) - set(preview.schema.get("properties", {})))
+    faults = [
+        (not isinstance(preview.target, McpTarget), "only tools of an MCP server have one"),
+        (preview.changes, f"{preview.id} may change something: the server does not say that it only reads"),
+        (settings.guard is not None, "give either a guard or a preview"),
+        (bool(lacking), f"{preview.id} lacks arguments of {found.id}: {', '.join(lacking)}"),
+    ]
+    return [f"preview: {fault}" for there, fault in faults if there]
 
 
 def _seen(settings: SeenSettings, titles: Mapping[str, ByLanguage] = MappingProxyType({})) -> dict[str, Any]:
@@ -338,7 +363,7 @@ def _template_faults(tool: Tool) -> list[str]:
             except ValueError as error:
                 found.append(f"{place}: {error}")
                 continue
-            if where == "words" or where.startswith("refusals"):
+            if (where == "words" and not isinstance(tool.guard, McpTarget)) or where.startswith("refusals"):
                 found += [f"{place}: {{{name}}} is no argument" for name in sorted(names - set(tool.properties))]
             if where == "nothing" and names:
                 found.append(f"{place}: it must not name anything, because it says the same of a wrong proof and of an unknown order")
@@ -363,7 +388,7 @@ def _owner_faults(tool: Tool) -> list[str]:
     found += [f"{name}: its type must be one of {', '.join(TYPES)}" for name, kind in kinds.items() if kind not in TYPES]
     if tool.owner:
         query = tool.target if isinstance(tool.target, SqlTarget) else tool.guard
-        if query is None:
+        if not isinstance(query, SqlTarget):
             found.append("owner: give a guard, a SELECT that finds a row only if all of them match")
         else:
             names = named_parameters(query.sql)

@@ -74,6 +74,9 @@ class ChosenSettings(SeenSettings):
     words: str | dict[str, str] = setting("", "A call in words, for the customer; without it the tool's name and its arguments.")
     changes: bool | None = setting(None, "Whether a call changes anything, where it is not as the document says.")
     result: str = setting("", "The names that lead to the rows in the answer, joined by dots.")
+    preview: str = setting(
+        "", "A tool of the same MCP server that says what the call would do: asked before the customer's yes. `words` may name its columns."
+    )
     values_from: dict[str, str | list[str]] = setting({}, "For text arguments, the values that messages name: a list, or FILE.csv:COLUMN.")
 
 

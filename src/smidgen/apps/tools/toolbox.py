@@ -153,7 +153,8 @@ class Toolbox:
         try:
             kind, shown = _shown_call(tool.target, checked.values, self._environment)
             if tool.guard is not None:
-                shown["guard"] = shown_statement(tool.guard.sql, checked.values)
+                guard = tool.guard
+                shown["guard"] = guard.tool if isinstance(guard, McpTarget) else shown_statement(guard.sql, checked.values)
         except SmidgenError as error:
             fault = str(error)
         return DryRun(words, kind, shown, checked.missing, dict(checked.mistakes), tool.waits, fault)
@@ -176,13 +177,15 @@ class Toolbox:
         tool = self.tool(call.tool)
         checked = check_arguments(tool, call.arguments)
         refusal = None if checked.valid else ToolResult("refused", reason=_unfit(checked))
+        told: Facts = {}
         if refusal is None and tool.guard is not None:
             found = self._guarded(tool, checked.values, who)
             refusal = None if found.status == "ok" else found
+            told = found.rows[0] if found.rows and isinstance(tool.guard, McpTarget) else told
         if refusal is not None:
             self._log(tool, checked.values, who, "not asked", refusal)
             return refusal
-        words = tool.wording(checked.values, language)
+        words = tool.wording(checked.values, language, told)
         waiting = WaitingCall(tool.name, _fingerprint(tool), checked.values, words)
         made = self._store.propose(who.conversation, waiting, WAITING_SECONDS, self._now())
         return ProposedCall(made, tool.name, checked.values, words)

@@ -64,6 +64,13 @@ class AskedPlan:
         statements = self.solver.about(told["result"], about) if about.strip() else [Statement(text) for text in told["sentences"]]
         return self._told(told, statements)
 
+    def would_change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what a change would be, as an edit of the plan, and make none.
+
+        Raises InputError for a change that does not fit.
+        """
+        return {"change_en": open_problem(self._folder).proposed(change).words}
+
     def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Make a change that a person confirmed, solve the plan again, and keep it.
 

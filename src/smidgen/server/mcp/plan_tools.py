@@ -1,7 +1,7 @@
 """A plan as an MCP server on standard input and output: `ask` reads it, `change` changes it and solves it again.
 
-A desk names the server in its tool file (`[mcp.NAME]`), and asks for a yes before a change. Every call ends in time: a question reads the
-plan as it lies there, and a search after a change has a limit.
+A desk names the server in its tool file (`[mcp.NAME]`), and asks for a yes before a change, with the words of `would_change`. Every call
+ends in time: a question reads the plan as it lies there, and a search after a change has a limit.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def _called(plan: AskedPlan, name: str, arguments: Mapping[str, Any]) -> CallToo
 
     if name == "change" and plan.solver.changes:
         told = plan.change(arguments)
-    elif name == "ask":
+    elif name in ("ask", "would_change") and (name == "ask" or plan.solver.changes):
         try:
-            told = plan.ask(str(arguments.get("about") or "")[:_LONGEST_NAME])
+            told = plan.ask(str(arguments.get("about") or "")[:_LONGEST_NAME]) if name == "ask" else plan.would_change(arguments)
         except InputError as error:  # nothing is found, and the text says what is there
             return CallToolResult(content=[TextContent(text=str(error))], structured_content={"result": []})
     else:
         return CallToolResult(content=[TextContent(text=f"There is no tool {name!r}.")], is_error=True)
-    return CallToolResult(content=[TextContent(text=told["sentence_en"])], structured_content=told)
+    return CallToolResult(content=[TextContent(text=told.get("sentence_en", told.get("change_en", "")))], structured_content=told)
 
 
 def _tools(plan: AskedPlan) -> list[McpTool]:
@@ -86,13 +86,20 @@ def _tools(plan: AskedPlan) -> list[McpTool]:
     )
     if not plan.solver.changes:
         return [asked]
+    schema = _without_null(dict(plan.solver.changes))
+    previewed = McpTool(
+        name="would_change",
+        description=f"Say what a change of the plan {plan.name} would be, and make none",
+        input_schema=schema,
+        annotations=ToolAnnotations(read_only_hint=True),
+    )
     changed = McpTool(
         name="change",
         description=f"Change the plan {plan.name} and solve it again, as in: {plan.solver.examples[0]}",
-        input_schema=_without_null(dict(plan.solver.changes)),
+        input_schema=schema,
         annotations=ToolAnnotations(read_only_hint=False, destructive_hint=True),
     )
-    return [asked, changed]
+    return [asked, previewed, changed]
 
 
 def _without_null(node: Any) -> Any:
