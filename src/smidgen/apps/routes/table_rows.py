@@ -85,7 +85,7 @@ _STRETCH = re.compile(r"(?:from\s+|between\s+|von\s+|zwischen\s+)?(.+?)\s*(?:-|â
 _YES, _NO = ("yes", "y", "true", "1", "x", "ja", "j"), ("no", "n", "false", "0", "", "nein")
 
 
-class TableColumns:
+class NamedColumns:
     """The columns of a table by what they hold."""
 
     def __init__(self, table: ProblemTable) -> None:
@@ -110,7 +110,7 @@ class TableColumns:
 class TableRow:
     """One row of a table; each method reads a cell, or raises DataError that names it."""
 
-    def __init__(self, table: ProblemTable, number: int, cells: Mapping[str, Any], columns: TableColumns) -> None:
+    def __init__(self, table: ProblemTable, number: int, cells: Mapping[str, Any], columns: NamedColumns) -> None:
         self.table, self.number, self._columns = table, number, columns
         self._cells = {str(name).strip().casefold(): value for name, value in cells.items()}
 
@@ -216,7 +216,7 @@ class TableRow:
 
 def rows_of(table: ProblemTable) -> list[TableRow]:
     """The rows of a table that are not empty. Raises DataError if there are none."""
-    columns = TableColumns(table)
+    columns = NamedColumns(table)
     filled = [(number, cells) for number, cells in table.rows if any(str(cell or "").strip() for cell in cells.values())]
     if not filled:
         raise DataError("the table has no rows", value=table.file, todo="Give at least one row below the header.", file=table.file)

@@ -15,7 +15,7 @@ import numpy as np
 from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetPiece
 from smidgen.apps.routes.problem import DAY, PLACES, Break, Spot, Stop, Van, clock
-from smidgen.apps.routes.table_rows import TableColumns, TableRow, rows_of
+from smidgen.apps.routes.table_rows import NamedColumns, TableRow, rows_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
@@ -96,7 +96,7 @@ def unique_names(rows: Sequence[TableRow], names: Sequence[str]) -> None:
 
 def columns_told(table: ProblemTable, roles: Iterable[str]) -> list[str]:
     """Remarks on the columns of a table: those found by another name than the usual one, and those that are not used."""
-    return TableColumns(table).told(table.file, roles)
+    return NamedColumns(table).told(table.file, roles)
 
 
 def _unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
