@@ -118,5 +118,8 @@ def test_a_bad_cell_is_named(cells: dict[str, str], column: str, said: str) -> N
 
 
 def test_the_start_must_be_in_the_table() -> None:
-    with pytest.raises(InputError, match="the start is not in the table"):
+    with pytest.raises(
+        InputError, match=r"the start is not in the table[\s\S]*\n  - trips.start: the table of places has: Harbour Hotel, "
+    ):
         part.read(TripSettings(places="places.csv", start="Nowhere"), {"places": table()})
+    assert part.read(TripSettings(places="places.csv", start="harbour hotel"), {"places": table()}).start.name == "Harbour Hotel"

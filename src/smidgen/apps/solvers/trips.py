@@ -18,9 +18,12 @@ from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, read_places, tags_of
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, RecipeError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
+
+_SHOWN = 12
+"""Most places that an error lists."""
 
 
 class TripSettings(Settings):
@@ -71,10 +74,11 @@ class TripSolver(Solver):
         """The trip of the table."""
         places = read_places(tables_given["places"], located=settings.matrix is None)
         names = [place.name for place in places]
-        if settings.start not in names:
-            raise InputError(
-                "the start is not in the table of places", value=settings.start, todo="Add a row for it, or name another place."
-            )
+        start = next((place for place, name in enumerate(names) if name.casefold() == settings.start.strip().casefold()), None)
+        if start is None:
+            there = f"trips.start: the table of places has: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+            what, todo = "the start is not in the table of places", "Name one of its places, or add a row for this one:"
+            raise RecipeError(what, value=settings.start, todo=todo, mistakes=[there])
         spots = [place.spot for place in places]
         points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
         remarks = [
@@ -91,9 +95,9 @@ class TripSolver(Solver):
         ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
         travel = replace(travel, seconds=np.minimum(ways, NEVER))
         trip = Trip(
-            places=tuple(place for place in places if place.name != settings.start),
+            places=tuple(place for place in places if place.name != names[start]),
             travel=travel,
-            start=spots[names.index(settings.start)],
+            start=spots[start],
             days=settings.days,
             weekday=weekday_of(settings.weekday),
             begins=seconds_of(settings.begins, "the beginning of the day"),
