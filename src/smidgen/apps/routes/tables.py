@@ -28,7 +28,7 @@ VAN_COLUMNS = (
     *("name", "capacity", "starts", "ends", "start", "start_latitude", "start_longitude", "skills"),
     *("break_minutes", "break_from", "break_until", "end", "end_latitude", "end_longitude"),
 )
-"""What the columns of the two tables may hold."""
+"""The roles that columns of the two tables may have; see `table_rows.NAMES`."""
 _FAR, _NEAR = 300_000.0, 100_000.0
 """Metres from the middle of the others that a swapped coordinate lies at least, and at most once it is swapped back."""
 

@@ -16,7 +16,7 @@ from smidgen.core.solving import ProblemTable
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _USUAL_VISIT = 60 * 60
 PLACE_COLUMNS = ("name", "latitude", "longitude", "kind", "minutes", "price", "score", "tags", "window", *WEEKDAYS)
-"""What the columns of the table may hold; `window` is the hours of the whole week."""
+"""The roles that columns of the table may have; `window` is the hours of the whole week."""
 
 
 @dataclass(frozen=True, slots=True)
