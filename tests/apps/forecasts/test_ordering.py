@@ -100,3 +100,15 @@ def test_the_table_of_stock() -> None:
 def test_bad_stock(row: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_stock(table("item|stock|lead_time", "B|1|1", row))
+
+
+def test_a_new_item_that_sells_more_and_more_is_not_planned_as_it_began() -> None:
+    """Too few weeks to try a forecast at earlier dates: days are drawn, as many as lately, at least."""
+    pytest.importorskip("statsforecast")
+    random = np.random.default_rng(0)
+    rising, even = (random.poisson(np.linspace(low, 12, 70)).astype(float).tolist() for low in (2, 12))
+    history = read_sales(daily(A=rising, B=even))
+    items = [(clean_sales(sales, history), 28) for sales in history.items.values()]
+    up, flat = forecast_demands(items, history, 0.95)
+    assert up.origins < 4 and up.enough[28] > 28 * 11
+    assert 14 * 12 < flat.enough[14] < 14 * 12 * 1.25

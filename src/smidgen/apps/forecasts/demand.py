@@ -15,7 +15,7 @@ from smidgen.apps.forecasts.cleaning import CleanSales
 from smidgen.apps.forecasts.models import Backtest, is_intermittent, spreads
 from smidgen.apps.forecasts.sales import SalesHistory
 
-_DRAWS, _DRAWN_WEEKS = 2_000, 26
+_DRAWS, _DRAWN_WEEKS, _LATE_WEEKS = 2_000, 26, 4
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def _demand(
 def _drawn(usual: NDArray[np.float64], periods: int, days: int, level: float) -> NDArray[np.float64]:
     """The quantile of sums of periods that are drawn from the latest half year (Willemain, Smart and Schwarz 2004)."""
     pool = usual[-(_DRAWN_WEEKS * 7 // days) :]
+    late = pool[-(_LATE_WEEKS * 7 // days) :].mean() / max(1e-9, pool.mean())
+    pool = pool * max(1.0, late)  # what sells more and more will go on as it sells now, at least
     drawn = np.random.default_rng(0).choice(pool, size=(_DRAWS, periods)).cumsum(axis=1)
     quantile: NDArray[np.float64] = np.quantile(drawn, level, axis=0)
     return quantile
