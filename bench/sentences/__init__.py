@@ -48,9 +48,9 @@ def run(context: Context) -> None:
         "Sentences that change a plan",
         "The recipes `events`, `wishes` and `stock-changes` as they are, on sentences written by hand, once, before any model had read "
         "them, in other voices than the rows that teach (which `tools/sentences` makes). Exact: no field is wrong or missing. Sure: the "
-        f"model is at least {sure:.0%} sure, as `--yes` asks for, and no time, number or name of the sentence is left unread. “As edits” "
-        "compares what the plan would do: names as the tables have them, times as times of day; what the plan refuses is not exact, and "
-        "harms nothing. Intervals: Wilson.",
+        f"model is at least {sure:.0%} sure, as `--yes` asks for, and no time, number or name of the sentence is left unread. “As edits”: "
+        "read as a plan reads it, whose tables have every name of these sentences (written in full, with capitals), and compared by what "
+        "the plan would do; what the plan refuses is not exact, and harms nothing. Intervals: Wilson.",
         COLUMNS,
         facts={"load before": results.load_average()},
     )
@@ -77,6 +77,7 @@ def run(context: Context) -> None:
 def _built(context: Context, name: str, recipe: str, section: results.Section) -> Path | None:
     folder = context.out / "bundles" / f"{NAME}-{name}"
     command = [sys.executable, "-m", "smidgen", "build", str(ROOT / "recipes" / f"{recipe}.toml"), "--out", str(folder)]
+    command += [*(["--threads", str(context.threads)] if context.threads else []), *context.build_flags]
     command += ["--set", "train.epochs=1", "--set", "gate.min_headline=0"] if context.quick else []
 
     def work() -> dict[str, Any]:

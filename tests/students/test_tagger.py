@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.forms import field_form, span_form
 from tests.students.test_encoder import WORDS, tiny_base  # noqa: F401
 
@@ -28,7 +29,7 @@ from smidgen.students.encoder_training.bert import NEGATIVE, ShapedBert
 from smidgen.students.lexical import LexicalSettings
 from smidgen.students.settings import TaggerSettings
 from smidgen.students.tagger import part
-from smidgen.students.tagger_training import chain_loss, choice_loss
+from smidgen.students.tagger_training import _mixed, chain_loss, choice_loss
 from smidgen.text import tagging
 
 FORM = span_form(["thing", "wish"])
@@ -241,3 +242,13 @@ def test_it_learns_spans_and_choices_and_is_served_as_trained(tiny_base: Path, t
     for choices, said in (([], "different tags"), ([2, 4], "different tags"), ([5, 0], "option 'choices' is invalid")):
         with pytest.raises(EngineError, match=said):
             engine.open(out, {**spec.options, "choices": choices}, 1)
+
+
+def test_a_share_of_the_base_is_mixed_in(tmp_path: Path) -> None:
+    save_file({"bert.a": torch.zeros(2), "bert.b": torch.zeros(3)}, tmp_path / "model.safetensors")
+    trained = {"a": torch.tensor([1.0, 2.0]), "b": torch.ones(2), "head": torch.ones(1)}
+    assert _mixed(trained, tmp_path, 0.0) is trained
+    mixed = _mixed(trained, tmp_path, 0.25)
+    assert mixed["a"].tolist() == [0.75, 1.5] and mixed["b"] is trained["b"] and mixed["head"] is trained["head"]
+    with pytest.raises(TrainError, match="none of the trained weights"):
+        _mixed({"c": torch.ones(1)}, tmp_path, 0.25)

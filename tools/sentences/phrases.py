@@ -98,9 +98,18 @@ def written(rng: random.Random, pieces: Marked) -> Marked:
         pieces = [(words.lower() if lower else words, field) for words, field in _bare(pieces)]
     elif style < 0.9:
         pieces = [(words if field else _hasty(rng, words), field) for words, field in pieces]
-    elif style < 0.92:
+    elif style < 0.94:
+        pieces = [(words if field else _LITTLE.sub("", words), field) for words, field in pieces]
+        pieces = [piece for piece in pieces if piece[0]]
+    elif style < 0.955:
         pieces = [(words.upper(), field) for words, field in pieces]
     return pieces
+
+
+_LITTLE = re.compile(
+    r"(?<!\w)(?:the|a|an|is|are|was|has|have|been|please|we|I|it|it's|there's|that|will|be|to|of|just) (?=\w|$)", re.IGNORECASE
+)
+"""Words that telegrams leave out."""
 
 
 def _capital(pieces: Marked) -> Marked:

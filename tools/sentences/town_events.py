@@ -158,13 +158,25 @@ def _with_next(pieces: Marked) -> list[tuple[tuple[str, str], tuple[str, str]]]:
     return list(zip(pieces, [*pieces[1:], ("", "")], strict=True))
 
 
+def _with_aside(rng: random.Random, pieces: Marked) -> Marked:
+    """A sentence of an event, with another one before or behind it that tells none."""
+    about = next((name for name in ("van", "stop") for _, field in pieces if field == name), "street")
+    aside = _phrase(rng, rng.choice(_SAID["asides"][about]))
+    if rng.random() < 0.3:
+        return [(aside + rng.choice((". ", ", ", ". ", " so ", ": ", " - ")), ""), *pieces]
+    link = rng.choice((". ", ". ", ". ", ", ", " - ", "; ", " because ", ". Apparently ", " cos "))
+    return [*pieces[:-1], (pieces[-1][0].rstrip(".!"), pieces[-1][1]), (link + aside + rng.choice(("", ".", ".", "!")), "")]
+
+
 def row(rng: random.Random) -> dict[str, Any]:
     """One sentence and its event."""
     share = rng.random()
     kind: str | None = None
-    if share < 0.75:
+    if share < 0.76:
         kind = rng.choice(list(_SAID["kinds"]))
         pieces = told(rng, kind)
+        if rng.random() < 0.16:
+            pieces = _with_aside(rng, pieces)
     elif share < 0.91:
         pieces = told(rng, None)
     else:

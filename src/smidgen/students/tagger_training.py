@@ -258,7 +258,8 @@ def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder:
     """Save the model under its Hugging Face names, its head, its chain and the facts; delete the trimmed base."""
     assert training.base is not None
     base = folder / _TRIMMED if (folder / _TRIMMED).is_dir() else training.base.folder
-    tensors = trainer.model.tensors()
+    settings = training.settings if isinstance(training.settings, TaggerSettings) else TaggerSettings()
+    tensors = _mixed(trainer.model.tensors(), base, settings.base_share)
     tensors["head.weight"], tensors["head.bias"] = trainer.head.linear()
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     assert isinstance(trainer.head, TagHead)
@@ -270,6 +271,22 @@ def save(trainer: TagTrainer, training: Training, facts: dict[str, Any], folder:
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     shutil.rmtree(folder / _TRIMMED, ignore_errors=True)
+
+
+def _mixed(tensors: dict[str, Tensor], base: Path, share: float) -> dict[str, Tensor]:
+    """Trained weights with a share of the base's own (Wortsman et al., Robust fine-tuning of zero-shot models, 2022); those that the base
+    lacks, or has in another shape, stay."""
+    if not share:
+        return tensors
+    own = {name.removeprefix("bert."): tensor for name, tensor in load_file(str(base / "model.safetensors")).items()}
+    if not any(name in own for name in tensors):
+        raise TrainError("none of the trained weights is a weight of the base", value=str(base), todo="Leave out train.base_share.")
+    return {
+        name: torch.lerp(tensor.float(), own[name].float(), share).to(tensor.dtype)
+        if name in own and own[name].shape == tensor.shape
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def computed(folder: Path, texts: Sequence[Text], threads: int) -> Raw:

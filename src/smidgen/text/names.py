@@ -58,14 +58,16 @@ def find(text: str, known: Mapping[str, str]) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     place = 0
     while place < len(pieces):
+        start, best = pieces[place][0], None
         article = text[slice(*pieces[place])].casefold() in _ARTICLES
-        for last in () if article else range(min(len(pieces), place + _MOST_WORDS) - 1, place - 1, -1):
-            start, end = pieces[place][0], pieces[last][1]
-            words = text[start:end].rstrip(".-–'’")
+        for last in () if article else range(place, min(len(pieces), place + _MOST_WORDS)):
+            words = text[start : pieces[last][1]].rstrip(".-–'’")
             words = next((own for own in (words, re.sub(r"['’]s$", "", words)) if folded(own) in known), "")
-            if words and (small or " " in words or not words.islower()):
-                found.append((start, start + len(words), known[folded(words)]))
-                place = last
-                break
+            # A word that a comparison leaves out, such as `no`, belongs to no name before it.
+            if words and (small or " " in words or not words.islower()) and (best is None or known[folded(words)] != best[1]):
+                best = words, known[folded(words)], last
+        if best is not None:
+            found.append((start, start + len(best[0]), best[1]))
+            place = best[2]
         place += 1
     return found

@@ -63,10 +63,26 @@ _OF_KIND = {
     "cleared": ("streets", "van", "stop"),
 }
 """What each kind of event has."""
+_ON_STREETS = ("road_closed", "jam", "ice")
 _KIND_OF = {"streets": "street", "van": "van", "stop": "stop"}
 _PART_OF_DAY = r"(?: ?[ap]\.?m\b\.?| (?:in the|this) (?:morning|afternoon|evening)\b| tonight\b| at night\b)"
-_UNTIL = re.compile(r"\b(?:until|untill|till|til|thru|through to|up to|bis)(?: (?:about|around|roughly|at least))?\s*$", re.IGNORECASE)
-_SINCE = re.compile(r"\b(?:from|after|as of|starting(?: at| from)?|beginning at|ab|von)(?: (?:about|around))?\s*$", re.IGNORECASE)
+_ABOUT = r"(?: (?:about|around|roughly|at least))?\s*$"
+_UNTIL = re.compile(rf"\b(?:until|untill|till|til|thru|through to|up to|bis){_ABOUT}", re.IGNORECASE)
+_SINCE = re.compile(rf"\b(?:from|after|as of|starting(?: at| from)?|beginning at|past|since|ab|von){_ABOUT}", re.IGNORECASE)
+_BEFORE = re.compile(rf"\b(?:before|ahead of|earlier than){_ABOUT}", re.IGNORECASE)
+_BY = re.compile(rf"\b(?:by|latest|no later than){_ABOUT}", re.IGNORECASE)
+_OR_LATER = re.compile(r"\s*(?:or later|onwards?|at the earliest)\b", re.IGNORECASE)
+_OR_EARLIER = re.compile(r"\s*(?:at the latest|or earlier|latest)\b", re.IGNORECASE)
+_CLOSED = re.compile(
+    r"\b(?:no|not|never|nobody|no[ -]?one|none|closed?|closes|closing|shuts?|shutting|locked|unmanned|away|gone|leaves?|hold off|refuses?|"
+    r"unavailable|busy|cannot|without|break|siesta|lunch|prayers)\b|\w+n['’]t\b|\b(?:wo|ca|do|is|are|did|does|should|could|was|were|ha[sv]e?)nt\b",
+    re.IGNORECASE,
+)
+"""Before `until 3` or `after 3`, it tells when a customer does not take goods."""
+_OPENS = re.compile(r"\b(?:re)?open(?:s|ed|ing)?\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:.!?]|\b(?:and|but|so|or)\b", re.IGNORECASE)
+_VAGUE = re.compile(r"(?:this |the )?(?:morning|afternoon|evening|day|today|tonight)", re.IGNORECASE)
+"""No time that a plan could keep."""
 
 _FOREVER = 2 * DAY
 
@@ -82,7 +98,7 @@ class Edit:
 def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     """The edit that an event makes. Raises InputError for what the problem lacks, and for what the event leaves open."""
     kind = event.get("kind")
-    if kind in ("road_closed", "jam", "ice"):
+    if kind in _ON_STREETS:
         return _on_streets(problem, event, str(kind))
     if kind == "van_broken":
         return _van_broken(problem, _named(event, "van"))
@@ -101,8 +117,8 @@ def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequenc
     """An event that a model read in a sentence, as the sentence leaves no doubt about it.
 
     What its kind does not have goes; where no kind was found, all goes. The only street, van or stop that stands in the sentence is the
-    one that is meant. The only time of an event on streets is its end after `until`, its beginning after `from`. `tonight` belongs to the
-    hour before it.
+    one that is meant. Words such as `until` and `not before` tell whether its only time is its beginning or its end. `tonight` belongs to
+    the hour before it.
 
     Args:
         named: the known names in the sentence, in its words, by kind.
@@ -113,12 +129,38 @@ def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequenc
     if kind not in ("ice", None) and not any(name in kept for name in needed):
         only = [(name, named[one][0]) for name, one in needed.items() if len(named.get(one, ())) == 1]
         kept |= {name: [words] if name == "streets" else words for name, words in only} if len(only) == 1 else {}
-    times = {name: str(kept.pop(name)) for name in ("begins", "ends") if name in kept}
-    if kind in ("road_closed", "jam", "ice") and len(times) == 1:
+    times: dict[str, str] = {name: str(kept.pop(name)) for name in ("begins", "ends") if name in kept}
+    times = {name: words for name, words in times.items() if not _VAGUE.fullmatch(words.strip())}
+    if len(times) == 1 and kind is not None:
         (name, words), *_ = times.items()
-        before = sentence[: max(sentence.find(words), 0)]
-        times = {"ends" if _UNTIL.search(before) else "begins" if _SINCE.search(before) else name: words}
+        times = {_side(str(kind), words, sentence) or name: words}
     return {"kind": kind, **kept, **{name: _with_half(words, sentence) for name, words in times.items()}}
+
+
+def _side(kind: str, words: str, sentence: str) -> str:
+    """Whether the only time of an event is its beginning or its end, by the words beside it; empty where they leave a doubt.
+
+    A street is closed `until 3`. A customer is open `until 3`, and closed `until 3`: then it opens.
+    """
+    before, found, after = sentence.partition(words)
+    if not found:
+        return ""
+    if kind in _ON_STREETS:
+        since = _SINCE.search(before)
+        opens = since and _OPENS.search(_CLAUSE.split(before[: since.start()])[-1])
+        return "ends" if _UNTIL.search(before) or opens else "begins" if since else ""
+    if _OR_LATER.match(after) or _OR_EARLIER.match(after):
+        return "begins" if _OR_LATER.match(after) else "ends"
+    if _CLOSED.search(re.split(r"[.!?]", after)[0]):
+        return ""
+    if _BY.search(before):
+        return "ends"
+    until, since = _UNTIL.search(before) or _BEFORE.search(before), _SINCE.search(before)
+    word = until or since
+    if word is None:
+        return ""
+    closed = _CLOSED.search(_CLAUSE.split(before[: word.start()])[-1])
+    return "ends" if bool(until) != bool(closed) else "begins"
 
 
 def _with_half(words: str, sentence: str) -> str:
