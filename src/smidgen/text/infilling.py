@@ -93,6 +93,12 @@ def repeats(ahead: str, behind: str) -> dict[str, int]:
     return {text: kept for text in texts[: 1 if any(lines[:first]) else 2] if len(text) <= _LONGEST}
 
 
+def rest_of_line(behind: str) -> str:
+    """What stands behind a gap up to the end of its line, the line break included; a line break where there is none."""
+    rest, found, _ = behind.partition("\n")
+    return rest + (found or "\n")
+
+
 def first_of(text: str, ends: Iterable[str]) -> tuple[int, str] | None:
     """The first place in a text at which one of some texts stands, and the longest of those that stand there; None for none."""
     found = min(((at, -len(end), end) for end in ends if (at := text.find(end)) >= 0), default=None)

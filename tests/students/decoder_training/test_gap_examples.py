@@ -84,6 +84,17 @@ def untaught(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return fitted, out, prompted.part.export(fitted, out)
 
 
+def test_a_filling_goes_on_to_the_end_of_its_line_as_the_file_does(folder: Path) -> None:
+    tokenizer, prompt = tokenizer_of(folder), gap_prompt(folder, (100, 50))
+    behinds = {"": "\n", "\nx = 1\n": "\n", ")\nx = 1\n": ")\n", "\n\n": "\n"}
+    rows = [Row(("return sum(", behind), "prices", 1) for behind in behinds]
+    lessons = held_examples(rows, prompt, tokenizer, 512)
+    assert lessons is not None and len(lessons.lessons) == 4
+    for lesson, rest in zip(lessons.lessons, behinds.values(), strict=True):
+        assert tokenizer.decode(lesson.ids[-lesson.answer :].tolist()).endswith(f"prices{rest}")
+        assert not set(prompt.stop) & set(lesson.ids[-lesson.answer :].tolist()), "no end token is learnt"
+
+
 def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, untaught: tuple[Path, Path, EngineSpec]) -> None:
     """The torch model and the engine write the same, wherever somebody stops."""
     fitted, out, spec = untaught
@@ -102,8 +113,8 @@ def test_a_word_that_is_begun_is_written_to_its_end(folder: Path, untaught: tupl
     finally:
         runner.close()
     lessons = examples_of(ROWS, prompt, tokenizer, 512).lessons
-    whole = [tokenizer.decode(lesson.ids[-lesson.filling : -1].tolist()) for lesson in lessons]
-    assert len(whole) == 8 and all(text.lstrip() == str(row.output) for text, row in zip(whole, ROWS, strict=True))
+    whole = [tokenizer.decode(lesson.ids[-lesson.filling :].tolist()) for lesson in lessons]
+    assert len(whole) == 8 and all(text.lstrip() == f"{row.output}\n" for text, row in zip(whole, ROWS, strict=True))
 
 
 def test_a_filling_ends_where_it_repeats_what_stands_behind(

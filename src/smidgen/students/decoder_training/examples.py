@@ -16,6 +16,7 @@ from smidgen.core.forms import Form
 from smidgen.core.rows import Row, joined
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids
 from smidgen.text.attribute_lists import WORD, attributes, contains_value, copied_values, is_words, replace_values
+from smidgen.text.infilling import rest_of_line
 from smidgen.text.lexicon import Lexicon
 from smidgen.text.rouge_chrf import rouge_l
 
@@ -107,12 +108,19 @@ def held_examples(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokeniz
 
 
 def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int, every: bool = False) -> DecoderExamples:
-    """`every`: all tokens but the first are learnt."""
+    """`every`: all tokens but the first are learnt.
+
+    A filling goes on to the end of its line, as the file does, and has no end token: what is served ends by `repeats`. An end token is so
+    unlikely to a base that continues that a few steps would learn it before anything else.
+    """
     found, left_out = [], 0
     for row in rows:
         source, lead = prompt.split(tokenizer, row.input)
         for answer in answers_of(row):
-            written = [*plain_ids(tokenizer, lead + answer), prompt.stop[0]]
+            if prompt.reach is None or isinstance(row.input, str):
+                written = [*plain_ids(tokenizer, answer), prompt.stop[0]]
+            else:
+                written = plain_ids(tokenizer, lead + answer + rest_of_line(row.input[1]))
             ids = [*source, *written]
             if len(prompt.before) + len(ids) > most:
                 left_out += 1
@@ -132,7 +140,7 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
             fault = "has nothing to write: every token is masked"
         elif lesson.answer > len(lesson.ids) or (prompt.after and lesson.answer == len(lesson.ids)):
             fault = "is an answer from its first token on: nothing is masked"
-        elif int(lesson.ids[-1]) not in prompt.stop:
+        elif prompt.reach is None and int(lesson.ids[-1]) not in prompt.stop:
             fault = "does not end with the end token: the model would never learn to stop"
         if fault is not None:
             raise TrainError(f"example {number} {fault}", value=len(lesson.ids), todo="Report this: the examples were built wrongly.")
