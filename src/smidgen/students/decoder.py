@@ -71,7 +71,7 @@ _BATCH, _LEAST_BATCH = 32, 8
 """Default number of examples per step, and the least number if the time budget allows few steps."""
 _GAP_BATCH = 4
 """Default number of examples per step that have gaps: every token of the text around a gap is learnt: each is as much as many answers."""
-_RATES = {"lora": 2e-3, "full": 5e-5, "gap": 5e-4}
+_RATES = {"lora": 2e-3, "full": 5e-5, "gap": 3e-4}
 """Default peak learning rates: by the method; and of adapters that learn to fill gaps, where every token of a text counts."""
 _FEW_STEPS, _ENOUGH_STEPS = 48, 96
 """If the time budget allows fewer steps than the first number, steps get smaller, to reach the second number."""

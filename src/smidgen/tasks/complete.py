@@ -39,6 +39,8 @@ _LINES_A_GAP = 6
 """Lines of a file for each gap that is learnt."""
 _BLOCKS = 0.25
 """Share of the learnt gaps that span several lines."""
+_LEARNT = (600, 300)
+"""Characters around a gap that are learnt with it, at most. Teaching takes time by the token: more gaps of fewer tokens each."""
 
 
 class CompleteSettings(Settings):
@@ -203,8 +205,9 @@ class Complete(Task):
         learnt = [gap for file in fit for gap in gaps_in(file, every[file.path], random, blocks=_BLOCKS)]
         reach = (asked.ahead, asked.behind)
         how = f"gaps of {len(test)} of {len(files)} files, drawn with seed {seed} and kept apart"
+        near = (min(asked.ahead, _LEARNT[0]), min(asked.behind, _LEARNT[1]))
         return DividedRows(
-            _rows(evenly(learnt, asked.gaps), reach),
+            _rows(evenly(learnt, asked.gaps), near),
             _rows(_some(held, asked.test_gaps // 2, random), reach),
             _rows(_some(test, asked.test_gaps, random), reach),
             how,
