@@ -52,8 +52,8 @@ def run(context: Context) -> None:
         NAME,
         "How fast a decoder writes",
         f"SmolLM2-135M. The first two comparisons: the starter base, taught nothing (speed does not depend on what was taught), its "
-        f"vocabulary whole, and trimmed to the tokens of E2E's devset as `smidgen build` does; {TEXTS} inputs of E2E, one after the other, "
-        f"and by {clients} clients at once, greedily, {TOKENS} tokens at most, reading the prompt included. smidgen's engine has its model "
+        f"vocabulary whole, and trimmed to the tokens of E2E's devset as `--vocabulary trimmed` does; {TEXTS} inputs of E2E, one after the "
+        f"other, and by {clients} clients at once, greedily, {TOKENS} tokens at most, reading the prompt included. smidgen's engine has its model "
         f"in a process of its own; xllamacpp is called in the process that asks, for whole texts. The third: drafts of the recipe "
         f"`{RECIPE}`, corrected with prompt-lookup drafting and without. Each line of each round is a process of its own, in turns.",
         COLUMNS,
