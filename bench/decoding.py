@@ -53,9 +53,9 @@ def run(context: Context) -> None:
         "How fast a decoder writes",
         f"SmolLM2-135M. The first two comparisons: the starter base, taught nothing (speed does not depend on what was taught), its "
         f"vocabulary whole, and trimmed to the tokens of E2E's devset as `--vocabulary trimmed` does; {TEXTS} inputs of E2E, one after "
-        f"the other, and by {clients} clients at once, greedily, {TOKENS} tokens at most, reading the prompt included. smidgen's engine has "
-        f"its model in a process of its own; xllamacpp is called in the process that asks, for whole texts. The third: drafts of the recipe "
-        f"`{RECIPE}`, corrected with prompt-lookup drafting and without. Each line of each round is a process of its own, in turns.",
+        f"the other, and by {clients} clients at once, greedily, {TOKENS} tokens at most, reading the prompt included. smidgen's engine "
+        f"has its model in a process of its own; xllamacpp is called in the process that asks, for whole texts. The third: drafts of the "
+        f"recipe `{RECIPE}`, corrected with prompt-lookup drafting and without. Each line of each round is a process of its own, in turns.",
         COLUMNS,
         facts={"load before": results.load_average()},
     )
