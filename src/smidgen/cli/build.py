@@ -88,7 +88,8 @@ def build(
         said = f"{built.errors:,} errors over all rows" if built.errors is not None else "no errors written, for too few rows"
         print_line(f"{said}: {errors}")
     if not quiet:
-        next_step(command_line("chat", built.folder), command_line("serve", built.folder))
+        verbs = ("serve",) if registry.find("tasks", built.report.task).pair else ("chat", "serve")  # nobody talks in gaps
+        next_step(*(command_line(verb, built.folder) for verb in verbs))
 
 
 def _recipe(

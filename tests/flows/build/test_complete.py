@@ -16,11 +16,14 @@ from tests.students.tiny_coder import BODY, built_coder
 
 from smidgen.bases import lookup
 from smidgen.core.progress import Silent
+from smidgen.flows.build.reporting import _unaided
 from smidgen.flows.build.student_plan import bases_of
+from smidgen.flows.build.timing import BaselineSample
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
+from smidgen.tasks.complete import GapForm
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,18 @@ def test_a_gap_is_filled_and_measured(built: Path, tmp_path: Path) -> None:
         assert found.n == 3 and set(found.metrics) == {"exact_match", "similarity"}
         (tmp_path / "kiwis.py").write_text(BODY.format(name="kiwis"), encoding="utf-8")
         assert evaluate(model, tmp_path).n == 9, "each line worth filling in once"
+
+
+def test_the_base_is_not_asked_a_second_time_without_examples_that_it_never_had() -> None:
+    form = GapForm(ahead=100, behind=50, max_tokens=8, files=4)
+    prompted = registry.find("students", "prompted")
+    work = SimpleNamespace(
+        task=registry.find("tasks", "complete"),
+        students={"prompted": SimpleNamespace(part=prompted)},
+        trained={"prompted": SimpleNamespace(form=form)},
+        sample=BaselineSample(5, 10, unaided=True),
+    )
+    assert prompted.unaided is not None and _unaided(work, SimpleNamespace()) == []  # type: ignore[arg-type]
 
 
 def test_where_no_base_is_named_it_is_the_starter_for_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,10 +290,12 @@ def _texts_to_write(work: Work) -> int:
 
 def _unaided(work: Work, context: BuildContext) -> list[BuildAlternative]:
     """The base without examples, on the rows of the other alternatives: its ability without help. It is never chosen, and nothing is chosen
-    by it."""
+    by it. Of texts with a gap the baseline itself shows no examples."""
     name, task = work.task.baseline, work.task
     part = work.students[name].part if name in work.trained else None
     if part is None or part.unaided is None or (work.sample is not None and not work.sample.unaided):
+        return []
+    if work.trained[name].form.writing.reach is not None:
         return []
     form, rows = work.trained[name].form, _rows_of_baseline(work, work.test)
     fitted = training.fit(work, context, name, work.train, (), "ask the base without examples", settings=part.unaided)
