@@ -87,7 +87,7 @@ TOWN = {
 
 
 def read(sentence: str, output: dict[str, Any], seen: list[str] | None = None) -> dict[str, Any]:
-    """What is read of a sentence where a model finds `output`. `seen`: gets the text that the model sees."""
+    """The reading of a sentence where a model finds `output`. `seen`: gets the text that the model sees."""
     told = seen if seen is not None else []
 
     def model(texts: list[str]) -> list[tuple[float, Any]]:

@@ -62,7 +62,7 @@ _OF_KIND = {
     "stop_cancelled": ("stop",),
     "cleared": ("streets", "van", "stop"),
 }
-"""What each kind of event has."""
+"""The fields of each kind of event."""
 _ON_STREETS = ("road_closed", "jam", "ice")
 _KIND_OF = {"streets": "street", "van": "van", "stop": "stop"}
 _PART_OF_DAY = r"(?: ?[ap]\.?m\b\.?| (?:in the|this) (?:morning|afternoon|evening)\b| tonight\b| at night\b)"
@@ -116,7 +116,7 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
 def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """An event that a model read in a sentence, as the sentence leaves no doubt about it.
 
-    What its kind does not have goes; where no kind was found, all goes. The only street, van or stop that stands in the sentence is the
+    Fields that its kind lacks go; where no kind was found, all go. The only street, van or stop that stands in the sentence is the
     one that is meant. Words such as `until` and `not before` tell whether its only time is its beginning or its end. `tonight` belongs to
     the hour before it.
 
