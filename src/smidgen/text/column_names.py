@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _LEAST_END = 4
 """Fewest letters of a name that a longer name may end with."""
@@ -32,3 +32,17 @@ def column_like(columns: Iterable[str], names: Sequence[str]) -> str | None:
     ends = tuple(key for key in keys if len(key) >= _LEAST_END)
     like = [column for key, column in known.items() if key.endswith(ends)]
     return like[0] if len(like) == 1 else None
+
+
+def columns_told(file: str, columns: Iterable[str], found: Mapping[str, str]) -> list[str]:
+    """Remarks on a table: which columns were found by another name than the usual one, and which were not used.
+
+    Args:
+        file: its name.
+        columns: of the table, as written there.
+        found: the column that was taken, by the usual name.
+    """
+    other = [f"{role}: {column}" for role, column in found.items() if column.strip().casefold() != role]
+    unused = [column for column in columns if column not in found.values() and column.strip()]
+    remarks = [f"Columns found in {file}: {', '.join(other)}."] if other else []
+    return [*remarks, f"{file} has columns that are not used: {', '.join(unused)}."] if unused else remarks

@@ -87,9 +87,17 @@ def test_the_table_of_stock() -> None:
     assert found["B"] == StockedItem("B", "B", 0, 9)
 
 
+@pytest.mark.parametrize(("written", "days"), [("2 Wochen", 14), ("10 days", 10), ("14 Tg.", 14), ("two weeks", 14)])
+def test_a_lead_time_with_a_unit_is_that_long(written: str, days: int) -> None:
+    assert read_stock(table("item|stock|lead_time", f"A|1|{written}", "B|1|5"))["A"].lead_days == days
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
+        ("A|3|1 Monat", "no number of days: '1 Monat'"),
+        ("A|3|36 hours", "no number of days: '36 hours'"),
+        ("A|3|2 weeks or so", "no number of days: '2 weeks or so'"),
         ("A|-3|5", "below zero"),
         ("A|3|2.5", "no number of days"),
         ("A|3|400", "no number of days"),

@@ -84,5 +84,11 @@ def test_names_are_those_of_items_not_of_orders() -> None:
 
 
 def test_rows_without_an_item_are_said() -> None:
-    history = read_sales(table("date|sku|qty", "2026-01-05|A|2", "2026-01-05||2"))
+    history = read_sales(table("date|item|quantity", "2026-01-05|A|2", "2026-01-05||2"))
     assert history.remarks == ("1 row names no item: left out.",)
+
+
+def test_of_two_columns_that_fit_the_plan_says_which_it_took() -> None:
+    history = read_sales(table("date|sku|qty|quantity", "2026-01-05|A|9|2"))
+    assert history.items["A"].sold.tolist() == [2]
+    assert history.remarks == ("Columns found in sales.csv: item: sku.", "sales.csv has columns that are not used: qty.")

@@ -51,7 +51,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("bestand", "lagerbestand", "lager", "vorrat"),
         ),
         "lead_time": ("lead_time", "lead_time_days", "leadtime", "delivery_days", "lieferzeit", "lieferzeit_tage", "lieferzeit_in_tagen"),
-        "pack": ("pack", "pack_size", "pack_quantity", "case_size", "ve", "verpackungseinheit", "gebinde", "packungsgröße"),
+        "pack": ("pack", "pack_size", "pack_quantity", "case_size", "ve", "vpe", "verpackungseinheit", "gebinde", "packungsgröße"),
         "least": ("minimum_order", "min_order", "minimum", "moq", "mindestbestellmenge", "mindestmenge"),
         "on_order": ("on_order", "ordered", "incoming", "in_transit", "bestellt", "unterwegs", "offene_bestellung"),
         "supplier": ("supplier", "vendor", "lieferant"),

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smidgen.apps.forecasts.columns import cell, column, read_numbers
 from smidgen.apps.forecasts.demand import Demand
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
+from smidgen.text import durations
 
 LONGEST_LEAD = 365
 """Longest lead time, in days."""
+_SHORT_DAYS = re.compile(r"(\d+)\s*(?:d|t|tg)\.?", re.IGNORECASE)
+STOCK_ROLES = ("item", "stock", "name", "supplier", "lead_time", "pack", "least", "on_order")
+"""What columns of the table of stock may hold."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
     assert item is not None and stock is not None
     many = len(table.rows)
     stocks = read_numbers(table, stock)
-    leads = read_numbers(table, lead, empty=-1.0) if lead else [-1.0] * many
+    leads = _read_leads(table, lead) if lead else [-1.0] * many
     packs = read_numbers(table, pack, empty=1.0) if pack else [1.0] * many
     leasts = read_numbers(table, least, empty=0.0) if least else [0.0] * many
     comings = read_numbers(table, coming, empty=0.0) if coming else [0.0] * many
@@ -105,6 +110,23 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
             cell(row, supplier),
         )
     return found
+
+
+def _read_leads(table: ProblemTable, name: str) -> list[float]:
+    """The lead times of a column in days; -1 for an empty cell. One with a unit (`2 weeks`) is read as a stretch of time."""
+    rows = []
+    for number, row in table.rows:
+        text = cell(row, name)
+        if any(map(str.isalpha, text)):
+            short = _SHORT_DAYS.fullmatch(text)
+            words = f"{short[1]} days" if short else text
+            seconds = durations.read(words) if durations.find(words) == [(0, len(words))] else None
+            if seconds is None or seconds % durations.DAY:
+                todo = f"Give whole days, 0 to {LONGEST_LEAD}."
+                raise DataError("the lead time is no number of days", value=text, todo=todo, file=table.file, row=number, column=name)
+            row = {**row, name: str(seconds // durations.DAY)}
+        rows.append((number, row))
+    return read_numbers(replace(table, rows=rows), name, empty=-1.0)
 
 
 def _check(file: str, row: int, values: Mapping[str | None, float]) -> None:

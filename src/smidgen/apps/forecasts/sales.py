@@ -15,7 +15,7 @@ from smidgen.apps.catalogue.requests import item_ids
 from smidgen.apps.forecasts.columns import NAMES, cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
-from smidgen.text.column_names import column_key
+from smidgen.text.column_names import column_key, columns_told
 
 WEEK = 7
 _OPEN = 0.95
@@ -157,6 +157,8 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
         column(table, "quantity", None)  # which raises
     counts = read_numbers(table, quantity) if quantity else []
     name = _name_column(table, item)
+    found = {"item": item, "date": date, "quantity": quantity, "promotion": promotion, "name": name}
+    remarks = columns_told(table.file, table.columns, {role: taken for role, taken in found.items() if taken is not None})
     rows, unnamed = [], 0
     for place, (number, row) in enumerate(table.rows):
         text = cell(row, item)
@@ -166,7 +168,7 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
         sold = [(text, counts[place])] if quantity else _lines(text, table.file, number, item)
         rows += [_Row(id, cell(row, name), days[place], count, marks[place]) for id, count in sold]
     told = f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out."
-    return rows, [told] if unnamed else []
+    return rows, [*remarks, told] if unnamed else remarks
 
 
 def _name_column(table: ProblemTable, item: str) -> str | None:

@@ -13,7 +13,7 @@ from smidgen.apps.routes.problem import DAY, seconds_of
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 from smidgen.text import durations
-from smidgen.text.column_names import column_like
+from smidgen.text.column_names import column_like, columns_told
 
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -61,7 +61,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "kmh": ("kmh", "km/h", "speed", "tempo"),
         "oneway": ("oneway", "one_way", "einbahn"),
         "kind": ("kind", "category", "type", "art", "kategorie", "typ"),
-        "price": ("price", "entry", "entrance_fee", "fee", "admission", "cost", "ticket", "preis", "eintritt"),
+        "price": ("price", "entry", "entrance_fee", "charge", "admission", "cost", "ticket", "preis", "eintritt"),
         "score": ("score", "rating", "stars", "bewertung"),
         "tags": ("tags", "labels", "themes", "features", "merkmale", "themen", "stichworte"),
         "monday": ("monday", "mon", "mo", "montag"),
@@ -100,11 +100,8 @@ class NamedColumns:
 
     def told(self, file: str, roles: Iterable[str]) -> list[str]:
         """Remarks: which columns were found by another name than the usual one, and which were not used."""
-        found = {role: column for role in roles if (column := self.named(role)) is not None}
-        other = [f"{role}: {self._keys[column]}" for role, column in found.items() if column != role]
-        unused = [column for key, column in self._keys.items() if key not in found.values() and column.strip()]
-        remarks = [f"Columns found in {file}: {', '.join(other)}."] if other else []
-        return [*remarks, f"{file} has columns that are not used: {', '.join(unused)}."] if unused else remarks
+        found = {role: self._keys[column] for role in roles if (column := self.named(role)) is not None}
+        return columns_told(file, self._keys.values(), found)
 
 
 class TableRow:

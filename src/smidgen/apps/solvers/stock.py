@@ -13,14 +13,15 @@ from typing import Any
 
 from smidgen.apps.forecasts.chart import sales_chart
 from smidgen.apps.forecasts.cleaning import CleanSales, clean_sales, shop_uplift
-from smidgen.apps.forecasts.columns import shown_day, shown_names
+from smidgen.apps.forecasts.columns import column, shown_day, shown_names
 from smidgen.apps.forecasts.demand import Demand, beginning, forecast_demands, promoted, without
-from smidgen.apps.forecasts.ordering import LONGEST_LEAD, Order, StockedItem, plan_order, read_stock
+from smidgen.apps.forecasts.ordering import LONGEST_LEAD, STOCK_ROLES, Order, StockedItem, plan_order, read_stock
 from smidgen.apps.forecasts.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement
 from smidgen.text import dates, durations, relative_days
+from smidgen.text.column_names import columns_told
 
 _LONGEST_GAP = 28
 """Most days between the last sale and the day of the plan."""
@@ -137,7 +138,7 @@ class StockSolver(Solver):
         today = _today(settings.today, after)
         stocked = read_stock(tables["stock"], settings.lead_time) if "stock" in tables else {}
         strangers = [entry.name for id, entry in stocked.items() if id not in history.items]
-        remarks = [*history.remarks]
+        remarks = [*history.remarks, *(_stock_columns_told(tables["stock"]) if stocked else ())]
         if strangers:
             have = "has" if len(strangers) == 1 else "have"
             remarks.append(f"{shown_names(strangers)} {have} stock and no sales in the file: not planned.")
@@ -218,6 +219,11 @@ class StockSolver(Solver):
             name = name if name not in pictures else f"{name}_{_file_name(one.item)}"
             pictures[name] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
         return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
+
+
+def _stock_columns_told(table: ProblemTable) -> list[str]:
+    found = {role: taken for role in STOCK_ROLES if (taken := column(table, role, None, needed=False)) is not None}
+    return columns_told(table.file, table.columns, found)
 
 
 def _today(given: str | None, after: datetime.date) -> datetime.date:
