@@ -80,8 +80,23 @@ def test_tables_of_another_town() -> None:
     problem = part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
     assert [stop.name for stop in problem.stops] == ["Huber"] and problem.vans[0].start.name == "Lager"
     assert {"No stop, since vans start or end there: Lager.", "s.csv has columns that are not used: Fax."} <= set(problem.remarks)
+    assert "s.csv has no column minutes: no stop takes any time." in problem.remarks
+    assert not any("has no column demand" in remark or "has no column capacity" in remark for remark in problem.remarks)
+    sized = {"stops": stops, "vans": table("v.csv", "name;start;capacity", "V;Lager;5")}
+    remarks = part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), sized).remarks
+    assert "s.csv has no column demand: no stop takes any room in a van." in remarks
     streets = table("streets.csv", "street;latitude;longitude", "Quay;54.31;-1.64", "Quay;54.32;-1.63")
     settings = VanRouteSettings(stops="s.csv", vans="v.csv", streets="streets.csv")
     with pytest.raises(DataError, match="no street of the table is near any stop: 'Huber'") as caught:
         part.read(settings, {"stops": stops, "vans": vans, "streets": streets})
     assert caught.value.file == "streets.csv"
+
+
+def test_more_stops_than_a_plan_can_hold_are_refused_at_once() -> None:
+    from smidgen.apps.solvers.routes import VanRouteSettings, part
+
+    columns = ("name", "latitude", "longitude")
+    rows = [(row, {"name": f"S{row}", "latitude": "48.1", "longitude": "11.5"}) for row in range(1, 2_002)]
+    vans = ProblemTable("v.csv", ("name", "start"), [(1, {"name": "V", "start": "S1"})])
+    with pytest.raises(DataError, match=r"so many stops: '2,001 stops'. Plan at most 2,000 at once"):
+        part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), {"stops": ProblemTable("s.csv", columns, rows), "vans": vans})

@@ -123,3 +123,17 @@ def test_the_start_must_be_in_the_table() -> None:
     ):
         part.read(TripSettings(places="places.csv", start="Nowhere"), {"places": table()})
     assert part.read(TripSettings(places="places.csv", start="harbour hotel"), {"places": table()}).start.name == "Harbour Hotel"
+
+
+def test_swapped_coordinates_of_a_place_are_named() -> None:
+    castle = table().rows[1][1]
+    swapped = {"latitude": castle["longitude"], "longitude": castle["latitude"]}
+    with pytest.raises(DataError, match="latitude and longitude look swapped") as caught:
+        part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": table(**swapped)})
+    assert caught.value.row == 2
+
+
+def test_a_table_with_the_start_alone_has_no_plan() -> None:
+    start = ProblemTable("places.csv", table().columns, table().rows[:1])
+    told = part.solve(part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": start}), 0.1)
+    assert told.status == "infeasible" and told.statements[0].text.startswith("No plan is possible: no place besides the start")

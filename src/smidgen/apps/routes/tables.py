@@ -38,7 +38,7 @@ def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
     rows = rows_of(table)
     stops = [_stop(row, located) for row in rows]
     unique_names(rows, [stop.name for stop in stops])
-    _unswapped(rows, [stop.spot for stop in stops])
+    unswapped(rows, [stop.spot for stop in stops])
     return stops
 
 
@@ -99,8 +99,8 @@ def columns_told(table: ProblemTable, roles: Iterable[str]) -> list[str]:
     return NamedColumns(table).told(table.file, roles)
 
 
-def _unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
-    """Find rows whose latitude and longitude are exchanged: far from the others, and near them once exchanged back."""
+def unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
+    """Raise DataError for a row whose latitude and longitude are exchanged: far from the others, and near them once exchanged back."""
     points = [(spot.latitude, spot.longitude) for spot in spots if spot.latitude is not None and spot.longitude is not None]
     if len(points) < 3:
         return

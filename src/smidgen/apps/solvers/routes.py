@@ -20,6 +20,9 @@ from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
 
+_MOST_STOPS = 2_000
+"""Most stops of a plan: memory and time grow with their square."""
+
 
 class VanRouteSettings(Settings):
     """Stops, vans, travel times, and how a plan is weighed."""
@@ -84,6 +87,9 @@ class RouteSolver(Solver):
         customers = tables.read_stops(tables_given["customers"], located=located) if "customers" in tables_given else []
         places = {stop.name.casefold(): stop.spot for stop in (*customers, *stops)}
         vans = tables.read_vans(tables_given["vans"], located=located, known=places)
+        if len(stops) > _MOST_STOPS:
+            todo = f"Plan at most {_MOST_STOPS:,} at once: each day or each area by itself."
+            raise DataError("one plan cannot hold so many stops", value=f"{len(stops):,} stops", todo=todo, file=tables_given["stops"].file)
         depots = {spot for van in vans for spot in (van.start, van.end)}
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
@@ -108,7 +114,7 @@ class RouteSolver(Solver):
             rules=rules,
             seed=settings.seed,
             tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
-            remarks=(*_columns_told(tables_given), *_no_stops(depot_rows), *_assumptions(settings, travel)),
+            remarks=(*_columns_told(tables_given), *_no_stops(depot_rows), *_unsaid(tables_given), *_assumptions(settings, travel)),
         )
 
     @staticmethod
@@ -196,6 +202,19 @@ def _columns_told(given: Mapping[str, ProblemTable]) -> list[str]:
 
 def _no_stops(depots: Sequence[str]) -> list[str]:
     return [f"No stop, since vans start or end there: {', '.join(depots)}."] if depots else []
+
+
+def _unsaid(given: Mapping[str, ProblemTable]) -> list[str]:
+    """Remarks on columns whose lack makes a plan easier than the day will be."""
+    stops, vans = tables.NamedColumns(given["stops"]), tables.NamedColumns(given["vans"])
+    said = []
+    if stops.named("minutes") is None:
+        said.append(f"{given['stops'].file} has no column minutes: no stop takes any time.")
+    if vans.named("capacity") is not None and stops.named("demand") is None:
+        said.append(f"{given['stops'].file} has no column demand: no stop takes any room in a van.")
+    if stops.named("demand") is not None and vans.named("capacity") is None:
+        said.append(f"{given['vans'].file} has no column capacity: a van has room for everything.")
+    return said
 
 
 def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ def _told(number: int, day: TripDay) -> dict[str, Any]:
 
 def _statements(totals: Mapping[str, Any], plan: TripPlan, days: list[dict[str, Any]]) -> list[Statement]:
     if not totals["places"]:
-        said = [Statement(f"No plan is possible: none of the {totals['known']} places is open, near and within the budget.")]
+        said = [Statement("No plan is possible: no place besides the start is open, near and within the budget.")]
     else:
         limit = f" of {totals['budget']:g}" if "budget" in totals else ""
         seen = f"{counted(totals['days'], 'day')} with {totals['places']} of {totals['known']} places"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from smidgen.apps.routes.problem import DAY, Spot, seconds_of
 from smidgen.apps.routes.table_rows import TableRow, rows_of
-from smidgen.apps.routes.tables import spot_of, unique_names
+from smidgen.apps.routes.tables import spot_of, unique_names, unswapped
 from smidgen.apps.trips.opening_hours import CLOSED, Hours, read_week
 from smidgen.core.errors import InputError
 from smidgen.core.solving import ProblemTable
@@ -52,6 +52,7 @@ def read_places(table: ProblemTable, *, located: bool) -> list[Place]:
     rows = rows_of(table)
     places = [_place(row, located) for row in rows]
     unique_names(rows, [place.name for place in places])
+    unswapped(rows, [place.spot for place in places])
     return places
 
 
