@@ -38,8 +38,11 @@ def test_what_cannot_be_explained_is_refused(repository: Path, capsys: pytest.Ca
     assert code(["code", "explain", str(repository / "till.py")]) == 2
     assert code(["code", "explain", str(repository / "nothing.txt")]) == 2
     assert code(["code", "bug", "till.py", "--repo", str(repository)]) == 2
+    assert code(["code", "tests"]) == 2
+    assert code(["code", "explain", str(repository / "told.txt"), "--repo", str(repository / "nowhere")]) == 2
     assert code(["code", "tests", "other.py", "--repo", str(repository)]) == 2
     assert code(["code", "tests", "till.py", "--repo", str(repository), "--out", str(repository / "till.py")]) == 2
     said = capsys.readouterr().err
     assert "no such task" in said and "no traceback of Python" in said and "no such file" in said
+    assert "a Python file is needed" in said and "there is no such folder" in said
     assert "--test tests/test_shop.py" in said and "no such file in the folder" in said and "such a file already" in said

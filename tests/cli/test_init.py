@@ -115,6 +115,14 @@ def test_a_recipe_that_does_not_exist_says_which_do(tmp_path: Path, capsys: pyte
     assert list(tmp_path.iterdir()) == []
 
 
+def test_recipes_of_plans_are_listed_with_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["init", str(tmp_path), "--recipe", "route"]) == 2
+    assert code(["init", "--help"]) == 0
+    written = capsys.readouterr()
+    for said in (written.err, written.out):
+        assert {"recommend", "routes", "stock", "trips"} <= {word.strip(".,") for word in said.split()}
+
+
 def test_a_recipe_and_a_task_are_not_both_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["init", str(tmp_path), "--recipe", "summaries", "--task", "write"]) == 2
     assert "names its own task" in capsys.readouterr().err

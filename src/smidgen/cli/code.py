@@ -25,7 +25,7 @@ _SHOWN_LINES, _SHOWN_REPAIRS = 5, 3
 
 
 def code(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="explain an error, write tests, or find a bug.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help=f"One of: {', '.join(_TASKS)}.")],
     source: Annotated[
         str,
         typer.Argument(
@@ -62,11 +62,18 @@ def code(
     """
     if task not in _TASKS:
         raise InputError("there is no such task", value=task, todo=f"Name one of: {', '.join(_TASKS)}.")
+    if not repo.is_dir():
+        raise InputError("there is no such folder", value=str(repo), todo="Name the folder of your code: --repo FOLDER")
     if task == "explain":
         _explain(source, repo, as_json)
         return
     from smidgen.flows.code_help.repository_place import open_code
 
+    if source == "-":
+        todo = f"Write: smidgen code {task} shop.py"
+        raise InputError(
+            "a Python file is needed", value=f"smidgen code {task}", todo=f"{todo} --test tests/test_shop.py" if task == "bug" else todo
+        )
     path, _, name = source.partition("::")
     if task == "bug" and not test:
         raise InputError("tests are needed, some of which fail", value=source, todo="Name them: --test tests/test_shop.py")

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from smidgen.cli.screen import out, print_line
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, UnknownPart
 from smidgen.flows.plans.sample_plans import sample_plans
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.parts import registry
@@ -36,13 +36,16 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")] = Path(),
     task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(registry.names('tasks'))} (default: classify).")] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sample_names())}.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sorted([*sample_names(), *sample_plans()]))}."
+        ),
     ] = None,
 ) -> None:
     """Write a recipe with every setting explained, and sample data.
 
-    You can build from it at once. It overwrites nothing. With --recipe, it writes one of the recipes that come with smidgen, with the
-    sample data that it was measured on.
+    You can build from it at once. It overwrites nothing. With --recipe, it writes one of the recipes that come with smidgen, with its
+    sample data. The recipes routes, stock and trips are for `smidgen solve`, the others for `smidgen build`.
 
     Example: smidgen init my-model --task classify
     """
@@ -100,6 +103,8 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
     """
     if (plan := sample_plans().get(name)) is not None:
         return {folder / _RECIPE: plan.text.encode("utf-8"), **{folder / file: content for file, content in plan.tables.values()}}
+    if name not in sample_names():
+        raise UnknownPart("recipe", name, [*sample_names(), *sample_plans()])
     sample = sample_recipe(name)
     if sample.members or not {"input", "label"} <= set(sample.tree.get("data", {})):
         return {folder / _RECIPE: sample.text.encode("utf-8"), **{folder / file: content for file, content in sample.every_file().items()}}

@@ -54,7 +54,12 @@ def solve(
         return
     is_plan = (Path(source) / PLAN).is_file()
     if to is None and not is_plan:
-        raise InputError("a folder for the plan is needed", value=source, todo="Write: smidgen solve SOURCE --out DIR")
+        if source not in registry.names(ROOM) and not Path(source).is_file() and not (Path(source) / "smidgen.toml").is_file():
+            todo = f"Name a recipe such as shop/smidgen.toml, the folder of a plan, or one of: {', '.join(registry.names(ROOM))}."
+            raise InputError("there is no such recipe or plan", value=source, todo=todo)
+        recipe = Path(source) / "smidgen.toml"
+        todo = f"Write: smidgen solve {recipe if recipe.is_file() else source} --out DIR"
+        raise InputError("a folder for the plan is needed", value=source, todo=todo)
     given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
     problem = open_problem(source, [*(overrides or ()), *given])
     for wanted in change or ():

@@ -40,7 +40,7 @@ ROUTE = "route"
 """The section that no bundle contains: the server's operator decides where requests go."""
 
 _LIMIT_BYTES = 1_000_000
-_DATA = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx", ".json")
 S = TypeVar("S", bound=Settings)
 
 
@@ -132,10 +132,12 @@ def parsed(text: str, source: str) -> dict[str, Any]:
 def load_tree(file: Path) -> dict[str, Any]:
     """The tree of a recipe file. Raises RecipeError for a file that is missing, too large, or no TOML."""
     if not file.is_file():
-        raise RecipeError("there is no such recipe", value=str(file), todo="Write one with `smidgen init`, or check the path.")
+        inner = file / "smidgen.toml"
+        todo = f"Name the file: {inner}" if inner.is_file() else "Write one with `smidgen init`, or check the path."
+        raise RecipeError("there is no such recipe", value=str(file), todo=todo)
     if file.stat().st_size > _LIMIT_BYTES:
         raise RecipeError("the recipe is too large", value=f"{file}: {file.stat().st_size} bytes", todo="A recipe is a few hundred bytes.")
-    if file.suffix.lower() in _DATA:
+    if file.suffix.lower() in DATA_SUFFIXES:
         raise RecipeError(
             "this is data, and a recipe was expected",
             value=str(file),

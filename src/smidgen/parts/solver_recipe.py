@@ -11,7 +11,7 @@ from smidgen.core.errors import RecipeError, UnknownPart
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Solver
 from smidgen.parts import registry
-from smidgen.parts.recipe import found_from, laid_over, load_tree, read_section, recipe_mistakes
+from smidgen.parts.recipe import DATA_SUFFIXES, found_from, laid_over, load_tree, read_section, recipe_mistakes
 
 ROOM = "apps.solvers"
 
@@ -62,6 +62,9 @@ def read_solver_recipe(source: str, overrides: Sequence[str] = ()) -> SolverReci
     file = Path(source)
     if not file.exists() and not file.suffix:
         raise UnknownPart("solver", source, registry.names(ROOM))
+    if file.is_file() and file.suffix.lower() in DATA_SUFFIXES:
+        todo = f"Write: smidgen solve stock --set sales={file} --out DIR; or routes with stops and vans, or trips with places and start."
+        raise RecipeError("this is data, and a recipe was expected", value=source, todo=todo)
     return solver_recipe_from(load_tree(file), overrides, file.parent, source)
 
 

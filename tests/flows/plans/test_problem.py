@@ -37,6 +37,19 @@ def model(monkeypatch: pytest.MonkeyPatch, output: Any, score: float = 0.97) -> 
     monkeypatch.setattr(solve, "load", lambda folder: SimpleNamespace(predict=predict, close=lambda: None))
 
 
+def test_a_source_that_is_no_recipe_says_what_to_write(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "smidgen.toml").write_text(recipe.read_text(encoding="utf-8"), encoding="utf-8")
+    for source, said in (
+        (tmp_path / "nowhere", "there is no such recipe or plan"),
+        (tmp_path, f"Write: smidgen solve {tmp_path / 'smidgen.toml'} --out DIR"),
+    ):
+        assert code(["solve", str(source)]) == 2
+        assert said in capsys.readouterr().err
+    for source, said in ((tmp_path, f"Name the file: {tmp_path / 'smidgen.toml'}"), (tmp_path / "list.csv", "--set sales=")):
+        assert code(["solve", str(source), "--out", str(tmp_path / "plan")]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_a_plan_is_written_with_its_tables_and_page(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code(["solve", str(recipe), "--out", str(tmp_path / "plan")]) == 0
     said = capsys.readouterr().out
