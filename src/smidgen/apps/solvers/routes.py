@@ -13,6 +13,7 @@ from smidgen.apps.routes.network import StreetNetwork
 from smidgen.apps.routes.problem import Plan, Problem, Route, Rules, Spot, TakenBreak, Visit, clock, counted, seconds_of, units
 from smidgen.apps.routes.solving import solved
 from smidgen.apps.routes.sources import by_streets, by_valhalla, straight_lines
+from smidgen.apps.routes.table_rows import NamedColumns
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.apps.routes.underway import underway
@@ -206,7 +207,7 @@ def _no_stops(depots: Sequence[str]) -> list[str]:
 
 def _unsaid(given: Mapping[str, ProblemTable]) -> list[str]:
     """Remarks on columns whose lack makes a plan easier than the day will be."""
-    stops, vans = tables.NamedColumns(given["stops"]), tables.NamedColumns(given["vans"])
+    stops, vans = NamedColumns(given["stops"]), NamedColumns(given["vans"])
     said = []
     if stops.named("minutes") is None:
         said.append(f"{given['stops'].file} has no column minutes: no stop takes any time.")
