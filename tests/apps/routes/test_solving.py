@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -33,6 +34,22 @@ def test_a_plan_breaks_no_limit_nor_does_it_after_an_event_in_the_middle_of_the_
     before, after = orders(plan), orders(again)
     for van, under in later.underway.items():
         assert after.get(van, [])[: len(under.visits)] == [visit.stop for visit in under.visits] == before[van][: len(under.visits)]
+
+
+def test_a_plan_ends_in_time_and_what_was_not_looked_for_is_said() -> None:
+    """A clock that counts its calls stands for a slow machine; one van has the stops of all, so much is to be mended."""
+    said = 0
+    for seed in SEEDS:
+        problem = drawn(seed)
+        before = orders(solved(problem, SECONDS, seed))
+        for slow in (0.2, 5.0):
+            fewer, calls = replace(problem, vans=problem.vans[:1]), itertools.count()
+            all_in_one = {problem.vans[0].name: [name for own in before.values() for name in own]}
+            plan = solved(fewer, 1.0, seed, all_in_one, clock=lambda calls=calls, slow=slow: slow * next(calls))
+            assert faults(fewer, plan) == []
+            assert next(calls) < 5_000
+            said += any("no time to look for its place" in out.reason for out in plan.left_out)
+    assert said >= 6
 
 
 def test_the_checker_finds_what_is_wrong() -> None:

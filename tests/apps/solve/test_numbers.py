@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.apps.solve.numbers import missing_numbers, strange_numbers
+from smidgen.apps.solve.numbers import missing_numbers, numbers_in, strange_numbers
 
 
 def test_numbers_occur_as_values_and_in_texts() -> None:
@@ -17,6 +17,11 @@ def test_strange_numbers_are_named_as_written() -> None:
 
 def test_a_truth_value_is_no_number() -> None:
     assert strange_numbers("1 van", {"open": True, "none": None}) == ["1"]
+
+
+def test_numbers_that_were_read_once_are_the_same() -> None:
+    known = numbers_in({"order": 40, "at": "17:40"})
+    assert known == {40, 17} and strange_numbers("Order 40 by 17:40, not 41.", known) == ["41"]
 
 
 def test_missing_numbers() -> None:

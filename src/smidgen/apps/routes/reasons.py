@@ -6,7 +6,7 @@ search might need less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from smidgen.apps.routes.problem import LeftOut, Problem, Route, Stop, Van, clock, clock_up, units
@@ -23,12 +23,12 @@ class _Relaxation:
     hurt: float
 
 
-def left_out(problem: Problem, routes: Sequence[Route], stops: Sequence[Stop]) -> list[LeftOut]:
-    """The stops that stay out, each with its reason."""
-    return [_reason(problem, routes, stop) for stop in stops]
+def left_out(problem: Problem, routes: Sequence[Route], stops: Sequence[Stop], over: Callable[[], bool] = lambda: False) -> list[LeftOut]:
+    """The stops that stay out, each with its reason. Once the time is `over`, what a van of its own would need is said."""
+    return [_reason(problem, routes, stop, over) for stop in stops]
 
 
-def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
+def _reason(problem: Problem, routes: Sequence[Route], stop: Stop, over: Callable[[], bool]) -> LeftOut:
     ways: list[_Relaxation] = []
     closed = far = held = dear = False
     for van in problem.vans:
@@ -39,6 +39,8 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop) -> LeftOut:
         under = problem.underway.get(van.name)
         stops = [problem.stop[visit.stop] for visit in route.visits] if route else []
         for place in range(len(under.stops) if under else 0, len(stops) + 1):
+            if over():
+                return _hopeless(problem, stop, closed=False, held=False, sought=False)
             timing = timed(problem, van, [*stops[:place], stop, *stops[place:]])
             if timing.unreachable:
                 closed = closed or stop.name in timing.unreachable
@@ -113,8 +115,11 @@ def _said(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str |
     return " and ".join(parts)
 
 
-def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool) -> LeftOut:
-    """The reason where a stop fits into no route without making another one late: what a van of its own would need."""
+def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool, sought: bool = True) -> LeftOut:
+    """The reason where a stop fits into no route without making another one late: what a van of its own would need.
+
+    `sought`: whether its place in every route was looked for; there was no time otherwise.
+    """
     facts: dict[str, str | int | float] = {"stop": stop.name}
     if closed:
         return LeftOut(stop.name, "travel", f"{stop.name} stays out: no way leads there for any van.", facts)
@@ -123,8 +128,14 @@ def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool) -> Left
         text = f"{stop.name} stays out: its goods {where}, and goods may not move to another one."
         return LeftOut(stop.name, "held", text, facts)
     alone = replace(problem, underway={})
-    ways = [_way(van, stop, timed(alone, van, [stop])) for van in problem.vans]
+    timings = [(van, timed(alone, van, [stop])) for van in problem.vans]
+    ways = [_way(van, stop, timing) for van, timing in timings if not timing.unreachable]
+    if not ways:
+        return LeftOut(stop.name, "travel", f"{stop.name} stays out: no way leads there for any van.", facts)
     way = min(ways, key=lambda way: (len(way.relaxed), way.hurt))
+    if not way.relaxed and not sought:
+        text = f"{stop.name} stays out: there was no time to look for its place. It would fit with one more van like {way.van.name}."
+        return LeftOut(stop.name, "van", text, {**facts, "van": way.van.name})
     if not way.relaxed:
         text = f"{stop.name} stays out: in every route another stop would be too late. It would fit with one more van like {way.van.name}."
         return LeftOut(stop.name, "van", text, {**facts, "van": way.van.name})

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _PATIENCE = 1_000
 """Rounds of PyVRP's search without a better plan after which it stops early, times the number of stops over ten."""
 _ROUNDS = 3
+_LEAST_MENDING = 5.0
+"""Seconds after the search, at least, in which stops that break a limit are put elsewhere. After them they stay out."""
+_MOST_TRIED = 80
+"""Stops of a route up to which each is tried as the one that leaves it."""
 
 Orders = Mapping[str, Sequence[str]]
 """By van the stops of its route, in their order; served ones first."""
@@ -47,7 +51,7 @@ def solved(
 
     Args:
         problem: what to plan.
-        seconds: the longest time to search.
+        seconds: the longest time to search. Its plan is made good in as long again, or five seconds: what then has no place stays out.
         seed: of the search.
         before: orders of the last plan, to begin from.
         clock: what counts the seconds; `time.process_time` where other work shares the machine.
@@ -59,10 +63,11 @@ def solved(
     if not problem.vans:
         raise InputError("no van can drive", value="0 vans", todo="Add a van, or undo the change that stopped the last one.")
     ends = clock() + seconds
+    over = _Until(clock, ends + max(_LEAST_MENDING, seconds))
     open_stops = _open(problem)
-    best = _mended(problem, before) if before else _Draft({}, float("-inf"))
+    best = _mended(problem, before, over) if before else _Draft({}, float("-inf"))
     if not open_stops and not before:
-        best = _mended(problem, {})
+        best = _mended(problem, {}, over)
     if open_stops:
         orders: Orders | None = before
         legs = _legs(problem)
@@ -70,7 +75,7 @@ def solved(
         for number in range(rounds):
             left = max(0.01, ends - clock()) / (rounds - number)
             drafted = _searched(problem, open_stops, legs, _Until(clock, clock() + left), seed + number, orders)
-            draft = _mended(problem, drafted)
+            draft = _mended(problem, drafted, over)
             if draft.worth > best.worth:
                 best = draft
             orders = {name: [visit.stop for visit in timing.route.visits] for name, timing in best.timings.items()}
@@ -79,7 +84,7 @@ def solved(
     served = {visit.stop for timing in best.timings.values() for visit in timing.route.visits}
     routes = tuple(timing.route for timing in best.timings.values())
     stay = [stop for stop in open_stops if stop.name not in served]
-    return Plan(routes, tuple(left_out(problem, routes, stay)))
+    return Plan(routes, tuple(left_out(problem, routes, stay, over)))
 
 
 def _open(problem: Problem) -> list[Stop]:
@@ -101,8 +106,9 @@ def _prefix(problem: Problem, van: Van) -> list[Stop]:
 # Drafts: from orders of stops to routes that break no limit.
 
 
-def _mended(problem: Problem, orders: Orders) -> _Draft:
-    """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least."""
+def _mended(problem: Problem, orders: Orders, over: _Until) -> _Draft:
+    """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least, until the time
+    is over."""
     known = {stop.name: stop for stop in _open(problem)}
     timings: dict[str, RouteTiming] = {}
     for van in (*problem.vans, *problem.broken):
@@ -115,12 +121,19 @@ def _mended(problem: Problem, orders: Orders) -> _Draft:
             del known[stop.name]
         timing = timed(problem, van, [*prefix, *rest])
         while rest and not timing.feasible:
+            if len(rest) > _MOST_TRIED or over():
+                kept = _beginning(problem, van, prefix, rest)
+                known |= {stop.name: stop for stop in rest[kept:]}
+                rest, timing = rest[:kept], timed(problem, van, [*prefix, *rest[:kept]])
+                break
             gone, timing = _without_one(problem, van, prefix, rest)
             known[gone.name] = gone
             rest = [stop for stop in rest if stop is not gone]
         timings[van.name] = timing
     for stop in sorted(known.values(), key=lambda stop: (-worth(problem, stop), stop.closes, stop.name)):
-        found = _cheapest(problem, timings, stop)
+        if over():
+            break
+        found = _cheapest(problem, timings, stop, over)
         if found is not None:
             timings[found[0]] = found[1]
     prizes = sum(worth(problem, problem.stop[visit.stop]) for timing in timings.values() for visit in timing.route.visits)
@@ -135,12 +148,24 @@ def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Seque
     )
 
 
+def _beginning(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> int:
+    """How many stops of a route, from its beginning, break no limit: what comes after them makes none of them late."""
+    low, high = 0, len(rest)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if timed(problem, van, [*prefix, *rest[:middle]]).feasible:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def _broken(timing: RouteTiming) -> float:
     return timing.late_back + sum(timing.late.values()) + timing.excess * 60 + 1e6 * (len(timing.lacking) + len(timing.unreachable))
 
 
-def _cheapest(problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop) -> tuple[str, RouteTiming] | None:
-    """The van and route in which a stop costs least; None if it fits nowhere, or costs more than it is worth."""
+def _cheapest(problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop, over: _Until) -> tuple[str, RouteTiming] | None:
+    """The van and route in which a stop costs least, as far as there is time; None if it fits nowhere, or costs more than it is worth."""
     best: tuple[float, str, RouteTiming] | None = None
     for van in problem.vans:
         if not may_serve(problem, van, stop):
@@ -150,6 +175,8 @@ def _cheapest(problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop) 
             continue
         stops = [problem.stop[visit.stop] for visit in now.route.visits]
         for place in range(len(_prefix(problem, van)), len(stops) + 1):
+            if over():
+                break
             other = timed(problem, van, [*stops[:place], stop, *stops[place:]])
             if other.feasible:
                 more = cost(problem, other) - cost(problem, now)
@@ -191,12 +218,12 @@ def _driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
 
 @dataclass(frozen=True, slots=True)
 class _Until:
-    """A criterion for PyVRP to stop: the time by a clock."""
+    """Whether the time is over, by a clock: also a criterion for PyVRP to stop."""
 
     clock: Callable[[], float]
     end: float
 
-    def __call__(self, best_cost: float) -> bool:
+    def __call__(self, best_cost: float = 0.0) -> bool:
         return self.clock() >= self.end
 
 

@@ -11,16 +11,21 @@ from smidgen.text import numbers
 def strange_numbers(text: str, known: Any) -> list[str]:
     """The numbers of a text that do not occur in `known`, as the text writes them, in its order.
 
-    `known` is any JSON value. A number occurs in it as a value, with either sign, or in a text: `17:40` holds 17 and 40. Nothing is
-    rounded.
+    `known` is any JSON value, or the `numbers_in` it. A number occurs in it as a value, with either sign, or in a text: `17:40` holds 17
+    and 40. Nothing is rounded.
     """
-    there = set(_numbers_in(known))
+    there = known if isinstance(known, frozenset) else numbers_in(known)
     return [piece for piece, value in _read(text) if value not in there]
 
 
 def missing_numbers(text: str, wanted: str) -> list[str]:
     """The numbers of the text `wanted` that do not occur in another text."""
     return strange_numbers(wanted, text)
+
+
+def numbers_in(known: Any) -> frozenset[float]:
+    """All numbers of a JSON value, without their signs: to be read once where many texts are held against them."""
+    return frozenset(_numbers_in(known))
 
 
 def _numbers_in(known: Any) -> Iterator[float]:

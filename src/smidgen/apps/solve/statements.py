@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from smidgen.apps.solve.numbers import missing_numbers, strange_numbers
+from smidgen.apps.solve.numbers import missing_numbers, numbers_in, strange_numbers
 from smidgen.core.errors import EngineError
 from smidgen.core.solving import Solution, Statement
 from smidgen.text import attribute_lists
@@ -13,8 +13,9 @@ from smidgen.text import attribute_lists
 
 def checked(solution: Solution) -> Solution:
     """The solution itself. Raises EngineError for a statement with a number that the result lacks: it would be made up."""
+    known = numbers_in(solution.result)
     for statement in solution.statements:
-        strange = strange_numbers(statement.text, solution.result)
+        strange = strange_numbers(statement.text, known)
         if strange:
             raise EngineError(
                 f"a sentence states numbers that the result lacks ({', '.join(strange)})",
