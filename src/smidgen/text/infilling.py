@@ -94,7 +94,7 @@ def repeats(ahead: str, behind: str) -> dict[str, int]:
 
 
 def rest_of_line(behind: str) -> str:
-    """What stands behind a gap up to the end of its line, the line break included; a line break where there is none."""
+    """The text behind a gap up to the end of its line, the line break included; a line break where there is none."""
     rest, found, _ = behind.partition("\n")
     return rest + (found or "\n")
 
