@@ -185,7 +185,7 @@ class Complete(Task):
         if not pairs and len(rows) < LEAST_FILES:
             raise DataError(
                 "there are too few source files to learn from some and to test on others",
-                value=f"{len(rows)} files",
+                value=f"{len(rows)} source file{'s' if len(rows) != 1 else ''}",
                 todo=f"Name a repository of at least {LEAST_FILES} source files.",
             )
         return GapForm(ahead=asked.ahead, behind=asked.behind, max_tokens=asked.max_tokens, files=len(rows))
