@@ -133,7 +133,7 @@ def test_what_to_order_works_as_it_is_printed(tmp_path: Path) -> None:
                 text += shown.run(f"{line} --yes" if "--change" in line else line)
     notes = [line for line in re.findall(r"^· .*$", page, re.MULTILINE) if "…" not in line]
     flat = " ".join(text.split())
-    assert [note for note in notes if note not in flat] == [] and len(notes) == 3
+    assert [note for note in notes if note not in flat] == [] and len(notes) == 4
     assert (
         len(lines) == 10
         and "Stoke Pottery (5 items): lead time 28 days, was 14" in text
