@@ -27,7 +27,7 @@ _PAIR_RIDGE_OF = 2.0
 
 
 _FADINGS, _SELLS = (0.6, 0.95, 1.0), (0.03, 0.1)
-"""What is tried beside the usual when a history is read: how fast it fades, and how much it counts what sells."""
+"""Values to try beside the usual: how fast a history fades, and how much best sellers count."""
 _RARE = (1.0, 0.5, 0.0)
 """How much pairs of items that are not weighed count beside those that are. The usual value first."""
 

@@ -11,7 +11,7 @@ from smidgen.core.errors import InputError
 from smidgen.flows.projects.file_recipes import recipe_of_files
 from smidgen.flows.projects.material import read_file, write_file
 from smidgen.flows.projects.samples import begin_project, create_from_sample
-from smidgen.flows.projects.table_columns import choose_columns, project_columns, take_table
+from smidgen.flows.projects.table_columns import choose_columns, first_rows, project_columns, take_table
 from smidgen.store.studio.store import StudioStore
 
 GERMAN = "Bestellnummer;Kundennummer;Artikelnummer;Menge;Bestelldatum;Geliefert\n" + "".join(
@@ -82,3 +82,19 @@ def test_a_spreadsheet_takes_the_place_of_a_csv_file(store: StudioStore, tmp_pat
             sheet.write_row(number, 0, row)
     assert take_table(project, "orders", file) == "orders.csv"
     assert read_file(project, "orders.csv").decode().splitlines()[:2] == ["customer,item,total", "ann,A;B,12.5"]
+
+
+def test_a_table_that_is_written_again_loses_no_row_and_no_column(tmp_path: Path) -> None:
+    """What is read for that is all of it, also a table without rows and a row with a cell too many; other encodings are looked at apart."""
+    file = tmp_path / "intents.csv"
+    file.write_text("id,text,intent\n", encoding="utf-8")
+    assert first_rows(file) == (("id", "text", "intent"), [])
+    file.write_text("id,text,intent\n1,hello,greet,more\n2,bye,part\n", encoding="utf-8")
+    assert [row["id"] for row in first_rows(file)[1]] == ["1", "2"]
+
+
+def test_a_table_in_another_encoding_is_looked_at(store: StudioStore) -> None:
+    project = begin_project(store, "Ours", "recommend")
+    write_file(project, "orders.csv", GERMAN.replace("Menge", "Größe").encode("cp1252"))
+    (found,) = project_columns(project)
+    assert found.chosen == {"user": "Kundennummer", "item": "Artikelnummer", "time": "Bestelldatum"}

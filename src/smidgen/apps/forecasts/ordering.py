@@ -18,7 +18,7 @@ LONGEST_LEAD = 365
 """Longest lead time, in days."""
 _SHORT_DAYS = re.compile(r"(\d+)\s*(?:d|t|tg)\.?", re.IGNORECASE)
 STOCK_ROLES = ("item", "stock", "name", "supplier", "lead_time", "pack", "least", "on_order")
-"""What columns of the table of stock may hold."""
+"""The roles that columns of the table of stock may have."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -244,6 +245,8 @@ def _columns(tree: Mapping[str, Any], task: str, folder: Path) -> list[TableColu
     named, found = files_named(tree, task), list[TableColumns]()
     for kind, name in named.items():
         columns, rows = first_rows(folder / name)
+        if not columns:
+            columns, rows = _rows_of_any_format(folder / name)
         if kind not in _ROLES or not columns:
             continue
         known = _catalogue_ids(folder / named["catalogue"]) if "catalogue" in named else frozenset()
@@ -291,11 +294,27 @@ def _catalogue_ids(file: Path) -> frozenset[str]:
 
 
 def first_rows(file: Path, most: int = _LOOKED_AT) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """The columns of a table and its first rows; nothing if it is not there, has no rows or cannot be read."""
+    """The columns of a table in CSV or JSONL, and its first rows; nothing if it is not there or cannot be read."""
     if not file.is_file():
         return (), []
     try:
-        table = open_columns(file, settings=DataSettings(max_rows=most))
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            if file.suffix.lower() in (".jsonl", ".ndjson"):
+                return _of_lines(islice(stream, most))
+            reader = csv.DictReader(stream, delimiter=delimiter_of(stream.readline()))
+            stream.seek(0)
+            rows = [{name: row.get(name) or "" for name in reader.fieldnames or ()} for row in islice(reader, most)]
+            return tuple(reader.fieldnames or ()), rows
+    except (OSError, ValueError, RecursionError, csv.Error):
+        return (), []
+
+
+def _rows_of_any_format(file: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """The columns and the first rows of a table in any format and encoding to look at; what cannot be read is left out."""
+    if not file.is_file():
+        return (), []
+    try:
+        table = open_columns(file, settings=DataSettings(max_rows=_LOOKED_AT))
     except DataError:
         return (), []
     records = [record for _, record in table.each() if not isinstance(record, DataError)]
@@ -305,6 +324,12 @@ def first_rows(file: Path, most: int = _LOOKED_AT) -> tuple[tuple[str, ...], lis
 def delimiter_of(header: str) -> str:
     """The character that separates the names of a CSV table's columns."""
     return max(_DELIMITERS, key=header.count)
+
+
+def _of_lines(lines: Iterable[str]) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    rows = [row for line in lines if line.strip() and isinstance(row := json.loads(line), dict)]
+    columns = tuple(dict.fromkeys(str(name) for row in rows for name in row))
+    return columns, [{name: _cell(row.get(name)) for name in columns} for row in rows]
 
 
 def _cell(value: Any) -> str:
