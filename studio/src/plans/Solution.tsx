@@ -1,5 +1,4 @@
 import { useQuery } from "@tanstack/react-query";
-import type { TFunction } from "i18next";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -13,10 +12,14 @@ import layout from "../ui/Layout.module.css";
 import styles from "./Plans.module.css";
 import { fileAddress, type Solved } from "./queries";
 import { StatusBadge } from "./StatusBadge";
+import { cellWords, columnWords } from "./tableWords";
 import { translatedDrawing } from "./translatedDrawing";
+import { translatedPage } from "./translatedPage";
 
 /** Most letters of a cell that is never broken into lines. */
 const SHORT = 24;
+/** Columns whose cells are names, even where they are written with digits alone. */
+const NAMES: ReadonlySet<string> = new Set(["item", "name", "supplier", "stop", "van", "address", "place"]);
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** The solution of a plan: sentences, pictures, tables, and files to take along. `children` stand below the sentences. */
@@ -78,9 +81,7 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
         <ul className={styles.files}>
           {solved.files.map((name) => (
             <li key={name}>
-              <a href={fileAddress(plan, name)} download={name}>
-                {name}
-              </a>
+              <FileLink address={fileAddress(plan, name, at)} name={name} />
             </li>
           ))}
         </ul>
@@ -98,15 +99,32 @@ function Picture({ address, name }: { address: string; name: string }): ReactNod
   return <img src={source} alt={words || name.replace(/\.svg$/, "").replaceAll("_", " ")} />;
 }
 
-/** A cell in the chosen language: words that a solver gives in lower case, joined by a plus where there are several, or a sentence. */
-function cellWords(t: TFunction, cell: string): string {
-  if (!/^[a-z]+(\+[a-z]+)*$/.test(cell)) return told(cell);
-  return cell.split("+").map((word) => t(`plan.cell.${word}`, { defaultValue: word })).join(" + ");
+/** A file to take along. Pages and drawings are for people: they come in the chosen language. Tables and tracks are for programs, and come as they are. */
+function FileLink({ address, name }: { address: string; name: string }): ReactNode {
+  const { i18n } = useTranslation();
+  const inWords = i18n.language !== "en" && /\.(html|svg)$/.test(name);
+  async function save(): Promise<void> {
+    const answer = await fetch(address);
+    if (!answer.ok) {
+      window.location.assign(address); // the server says why
+      return;
+    }
+    const [text, svg] = [await answer.text(), name.endsWith(".svg")];
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([svg ? translatedDrawing(text).drawing : translatedPage(text)], { type: svg ? "image/svg+xml" : "text/html" }));
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+  return (
+    <a href={address} download={name} onClick={inWords ? (event) => (event.preventDefault(), void save()) : undefined}>
+      {name}
+    </a>
+  );
 }
 
 function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
-  const { t } = useTranslation();
-  const numeric = table.columns.map((_, place) => table.rows.length > 0 && table.rows.every((row) => row[place] === "" || NUMBER.test(row[place] ?? "")));
+  const numeric = table.columns.map((column, place) => !NAMES.has(column) && table.rows.length > 0 && table.rows.every((row) => row[place] === "" || NUMBER.test(row[place] ?? "")));
   return (
     <div className={styles.scroll} tabIndex={0} role="region" aria-label={told(table.title)}>
       <table className={styles.table}>
@@ -114,7 +132,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
           <tr>
             {table.columns.map((column, place) => (
               <th key={place} scope="col" className={numeric[place] ? styles.number : undefined}>
-                {t(`plan.column.${column}`, { defaultValue: told(column) })}
+                {columnWords(column)}
               </th>
             ))}
           </tr>
@@ -124,7 +142,7 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
             <tr key={number}>
               {row.map((cell, place) => (
                 <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT ? styles.short : styles.long)}>
-                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : cellWords(t, cell)}
+                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : cellWords(cell)}
                 </td>
               ))}
             </tr>

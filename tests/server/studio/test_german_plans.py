@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
@@ -11,6 +12,7 @@ from tests.apps.forecasts.tables import daily, table
 from tests.house.conftest import ROOT
 from tests.server.studio.test_german import has_german
 
+from smidgen.apps.solve.page import solution_page
 from smidgen.apps.solvers import routes, stock, trips
 from smidgen.core.errors import InputError
 from smidgen.core.solving import ProblemTable, Solution
@@ -18,6 +20,9 @@ from smidgen.core.solving import ProblemTable, Solution
 WORDS = json.loads((ROOT / "studio" / "src" / "i18n" / "de" / "plan.json").read_text(encoding="utf-8"))
 SAME = re.compile(r"-?[\d.,]+( km| m)?|(Jan|Feb|Apr|Jun|Jul|Aug|Sep|Nov) \d{4}|N")
 """Texts of drawings that both languages write alike."""
+SAID = re.compile(r'<(?!style\b|script\b|td\b|th\b)[a-z]\w*\b(?![^>]*translate="no")[^>]*>([^<]*[^<\s][^<]*)')
+"""Words of a page for people, as the page of the Studio finds them; its cells are those of the tables."""
+TIMES = re.compile(r"\d\d:\d\d")
 
 
 def without_german(solution: Solution) -> set[str]:
@@ -25,6 +30,11 @@ def without_german(solution: Solution) -> set[str]:
     texts = {one.text for one in solution.statements} | set(solution.remarks) | {one.title for one in solution.tables.values()}
     for drawing in solution.pictures.values():
         texts |= set(re.findall(r"<text(?! [^>]*weight)[^>]*>([^<]+)</text>", drawing)) | set(re.findall(r'aria-label="([^"]+)"', drawing))
+    pages = [
+        solution_page("Mine", "Routes", solution, []),
+        *(page.decode() for name, page in solution.files.items() if name == "drivers.html"),
+    ]
+    texts |= {html.unescape(text) for page in pages for text in SAID.findall(page) if not TIMES.fullmatch(text)}
     columns = {column for one in solution.tables.values() for column in one.columns}
     words = {"weekday": "cell", "constraint": "cell"}
     cells = {
@@ -103,6 +113,24 @@ def test_routes() -> None:
     streets = vans(streets=True)
     said = [solver.shown_change(problem, event) for event in EVENTS for solver, problem in ((routes.part, plain), (routes.part, streets))]
     assert [text for text in said if not has_german(text)] == [] and len(said) == 18
+
+
+def test_driver_sheets() -> None:
+    pytest.importorskip("pyvrp")
+    stops = cells(
+        "name|latitude|longitude|demand|opens|closes|minutes|skills", "Ice|48.01|11.0|2|09:00|09:10|5|cooling", "Pub|48.02|11.0||11:30|||"
+    )
+    own = cells(
+        "name|starts|ends|start|start_latitude|start_longitude|skills|break_minutes|break_from|break_until",
+        "Van|07:00|14:00|Depot|48.0|11.0|cooling|30|09:30|11:00",
+    )
+    settings = {"stops": "s.csv", "vans": "v.csv", "van_minutes": 0}
+    first = routes.part.solve(routes.part.read(routes.VanRouteSettings(**settings), {"stops": stops, "vans": own}), 0.05)
+    late = routes.part.read(routes.VanRouteSettings(**settings, now="09:20"), {"stops": stops, "vans": own})
+    sheets = [one.files["drivers.html"].decode() for one in (first, routes.part.solve(late, 0.05, first.result))]
+    notes = ("window 09:00 to 09:10", "load 2<", "5 min of work", "needs cooling", "Break of 30 minutes")
+    assert [note for sheet in sheets for note in notes if note not in sheet] == [] and "already served" in sheets[1]
+    assert without_german(first) == set() and "load 2, " in sheets[0]  # a van without a capacity has room for everything
 
 
 WISHES = [

@@ -43,7 +43,7 @@ def sales_chart(name: str, clean: CleanSales, history: SalesHistory, demand: Dem
 
     parts = [
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
-        f'<text x="{_LEFT}" y="20" font-weight="600">{escape(name)}</text>',
+        f'<text x="{_LEFT}" y="20" font-weight="600" translate="no">{escape(name)}</text>',
     ]
     told = f"pieces a week; forecast from {shown_day(demand.first)}, shaded up to what suffices with {service:.0%} certainty"
     parts.append(f'<text class="soft" x="{_LEFT}" y="37">{escape(told)}</text>')

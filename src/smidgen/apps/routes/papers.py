@@ -1,4 +1,7 @@
-"""Papers of a plan: a sheet for each driver as HTML to print, and tracks as GPX."""
+"""Papers of a plan: a sheet for each driver as HTML to print, and tracks as GPX.
+
+Each thing said stands in an element of its own, and names are marked with translate="no": so a page can be said in another language.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from xml.sax.saxutils import quoteattr
 
-from smidgen.apps.routes.problem import Problem, Route, Spot, TakenBreak, clock, counted, units
+from smidgen.apps.routes.problem import NO_LIMIT, Problem, Route, Spot, TakenBreak, clock, counted, units
 
 
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
@@ -41,12 +44,16 @@ def _sheet(problem: Problem, route: Route) -> str:
             rows.append(_break_row(rest))
             rest = None
         stop = problem.stop[visit.stop]
-        notes = [stop.address, f"window {clock(stop.opens)} to {clock(stop.closes)}" if stop.closes - stop.opens < 86400 else ""]
-        notes += [f"load {units(stop.demand)}" if stop.demand else "", f"{stop.service // 60} min of work" if stop.service else ""]
-        if visit.begins > visit.arrives:
-            notes.append(f"wait until {clock(visit.begins)}")
-        notes += [f"needs {', '.join(sorted(stop.skills))}" if stop.skills else "", "already served" if stop.name in done else ""]
-        said = " · ".join(escape(note) for note in notes if note)
+        notes = [
+            f"window {clock(stop.opens)} to {clock(stop.closes)}" if stop.closes - stop.opens < 86400 else "",
+            f"load {units(stop.demand)}" if stop.demand else "",
+            f"{stop.service // 60} min of work" if stop.service else "",
+            f"wait until {clock(visit.begins)}" if visit.begins > visit.arrives else "",
+            f"needs {', '.join(sorted(stop.skills))}" if stop.skills else "",
+            "already served" if stop.name in done else "",
+        ]
+        told = [f'<span translate="no">{escape(stop.address)}</span>'] if stop.address else []
+        said = " · ".join([*told, *(f"<span>{escape(note)}</span>" for note in notes if note)])
         tick = "" if stop.name in done else '<span class="tick"></span>'
         mark = ' class="done"' if stop.name in done else ""
         rows.append(
@@ -54,16 +61,18 @@ def _sheet(problem: Problem, route: Route) -> str:
         )
     rows += [_break_row(rest)] if rest is not None else []
     many = counted(len(route.visits), "stop")
+    room = f" of {units(van.capacity)}" if van.capacity < NO_LIMIT else ""
     return (
-        f"<section><h1>{escape(van.name)}</h1><p>Leaves {escape(van.start.name)} at {clock(route.leaves)}, is at {escape(van.end.name)} at "
-        f"{clock(route.back)}. {many}, load {load} of {units(van.capacity)}, {route.metres / 1000:.1f} km.</p>"
+        f'<section><h1 translate="no">{escape(van.name)}</h1><p>Leaves {escape(van.start.name)} at {clock(route.leaves)}, is at '
+        f"{escape(van.end.name)} at {clock(route.back)}. {many}, load {load}{room}, {route.metres / 1000:.1f} km.</p>"
         f"<ol>{''.join(rows)}</ol></section>"
     )
 
 
 def _break_row(rest: TakenBreak) -> str:
     minutes = (rest.ends - rest.begins) // 60
-    return f'<li><span class="time">{clock(rest.begins)}</span>Break of {minutes} minutes<small>at {escape(rest.place)}</small></li>'
+    said = f'<span>Break of {minutes} minutes</span><small translate="no">{escape(rest.place)}</small>'
+    return f'<li><span class="time">{clock(rest.begins)}</span>{said}</li>'
 
 
 def tracks(problem: Problem, routes: Sequence[Route]) -> bytes:

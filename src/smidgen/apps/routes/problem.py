@@ -13,6 +13,8 @@ from smidgen.core.errors import InputError
 DAY = 24 * 3600
 PLACES = 100
 """Steps of a unit of load: demands count in hundredths."""
+NO_LIMIT = 1_000_000 * PLACES
+"""The capacity of a van that has room for everything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.apps.routes.distances import NEVER, beeline
 from smidgen.apps.routes.network import StreetPiece
-from smidgen.apps.routes.problem import DAY, PLACES, Break, Spot, Stop, Van, clock
+from smidgen.apps.routes.problem import DAY, NO_LIMIT, PLACES, Break, Spot, Stop, Van, clock
 from smidgen.apps.routes.table_rows import NamedColumns, TableRow, rows_of
 from smidgen.apps.routes.travel import Travel
 from smidgen.core.errors import DataError, InputError
@@ -129,7 +129,7 @@ def _van(row: TableRow, located: bool, known: Mapping[str, Spot]) -> Van:
     end = start if row.text("end", start.name) == start.name else _van_place(row, "end", located, known)
     return Van(
         name=row.text("name"),
-        capacity=math.floor(round(row.number_of("capacity", 1e6, least=0, most=1e6) * PLACES, 6)),
+        capacity=math.floor(round(row.number_of("capacity", NO_LIMIT / PLACES, least=0, most=NO_LIMIT / PLACES) * PLACES, 6)),
         leaves=leaves,
         back=back,
         start=start,
