@@ -98,13 +98,14 @@ def _placed(folder: object) -> str:
 
 def _object(change: str) -> str | dict[str, object]:
     """A change given as a JSON object, or the sentence as it is."""
-    if not change.lstrip().startswith("{"):
+    if not change.lstrip().startswith(("{", "[")):
         return change
     try:
         found = json.loads(change)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the change is not JSON ({error})", value=change, todo="Correct it, or say it as a sentence.") from None
-    assert isinstance(found, dict)
+    if not isinstance(found, dict):
+        raise InputError("a change is one JSON object", value=change, todo="Name each change by a --change of its own.")
     return found
 
 

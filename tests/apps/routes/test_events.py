@@ -183,6 +183,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kind": "new_stop", "stop": "Nobody's"}, "no customer has this name"),
     ({"kind": "new_stop", "stop": "The Anchor"}, "in the plan already"),
     ({"kind": "party"}, "no kind of event"),
+    ({"kind": "van_broken", "van": "Van 2", "begins": "noon"}, "van_broken takes no begins"),
+    ({"kind": "jam", "streets": ["Quay"], "load": 3}, "jam takes no load"),
 ]
 
 

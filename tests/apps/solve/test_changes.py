@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.server.studio.test_german import has_german
 
-from smidgen.apps.solve.changes import read_sentence, reading, unread
+from smidgen.apps.forecasts.ordering import LONGEST_LEAD
+from smidgen.apps.routes.events import KINDS
+from smidgen.apps.solve.changes import read_sentence, reading, unread, valid_change
 from smidgen.apps.solvers.routes import part as routes
+from smidgen.apps.solvers.stock import part as stock
+from smidgen.apps.solvers.trips import part as trips
+from smidgen.core.errors import InputError
 
 NAMES = ("Mill Lane", "Station Road", "Van 2", "The Anchor")
 LEFT_OUT: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -122,3 +128,45 @@ def test_usual_names_in_the_sentence_are_not_taken_again_and_several_keep_their_
 def test_a_model_that_finds_nothing_is_left_alone() -> None:
     assert read("Gino's says hello", {"kind": None, "stop": "Parker's Bakery"}) == {"kind": None}
     assert reading(lambda texts: [(0.1, None)], routes, TOWN)(["Gino's"]) == [(0.1, None)]
+
+
+MISFITS: list[tuple[Any, dict[str, Any], str]] = [
+    (routes, {"kind": "explosion"}, f"the change does not fit in its field kind: 'explosion'. It must be one of: {', '.join(KINDS)}."),
+    (routes, {"kind": "jam", "minutes": 0}, "the change does not fit in its field minutes: 0. It must be a whole number, 1 or more."),
+    (
+        routes,
+        {"kind": "jam", "minutes": "ten"},
+        "the change does not fit in its field minutes: 'ten'. It must be a whole number, 1 or more.",
+    ),
+    (
+        routes,
+        {"kind": "jam", "streets": "Mill Lane"},
+        "the change does not fit in its field streets: 'Mill Lane'. It must be a list of texts.",
+    ),
+    (routes, {"kind": "jam", "streets": ["Mill Lane", 7]}, "in its field streets: ['Mill Lane', 7]. It must be a list of texts."),
+    (
+        routes,
+        {"kind": "jam", "street": ["Mill Lane"]},
+        "the change has a field that is not known: 'street'. Did you mean streets? Known are: kind, str",
+    ),
+    (
+        routes,
+        {"streets": ["Mill Lane"]},
+        'the change lacks its field kind: \'{"streets": ["Mill Lane"]}\'. It must be one of: road_closed, jam',
+    ),
+    (routes, {"van": None}, "the change is empty: '{\"van\": null}'. Known are: kind, streets, "),
+    (stock, {"kind": "lead_time", "days": 4000}, f"in its field days: 4000. It must be a whole number from 0 to {LONGEST_LEAD}."),
+    (stock, {"kind": "stock", "item": "x" * 121}, "It must be a text of at most 120 letters."),
+    (trips, {"budget": -1}, "in its field budget: -1. It must be a number, 0 or more."),
+]
+
+
+@pytest.mark.parametrize(("solver", "change", "said"), MISFITS, ids=[str(number) for number in range(len(MISFITS))])
+def test_a_change_that_does_not_fit_is_told_with_its_field_its_value_and_what_is_permitted(
+    solver: Any, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        valid_change(solver, change)
+    assert said in str(caught.value) and has_german(caught.value.what) and has_german(caught.value.todo)
+    must = caught.value.todo.removeprefix("It must be ").removesuffix(".")
+    assert must == caught.value.todo.removesuffix(".") or has_german(must)

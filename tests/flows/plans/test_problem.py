@@ -63,6 +63,19 @@ def test_a_plan_is_written_with_its_tables_and_page(recipe: Path, tmp_path: Path
     assert plan["result"] == {"bought": {"lamp": 6, "=mug": 1}, "left": 3, "again": False} and plan["changes"] == []
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('{"price": 4', "the change is not JSON"),
+        ('[{"thing": "lamp", "price": 4}]', "a change is one JSON object"),
+        ('{"thing": "lamp", "prise": 4}', "Did you mean price?"),
+    ],
+)
+def test_a_change_that_is_none_is_refused(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, said: str) -> None:
+    assert code(["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", change, "--yes"]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "plan").exists()
+
+
 def test_a_sentence_changes_a_plan_after_a_yes(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "plan"
     assert code(["solve", str(recipe), "--out", str(place)]) == 0
@@ -121,7 +134,7 @@ def test_what_a_reading_leaves_out_is_said_and_needs_a_person(
     ("output", "said"),
     [
         ({"thing": "sofa", "price": 3}, "no such thing"),
-        ({"thing": "lamp", "price": None}, "'price' is a required property"),
+        ({"thing": "lamp", "price": None}, "lacks its field price"),
         ({"thing": "lamp", "price": 3, "colour": "red"}, "colour"),
         ({}, "no change was found"),
     ],

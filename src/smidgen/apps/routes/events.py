@@ -98,6 +98,10 @@ class Edit:
 def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     """The edit that an event makes. Raises InputError for what the problem lacks, and for what the event leaves open."""
     kind = event.get("kind")
+    strange = [name for name in event if name != "kind" and name not in _OF_KIND.get(str(kind), event)]
+    if strange:
+        todo = f"It takes: {', '.join(_OF_KIND[str(kind)])}."
+        raise InputError(f"an event of the kind {kind} takes no {strange[0]}", value=event[strange[0]], todo=todo)
     if kind in _ON_STREETS:
         return _on_streets(problem, event, str(kind))
     if kind == "van_broken":

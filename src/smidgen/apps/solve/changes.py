@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,15 +23,57 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
         raise InputError("a sentence cannot change this kind of plan", value=solver.name, todo="Change its tables, and solve it again.")
     change = _filled(given)
     if not isinstance(change, Mapping) or not change:
-        raise InputError("no change was found in the sentence", value=sentence or str(given), todo=_todo(solver))
+        if sentence:
+            raise InputError("no change was found in the sentence", value=sentence, todo=_todo(solver))
+        raise InputError("the change is empty", value=_json(given), todo=f"Known are: {', '.join(solver.changes.get('properties', {}))}.")
     from jsonschema import Draft202012Validator
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)
     if mistake is not None:
-        place = ".".join(str(step) for step in mistake.absolute_path)
-        what = f"the change does not fit ({place + ': ' if place else ''}{mistake.message})"
-        raise InputError(what, value=str(dict(change)), todo=_todo(solver))
+        what, value, todo = _misfit(solver.changes, change, list(mistake.absolute_path))
+        raise InputError(what, value=value, todo=_todo(solver) if sentence else todo)
     return change
+
+
+def _misfit(schema: Change, change: Change, path: Sequence[Any]) -> tuple[str, object, str]:
+    """What is wrong with a change, the value, and what is permitted there. `path`: of its mistake; empty where a field is missing or
+    unknown."""
+    known = schema.get("properties", {})
+    if path and path[0] in known:
+        return f"the change does not fit in its field {path[0]}", change[path[0]], f"It must be {_permitted(known[path[0]])}."
+    strange = next((name for name in change if name not in known), None)
+    name = next((name for name in schema.get("required", ()) if name in known and name not in change), None)
+    if strange is None and name is None:
+        return "the change does not fit", _json(change), f"It must be {_json(schema)}."
+    if strange is None:
+        return f"the change lacks its field {name}", _json(change), f"It must be {_permitted(known[name])}."
+    near = difflib.get_close_matches(str(strange), list(known), n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return "the change has a field that is not known", str(strange), f"{meant}Known are: {', '.join(known)}."
+
+
+def _permitted(schema: Change) -> str:
+    """A field's values in words: `a whole number from 0 to 365`. A schema of another shape than those of texts, numbers and lists, as it
+    is."""
+    if "enum" in schema:
+        return f"one of: {', '.join(str(one) for one in schema['enum'] if one is not None)}"
+    kinds = schema.get("type", "")
+    kind = next((one for one in ([kinds] if isinstance(kinds, str) else kinds) if one != "null"), "")
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if kind == "array" and schema.get("items") == {"type": "string"}:
+        return "a list of texts"
+    if kind == "string":
+        return f"a text of at most {schema['maxLength']} letters" if "maxLength" in schema else "a text"
+    if kind not in ("integer", "number"):
+        return _json(schema)
+    words = "a whole number" if kind == "integer" else "a number"
+    if least is not None:
+        words += f", {least} or more" if most is None else f" from {least} to {most}"
+    return words
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 class ReadSentence(NamedTuple):
