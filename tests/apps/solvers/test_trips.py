@@ -46,13 +46,13 @@ def test_wishes_are_kept() -> None:
     assert len({visit.place.name for visit in seen}) == len(seen)
     assert sum(visit.place.price for visit in seen) <= 40 and not any(visit.place.kind == "museum" for visit in seen)
     place, legs = asked.travel.place, asked.travel.seconds
-    for day in plan.days:
+    for number, day in enumerate(plan.days):
         assert sum(visit.lunch for visit in day.visits) == 1
         assert all("lake" in visit.place.tags for visit in day.visits if visit.place.kind in ("restaurant", "cafe"))
         here, time = place["Harbour Hotel"], asked.begins
         for visit in day.visits:
             assert visit.begins >= time + legs[here, place[visit.place.name]] and visit.ends == visit.begins + visit.place.lasts
-            assert any(opens <= visit.begins and visit.ends <= closes for opens, closes in visit.place.hours[day.weekday])
+            assert any(opens <= visit.begins and visit.ends <= closes for opens, closes in asked.hours(visit.place, number))
             here, time = place[visit.place.name], visit.ends
         assert time + legs[here, place["Harbour Hotel"]] <= day.back <= asked.ends
 
@@ -137,3 +137,55 @@ def test_a_table_with_the_start_alone_has_no_plan() -> None:
     start = ProblemTable("places.csv", table().columns, table().rows[:1])
     told = part.solve(part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": start}), 0.1)
     assert told.status == "infeasible" and told.statements[0].text.startswith("No plan is possible: no place besides the start")
+
+
+def seasons(**settings: Any) -> Trip:
+    """Places whose hours depend on the date, or are not understood."""
+    rows = [
+        {"name": "Hotel", "lat": "48.0", "lon": "11.0", "tourism": "hotel", "opening_hours": ""},
+        {
+            "name": "Open-air pool",
+            "lat": "48.01",
+            "lon": "11.0",
+            "tourism": "",
+            "leisure": "water_park",
+            "opening_hours": "May-Sep 09:00-19:00",
+        },
+        {"name": "Hut", "lat": "48.0", "lon": "11.01", "tourism": "", "amenity": "pub", "opening_hours": "sunrise-sunset"},
+        {"name": "Museum", "lat": "48.01", "lon": "11.01", "tourism": "museum", "opening_hours": "Tu-Su 10:00-17:00"},
+    ]
+    columns = ("name", "lat", "lon", "tourism", "amenity", "leisure", "opening_hours", "@id")
+    given = ProblemTable("osm.csv", columns, list(enumerate(rows, start=1)))
+    return part.read(TripSettings(places="osm.csv", start="Hotel", **settings), {"places": given})
+
+
+def test_hours_of_a_season_need_a_date_and_are_never_guessed() -> None:
+    plain = seasons()
+    assert plain.remarks[:3] == (
+        "Columns found in osm.csv: latitude: lat, longitude: lon, window: opening_hours.",
+        "osm.csv has columns that are not used: @id.",
+        "The kind of a place is the first that is filled in of: tourism, amenity, leisure.",
+    )
+    dated = "Left out, since their opening hours depend on the date and no date is given for the trip: Open-air pool (May-Sep 09:00-19:00)."
+    unclear = "Left out, since their opening hours are not understood: Hut (sunrise-sunset)."
+    assert plain.remarks[-2:] == (unclear, dated) and seasons(date="2027-07-03").remarks[-1] == unclear
+
+    def seen(trip: Trip) -> set[str]:
+        return {visit.place.name for day in planned(trip, 0.1).days for visit in day.visits}
+
+    assert seen(plain) == {"Museum"} == seen(seasons(date="2026-12-05"))
+    assert seen(seasons(date="2027-07-03")) == {"Museum", "Open-air pool"}
+    said = planned(part.changed(plain, {"must": ["Hut"]}), 0.1).unserved
+    assert said == ("Hut does not fit in: its opening hours are not read.",)
+
+
+def test_a_date_tells_the_weekday_and_goes_on_with_it() -> None:
+    summer = seasons(date="27.9.2027", days=7)
+    pool = next(place for place in summer.places if place.name == "Open-air pool")
+    assert summer.weekday == 0 and [bool(summer.hours(pool, day)) for day in range(7)] == [True] * 4 + [False] * 3
+    wish = {"weekday": "sunday"}
+    assert part.shown_change(summer, wish) == "Plan anew: beginning on Sunday, 2027-10-03."
+    with pytest.raises(InputError, match="It is a Monday"):
+        seasons(date="2027-09-27", weekday="sunday")
+    with pytest.raises(InputError, match="the day of the trip is no date"):
+        seasons(date="soon")

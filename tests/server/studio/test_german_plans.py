@@ -170,6 +170,16 @@ def test_trips() -> None:
         assert without_german(solution) == set()
         assert wish is None or has_german(trips.part.shown_change(start, wish))
     assert seen > 10
+    hours = cells(
+        "name|latitude|longitude|tourism|opening_hours",
+        "Hotel|48.0|11.0|hotel|",
+        "Pool|48.01|11.0||May-Sep 09:00-19:00",
+        "Hut|48.02|11.0||sunrise-sunset",
+    )
+    read = trips.part.read(trips.TripSettings(places="p.csv", start="Hotel"), {"places": hours})
+    assert without_german(trips.part.solve(trips.part.changed(read, {"must": ["Pool"]}), 0.05)) == set() and len(read.remarks) == 6
+    dated = trips.part.read(trips.TripSettings(places="p.csv", start="Hotel", date="2027-07-03"), {"places": hours})
+    assert has_german(trips.part.shown_change(dated, {"weekday": "sunday"}))
 
 
 def test_stock() -> None:

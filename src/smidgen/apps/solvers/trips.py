@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,11 +17,12 @@ from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
-from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, read_places, tags_of
+from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, kind_columns, read_places, tags_of
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError, RecipeError
 from smidgen.core.settings import Settings, setting
 from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
+from smidgen.text import dates
 
 _SHOWN = 12
 """Most places that an error lists."""
@@ -44,6 +46,9 @@ class TripSettings(Settings):
     pause: int = setting(10, "Minutes added to each way: to park, to queue, to find the door.", ge=0, le=240)
     days: int = setting(1, "Number of days.", ge=1, le=14)
     weekday: str = setting("saturday", "Weekday of the first day.")
+    date: str | None = setting(
+        None, "Day on which the trip begins, as 2026-12-05: it tells the weekday, and opening hours that depend on the month."
+    )
     begins: str = setting("9:30", "Time of day at which each day begins.")
     ends: str = setting("18:00", "Time of day at which each day ends.")
     budget: float | None = setting(None, "Most that one person spends on prices, over all days.", ge=0)
@@ -81,10 +86,7 @@ class TripSolver(Solver):
             raise RecipeError(what, value=settings.start, todo=todo, mistakes=[there])
         spots = [place.spot for place in places]
         points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
-        remarks = [
-            *tables.columns_told(tables_given["places"], PLACE_COLUMNS),
-            "Opening hours and prices are those of the table; ask before you go.",
-        ]
+        remarks = [*_columns_told(tables_given["places"]), "Opening hours and prices are those of the table; ask before you go."]
         if settings.matrix is not None:
             travel = tables.read_matrix(tables_given["matrix"], spots, settings.kmh)
         elif settings.valhalla:
@@ -94,20 +96,26 @@ class TripSolver(Solver):
             remarks.append(f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h.")
         ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
         travel = replace(travel, seconds=np.minimum(ways, NEVER))
+        date = None if settings.date is None else _date(settings.date)
+        weekday = weekday_of(settings.weekday) if date is None else date.weekday()
+        if "weekday" in settings.model_fields_set and weekday_of(settings.weekday) != weekday:
+            todo = f"It is a {WEEKDAYS[weekday].title()}: leave out the weekday, or correct the date."
+            raise InputError("the date is another weekday", value=f"{settings.date}, {settings.weekday}", todo=todo)
         trip = Trip(
             places=tuple(place for place in places if place.name != names[start]),
             travel=travel,
             start=spots[start],
             days=settings.days,
-            weekday=weekday_of(settings.weekday),
+            weekday=weekday,
             begins=seconds_of(settings.begins, "the beginning of the day"),
             ends=seconds_of(settings.ends, "the end of the day"),
             budget=math.inf if settings.budget is None else settings.budget,
             eating=frozenset(word.strip().casefold() for word in settings.eating.split(",") if word.strip()),
             seed=settings.seed,
             tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
-            remarks=tuple(remarks),
+            date=date,
         )
+        trip = replace(trip, remarks=(*remarks, *trip.not_read()))
         if trip.ends <= trip.begins:
             raise InputError("the day ends before it begins", value=f"{settings.begins}–{settings.ends}", todo="Correct one of them.")
         return wished(trip, {"lunch": settings.lunch}) if settings.lunch else trip
@@ -154,6 +162,21 @@ class TripSolver(Solver):
             pictures={"map": picture} if picture else {},
             files={"map.html": page} if page else {},
         )
+
+
+def _date(text: str) -> datetime.date:
+    told = dates.read(text)
+    if told is None:
+        raise InputError("the day of the trip is no date", value=text, todo="Write it as 2026-12-05.")
+    return datetime.date.fromisoformat(told)
+
+
+def _columns_told(table: ProblemTable) -> list[str]:
+    """Remarks on the columns of the table of places: what they were taken for, and which are not used."""
+    kinds = kind_columns(table)
+    roles = PLACE_COLUMNS if kinds == ("kind",) else (*(role for role in PLACE_COLUMNS if role != "kind"), *kinds)
+    told = tables.columns_told(table, roles)
+    return told if kinds == ("kind",) else [*told, f"The kind of a place is the first that is filled in of: {', '.join(kinds)}."]
 
 
 def _told(number: int, day: TripDay) -> dict[str, Any]:

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smidgen.apps.routes.problem import DAY, Spot, seconds_of
-from smidgen.apps.routes.table_rows import TableRow, rows_of
+from smidgen.apps.routes.table_rows import NAMES, NamedColumns, TableRow, rows_of
 from smidgen.apps.routes.tables import spot_of, unique_names, unswapped
-from smidgen.apps.trips.opening_hours import CLOSED, Hours, read_week
+from smidgen.apps.trips.opening_hours import CLOSED, Hours, OpeningHours, by_weekday, read_opening_hours
 from smidgen.core.errors import InputError
 from smidgen.core.solving import ProblemTable
+from smidgen.text.column_names import column_key
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _USUAL_VISIT = 60 * 60
 PLACE_COLUMNS = ("name", "latitude", "longitude", "kind", "minutes", "price", "score", "tags", "window", *WEEKDAYS)
 """The roles that columns of the table may have; `window` is the hours of the whole week."""
+OSM_KINDS = ("tourism", "amenity", "leisure", "historic", "shop", "natural")
+"""Keys of OpenStreetMap that say of which kind a place is (wiki.openstreetmap.org/wiki/Map_features)."""
+_OSM_TYPES = ("node", "way", "relation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Place:
         price: for one person.
         score: how much it is worth seeing; 1 for an ordinary place.
         tags: what it is known for, and its kind.
-        hours: for each weekday from Monday.
+        hours: when it is open; None where the table's words are not read.
+        words: of the table on its hours.
     """
 
     spot: Spot
@@ -39,7 +44,8 @@ class Place:
     price: float
     score: float
     tags: frozenset[str]
-    hours: tuple[Hours, ...]
+    hours: OpeningHours | None
+    words: str = ""
 
     @property
     def name(self) -> str:
@@ -50,14 +56,30 @@ class Place:
 def read_places(table: ProblemTable, *, located: bool) -> list[Place]:
     """The places of a table. Raises DataError for a cell that cannot be used. `located`: whether each must have coordinates."""
     rows = rows_of(table)
-    places = [_place(row, located) for row in rows]
+    kinds = kind_columns(table)
+    places = [_place(row, located, kinds) for row in rows]
     unique_names(rows, [place.name for place in places])
     unswapped(rows, [place.spot for place in places])
     return places
 
 
-def _place(row: TableRow, located: bool) -> Place:
-    kinds = [word for part in re.split(r"[,;/|]", row.text("kind", "")) if (word := part.strip().casefold())]
+def kind_columns(table: ProblemTable) -> tuple[str, ...]:
+    """The columns that say of which kind a place is: one, or those of OpenStreetMap. A `type` that says `node` is no kind."""
+    columns = NamedColumns(table)
+    found = columns.named("kind")
+    own = tuple(name for name in OSM_KINDS if columns.named(name) is not None)
+    if found is None or not own:
+        return own or ("kind",)
+    cells = [
+        str(value or "").strip().casefold() for _, row in table.rows for name, value in row.items() if name.strip().casefold() == found
+    ]
+    named = column_key(found) in NAMES["kind"] and not all(cell in ("", *_OSM_TYPES) for cell in cells)
+    return ("kind",) if named else own
+
+
+def _place(row: TableRow, located: bool, columns: Sequence[str]) -> Place:
+    kinds = [kind for name in columns for part in re.split(r"[,;/|]", row.text(name, "")) if (kind := _kind(part, name))]
+    hours, words = _week(row)
     return Place(
         spot=spot_of(row, "name", "latitude", "longitude", located),
         kind=kinds[0] if kinds else "",
@@ -65,19 +87,25 @@ def _place(row: TableRow, located: bool) -> Place:
         price=row.number_of("price", 0.0, least=0, most=1e5),
         score=row.number_of("score", 1.0, least=0, most=1e4),
         tags=row.words("tags") | frozenset(kinds),
-        hours=_week(row),
+        hours=hours,
+        words=words,
     )
 
 
-def _week(row: TableRow) -> tuple[Hours, ...]:
-    """The hours of each weekday: from its own column, else from the one of the whole week."""
+def _kind(word: str, column: str) -> str:
+    """A kind in words: `theme_park` is a theme park; `historic=yes` says no more than historic."""
+    word = word.strip().casefold()
+    if column not in OSM_KINDS:
+        return word
+    return column if word == "yes" else "" if word == "no" else word.replace("_", " ")
+
+
+def _week(row: TableRow) -> tuple[OpeningHours | None, str]:
+    """The hours of each weekday: from its own column, else from the one of the whole week; and its words."""
     whole = row.text("window", "")
     if not whole or any(row.text(weekday, "") for weekday in WEEKDAYS):
-        return tuple(_hours(row, weekday) for weekday in WEEKDAYS)
-    week = read_week(whole)
-    if week is None:
-        row.fail("window", "these are no opening hours of a week", whole, "Write Mo-Fr 9:00-18:00; Sa 10:00-14:00; Su closed.")
-    return week
+        return by_weekday(_hours(row, weekday) for weekday in WEEKDAYS), ""
+    return read_opening_hours(whole), whole
 
 
 def _hours(row: TableRow, weekday: str) -> Hours:

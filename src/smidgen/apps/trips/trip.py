@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from smidgen.apps.routes.events import known_as, window
 from smidgen.apps.routes.problem import Spot, clock
 from smidgen.apps.routes.tile_map import Tiles
 from smidgen.apps.routes.travel import Travel
+from smidgen.apps.trips.opening_hours import Hours
 from smidgen.apps.trips.places import WEEKDAYS, Place, tags_of
 from smidgen.apps.trips.search import DayFrame, Options, Orienteering, chosen
 from smidgen.core.errors import InputError
@@ -44,6 +46,8 @@ _WANTED = 1e5
 _LUNCH = (11 * 3600 + 1800, 13 * 3600 + 1800)
 """First and last time at which lunch may begin."""
 _ROUNDS = 4000
+_MOST_LISTED = 10
+"""Most places that a sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Trip:
         seed: of the search.
         tiles: for a map with tiles; None: none is made.
         remarks: what was assumed, in sentences.
+        date: of the first day; None where only its weekday is known.
     """
 
     places: tuple[Place, ...]
@@ -87,6 +92,28 @@ class Trip:
     seed: int = 0
     tiles: Tiles | None = None
     remarks: tuple[str, ...] = ()
+    date: datetime.date | None = None
+
+    def hours(self, place: Place, day: int) -> Hours:
+        """The hours of a place on a day of the trip, from 0; none where they are not known."""
+        if place.hours is None or (place.hours.dated and self.date is None):
+            return ()
+        date = self.date + datetime.timedelta(days=day) if self.date is not None else None
+        return place.hours.on((self.weekday + day) % 7, date)
+
+    def not_read(self) -> list[str]:
+        """What the plan cannot tell of places, since their hours are not read, in sentences."""
+        unclear = [f"{place.name} ({place.words})" for place in self.places if place.hours is None]
+        dated = [f"{place.name} ({place.words})" for place in self.places if place.hours is not None and place.hours.dated]
+        said = [f"Left out, since their opening hours are not understood: {_listed(unclear)}."] if unclear else []
+        if dated and self.date is None:
+            said.append(f"Left out, since their opening hours depend on the date and no date is given for the trip: {_listed(dated)}.")
+        return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +181,7 @@ def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Chance]:
     if eats and not lunch and place.name not in trip.must:
         return
     for day in range(trip.days):
-        for opens, closes in place.hours[(trip.weekday + day) % 7]:
+        for opens, closes in trip.hours(place, day):
             latest = closes - place.lasts
             if lunch:
                 early, late = max(opens, _LUNCH[0]), min(latest, _LUNCH[1])
@@ -223,6 +250,8 @@ def _why_not(trip: Trip, place: Place) -> str:
     there = int(legs[number[trip.start.name], number[place.name]])
     if there >= NEVER:
         return "no way leads there"
+    if place.hours is None or (place.hours.dated and trip.date is None):
+        return "its opening hours are not read"
     ways = list(_ways(trip, place, 1.0))
     if not ways:
         return "it is closed on these days, or not open long enough"
@@ -245,6 +274,8 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
         new["days"] = int(wish["days"])
     if wish.get("weekday"):
         new["weekday"] = weekday_of(wish["weekday"])
+        if trip.date is not None:
+            new["date"] = trip.date + datetime.timedelta(days=(new["weekday"] - trip.weekday) % 7)
     begins, ends = window(wish, trip.begins)
     new |= {side: time for side, time in (("begins", begins), ("ends", ends)) if time is not None}
     if wish.get("budget") is not None:
@@ -299,7 +330,8 @@ def shown_wish(before: Trip, after: Trip) -> str:
     if after.days != before.days:
         parts.append(f"{after.days} days" if after.days != 1 else "one day")
     if after.weekday != before.weekday:
-        parts.append(f"beginning on {WEEKDAYS[after.weekday].title()}")
+        date = f", {after.date.isoformat()}" if after.date is not None else ""
+        parts.append(f"beginning on {WEEKDAYS[after.weekday].title()}{date}")
     if (after.begins, after.ends) != (before.begins, before.ends):
         parts.append(f"each day from {clock(after.begins)} to {clock(after.ends)}")
     if after.budget != before.budget:
