@@ -25,3 +25,21 @@ def test_they_are_read_in_seconds(words: str) -> None:
 def test_they_are_found_without_the_words_around() -> None:
     text = "We lose about twenty minutes more on Mill Lane, and from tomorrow it takes two to three weeks instead of ten days."
     assert [text[start:end] for start, end in durations.find(text)] == ["twenty minutes", "three weeks", "ten days"]
+
+
+@pytest.mark.parametrize(
+    ("words", "days"),
+    [
+        ("10 working days", "14 days"),
+        ("about ten business days", "about 14 days"),
+        ("1 working day", "3 days"),
+        ("5-10 Werktage", "5-14 days"),
+        ("drei Arbeitstage", "5 days"),
+        ("12 working-days", "18 days"),
+        ("10 days", "10 days"),
+        ("some working days", "some working days"),
+        ("1 hour on working days", "1 hour on working days"),
+    ],
+)
+def test_working_days_are_five_a_week(words: str, days: str) -> None:
+    assert durations.in_calendar_days(words) == days

@@ -33,6 +33,7 @@ _PARTS = (
     (re.compile(r"(?<!\w)(?:(?:a|the|one)[ ])?(?<!next[ ])weekend\b", re.I), 2 * DAY),
     (re.compile(r"(?<!\w)(?:anderthalb|eineinhalb)[ ]stunden\b", re.I), 90 * MINUTE),
 )
+_WORKING = re.compile(r"(?:working|business|work)[ -]?days?\b|(?:werk|arbeits)tage?n?\b", re.I)
 _HOURS_MINUTES = re.compile(r"(?<![\w.,:])(\d{1,2})[ ]?h[ ]?([0-5]\d)\b(?:[ ]?min(?:utes|s)?\b)?", re.I)
 _UNCOUNTED = re.compile(r"\bnext[ ]$", re.I)
 
@@ -45,6 +46,22 @@ def find(text: str) -> list[tuple[int, int]]:
 def read(words: str) -> int | None:
     """Seconds of the first stretch of time in some words; None if there is none."""
     return next((seconds for _, _, seconds in _found(words)), None)
+
+
+def in_calendar_days(words: str) -> str:
+    """Words with the working days in them as days of the calendar: `10 working days` are `14 days`.
+
+    A week has five working days. Each five that begin cost a weekend: nothing comes sooner than it is said.
+    """
+    if not _WORKING.search(words):
+        return words
+    plain = _WORKING.sub("days", words)
+    found = _found(plain)
+    if len(found) != 1 or found[0][2] % DAY:
+        return words
+    start, end, seconds = found[0]
+    days = seconds // DAY
+    return f"{plain[:start]}{days + 2 * -(-days // 5)} days{plain[end:]}"
 
 
 def _found(text: str) -> list[tuple[int, int, int]]:

@@ -7,10 +7,11 @@ import datetime
 import numpy as np
 import pytest
 from tests.apps.forecasts.tables import daily, table
+from tests.server.studio.test_german import has_german
 
 from smidgen.apps.forecasts.cleaning import clean_sales
 from smidgen.apps.forecasts.demand import Demand, beginning, forecast_demands, promoted, without
-from smidgen.apps.forecasts.ordering import StockedItem, plan_order, read_stock
+from smidgen.apps.forecasts.ordering import StockedItem, lead_times_told, plan_order, read_stock
 from smidgen.apps.forecasts.sales import read_sales
 from smidgen.core.errors import DataError
 
@@ -87,9 +88,20 @@ def test_the_table_of_stock() -> None:
     assert found["B"] == StockedItem("B", "B", 0, 9)
 
 
-@pytest.mark.parametrize(("written", "days"), [("2 Wochen", 14), ("10 days", 10), ("14 Tg.", 14), ("two weeks", 14)])
+@pytest.mark.parametrize(("written", "days"), [("2 Wochen", 14), ("10 days", 10), ("14 Tg.", 14), ("two weeks", 14), ("10 Werktage", 14)])
 def test_a_lead_time_with_a_unit_is_that_long(written: str, days: int) -> None:
     assert read_stock(table("item|stock|lead_time", f"A|1|{written}", "B|1|5"))["A"].lead_days == days
+
+
+def test_how_lead_times_are_read_is_said() -> None:
+    stock = table("item|stock|lead_time", "A|1|5", "B|1|3 working days", "C|1|2 bis 3 Wochen", "D|1|5-10 Werktage", "E|1|7–9")
+    said = [
+        "Of a lead time such as 2 bis 3 Wochen the longer counts.",
+        "Lead times in working days are read as five a week: 3 working days are 5 days.",
+    ]
+    assert lead_times_told(stock) == said and all(map(has_german, said))
+    assert [one.lead_days for one in read_stock(stock).values()] == [5, 5, 21, 14, 9]
+    assert lead_times_told(table("item|stock", "A|1")) == []
 
 
 @pytest.mark.parametrize(
@@ -97,6 +109,8 @@ def test_a_lead_time_with_a_unit_is_that_long(written: str, days: int) -> None:
     [
         ("A|3|1 Monat", "no number of days: '1 Monat'"),
         ("A|3|36 hours", "no number of days: '36 hours'"),
+        ("A|3|30-5", "no number"),
+        ("A|3|9 working days or so", "no number of days: '9 working days or so'"),
         ("A|3|2 weeks or so", "no number of days: '2 weeks or so'"),
         ("A|-3|5", "below zero"),
         ("A|3|2.5", "no number of days"),

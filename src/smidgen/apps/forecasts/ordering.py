@@ -17,6 +17,8 @@ from smidgen.text import durations
 LONGEST_LEAD = 365
 """Longest lead time, in days."""
 _SHORT_DAYS = re.compile(r"(\d+)\s*(?:d|t|tg)\.?", re.IGNORECASE)
+_BETWEEN = re.compile(r"(\d+)\s*(?:-|–|to|bis)\s*(\d+)(?![\d-])", re.IGNORECASE)
+"""A lead time from so many to so many days."""
 STOCK_ROLES = ("item", "stock", "name", "supplier", "lead_time", "pack", "least", "on_order")
 """The roles that columns of the table of stock may have."""
 
@@ -116,17 +118,35 @@ def _read_leads(table: ProblemTable, name: str) -> list[float]:
     """The lead times of a column in days; -1 for an empty cell. One with a unit (`2 weeks`) is read as a stretch of time."""
     rows = []
     for number, row in table.rows:
-        text = cell(row, name)
+        text = _lead_words(cell(row, name))
         if any(map(str.isalpha, text)):
-            short = _SHORT_DAYS.fullmatch(text)
-            words = f"{short[1]} days" if short else text
-            seconds = durations.read(words) if durations.find(words) == [(0, len(words))] else None
+            seconds = durations.read(text) if durations.find(text) == [(0, len(text))] else None
             if seconds is None or seconds % durations.DAY:
-                todo = f"Give whole days, 0 to {LONGEST_LEAD}."
-                raise DataError("the lead time is no number of days", value=text, todo=todo, file=table.file, row=number, column=name)
-            row = {**row, name: str(seconds // durations.DAY)}
-        rows.append((number, row))
+                value, todo = cell(row, name), f"Give whole days, 0 to {LONGEST_LEAD}."
+                raise DataError("the lead time is no number of days", value=value, todo=todo, file=table.file, row=number, column=name)
+            text = str(seconds // durations.DAY)
+        rows.append((number, {**row, name: text}))
     return read_numbers(replace(table, rows=rows), name, empty=-1.0)
+
+
+def _lead_words(text: str) -> str:
+    """A lead time in days of the calendar: of `5-10 working days` the longer counts."""
+    between = _BETWEEN.match(text)
+    longer = text[between.start(2) :] if between is not None and int(between[1]) < int(between[2]) else text
+    short = _SHORT_DAYS.fullmatch(longer)
+    return f"{short[1]} days" if short else durations.in_calendar_days(longer)
+
+
+def lead_times_told(table: ProblemTable) -> list[str]:
+    """Remarks where lead times are from so many to so many days, or in working days: how an example of them is read."""
+    lead = column(table, "lead_time", None, needed=False)
+    cells = [text for _, row in table.rows if (text := cell(row, lead))]
+    working = next(
+        ((text, words) for text in cells if (words := _lead_words(text)) != text and durations.in_calendar_days(text) != text), None
+    )
+    between = next((text for text in cells if _BETWEEN.match(text)), None)
+    told = [f"Of a lead time such as {between} the longer counts."] if between else []
+    return [*told, f"Lead times in working days are read as five a week: {working[0]} are {working[1]}."] if working else told
 
 
 def _check(file: str, row: int, values: Mapping[str | None, float]) -> None:

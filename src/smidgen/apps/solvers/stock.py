@@ -15,7 +15,7 @@ from smidgen.apps.forecasts.chart import sales_chart
 from smidgen.apps.forecasts.cleaning import CleanSales, clean_sales, shop_uplift
 from smidgen.apps.forecasts.columns import column, shown_day, shown_names
 from smidgen.apps.forecasts.demand import Demand, beginning, forecast_demands, promoted, without
-from smidgen.apps.forecasts.ordering import LONGEST_LEAD, STOCK_ROLES, Order, StockedItem, plan_order, read_stock
+from smidgen.apps.forecasts.ordering import LONGEST_LEAD, STOCK_ROLES, Order, StockedItem, lead_times_told, plan_order, read_stock
 from smidgen.apps.forecasts.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
@@ -223,7 +223,7 @@ class StockSolver(Solver):
 
 def _stock_columns_told(table: ProblemTable) -> list[str]:
     found = {role: taken for role in STOCK_ROLES if (taken := column(table, role, None, needed=False)) is not None}
-    return columns_told(table.file, table.columns, found)
+    return [*columns_told(table.file, table.columns, found), *lead_times_told(table)]
 
 
 def _today(given: str | None, after: datetime.date) -> datetime.date:
@@ -328,7 +328,7 @@ def _lead_days(change: Change) -> int:
     if "days" in change:
         return int(change["days"])
     said = str(_need(change, "takes", "how many days it takes"))
-    seconds = durations.read(said)
+    seconds = durations.read(durations.in_calendar_days(said))
     days = None if seconds is None else seconds / durations.DAY
     if days is None or days != int(days) or days > LONGEST_LEAD:
         raise InputError("the lead time is no number of days", value=said, todo="Say it in days or weeks: nothing is guessed.")
