@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,23 @@ def test_lead_times_in_words(problem: Any, words: str) -> None:
         ({"kind": "delivery", "item": "C1", "quantity": 3, "day": "soon"}, "no date"),
         ({"kind": "delivery", "item": "C1", "quantity": 3, "day": "2020-01-01"}, "before the day of the plan"),
         ({"kind": "promotion", "item": "C1", "first": "2026-04-08", "last": "2026-04-09"}, "no promotion is in the sales"),
-        ({"kind": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "over before it begins"),
+        ({"kind": "promotion", "item": "C1", "first": "2026-04-09", "last": "2026-04-08", "percent": 5}, "ends before it begins"),
+        (
+            {"kind": "promotion", "item": "C1", "first": "2026-03-01", "last": "2026-03-08", "percent": 5},
+            r"the promotion is over: '2026-03-01 to 2026-03-08'. The plan begins on 2026-04-05: say a day from then on",
+        ),
     ],
 )
 def test_nothing_is_guessed(problem: Any, change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         SOLVER.changed(problem, valid_change(SOLVER, change))
+
+
+def test_a_day_that_the_next_year_lacks_is_refused(problem: Any) -> None:
+    late = replace(problem, today=datetime.date(2028, 12, 30))
+    with pytest.raises(InputError, match="the day is no date: '29 February'"):
+        SOLVER.changed(late, {"kind": "delivery", "item": "C1", "quantity": 3, "day": "29 February"})
+    assert "5 January 2029" in SOLVER.shown_change(late, {"kind": "delivery", "item": "C1", "quantity": 3, "day": "5 January"})
 
 
 def test_without_stock_sales_are_forecast() -> None:

@@ -100,6 +100,8 @@ def test_routes() -> None:
     first = routes.part.solve(plain, 0.05)
     assert without_german(first) == set()
     assert {one["constraint"] for one in first.result["left_out"]} >= {"capacity", "skill", "window", "worth"}
+    cold = next(one["reason"] for one in first.result["left_out"] if one["stop"] == "Cold")
+    assert cold == "Cold stays out: it would fit if Van 1 had cooling, which it lacks."
     van = first.result["routes"][0]
     for thing in (van["van"], van["visits"][0]["stop"], "Heavy"):
         assert all(has_german(one.text) for one in routes.part.about(first.result, thing)), thing

@@ -110,8 +110,9 @@ def _said(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str |
             facts |= {"load": units(timing.load), "capacity": units(van.capacity)}
             parts.append(f"{van.name} could load {facts['load']} instead of {facts['capacity']}")
         else:
-            facts["skills"] = ", ".join(sorted(timing.lacking[stop.name]))
-            parts.append(f"{van.name} had: {facts['skills']}")
+            lacking = sorted(timing.lacking[stop.name])
+            facts["skills"] = ", ".join(lacking)
+            parts.append(f"{van.name} had {' and '.join(lacking)}, which it lacks")
     return " and ".join(parts)
 
 

@@ -294,7 +294,8 @@ def _day(problem: StockProblem, change: Change, name: str, after: datetime.date 
     told = dates.read(said, year=problem.today.year)
     day = None if told is None else datetime.date.fromisoformat(told)
     if day is not None and not dates.has_year(said) and (problem.today - day).days > _HALF_YEAR:
-        day = day.replace(year=day.year + 1)  # on 30 December, 5 January is the next one
+        told = dates.read(said, year=problem.today.year + 1)  # on 30 December, 5 January is the next one
+        day = None if told is None else datetime.date.fromisoformat(told)
     if day is None:
         words = _SHORT_DAY.sub(lambda match: _WEEKDAYS[match[1].casefold()], said)
         from_day = after if after is not None and _BARE_WEEKDAY.fullmatch(words.strip()) else problem.today
@@ -372,9 +373,12 @@ def _delivery(problem: StockProblem, change: Change) -> StockProblem:
 
 def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[datetime.date, datetime.date, float]:
     first, last = _days(problem, change)
-    if last < first or last < problem.today:
-        value = f"{first.isoformat()} to {last.isoformat()}"
-        raise InputError("the promotion is over before it begins, or before the plan", value=value, todo="Check its days.")
+    value = f"{first.isoformat()} to {last.isoformat()}"
+    if last < first:
+        raise InputError("the promotion ends before it begins", value=value, todo="Exchange or correct its days.")
+    if last < problem.today:
+        todo = f"The plan begins on {problem.today.isoformat()}: say a day from then on. A past one is marked in the table of sales."
+        raise InputError("the promotion is over", value=value, todo=todo)
     if "percent" in change:
         return first, last, 1 + int(change["percent"]) / 100
     if item not in problem.history.items:
