@@ -107,7 +107,9 @@ def test_a_place_that_has_to_be_seen_is_seen_among_avoided_ones() -> None:
     [
         ({"monday": "10 to late"}, "monday", "no opening hours"),
         ({"monday": "17:00-9:00"}, "monday", "closes before it opens"),
-        ({"price": "free"}, "price", "no number"),
+        ({"price": "a donation"}, "price", "no number"),
+        ({"price": "€ 5 £"}, "price", "no number"),
+        ({"price": "1,250 €"}, "price", "1250 or 1.25"),
         ({"name": "little zoo"}, "name", "occurs twice"),
     ],
 )
@@ -115,6 +117,12 @@ def test_a_bad_cell_is_named(cells: dict[str, str], column: str, said: str) -> N
     with pytest.raises(DataError, match=said) as caught:
         part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": table(**cells)})
     assert caught.value.column == column
+
+
+@pytest.mark.parametrize(("cell", "price"), [("£8.50", 8.5), ("9,50 €", 9.5), ("12 EUR", 12), ("free", 0), ("Eintritt frei", 0), ("", 0)])
+def test_a_price_with_its_currency(cell: str, price: float) -> None:
+    read = part.read(TripSettings(places="places.csv", start="Harbour Hotel"), {"places": table(price=cell)})
+    assert next(place.price for place in read.places if place.name == "Alderwick Castle") == price
 
 
 def test_the_start_must_be_in_the_table() -> None:

@@ -127,8 +127,16 @@ class TableRow:
             self.fail(name, "the cell is empty", "", "Fill it in.")
         return default
 
-    def number_of(self, name: str, default: float | None = None, *, least: float = -math.inf, most: float = math.inf) -> float:
-        """A cell as a number, with a decimal point or a decimal comma."""
+    def number_of(
+        self,
+        name: str,
+        default: float | None = None,
+        *,
+        least: float = -math.inf,
+        most: float = math.inf,
+        beside: re.Pattern[str] | None = None,
+    ) -> float:
+        """A cell as a number, with a decimal point or a decimal comma. `beside`: what may stand once before or behind it."""
         column = self.column(name)
         value = self._cells.get(column) if column is not None else None
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -137,6 +145,7 @@ class TableRow:
             text = self.text(name, None if default is None else "")
             if not text and default is not None:
                 return default
+            text = beside.sub("", text, count=1).strip() if beside is not None else text
             if not _NUMBER.fullmatch(text):
                 self.fail(name, "this is no number", text, "Write digits only, such as 48.137 or 48,137, without a unit.")
             if name in _AMOUNTS and _THOUSANDS.fullmatch(text):

@@ -20,6 +20,8 @@ PLACE_COLUMNS = ("name", "latitude", "longitude", "kind", "minutes", "price", "s
 """The roles that columns of the table may have; `window` is the hours of the whole week."""
 OSM_KINDS = ("tourism", "amenity", "leisure", "historic", "shop", "natural")
 """Keys of OpenStreetMap that say of which kind a place is (wiki.openstreetmap.org/wiki/Map_features)."""
+_FREE = ("free", "free entry", "no", "none", "gratis", "frei", "kostenlos", "kostenfrei", "eintritt frei")
+_CURRENCY = re.compile(r"[€£$]|\b(?:eur|euros?|gbp|usd|chf)\b\.?", re.IGNORECASE)
 _OSM_TYPES = ("node", "way", "relation")
 
 
@@ -84,12 +86,19 @@ def _place(row: TableRow, located: bool, columns: Sequence[str]) -> Place:
         spot=spot_of(row, "name", "latitude", "longitude", located),
         kind=kinds[0] if kinds else "",
         lasts=row.minutes("minutes", most=24 * 60) if row.text("minutes", "") else _USUAL_VISIT,
-        price=row.number_of("price", 0.0, least=0, most=1e5),
+        price=_price(row),
         score=row.number_of("score", 1.0, least=0, most=1e4),
         tags=row.words("tags") | frozenset(kinds),
         hours=hours,
         words=words,
     )
+
+
+def _price(row: TableRow) -> float:
+    """A price with its currency or without, or a word for none."""
+    if row.text("price", "").casefold() in _FREE:
+        return 0.0
+    return row.number_of("price", 0.0, least=0, most=1e5, beside=_CURRENCY)
 
 
 def _kind(word: str, column: str) -> str:
