@@ -161,6 +161,7 @@ def seasons(**settings: Any) -> Trip:
         },
         {"name": "Hut", "lat": "48.0", "lon": "11.01", "tourism": "", "amenity": "pub", "opening_hours": "sunrise-sunset"},
         {"name": "Museum", "lat": "48.01", "lon": "11.01", "tourism": "museum", "opening_hours": "Tu-Su 10:00-17:00"},
+        {"name": "", "lat": "48.01", "lon": "11.02", "amenity": "bench", "opening_hours": ""},
     ]
     columns = ("name", "lat", "lon", "tourism", "amenity", "leisure", "opening_hours", "@id")
     given = ProblemTable("osm.csv", columns, list(enumerate(rows, start=1)))
@@ -169,10 +170,11 @@ def seasons(**settings: Any) -> Trip:
 
 def test_hours_of_a_season_need_a_date_and_are_never_guessed() -> None:
     plain = seasons()
-    assert plain.remarks[:3] == (
+    assert plain.remarks[:4] == (
         "Columns found in osm.csv: latitude: lat, longitude: lon, window: opening_hours.",
         "osm.csv has columns that are not used: @id.",
         "The kind of a place is the first that is filled in of: tourism, amenity, leisure.",
+        "osm.csv has rows without a name, which are left out: 1.",
     )
     dated = "Left out, since their opening hours depend on the date and no date is given for the trip: Open-air pool (May-Sep 09:00-19:00)."
     unclear = "Left out, since their opening hours are not understood: Hut (sunrise-sunset)."

@@ -177,9 +177,10 @@ def test_trips() -> None:
         "Hotel|48.0|11.0|hotel|",
         "Pool|48.01|11.0||May-Sep 09:00-19:00",
         "Hut|48.02|11.0||sunrise-sunset",
+        "|48.02|11.01||",
     )
     read = trips.part.read(trips.TripSettings(places="p.csv", start="Hotel"), {"places": hours})
-    assert without_german(trips.part.solve(trips.part.changed(read, {"must": ["Pool"]}), 0.05)) == set() and len(read.remarks) == 6
+    assert without_german(trips.part.solve(trips.part.changed(read, {"must": ["Pool"]}), 0.05)) == set() and len(read.remarks) == 7
     dated = trips.part.read(trips.TripSettings(places="p.csv", start="Hotel", date="2027-07-03"), {"places": hours})
     assert has_german(trips.part.shown_change(dated, {"weekday": "sunday"}))
 

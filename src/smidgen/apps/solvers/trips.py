@@ -17,7 +17,7 @@ from smidgen.apps.routes.map import MapRoute, Point, drawn_map
 from smidgen.apps.routes.problem import Spot, clock, counted, seconds_of
 from smidgen.apps.routes.sources import by_valhalla, straight_lines
 from smidgen.apps.routes.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
-from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, kind_columns, read_places, tags_of
+from smidgen.apps.trips.places import PLACE_COLUMNS, WEEKDAYS, kind_columns, nameless, read_places, tags_of
 from smidgen.apps.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.core.errors import InputError, RecipeError
 from smidgen.core.settings import Settings, setting
@@ -176,7 +176,11 @@ def _columns_told(table: ProblemTable) -> list[str]:
     kinds = kind_columns(table)
     roles = PLACE_COLUMNS if kinds == ("kind",) else (*(role for role in PLACE_COLUMNS if role != "kind"), *kinds)
     told = tables.columns_told(table, roles)
-    return told if kinds == ("kind",) else [*told, f"The kind of a place is the first that is filled in of: {', '.join(kinds)}."]
+    if kinds == ("kind",):
+        return told
+    told.append(f"The kind of a place is the first that is filled in of: {', '.join(kinds)}.")
+    left = nameless(table)
+    return [*told, f"{table.file} has rows without a name, which are left out: {left:,}."] if left else told
 
 
 def _told(number: int, day: TripDay) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def read_places(table: ProblemTable, *, located: bool) -> list[Place]:
     """The places of a table. Raises DataError for a cell that cannot be used. `located`: whether each must have coordinates."""
     rows = rows_of(table)
     kinds = kind_columns(table)
+    named = [row for row in rows if row.text("name", "")] if kinds != ("kind",) else rows
+    rows = named or rows
     places = [_place(row, located, kinds) for row in rows]
     unique_names(rows, [place.name for place in places])
     unswapped(rows, [place.spot for place in places])
@@ -77,6 +79,12 @@ def kind_columns(table: ProblemTable) -> tuple[str, ...]:
     ]
     named = column_key(found) in NAMES["kind"] and not all(cell in ("", *_OSM_TYPES) for cell in cells)
     return ("kind",) if named else own
+
+
+def nameless(table: ProblemTable) -> int:
+    """How many rows of a table of OpenStreetMap have no name, such as those of benches. They are left out; of another table, refused."""
+    rows = rows_of(table)
+    return sum(not row.text("name", "") for row in rows) if kind_columns(table) != ("kind",) else 0
 
 
 def _place(row: TableRow, located: bool, columns: Sequence[str]) -> Place:
