@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.studio_browser import SIZES, RunningStudio, browsing, needed, running_studio
@@ -44,6 +45,23 @@ def test_a_trip_is_planned_and_changed(studio: RunningStudio) -> None:
         assert "Day 2" not in page.get_by_role("list").filter(has_text="Day 1").first.inner_text()
         browser.goto("/")
         page.get_by_role("link", name="Our weekend").wait_for()
+
+
+def test_what_is_taken_along_is_in_the_language_of_the_studio(studio: RunningStudio) -> None:
+    plan = studio.client.call("POST", "plans", {"solver": "trips", "name": "Unser Wochenende", "sample": True})["id"]
+    studio.client.call("PUT", f"plans/{plan}/settings", {"settings": {"start": "Harbour Hotel"}, "seconds": 0.3})
+    studio.client.call("POST", f"plans/{plan}/solve")
+    with browsing(studio, language="de-DE") as browser:
+        browser.goto(f"/plans/{plan}")
+        taken = {}
+        for name in ("page.html", "map.svg", "trip.csv"):
+            with browser.page.expect_download() as download:
+                browser.page.get_by_role("link", name=name).click()
+            taken[name] = Path(download.value.path()).read_text(encoding="utf-8")
+    page = taken["page.html"]
+    assert '<html lang="de">' in page and "Gelöst" in page and "Tag 1, Samstag: los um" in page and ">Wochentag<" in page
+    assert "Karte des Ausflugs" in taken["map.svg"] and "Start und Ende" in taken["map.svg"]
+    assert taken["trip.csv"].startswith("day,weekday,step,place"), "tables are for programs"
 
 
 def test_a_repository_is_taken_from_a_folder(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> None:
