@@ -46,7 +46,8 @@ def without_german(solution: Solution) -> set[str]:
         for word in str(cell).split("+")
     }
     sentences = {str(row[one.columns.index("reason")]) for one in solution.tables.values() if "reason" in one.columns for row in one.rows}
-    missing = {text for text in texts | sentences if not has_german(text) and not SAME.fullmatch(text)}
+    drawn = {name.replace("_", " ") for name in solution.pictures}
+    missing = {text for text in (texts | sentences) - drawn if not has_german(text) and not SAME.fullmatch(text)}
     return missing | {one for one in columns if one not in WORDS["column"] and not has_german(one)} | cells - set(WORDS["cell"])
 
 
