@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from tests.server.studio.test_german import has_german
 
 from smidgen.apps.routes import tables
 from smidgen.apps.routes.distances import NEVER
 from smidgen.apps.routes.problem import Spot
+from smidgen.apps.solvers.routes import VanRouteSettings, part
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 
@@ -69,6 +71,42 @@ def test_columns_of_a_firms_own_table_are_found(window: str, hours: tuple[float,
     assert (stop.spot.name, stop.address, stop.demand, stop.service) == ("Huber", "Am Markt 12, 80802 München", 400, 300)
 
 
+@pytest.mark.parametrize("load", ["Paletten", "Menge Paletten", "Ladung (Kisten)", "Gewicht [kg]"])
+@pytest.mark.parametrize("stands", ["Standzeit (min)", "Standzeit Minuten", "Dauer in Min."])
+def test_a_columns_name_may_end_with_its_unit(load: str, stands: str) -> None:
+    (stop,) = tables.read_stops(table(f"Kunde;lat;lon;{load};{stands}", "A;48,1;11,5;3;10", mark=";"), located=True)
+    assert (stop.demand, stop.service) == (300, 600)
+
+
+def test_a_cell_is_named_by_the_column_as_the_file_writes_it() -> None:
+    with pytest.raises(DataError, match="these are no minutes: 'kurz'") as caught:
+        tables.read_stops(firms("", "kurz"), located=True)
+    assert caught.value.column == "Standzeit"
+
+
+@pytest.mark.parametrize("stands", ["Standzeit (Std)", "Dauer (Tage)", "Service level"])
+def test_another_unit_is_not_taken_for_minutes(stands: str) -> None:
+    own = table(f"Kunde;lat;lon;{stands}", "A;48,1;11,5;2", mark=";")
+    (stop,) = tables.read_stops(own, located=True)
+    assert stop.service == 0 and tables.columns_told(own, tables.STOP_COLUMNS)[-1] == f"t.csv has columns that are not used: {stands}."
+
+
+def test_loads_and_capacities_in_different_units_are_refused() -> None:
+    pytest.importorskip("pyvrp")
+
+    def read(load: str, room: str) -> None:
+        stops = table(f"name;lat;lon;{load}", "A;48.1;11.5;2", mark=";")
+        vans = table(f"name;{room};start;lat;lon", "V;9;Depot;48.0;11.5", mark=";")
+        part.read(VanRouteSettings(stops="s.csv", vans="v.csv"), {"stops": stops, "vans": vans})
+
+    for load, room in (("Gewicht (kg)", "Nutzlast kg"), ("Menge", "Nutzlast Paletten"), ("Paletten", "Kapazität (Paletten)")):
+        read(load, room)
+    for load, room in (("Gewicht (kg)", "Nutzlast Paletten"), ("Kisten", "Kapazität (Paletten)")):
+        with pytest.raises(DataError, match="loads and capacities are in different units") as caught:
+            read(load, room)
+        assert has_german(caught.value.what.removeprefix("t.csv: ")) and has_german(caught.value.todo)
+
+
 def test_what_was_found_and_what_is_not_used_is_said() -> None:
     found, unused = tables.columns_told(firms(""), tables.STOP_COLUMNS)
     assert "demand: Kisten" in found and "window: Zeitfenster" in found
@@ -82,7 +120,7 @@ def test_what_was_found_and_what_is_not_used_is_said() -> None:
 def test_a_window_that_cannot_be_read_is_named(window: str, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         tables.read_stops(firms(window), located=True)
-    assert caught.value.column == "zeitfenster"
+    assert caught.value.column == "Zeitfenster"
 
 
 def test_a_van_may_start_at_a_place_of_the_stops() -> None:
@@ -107,7 +145,7 @@ BAD: Sequence[tuple[Sequence[str], int, str, str]] = (
     ((*GOOD, "D,Elm 4,48.1,11.5,1.250,,,"), 4, "demand", "this may be 1250 or 1.25"),
     ((*GOOD, "D,Elm 4,48.1,11.5,1,25:00,,"), 4, "opens", "this is no time of day"),
     ((*GOOD, ",Elm 4,48.1,11.5,1,,,"), 4, "name", "the cell is empty"),
-    ((*GOOD, "D,Elm 4,48.1,11.5,1,,,nan"), 4, "minutes", "this is no number"),
+    ((*GOOD, "D,Elm 4,48.1,11.5,1,,,nan"), 4, "minutes", "these are no minutes"),
 )
 
 

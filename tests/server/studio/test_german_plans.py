@@ -149,6 +149,7 @@ WISHES = [
     },
     {"begins": "10:00", "ends": "10:30", "must": ["Castle", "Mine", "Moon"], "lunch": "lake"},
     {"budget": 1, "must": ["Castle"], "avoid": ["history"]},
+    {"days": 2, "lunch": "any"},
 ]
 
 

@@ -74,6 +74,11 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names that a column may have, the usual one first."""
+_LOADS = ("kg", "paletten", "kisten", "pakete", "stück", "stk", "pallets", "crates", "boxes", "parcels", "units", "l", "liter")
+UNITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"minutes": ("min", "mins", "minuten", "minutes"), "demand": _LOADS, "capacity": _LOADS, "price": ("eur", "euro", "gbp", "usd", "chf")}
+)
+"""Units that may follow these names: `Standzeit (min)`."""
 
 _NUMBER = re.compile(r"[-+−]?\d+(?:[.,]\d+)?")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
@@ -95,8 +100,20 @@ class NamedColumns:
     def named(self, name: str) -> str | None:
         """The column, in lower case, of one of `NAMES`, or of its own name; None if there is none."""
         if name not in self._found:
-            self._found[name] = name if name in self._keys else column_like(self._keys, NAMES.get(name, ()))
+            known = NAMES.get(name, ())
+            with_unit = [one + word + unit for one in known for word in ("_", "_in_") for unit in UNITS.get(name, ())]
+            self._found[name] = name if name in self._keys else column_like(self._keys, known) or column_like(self._keys, with_unit)
         return self._found[name]
+
+    def written(self, name: str) -> str:
+        """The column as the file writes it; empty if there is none."""
+        return self._keys[column] if (column := self.named(name)) is not None else ""
+
+    def unit(self, name: str) -> str:
+        """The unit that the column's own name tells; empty if it tells none."""
+        column = self.named(name) or ""
+        last = re.split(r"[\W_]+", column.strip(" ).]"))[-1]
+        return last if last in UNITS.get(name, ()) else ""
 
     def told(self, file: str, roles: Iterable[str]) -> list[str]:
         """Remarks: which columns were found by another name than the usual one, and which were not used."""
@@ -167,6 +184,8 @@ class TableRow:
         told = None if not text or _NUMBER.fullmatch(text) else durations.read(text)
         if told is not None and told <= most * 60:
             return told
+        if told is None and text and not _NUMBER.fullmatch(text):
+            self.fail(name, "these are no minutes", text, "Write minutes, such as 15, or words such as 1 h 30.")
         return round(self.number_of(name, 0.0, least=0, most=most) * 60)
 
     def time(self, name: str, default: int) -> int:
@@ -211,7 +230,8 @@ class TableRow:
 
     def fail(self, name: str, what: str, value: object, todo: str) -> NoReturn:
         """Raise DataError for a cell."""
-        raise DataError(what, value=value, todo=todo, file=self.table.file, row=self.number, column=self.column(name) or name)
+        column = self._columns.written(name) or name
+        raise DataError(what, value=value, todo=todo, file=self.table.file, row=self.number, column=column)
 
     def _missing(self, name: str) -> NoReturn:
         near = difflib.get_close_matches(name, [column.casefold() for column in self.table.columns], n=1)

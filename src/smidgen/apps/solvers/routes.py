@@ -91,6 +91,7 @@ class RouteSolver(Solver):
         if len(stops) > _MOST_STOPS:
             todo = f"Plan at most {_MOST_STOPS:,} at once: each day or each area by itself."
             raise DataError("one plan cannot hold so many stops", value=f"{len(stops):,} stops", todo=todo, file=tables_given["stops"].file)
+        _same_units(tables_given["stops"], tables_given["vans"])
         depots = {spot for van in vans for spot in (van.start, van.end)}
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
@@ -216,6 +217,15 @@ def _unsaid(given: Mapping[str, ProblemTable]) -> list[str]:
     if stops.named("demand") is not None and vans.named("capacity") is None:
         said.append(f"{given['vans'].file} has no column capacity: a van has room for everything.")
     return said
+
+
+def _same_units(stops: ProblemTable, vans: ProblemTable) -> None:
+    """Raise DataError where the columns of loads and of capacities name different units."""
+    load, room = NamedColumns(stops), NamedColumns(vans)
+    if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
+        value = f"{load.written('demand')}, {room.written('capacity')}"
+        todo = f"Give both in one unit, and name the columns {load.unit('demand')}."
+        raise DataError("loads and capacities are in different units", value=value, todo=todo, file=vans.file)
 
 
 def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:

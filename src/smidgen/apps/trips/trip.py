@@ -242,7 +242,8 @@ def _unserved(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> I
         for number, day in enumerate(days, start=1):
             if not any(visit.lunch for visit in day.visits):
                 where = "" if trip.lunch == "any" else f" with the tag {trip.lunch}"
-                yield f"No lunch on day {number}: no place for it{where} is open, near and within the budget."
+                other = "further " if any(visit.lunch for day in days for visit in day.visits) else ""
+                yield f"No lunch on day {number}: no {other}place for it{where} is open, near and within the budget."
 
 
 def _why_not(trip: Trip, place: Place) -> str:
