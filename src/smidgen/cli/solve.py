@@ -63,14 +63,14 @@ def solve(
     given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
     problem = open_problem(source, [*(overrides or ()), *given])
     for wanted in change or ():
-        left = wanted
-        while left:
+        left: str | None = wanted
+        while left is not None:
             proposed = problem.proposed(_object(left))
             if not _confirmed(problem, proposed, yes, as_json):
                 errors.print("not changed")
                 raise typer.Exit(1)
             problem.make(proposed)
-            left = proposed.rest
+            left = proposed.rest or None
     with Screen(quiet=as_json) as screen:
         plan = problem.solve(screen)
     folder = to or Path(source)

@@ -69,6 +69,8 @@ def test_a_plan_is_written_with_its_tables_and_page(recipe: Path, tmp_path: Path
         ('{"price": 4', "the change is not JSON"),
         ('[{"thing": "lamp", "price": 4}]', "a change is one JSON object"),
         ('{"thing": "lamp", "prise": 4}', "Did you mean price?"),
+        ("", "the sentence is empty"),
+        ("The lamp costs 4. " * 200, "the sentence is too long: '3,600 letters'"),
     ],
 )
 def test_a_change_that_is_none_is_refused(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, said: str) -> None:

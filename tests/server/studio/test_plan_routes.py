@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from smidgen.flows.plans import problem
 
 pytestmark = pytest.mark.usefixtures("dropped_solver")
+JSON = {"Content-Type": "application/json"}
 TABLE = b"thing,price\nlamp,6\nrug,5\n"
 
 
@@ -51,6 +53,36 @@ def test_a_plan_is_solved_changed_and_deleted(client: TestClient, monkeypatch: p
     assert [(card["name"], card["title"], card["status"]) for card in cards] == [("Saturday", "Shopping", "partly")]
     assert client.delete(f"/api/v1/plans/{plan}").status_code == 204
     assert client.get(f"/api/v1/plans/{plan}").status_code == 404 and client.get("/api/v1/plans").json() == []
+
+
+def test_settings_that_no_file_can_hold_leave_the_plan_as_it_was(client: TestClient) -> None:
+    plan = client.post("/api/v1/plans", json={"solver": "trips", "name": "Away", "sample": True}).json()["id"]
+    address, kept = f"/api/v1/plans/{plan}/settings", {"start": "Harbour Hotel"}
+    damaged = client.put(address, content=rb'{"settings": {"start": "\ud83d"}}', headers=JSON)
+    assert damaged.status_code == 400 and "half a character" in damaged.json()["error"]["message"]
+    for unset in ("valhalla", "matrix", "budget", "date"):
+        assert client.put(address, json={"settings": {**kept, unset: None}}).status_code == 200, unset
+        assert client.get(f"/api/v1/plans/{plan}").json()["settings"] == kept
+    assert len(client.get("/api/v1/plans").json()) == 1
+
+
+NONE: list[tuple[dict[str, Any], str]] = [
+    ({"sentence": ""}, "the sentence is empty"),
+    ({"sentence": " \n"}, "the sentence is empty"),
+    ({"sentence": "a\x00b"}, "a NUL or half a character"),
+    ({"sentence": "x" * 2001}, "at most 2000 characters"),
+    ({"change": {"thing": "\ud83d", "price": 4}}, "half a character"),
+    ({"change": {}}, "the change is empty"),
+]
+
+
+def test_a_change_that_is_none_is_told(client: TestClient) -> None:
+    plan, seen = made(client), 0
+    for body, said in NONE:
+        refused = client.post(f"/api/v1/plans/{plan}/proposals", content=json.dumps(body), headers=JSON)
+        assert refused.status_code in (400, 422) and said in refused.json()["error"]["message"]
+        seen += 1
+    assert seen == len(NONE) > 5
 
 
 def test_a_sentence_is_read_by_the_chosen_model(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

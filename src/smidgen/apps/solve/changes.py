@@ -9,11 +9,28 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smidgen.core.errors import InputError
+from smidgen.core.printable import HALVES
 from smidgen.core.solving import Change, Solver
 from smidgen.text import clock, dates, durations, names, numbers, relative_days
 
 Predict = Callable[[list[str]], Sequence[tuple[float, Any]]]
 """The score and the output of a model for each of some texts."""
+
+
+LONGEST_SENTENCE = 2_000
+"""Most letters of a sentence: it is read in parts, each of which takes its time."""
+
+
+def checked_sentence(solver: Solver, sentence: str) -> str:
+    """A sentence that a model can read. Raises InputError for one that is empty, too long or damaged."""
+    if not sentence.strip():
+        raise InputError("the sentence is empty", value=sentence, todo=_todo(solver))
+    if len(sentence) > LONGEST_SENTENCE:
+        value = f"{len(sentence):,} letters"
+        raise InputError("the sentence is too long", value=value, todo=f"At most {LONGEST_SENTENCE:,}: say one change after the other.")
+    if "\0" in sentence or HALVES.search(sentence):
+        raise InputError("the text holds a NUL or half a character", value=sentence, todo="Correct it.")
+    return sentence
 
 
 def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
@@ -26,6 +43,8 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
         if sentence:
             raise InputError("no change was found in the sentence", value=sentence, todo=_todo(solver))
         raise InputError("the change is empty", value=_json(given), todo=f"Known are: {', '.join(solver.changes.get('properties', {}))}.")
+    if HALVES.search(_json(change)):
+        raise InputError("the text holds a NUL or half a character", value=str(change), todo="Correct it.")
     from jsonschema import Draft202012Validator
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from smidgen.apps.solve.changes import ReadSentence, read_sentence, reading, unread, valid_change
+from smidgen.apps.solve.changes import ReadSentence, checked_sentence, read_sentence, reading, unread, valid_change
 from smidgen.apps.solve.page import solution_page
 from smidgen.apps.solve.statements import Rewritten, checked, rewritten
 from smidgen.core.errors import DataError, InputError
@@ -135,7 +135,7 @@ class OpenProblem:
 
         Raises InputError if there is none, if it does not fit, or if a sentence is given without a model.
         """
-        sentence = given if isinstance(given, str) else ""
+        sentence = checked_sentence(self.solver, given) if isinstance(given, str) else ""
         known = self.solver.names(self.state()) if sentence else {}
         names = [name for own in known.values() for name in own]
         read = _understood(self.recipe, sentence, model, known) if sentence else ReadSentence(1.0, given)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import InputError, RequestError
+from smidgen.core.printable import HALVES
 from smidgen.core.settings import Settings, is_file, settings_of
 from smidgen.core.solving import Solver
 from smidgen.flows.plans.problem import PLAN, MadeChange, OpenProblem, ProposedChange, made_changes, outputs, read_plan
@@ -162,7 +163,7 @@ def set_settings(id: str, settings: Mapping[str, Any], solve: Mapping[str, Any])
     solver: Solver = registry.find(ROOM, tree["solver"])
     named = {name for name, field in settings_of(solver.settings).items() if is_file(field)}
     kept = {name: value for name, value in tree.get(solver.name, {}).items() if name in named}
-    tree[solver.name] = {**{name: value for name, value in settings.items() if name not in named}, **kept}
+    tree[solver.name] = {**{name: value for name, value in settings.items() if name not in named and value is not None}, **kept}
     tree["solve"] = {name: value for name, value in solve.items() if value is not None}
     if float(tree["solve"].get("seconds", 0) or 0) > MOST_SECONDS:
         raise InputError("the search is too long", value=tree["solve"]["seconds"], todo=f"At most {MOST_SECONDS:.0f} seconds here.")
@@ -237,7 +238,10 @@ def _tree(folder: Path) -> dict[str, Any]:
 
 
 def _store(folder: Path, tree: Mapping[str, Any]) -> None:
-    files.write(folder / _RECIPE, written(laid_over(tree, ())).encode("utf-8"))
+    text = written(laid_over(tree, ()))
+    if HALVES.search(text):
+        raise InputError("the text holds a NUL or half a character", value=tree["name"], todo="Correct it.")
+    files.write(folder / _RECIPE, text.encode("utf-8"))
 
 
 def settings_schema(owner: type[Settings], tables: bool = False) -> dict[str, Any]:

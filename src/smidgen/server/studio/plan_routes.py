@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
+from smidgen.apps.solve.changes import LONGEST_SENTENCE
 from smidgen.core.solving import Solver, Status
 from smidgen.flows.plans.sample_plans import sample_solvers
 from smidgen.flows.plans.studio_plans import (
@@ -40,7 +41,6 @@ from smidgen.server.studio.uploads import FILE_BODY, receive_file
 from smidgen.store.studio.store import StudioStore
 
 _SHOWN_ROWS = 200
-_LONGEST_SENTENCE = 2_000
 _INERT = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
     "X-Content-Type-Options": "nosniff",
@@ -151,7 +151,7 @@ class PlanSettings(BaseModel):
 class WantedChange(BaseModel):
     """A change, as a sentence or as an object that fits the solver's schema."""
 
-    sentence: str = Field("", max_length=_LONGEST_SENTENCE)
+    sentence: str = Field("", max_length=LONGEST_SENTENCE)
     change: dict[str, Any] | None = None
 
 
@@ -169,7 +169,7 @@ class ConfirmedChange(BaseModel):
     """A change that a person confirmed, and the sentence that it came from."""
 
     change: dict[str, Any]
-    sentence: str = Field("", max_length=_LONGEST_SENTENCE)
+    sentence: str = Field("", max_length=LONGEST_SENTENCE)
 
 
 def plan_routes(store: StudioStore) -> APIRouter:
