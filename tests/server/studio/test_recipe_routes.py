@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import Any
 
@@ -50,6 +51,21 @@ def test_text_and_canvas_are_two_views_of_one_recipe(client: TestClient, recipe:
     saved = client.put(recipe, json={"graph": graph}).json()
     assert saved["tree"]["gate"]["max_loss"] == 0.02 and saved["tree"]["student"] == {"quality": "best"}
     assert tomllib.loads(client.get(recipe).json()["text"]) == saved["tree"]
+
+
+def test_a_text_that_no_file_holds_is_refused(client: TestClient, recipe: str) -> None:
+    before, refused = client.get(recipe).json()["text"], 0
+    for body in (
+        {"tree": {"task": "classify", "data": {"input": "\ud83d"}}},
+        {"tree": {"task": "classify", "data": {"train": "a\x00b"}}},
+        {"tree": {"task": "classify", "\ud83d": {}}},
+        {"text": 'task = "classify"\n[data]\ntrain = "a\\u0000b"\n'},
+    ):
+        for method, path in (("PUT", recipe), ("POST", f"{recipe}/check")):
+            told = client.request(method, path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+            assert told.status_code == 400 and "a NUL or half a character" in told.json()["error"]["message"]
+            refused += 1
+    assert refused == 8 and client.get(recipe).json()["text"] == before
 
 
 def test_all_mistakes_are_told_at_once_and_nothing_is_stored(client: TestClient, recipe: str) -> None:

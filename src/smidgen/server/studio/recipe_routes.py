@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
+from smidgen.core.errors import InputError
+from smidgen.core.printable import HALVES
 from smidgen.flows.projects.recipes.able_students import formed_task
 from smidgen.flows.projects.recipes.canvas import (
     CanvasGraph,
@@ -140,9 +143,17 @@ def _read(form: RecipeForm, project: Project) -> tuple[dict[str, Any], CanvasGra
     """The tree and the graph of a recipe in any form."""
     if form.graph is not None:
         graph = _drawn(form.graph, project.task)
-        return tree_of(graph), graph
-    tree = parsed(form.text, "the text") if form.text is not None else dict(form.tree or {})
+        return _undamaged(tree_of(graph)), graph
+    tree = _undamaged(parsed(form.text, "the text") if form.text is not None else dict(form.tree or {}))
     return tree, graph_of(tree, project.task)
+
+
+def _undamaged(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree itself. Raises InputError for a text in it that no file holds."""
+    said = json.dumps(tree, ensure_ascii=False, default=str)
+    if HALVES.search(said) or "\\u0000" in said:
+        raise InputError("the text holds a NUL or half a character", value="the recipe", todo="Correct it.")
+    return tree
 
 
 def _view(project: Project, tree: dict[str, Any], graph: CanvasGraph, text: str) -> RecipeView:
