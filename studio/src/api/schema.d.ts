@@ -2242,6 +2242,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Files
+         * @description List the Python files of the repository, with their functions.
+         */
+        get: operations["list_files_api_v1_projects__project__code_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/code/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Explain
+         * @description Explain the last traceback in a text. Nothing is run, and no model is asked.
+         */
+        post: operations["explain_api_v1_projects__project__code_explain_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/code/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write Tests
+         * @description Write tests of a function. They are run in a sandbox; one that does not hold, or notices no fault, is thrown away.
+         */
+        post: operations["write_tests_api_v1_projects__project__models__model__code_tests_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/code/bug": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search Bug
+         * @description Rank the lines of a file that failing tests run, and look for a change of one line with which every test passes.
+         */
+        post: operations["search_bug_api_v1_projects__project__models__model__code_bug_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/tools": {
         parameters: {
             query?: never;
@@ -3341,6 +3421,21 @@ export interface components {
             change?: components["schemas"]["Delta"] | null;
         };
         /**
+         * BugSearch
+         * @description A file that may hold a bug, and tests some of which fail: files of the repository, or one that is given as text.
+         */
+        BugSearch: {
+            /** File */
+            file: string;
+            /** Tests */
+            tests?: string[];
+            /**
+             * Given
+             * @default
+             */
+            given: string;
+        };
+        /**
          * BuildAlternative
          * @description One way the model could have been built. `seconds` is training time; `why_not` is a clause, empty for the chosen one.
          */
@@ -3799,6 +3894,16 @@ export interface components {
             predicted: number;
             /** Train */
             train?: number | null;
+        };
+        /**
+         * CodeLine
+         * @description A line of a file with its number.
+         */
+        CodeLine: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
         };
         /**
          * ColumnsChange
@@ -4754,6 +4859,51 @@ export interface components {
             seed?: number | null;
         };
         /**
+         * ErrorPlaceView
+         * @description A line of one's own code that an error went through, with the lines around it; none where the file was changed since.
+         */
+        ErrorPlaceView: {
+            /** File */
+            file: string;
+            /** Line */
+            line: number;
+            /** Function */
+            function: string;
+            /** Lines */
+            lines: components["schemas"]["CodeLine"][];
+        };
+        /**
+         * ExplainedErrorView
+         * @description An error, the own lines that it went through, the innermost first, and what message and source show of its cause.
+         */
+        ExplainedErrorView: {
+            /** Error */
+            error: string;
+            /** Message */
+            message: string;
+            /**
+             * Link
+             * @description How it came of the error before it; empty for the first.
+             */
+            link: string;
+            /** Places */
+            places: components["schemas"]["ErrorPlaceView"][];
+            /** Causes */
+            causes: string[];
+            /** Remarks */
+            remarks: string[];
+        };
+        /**
+         * FailingTestView
+         * @description A test that fails, and the line that tells why.
+         */
+        FailingTestView: {
+            /** Name */
+            name: string;
+            /** Said */
+            said: string;
+        };
+        /**
          * FieldMistakeView
          * @description A mistake, and the field that it stands at; empty for one of the whole.
          */
@@ -4980,6 +5130,34 @@ export interface components {
              * @description Tokens that it would write.
              */
             tokens_out: number;
+        };
+        /**
+         * FoundBugView
+         * @description The traces of a bug: the likeliest lines, and changes of one line with which every test passes.
+         */
+        FoundBugView: {
+            /** File */
+            file: string;
+            /** Failing */
+            failing: components["schemas"]["FailingTestView"][];
+            /** Passing */
+            passing: number;
+            /** Suspects */
+            suspects: components["schemas"]["CodeLine"][];
+            /** Repairs */
+            repairs: components["schemas"]["RepairView"][];
+            /**
+             * Others
+             * @description Further changes that pass every test.
+             */
+            others: number;
+            /**
+             * Tried
+             * @description Changes that were run.
+             */
+            tried: number;
+            /** Seconds */
+            seconds: number;
         };
         /**
          * FoundQuoteView
@@ -5579,6 +5757,36 @@ export interface components {
             revoked: number | null;
             /** Key */
             key: string;
+        };
+        /**
+         * MadeTestsView
+         * @description Tests that hold on the code, twice, and notice a fault that is put into it.
+         */
+        MadeTestsView: {
+            /**
+             * Code
+             * @description A test file; empty if no test held.
+             */
+            code: string;
+            /** Tests */
+            tests: number;
+            /**
+             * Thrown
+             * @description How many others were thrown away, by reason.
+             */
+            thrown: {
+                [key: string]: number;
+            };
+            /**
+             * Noticed
+             * @description How many of the faults they notice.
+             */
+            noticed: number;
+            /**
+             * Faults
+             * @description Small faults that were put into the function.
+             */
+            faults: number;
         };
         /**
          * MarkView
@@ -6476,6 +6684,24 @@ export interface components {
             rest: string;
         };
         /**
+         * PythonFileView
+         * @description A Python file of the repository.
+         */
+        PythonFileView: {
+            /** Path */
+            path: string;
+            /**
+             * Functions
+             * @description Its public functions at the top.
+             */
+            functions: string[];
+            /**
+             * Tests
+             * @description Whether pytest reads it as tests.
+             */
+            tests: boolean;
+        };
+        /**
          * QualityView
          * @description The headline metric of a version, with its interval.
          */
@@ -6714,6 +6940,18 @@ export interface components {
             old: unknown;
             /** New */
             new: unknown;
+        };
+        /**
+         * RepairView
+         * @description A change of one line with which every test passes. `before`: the line as it is; empty where one is inserted.
+         */
+        RepairView: {
+            /** Line */
+            line: number;
+            /** Before */
+            before: string;
+            /** After */
+            after: string;
         };
         /**
          * ReplyView
@@ -7958,6 +8196,16 @@ export interface components {
             };
         };
         /**
+         * TestedFunction
+         * @description A function to write tests for.
+         */
+        TestedFunction: {
+            /** File */
+            file: string;
+            /** Function */
+            function: string;
+        };
+        /**
          * TestedQuestionView
          * @description The passages considered, and whether the first quotation would be given.
          */
@@ -8134,6 +8382,14 @@ export interface components {
              * @description False after a change that could not keep the comments of the file.
              */
             kept_comments: boolean;
+        };
+        /**
+         * Traceback
+         * @description A text with a traceback of Python, or what pytest prints.
+         */
+        Traceback: {
+            /** Text */
+            text: string;
         };
         /**
          * TrafficJobView
@@ -14145,6 +14401,180 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_files_api_v1_projects__project__code_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PythonFileView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    explain_api_v1_projects__project__code_explain_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Traceback"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplainedErrorView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_tests_api_v1_projects__project__models__model__code_tests_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestedFunction"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeTestsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    search_bug_api_v1_projects__project__models__model__code_bug_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BugSearch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundBugView"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

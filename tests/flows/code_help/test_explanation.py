@@ -67,7 +67,7 @@ def test_without_a_line_of_the_repository_the_message_alone_is_explained(tmp_pat
     text = TOLD.replace("ZeroDivisionError: division by zero", "ModuleNotFoundError: No module named 'yaml'")
     told = explained(text, tmp_path)[-1]
     assert told.causes == ("No package with `yaml` is installed where the program ran.", "If it is not one of yours: `pip install PyYAML`.")
-    assert told.remarks == ("No line of the traceback is in the repository. Name its folder with --repo.",)
+    assert told.remarks == ("No line of the traceback is in your code: its files are of another folder, or have other names.",)
 
 
 def test_a_text_without_a_traceback_is_refused(tmp_path: Path) -> None:

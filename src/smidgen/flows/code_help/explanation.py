@@ -91,7 +91,7 @@ def _explained(error: RaisedError, code: OwnCode) -> ExplainedError:
     places = tuple(place for frame in error.frames if (place := code.place(frame)) is not None)
     remarks = []
     if not places:
-        remarks.append("No line of the traceback is in the repository. Name its folder with --repo.")
+        remarks.append("No line of the traceback is in your code: its files are of another folder, or have other names.")
     elif places[-1].changed:
         remarks.append(f"{places[-1].shown} has another text than the traceback: the file was changed since, or is another. Run it again.")
     elif places[-1].frame is not error.frames[-1]:

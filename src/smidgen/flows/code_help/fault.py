@@ -137,7 +137,7 @@ def _as_they_are(place: TestingPlace, file: PythonFile, tests: Sequence[str]) ->
 
 def _check(file: PythonFile, first: RanVariant, fails: bool, runs: bool) -> None:
     if not first.tests:
-        raise InputError("no test was run", value=first.ended or file.path, todo="Name files with tests: --test tests/test_shop.py")
+        raise InputError("no test was run", value=first.ended or file.path, todo="Give files with tests, such as tests/test_shop.py.")
     if not fails:
         value = f"{len(first.tests)} tests"
         raise InputError("every test passes, so nothing points at a bug", value=value, todo="Write a test that fails because of the bug.")

@@ -20,6 +20,7 @@ from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard
 from smidgen.server.studio.captured_routes import captured_routes
 from smidgen.server.studio.channel_routes import channel_routes
+from smidgen.server.studio.code_routes import code_routes
 from smidgen.server.studio.conversation_routes import conversation_routes
 from smidgen.server.studio.cost_routes import cost_routes
 from smidgen.server.studio.data_routes import data_routes
@@ -101,6 +102,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
     app.include_router(part_routes(store))
     app.include_router(report_routes(store))
     app.include_router(try_routes(store, models))
+    app.include_router(code_routes(store, models))
     app.include_router(tool_routes(store, models))
     app.include_router(policy_routes(store, models))
     app.include_router(intent_routes(store))

@@ -13,14 +13,14 @@ import { Problem } from "../../ui/Problem";
 import { AskDocuments } from "../documents/TestQuestion";
 import { DeskTalk } from "./DeskTalk";
 import { type Answer, type Answering, answerTexts } from "./queries";
+import { TryCode } from "./TryCode";
 import styles from "./TryFiles.module.css";
-import { TryGap } from "./TryGap";
 
 /** Try a model of a project of files: talk with a desk, ask documents, see a call in words, or suggestions with their reasons. */
 export function TryFiles({ project, model, facts }: { project: Project; model: string; facts: Answering }): ReactNode {
   const { t } = useTranslation();
   if (facts.converses) return <DeskTalk project={project.id} model={model} />;
-  if (project.kinds.includes("repository")) return <TryGap project={project.id} model={model} />;
+  if (project.kinds.includes("repository")) return <TryCode project={project.id} model={model} />;
   if (project.kinds.includes("documents")) {
     return (
       <Card title={t("tryFiles.ask")} note={t("documents.testAbout")}>

@@ -34,7 +34,7 @@ function Tried({ project, model, picker }: { project: string; model: Run; picker
   if (held && held.kinds.length > 0) {
     return (
       <>
-        <PageTitle title={t("nav.try")} about={t(held.kinds.includes("repository") ? "tryFiles.gap.about" : "tryFiles.about")} actions={<div className={styles.picker}>{picker}</div>} />
+        <PageTitle title={t("nav.try")} about={t(held.kinds.includes("repository") ? "tryCode.about" : "tryFiles.about")} actions={<div className={styles.picker}>{picker}</div>} />
         <Problem query={answering} />
         {answering.isPending && <Skeleton label={t("common.loading")} />}
         {answering.data && <TryFiles project={held} model={model.id} facts={answering.data} />}

@@ -1,17 +1,43 @@
 import { useMutation } from "@tanstack/react-query";
 import { type ReactNode, type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useSearchParams } from "react-router";
 
 import { formatNumber, formatShare } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
+import { Choice } from "../../ui/Choice";
 import { TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
+import { ExplainError, FindBug, WriteTests } from "./CodeHelp";
 import { type Answer, answerTexts } from "./queries";
-import styles from "./TryGap.module.css";
+import modes from "./Try.module.css";
+import styles from "./TryCode.module.css";
 
-/** Try a model that completes code: the code ahead of the cursor and behind it, and what it puts between them. */
-export function TryGap({ project, model }: { project: string; model: string }): ReactNode {
+const MODES = ["gap", "explain", "tests", "bug"] as const;
+type Mode = (typeof MODES)[number];
+
+/** Try a model that completes code: fill a gap, and get help with the project's own code. */
+export function TryCode({ project, model }: { project: string; model: string }): ReactNode {
+  const { t } = useTranslation();
+  const [search, setSearch] = useSearchParams();
+  const mode = MODES.find((known) => known === search.get("mode")) ?? "gap";
+  const choose = (next: Mode) => setSearch((before) => new URLSearchParams({ ...Object.fromEntries(before), mode: next }), { replace: true });
+  return (
+    <>
+      <div className={modes.modes}>
+        <Choice label={t("try.mode")} value={mode} options={MODES.map((value) => ({ value, label: t(`tryCode.modes.${value}`) }))} onChange={choose} />
+      </div>
+      {mode === "gap" && <FillGap project={project} model={model} />}
+      {mode === "explain" && <ExplainError project={project} />}
+      {mode === "tests" && <WriteTests project={project} model={model} />}
+      {mode === "bug" && <FindBug project={project} model={model} />}
+    </>
+  );
+}
+
+/** The code ahead of the cursor and behind it, and what the model puts between them. */
+function FillGap({ project, model }: { project: string; model: string }): ReactNode {
   const { t } = useTranslation();
   const [ahead, setAhead] = useState("");
   const [behind, setBehind] = useState("");
