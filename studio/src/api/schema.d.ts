@@ -2566,6 +2566,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{project}/tools/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose Plan
+         * @description Add the tools of a plan: the desk asks it at once, and changes it after a yes.
+         */
+        put: operations["choose_plan_api_v1_projects__project__tools_plan_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/tools/mcp/{name}": {
         parameters: {
             query?: never;
@@ -6356,6 +6376,16 @@ export interface components {
             status: ("solved" | "partly" | "infeasible") | null;
             /** Changed */
             changed: number;
+        };
+        /**
+         * PlanChoice
+         * @description A plan of the Studio, which was made.
+         */
+        PlanChoice: {
+            /** Plan */
+            plan: string;
+            /** Stamp */
+            stamp: string;
         };
         /**
          * PlanSettings
@@ -15144,6 +15174,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServerTools"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    choose_plan_api_v1_projects__project__tools_plan_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

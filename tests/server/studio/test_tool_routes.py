@@ -253,6 +253,29 @@ def test_tools_of_a_server_are_chosen_and_no_program_is_started(client: TestClie
     assert run.status_code == 400 and "starts no programs" in run.json()["error"]["what"]
 
 
+def test_a_plan_of_the_studio_becomes_tools(client: TestClient, path: str) -> None:
+    plan = client.post("/api/v1/plans", json={"solver": "trips", "name": "Our weekend", "sample": True}).json()["id"]
+    stamp = client.get(path).json()["stamp"]
+    early = client.put(f"{path}/plan", json={"plan": plan, "stamp": stamp})
+    assert early.status_code == 409 and "not made yet" in early.json()["error"]["what"]
+    client.put(f"/api/v1/plans/{plan}/settings", json={"settings": {"start": "Harbour Hotel"}, "seconds": 0.2})
+    place = client.post(f"/api/v1/plans/{plan}/solve").json()["solved"]["tables"][0]["rows"][0]
+    saved = client.put(f"{path}/plan", json={"plan": plan, "stamp": stamp}).json()
+    assert "tools" in saved, saved
+    asked, changed = saved["tools"][-2:]
+    assert (asked["name"], asked["waits"], changed["name"], changed["waits"]) == ("trips_plan", False, "change_trips_plan", True)
+    assert asked["mistakes"] == changed["mistakes"] == [] and saved["secrets"]["TRIPS_PLAN"]
+    assert len(asked["settings"]["examples"]) == 40 and len(changed["settings"]["examples"]) > 40
+    name = next(cell for cell in place if " " in cell)
+    run = client.post(f"{path}/run", json={"tool": "trips_plan", "arguments": {"about": name}, "confirmed": True}).json()
+    assert run["status"] == "ok" and name in run["text"]
+    again = client.put(f"{path}/plan", json={"plan": plan, "stamp": saved["stamp"]})
+    assert again.status_code == 200 and len(again.json()["tools"]) == len(saved["tools"])
+    stray = again.json()["text"].replace("${TRIPS_PLAN}", "/etc")
+    refused = client.put(f"{path}/text", json={"text": stray, "stamp": again.json()["stamp"]})
+    assert refused.status_code == 400 and "a variable whose value an owner gives" in refused.text
+
+
 def test_an_inner_address_is_not_asked(client: TestClient, path: str) -> None:
     seen = 0
     for url in ("http://169.254.169.254/mcp", "http://10.0.0.1/mcp", "ftp://x.example/", "http://shop.example/mcp"):

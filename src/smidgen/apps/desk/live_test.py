@@ -135,7 +135,7 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
         for target in (tool.target, tool.guard):
             if target is None:
                 continue
-            if isinstance(target, McpTarget) and target.command:
+            if isinstance(target, McpTarget) and target.started:
                 _check_command(tool, target, values)
                 continue
             address = target.database if isinstance(target, SqlTarget) else target.url
@@ -149,7 +149,7 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
 
 def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> None:
     """Refuse a started server that changes something and may work on the real data: its command must name a variable of the copy."""
-    named = VARIABLE.findall(" ".join(target.command))
+    named = VARIABLE.findall(" ".join(target.started))
     if tool.changes and not named:
         todo = "Let its command name the data by a variable, such as ${STOCK_PLAN}, and give that in the file of the test copy."
         raise InputError("a tool that changes something works on no test copy", value=tool.name, todo=todo)

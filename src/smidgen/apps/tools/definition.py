@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import string
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -82,10 +83,11 @@ class McpTarget:
 
     Attributes:
         tool: the server's name of the tool.
-        command: the command that starts the server, in `folder`; empty for one that is reached by `url`.
+        command: the command that starts the server, in `folder`; empty for one that is reached by `url`, and for a plan.
         headers, env: header lines, and variables of the started server; `${NAME}` stands for an environment variable.
         names: the server's names of arguments, by ours.
         description: a hash of the tool as the server described it when it was chosen. A server that says something else is not called.
+        plan: the folder of a plan, which this program serves; empty for another server.
     """
 
     tool: str
@@ -96,6 +98,17 @@ class McpTarget:
     folder: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    plan: str = ""
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """The command that starts the server, a plan's too; empty for one that is reached by `url`."""
+        return (sys.executable, "-P", "-m", "smidgen", "solve", self.plan, "--mcp") if self.plan else self.command
+
+    @property
+    def shown(self) -> str:
+        """Where the server is, for people."""
+        return self.url or self.plan or " ".join(self.command)
 
 
 Target: TypeAlias = SqlTarget | HttpTarget | McpTarget

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,14 @@ def _found(entry: Mapping[str, Any], server: McpSettings, folder: Path) -> Found
         "additionalProperties": False,
     }
     hints = entry.get("annotations") or {}
-    target = McpTarget(
-        tool=str(entry["name"]),
-        command=tuple(server.command),
-        url=server.url,
-        headers=dict(server.headers),
-        env=dict(server.env),
-        folder=str(folder),
-        names=names,
-        description=_described(entry),
-    )
+    target = replace(server_target(server, folder), tool=str(entry["name"]), names=names, description=_described(entry))
     changes = hints.get("readOnlyHint") is not True
     return FoundTool(str(entry["name"]), str(entry.get("description") or ""), schema, changes, target, tuple(faults))
+
+
+def server_target(server: McpSettings, folder: Path) -> McpTarget:
+    """A server, with none of its tools."""
+    return McpTarget("", tuple(server.command), server.url, dict(server.headers), dict(server.env), str(folder), plan=server.plan)
 
 
 def _described(entry: Mapping[str, Any]) -> str:
@@ -81,8 +78,7 @@ def save_definitions(server: McpSettings, folder: Path, environment: Mapping[str
 
     Read what it says before you choose. Raises InputError if the server cannot be asked.
     """
-    target = McpTarget("", tuple(server.command), server.url, dict(server.headers), dict(server.env), str(folder))
-    entries = listed_tools(target, os.environ if environment is None else environment)
+    entries = listed_tools(server_target(server, folder), os.environ if environment is None else environment)
     text = json.dumps({"tools": entries}, indent=1, ensure_ascii=False)
     file = folder / server.definitions
     made = file.with_name(f".{file.name}.new")

@@ -188,7 +188,7 @@ class _Session:
 
 def _key(target: McpTarget, environment: Mapping[str, str]) -> str:
     """Tells servers apart: their address with all secrets filled in."""
-    told = [*target.command, target.url, *target.headers.values(), *target.env.values()]
+    told = [*target.command, target.plan, target.url, *target.headers.values(), *target.env.values()]
     names = [*target.headers, *target.env]
     return json.dumps([names, [expanded(text, environment) for text in told], target.folder])
 
@@ -211,7 +211,7 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _shown(target: McpTarget) -> str:
-    return target.url or Path(target.command[0]).name
+    return target.url or target.plan or Path(target.command[0]).name
 
 
 @contextlib.asynccontextmanager
@@ -219,9 +219,11 @@ async def _client(target: McpTarget, environment: Mapping[str, str]) -> AsyncIte
     """A client that answers no question of the server: no sampling, no roots, no elicitation."""
     from mcp import Client, StdioServerParameters, stdio_client
 
-    if target.command:
-        command = [expanded(part, environment) for part in target.command]
+    if target.started:
+        command = [expanded(part, environment) for part in target.started]
         env = {name: expanded(text, environment) for name, text in target.env.items()}
+        if target.plan:  # the same program as here, which nobody may lead elsewhere by a variable
+            env = {"PYTHONPATH": str(Path(__file__).parents[3])}
         parameters = StdioServerParameters(command=command[0], args=command[1:], env=env, cwd=target.folder)
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a stream, not a file)
             async with Client(stdio_client(parameters, errlog=nowhere), read_timeout_seconds=MOST_SECONDS) as client:

@@ -83,7 +83,7 @@ def _target(tool: Tool) -> tuple[str, dict[str, Any]]:
     if isinstance(target, HttpTarget):
         return "http", {"method": target.method, "url": target.url, "headers": dict(target.headers), "body": target.body}
     if isinstance(target, McpTarget):
-        return "mcp", {"server": target.url or " ".join(target.command), "tool": target.tool}
+        return "mcp", {"server": target.shown, "tool": target.tool}
     return "none", {}
 
 

@@ -131,8 +131,8 @@ def _mcp_tools(given: ToolFileSettings, folder: Path, mistakes: list[str]) -> li
     chosen: list[_Chosen] = []
     for name, server in given.mcp.items():
         place = f"mcp.{name}"
-        if bool(server.command) == bool(server.url):
-            mistakes.append(f"{place}: give either command or url")
+        if sum(map(bool, (server.command, server.url, server.plan))) != 1:
+            mistakes.append(f"{place}: give either command, plan or url")
             continue
         try:
             found = {one.id: one for one in read_definitions(folder / server.definitions, server, folder)}

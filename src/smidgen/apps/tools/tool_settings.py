@@ -93,6 +93,7 @@ class McpSettings(Settings):
     """An MCP server in a tool file."""
 
     command: list[str] = setting([], "The command that starts the server.")
+    plan: str = setting("", "In place of a command: the folder of a plan that `smidgen solve` made; ${NAME} for a variable that has it.")
     url: str = setting("", "The server's address.")
     headers: dict[str, str] = setting({}, "Header lines; ${NAME} stands for an environment variable.")
     env: dict[str, str] = setting({}, "Variables of the started server; ${NAME} stands for an environment variable.")

@@ -309,7 +309,7 @@ def _shown_call(target: Target | None, values: Facts, environment: Mapping[str, 
         return "http", prepared_request(target, values, environment).shown()
     if isinstance(target, McpTarget):
         arguments = {target.names.get(name, name): value for name, value in values.items()}
-        return "mcp", {"server": target.url or " ".join(target.command), "tool": target.tool, "arguments": arguments}
+        return "mcp", {"server": target.shown, "tool": target.tool, "arguments": arguments}
     return "none", {}
 
 
@@ -324,7 +324,7 @@ def _secret_texts(target: Target | None) -> list[str]:
             target.url.partition("}")[2] if target.url.startswith("${") else target.url,
         ]
     if isinstance(target, McpTarget):
-        return [*target.headers.values(), *target.env.values(), *target.command, target.url]
+        return [*target.headers.values(), *target.env.values(), *target.command, target.plan, target.url]
     return []
 
 

@@ -200,6 +200,14 @@ def result_file(id: str, name: str) -> Path:
     return _folder(id) / _RESULT / name
 
 
+def result_folder(id: str) -> Path:
+    """The folder of a plan's last solution, as `smidgen solve` writes one. Raises RequestError if it was not solved."""
+    folder = _folder(id) / _RESULT
+    if not (folder / PLAN).is_file():
+        raise RequestError("the plan was not made yet", value=studio_plan(id).name, todo="Open it, and press “Make the plan”.", status=409)
+    return folder
+
+
 def _problem(id: str, keep_changes: bool = True) -> OpenProblem:
     folder = _folder(id)
     recipe = solver_recipe_from(_tree(folder), (), folder, "the settings")

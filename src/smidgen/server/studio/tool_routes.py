@@ -14,6 +14,7 @@ from starlette.requests import Request
 from smidgen.apps.tools.definition import FoundTool
 from smidgen.apps.tools.overview import exact_call
 from smidgen.flows.projects.data.uploads import forget_upload, new_upload
+from smidgen.flows.projects.desk_files.plan_tools import add_plan
 from smidgen.flows.projects.desk_files.text_files import FieldMistake
 from smidgen.flows.projects.desk_files.tool_calls import Chooser, dry_run, find_call, named_tool, run_once
 from smidgen.flows.projects.desk_files.tool_secrets import keep_secret, tool_environment
@@ -237,6 +238,13 @@ class ServerChoice(ServerQuestion):
     stamp: str = Field(max_length=64)
 
 
+class PlanChoice(BaseModel):
+    """A plan of the Studio, which was made."""
+
+    plan: str = Field(min_length=1, max_length=100)
+    stamp: str = Field(max_length=64)
+
+
 class DatabaseChoice(BaseModel):
     """A database for all tools: its URL, or tables of the project to make one of."""
 
@@ -367,6 +375,11 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         """Ask an MCP server for its tools. It is reached by https, or lies on this machine; no program is started."""
         entries = ask_server(store.project(project), body.url, body.headers)
         return ServerTools(definitions=entries, tools=[_offered(tool, faults) for tool, faults in tools_described(entries, body.url)])
+
+    @router.put("/plan")
+    def choose_plan(person: Owner, project: str, body: PlanChoice) -> ToolsView:
+        """Add the tools of a plan: the desk asks it at once, and changes it after a yes."""
+        return view(project, *add_plan(store.project(project), body.plan, body.stamp))
 
     @router.put("/mcp/{name}")
     def choose_server_tools(person: Owner, project: str, name: str, body: ServerChoice) -> ToolsView:

@@ -1,17 +1,53 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { told } from "../../i18n/serverTexts";
+import { usePlans } from "../../plans/queries";
 import { Button } from "../../ui/Button";
 import { Badge, Notice } from "../../ui/Feedback";
-import { TextField } from "../../ui/Field";
+import { Select, TextField } from "../../ui/Field";
 import { FileButton } from "../../ui/FileDrop";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
-import { type Offered, type Tools, useAskServer, useChooseOperations, useChooseServerTools, useReadDocument } from "./queries";
+import { type Offered, type Tools, useAskServer, useChooseOperations, useChoosePlan, useChooseServerTools, useReadDocument } from "./queries";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 
 const DOCUMENTS = ".json,.yaml,.yml";
+
+/** Choose a plan that the desk asks, and changes after a yes. */
+export function AddPlan({ project, tools, onClose }: { project: string; tools: Tools; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const plans = usePlans();
+  const save = useChoosePlan(project);
+  const [chosen, setChosen] = useState("");
+  const made = plans.data?.filter((plan) => plan.status !== null) ?? [];
+  const plan = made.find((one) => one.id === chosen) ?? made[0];
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title={t("tools.fromPlan")}
+      about={t("tools.planAbout")}
+      foot={
+        <>
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button kind="primary" busy={save.isPending} disabled={!plan} onClick={() => plan && save.mutate({ plan: plan.id, stamp: tools.stamp }, { onSuccess: onClose })}>
+            {t("tools.addPlan")}
+          </Button>
+        </>
+      }
+    >
+      <div className={layout.page}>
+        <Problem query={plans} />
+        {plans.data && !plan && <Notice>{t("tools.noPlan")}</Notice>}
+        {plan && <Select label={t("tools.plan")} value={plan.id} options={made.map((one) => ({ value: one.id, label: `${one.name} (${told(one.title)})` }))} onChange={(event) => setChosen(event.target.value)} />}
+        <Notice tone="warn">{t("tools.planOpen")}</Notice>
+        <Problem query={{ error: save.error }} />
+      </div>
+    </Dialog>
+  );
+}
 
 /** Choose operations of an OpenAPI document. */
 export function AddDocument({ project, tools, onClose }: { project: string; tools: Tools; onClose: () => void }): ReactNode {

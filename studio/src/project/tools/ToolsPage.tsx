@@ -12,7 +12,7 @@ import { IconButton } from "../../ui/Button";
 import { Dialog, Menu } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
-import { AddDocument, AddServer } from "./AddSource";
+import { AddDocument, AddPlan, AddServer } from "./AddSource";
 import { type ArgumentDraft, draftOf, marked, shown, shownIn } from "./draft";
 import { type Tool, type Tools, useDeleteTool, useSaveToolText, useTools } from "./queries";
 import { SecretsCard } from "./SecretsCard";
@@ -21,7 +21,7 @@ import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
 import { TryCard } from "./TryCard";
 
-type Adding = "tool" | "openapi" | "mcp" | "text" | null;
+type Adding = "tool" | "plan" | "openapi" | "mcp" | "text" | null;
 
 /** The tools of a desk: what each does and asks, changed by a form, and each call looked at before anything is sent. */
 export function ToolsPage(): ReactNode {
@@ -35,6 +35,7 @@ export function ToolsPage(): ReactNode {
   const [tried, setTried] = useState("");
   const data = tools.data;
   const sources = [
+    { label: t("tools.fromPlan"), icon: "sun" as const, disabled: !mayAsk, onSelect: () => setAdding("plan") },
     { label: t("tools.fromOpenapi"), icon: "doc" as const, onSelect: () => setAdding("openapi") },
     { label: t("tools.fromMcp"), icon: "branch" as const, disabled: !mayAsk, onSelect: () => setAdding("mcp") },
     { label: t("tools.asText"), icon: "pencil" as const, onSelect: () => setAdding("text") },
@@ -98,6 +99,7 @@ export function ToolsPage(): ReactNode {
           }}
         />
       )}
+      {data && adding === "plan" && <AddPlan project={project} tools={data} onClose={() => setAdding(null)} />}
       {data && adding === "openapi" && <AddDocument project={project} tools={data} onClose={() => setAdding(null)} />}
       {data && adding === "mcp" && <AddServer project={project} tools={data} onClose={() => setAdding(null)} />}
       {data && adding === "text" && <AsText project={project} tools={data} onClose={() => setAdding(null)} />}

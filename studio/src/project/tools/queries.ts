@@ -67,6 +67,11 @@ export function useChooseServerTools(project: string) {
   );
 }
 
+/** Add the tools of a plan. */
+export function useChoosePlan(project: string) {
+  return useChange(project, (wanted: components["schemas"]["PlanChoice"]) => body(api.PUT("/api/v1/projects/{project}/tools/plan", { ...at(project), body: wanted })));
+}
+
 /** The mistakes of a tool as it is typed. */
 export function useToolCheck(project: string, wanted: components["schemas"]["ToolChange"] | null) {
   return useQuery({

@@ -45,7 +45,7 @@ def save_document(
     file = f"openapi/{name}.json" if not text or _suffix(text) == ".json" else f"openapi/{name}.yaml"
     if text:
         operations_in(text)
-        write_file(project, _beside(project, file), text.encode("utf-8"))
+        write_file(project, beside_tools(project, file), text.encode("utf-8"))
     given = {key: settings[key] for key in ("server", "headers") if settings.get(key)}
     return save_source(project, "openapi", name, {"file": file, **given, "operations": dict(chosen)}, stamp)
 
@@ -84,7 +84,7 @@ def save_server(
         raise InputError("the server says too much of its tools", value=f"{len(text):,} characters", todo="Choose another server.")
     tools_described(entries, url)
     file = f"mcp/{name}.json"
-    write_file(project, _beside(project, file), text.encode("utf-8"))
+    write_file(project, beside_tools(project, file), text.encode("utf-8"))
     given = {"headers": dict(headers)} if headers else {}
     return save_source(project, "mcp", name, {"url": url, **given, "definitions": file, "tools": dict(chosen)}, stamp)
 
@@ -93,7 +93,7 @@ def make_database(project: Project, tables: Sequence[str], stamp: str) -> tuple[
     """Make a database of the project's own CSV tables, and name it in the tool file. Raises InputError if a table cannot be read."""
     for name in tables:
         read_file(project, name)
-    place = file_place(project, _beside(project, _DATABASE))
+    place = file_place(project, beside_tools(project, _DATABASE))
     database_from_tables([file_place(project, name) for name in tables], place)
     return set_database(project, f"sqlite:///{_DATABASE}", stamp)
 
@@ -105,7 +105,7 @@ def take_database(project: Project, name: str, sent: Path, stamp: str) -> tuple[
         todo = "Send the file of a SQLite database. Tables as CSV are added on the page Files."
         raise InputError("this is no SQLite database", value=name, todo=todo)
     kept = f"{safe_name(PurePosixPath(name).stem) or 'database'}.sqlite3"
-    write_file(project, _beside(project, kept), content)
+    write_file(project, beside_tools(project, kept), content)
     return set_database(project, f"sqlite:///{kept}", stamp)
 
 
@@ -115,12 +115,12 @@ def database_tables(project: Project, tools: ProjectTools) -> dict[str, list[str
     if found is None or "${" in found[1]:
         return {}
     try:
-        return tables_in(file_place(project, _beside(project, found[1])))
+        return tables_in(file_place(project, beside_tools(project, found[1])))
     except InputError:  # outside the project's folder
         return {}
 
 
-def _beside(project: Project, file: str) -> str:
+def beside_tools(project: Project, file: str) -> str:
     """A file beside the tool file, as a path from the project's folder."""
     above = PurePosixPath(material_name(project, "tools")).parent
     return (above / file).as_posix()

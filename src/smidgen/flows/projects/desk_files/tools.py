@@ -191,10 +191,13 @@ def _strays(tree: Mapping[str, Any], project: Project, key: ToolKey) -> list[tup
         **({"file": origin.get("file")} if key.source == "openapi" else {}),
         **({"definitions": origin.get("definitions")} if key.source == "mcp" else {}),
     }
-    return [(place, _OUTSIDE) for place, value in named.items() if isinstance(value, str) and _leads_out(place, value, project)]
+    strays = [(place, _OUTSIDE) for place, value in named.items() if isinstance(value, str) and _leads_out(place, value, project)]
+    plan = origin.get("plan") if key.source == "mcp" else None
+    return strays if not plan or (isinstance(plan, str) and VARIABLE.fullmatch(plan)) else [*strays, ("plan", _NO_VARIABLE)]
 
 
 _OUTSIDE = "it must be a file in the project's own folder"
+_NO_VARIABLE = "write ${NAME}, a variable whose value an owner gives under Secrets"
 
 
 def _leads_out(place: str, value: str, project: Project) -> bool:
