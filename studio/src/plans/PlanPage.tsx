@@ -7,8 +7,9 @@ import { useMay } from "../api/queries";
 import { told } from "../i18n/serverTexts";
 import { Button } from "../ui/Button";
 import { Card } from "../ui/Card";
+import { cx } from "../ui/cx";
 import { Notice, Skeleton } from "../ui/Feedback";
-import { Select, TextField } from "../ui/Field";
+import { TextField } from "../ui/Field";
 import { FileButton, TABLES } from "../ui/FileDrop";
 import layout from "../ui/Layout.module.css";
 import { Problem } from "../ui/Problem";
@@ -19,6 +20,7 @@ import { Main, PageTitle, Shell } from "../ui/Shell";
 import { ChangeBox } from "./ChangeBox";
 import { type Plan, type Solver, useChangeSettings, usePlan, useRemoveTable, useSendTable, useSolve, useSolvers } from "./queries";
 import { Solution } from "./Solution";
+import styles from "./Plans.module.css";
 
 /** A plan: its tables and settings, its solution, and the changes that sentences make. */
 export function PlanPage(): ReactNode {
@@ -76,7 +78,7 @@ function Tables({ plan, solver, error, faulty, changed }: { plan: Plan; solver: 
   return (
     <Card title={t("plan.tables")} note={t("plan.tablesAbout")}>
       <Problem query={{ error: send.error ?? remove.error }} />
-      <ul className={layout.lines}>
+      <ul className={cx(layout.lines, styles.given)}>
         {plan.tables.map((table) => (
           <li key={table.setting}>
             <div>
@@ -117,12 +119,11 @@ function Settings({ plan, solver, mistakes, changed }: { plan: Plan; solver: Sol
   const wrong = Object.keys(errors).length > 0;
   const [settings, setSettings] = useState(plan.settings);
   const [seconds, setSeconds] = useState(String(plan.seconds));
-  const [reader, setReader] = useState(plan.readers.find((one) => one.chosen)?.project ?? "");
   const schema = solver.settings as ObjectSchema;
   function set(name: string, value: unknown): void {
     setSettings((before) => Object.fromEntries(Object.entries({ ...before, [name]: value }).filter(([, one]) => one !== undefined)));
   }
-  const models = [{ value: "", label: t("plan.noReader") }, ...plan.readers.map((one) => ({ value: one.project, label: one.name }))];
+  const reader = plan.readers.find((one) => one.chosen)?.project ?? null;
   return (
     <Card>
       <Disclosure title={t("plan.settings")} open={opened ?? wrong} onToggle={(open) => setOpened(open === wrong ? null : open)}>
@@ -130,11 +131,10 @@ function Settings({ plan, solver, mistakes, changed }: { plan: Plan; solver: Sol
           {fieldsOf(schema).length > 0 && <SchemaForm section={solver.name} schema={schema} value={settings} errors={errors} onChange={set} />}
           <div className={layout.fields}>
             <TextField label={t("plan.seconds")} help={t("plan.secondsHelp")} inputMode="decimal" value={seconds} onChange={(event) => setSeconds(event.target.value)} />
-            {solver.changes && <Select label={t("plan.reader")} help={t("plan.readerHelp")} value={reader} options={models} onChange={(event) => setReader(event.target.value)} />}
           </div>
           {Object.keys(settingMistakes(change.error, solver.name)).length === 0 && <Problem query={{ error: change.error }} />}
           <div className={layout.row}>
-            <Button disabled={!may} busy={change.isPending} onClick={() => change.mutate({ settings, seconds: Number(seconds.replace(",", ".")) || 10, reader: reader || null }, { onSuccess: changed })}>
+            <Button disabled={!may} busy={change.isPending} onClick={() => change.mutate({ settings, seconds: Number(seconds.replace(",", ".")) || 10, reader }, { onSuccess: changed })}>
               {t("plan.keep")}
             </Button>
           </div>

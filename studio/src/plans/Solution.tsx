@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import type { TFunction } from "i18next";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -18,8 +19,10 @@ import { translatedPage } from "./translatedPage";
 
 /** Most letters of a cell that is never broken into lines. */
 const SHORT = 24;
-/** Columns whose cells are names, even where they are written with digits alone. */
+/** Columns whose cells are names, the same in each language, even where they are written with digits alone. */
 const NAMES: ReadonlySet<string> = new Set(["item", "name", "supplier", "stop", "van", "address", "place"]);
+/** Columns that only programs read: the files have them. */
+const HIDDEN: ReadonlySet<string> = new Set(["latitude", "longitude"]);
 const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** The solution of a plan: sentences, pictures, tables, and files to take along. `children` stand below the sentences. */
@@ -72,7 +75,7 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
         </Card>
       )}
       {solved.tables.map((table) => (
-        <Card key={table.name} title={told(table.title)}>
+        <Card key={table.name} title={told(table.title)} note={t("plan.rows", { count: table.count, shown: formatNumber(table.count) })}>
           <Cells table={table} />
           {table.count > table.rows.length && <p className={layout.soft}>{t("plan.more", { shown: table.rows.length, count: formatNumber(table.count) })}</p>}
         </Card>
@@ -81,13 +84,22 @@ export function Solution({ plan, solved, forget, busy, children }: { plan: strin
         <ul className={styles.files}>
           {solved.files.map((name) => (
             <li key={name}>
-              <FileLink address={fileAddress(plan, name, at)} name={name} />
+              <FileLink address={fileAddress(plan, name, at)} name={name} words={fileWords(t, name, solved)} /> <span className={layout.soft}>{name}</span>
             </li>
           ))}
         </ul>
       </Card>
     </>
   );
+}
+
+/** What a file is, for people. */
+function fileWords(t: TFunction, name: string, solved: Solved): string {
+  const ending = name.slice(name.lastIndexOf(".") + 1);
+  const table = solved.tables.find((one) => name === `${one.name}.csv`);
+  if (table) return t("plan.file.table", { title: told(table.title) });
+  if (name === "drivers.html" || name === "page.html" || name === "map.html" || name === "map.svg" || name === "plan.json") return t(`plan.file.${name.replace(".", "_")}`);
+  return t(`plan.file.${ending === "gpx" || ending === "svg" ? ending : "other"}`, { name: name.slice(0, -ending.length - 1).replaceAll("_", " ") });
 }
 
 /** A drawing of the plan, with its words in the chosen language. It is shown as an image: nothing in it can run. */
@@ -100,7 +112,7 @@ function Picture({ address, name }: { address: string; name: string }): ReactNod
 }
 
 /** A file to take along. Pages and drawings are for people: they come in the chosen language. Tables and tracks are for programs, and come as they are. */
-function FileLink({ address, name }: { address: string; name: string }): ReactNode {
+function FileLink({ address, name, words }: { address: string; name: string; words: string }): ReactNode {
   const { i18n } = useTranslation();
   const inWords = i18n.language !== "en" && /\.(html|svg)$/.test(name);
   async function save(): Promise<void> {
@@ -118,21 +130,22 @@ function FileLink({ address, name }: { address: string; name: string }): ReactNo
   }
   return (
     <a href={address} download={name} onClick={inWords ? (event) => (event.preventDefault(), void save()) : undefined}>
-      {name}
+      {words}
     </a>
   );
 }
 
 function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
+  const shown = table.columns.flatMap((column, place) => (HIDDEN.has(column) ? [] : [place]));
   const numeric = table.columns.map((column, place) => !NAMES.has(column) && table.rows.length > 0 && table.rows.every((row) => row[place] === "" || NUMBER.test(row[place] ?? "")));
   return (
     <div className={styles.scroll} tabIndex={0} role="region" aria-label={told(table.title)}>
       <table className={styles.table}>
         <thead>
           <tr>
-            {table.columns.map((column, place) => (
+            {shown.map((place) => (
               <th key={place} scope="col" className={numeric[place] ? styles.number : undefined}>
-                {columnWords(column)}
+                {columnWords(table.columns[place] ?? "")}
               </th>
             ))}
           </tr>
@@ -140,11 +153,14 @@ function Cells({ table }: { table: Solved["tables"][number] }): ReactNode {
         <tbody>
           {table.rows.map((row, number) => (
             <tr key={number}>
-              {row.map((cell, place) => (
-                <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT ? styles.short : styles.long)}>
-                  {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : cellWords(cell)}
-                </td>
-              ))}
+              {shown.map((place) => {
+                const cell = row[place] ?? "";
+                return (
+                  <td key={place} className={cx(numeric[place] && styles.number, cell.length <= SHORT ? styles.short : styles.long)}>
+                    {numeric[place] && cell !== "" ? formatNumber(Number(cell), { maximumFractionDigits: 6 }) : NAMES.has(table.columns[place] ?? "") ? cell : cellWords(cell)}
+                  </td>
+                );
+              })}
             </tr>
           ))}
         </tbody>

@@ -20,22 +20,24 @@ interface SchemaFormProps {
   hide?: readonly string[];
   /** Shown in an empty field that has no standard value, in place of "automatic". */
   empty?: string;
+  /** A choice in words, where the form is of no part's settings. */
+  named?: (choice: string) => string;
 }
 
 /** The settings of a part, drawn from its JSON Schema. */
-export function SchemaForm({ section, schema, value, onChange, errors = {}, hide = [], empty }: SchemaFormProps): ReactNode {
+export function SchemaForm({ section, schema, value, onChange, errors = {}, hide = [], empty, named }: SchemaFormProps): ReactNode {
   const fields = fieldsOf(schema).filter((field) => !hide.includes(field.name));
   return (
     <div className={styles.form}>
       {fields.map((field) => (
-        <SettingField key={field.name} section={section} field={field} value={value[field.name]} error={errors[field.name]} empty={empty} onChange={(next) => onChange(field.name, next)} />
+        <SettingField key={field.name} section={section} field={field} value={value[field.name]} error={errors[field.name]} empty={empty} named={named} onChange={(next) => onChange(field.name, next)} />
       ))}
     </div>
   );
 }
 
 /** One setting of a section of the recipe. */
-export function SettingField({ section, field, value, error, empty, onChange }: { section: string; field: SchemaField; value: unknown; error: string | undefined; empty?: string | undefined; onChange: (value: unknown) => void }): ReactNode {
+export function SettingField({ section, field, value, error, empty, named, onChange }: { section: string; field: SchemaField; value: unknown; error: string | undefined; empty?: string | undefined; named?: ((choice: string) => string) | undefined; onChange: (value: unknown) => void }): ReactNode {
   const { t } = useTranslation();
   const [text, setText] = useState(written(value));
   const shown = value === undefined ? (text.trim() === "" ? text : "") : readsAs(field, text, value) ? text : written(value);
@@ -46,7 +48,7 @@ export function SettingField({ section, field, value, error, empty, onChange }: 
     onChange(readValue(field, next));
   }
   if (field.kind === "choice" || field.kind === "switch") {
-    const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: optionName(t, field.name, choice) }));
+    const choices = field.kind === "switch" ? [{ value: "true", label: t("form.yes") }, { value: "false", label: t("form.no") }] : field.choices.map((choice) => ({ value: choice, label: named ? named(choice) : optionName(t, field.name, choice) }));
     const stray = value === undefined || choices.some((choice) => choice.value === written(value)) ? [] : [{ value: written(value), label: written(value) }];
     const usual = field.kind === "switch" ? t("form.standard", { value: t(field.standard === "true" ? "form.yes" : "form.no") }) : standard;
     const others = choices.filter((choice) => choice.value !== field.standard || choice.value === written(value));

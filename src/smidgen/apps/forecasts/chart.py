@@ -14,8 +14,8 @@ from smidgen.apps.forecasts.columns import shown_day
 from smidgen.apps.forecasts.demand import Demand
 from smidgen.apps.forecasts.sales import SalesHistory
 
-_WIDTH, _HEIGHT = 860, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 46, 40
+_WIDTH, _HEIGHT = 560, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 66, 40
 _WEEKS = 53
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1d2024}.soft{fill:#565d68}.grid{stroke:#d8d5cd}.past{stroke:#17656b}.next{stroke:#b2452a}"
@@ -46,11 +46,11 @@ def sales_chart(name: str, clean: CleanSales, history: SalesHistory, demand: Dem
         f'<text x="{_LEFT}" y="20" font-weight="600" translate="no">{escape(name)}</text>',
     ]
     told = f"pieces a week; forecast from {shown_day(demand.first)}, shaded up to what suffices with {service:.0%} certainty"
-    parts.append(f'<text class="soft" x="{_LEFT}" y="37">{escape(told)}</text>')
+    parts += [f'<text class="soft" x="{_LEFT}" y="{37 + 16 * place}">{escape(line)}</text>' for place, line in enumerate(told.split("; "))]
     for value in np.linspace(0, top, 5):
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text class="soft" x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.10g}</text>')
-    for place in range(0, total, max(1, math.ceil(total / 7))):
+    for place in range(0, total, max(1, math.ceil(total / 6))):
         day = first + datetime.timedelta(days=7 * place)
         parts.append(f'<text class="soft" x="{x(place):.1f}" y="{_HEIGHT - 14}" text-anchor="middle">{day:%b} {day.year}</text>')
     ahead = range(len(past), total)

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from smidgen.apps.solve.changes import LONGEST_SENTENCE
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import SmidgenError
 from smidgen.core.solving import Solver, Status
 from smidgen.flows.plans.sample_plans import sample_solvers
 from smidgen.flows.plans.studio_plans import (
@@ -287,19 +289,29 @@ def _view(store: StudioStore, plan: StudioPlan) -> PlanView:
         settings=dict(plan.settings),
         seconds=float(plan.solve.get("seconds", 10.0)),
         tables=tables,
-        readers=_readers(store, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
+        readers=_readers(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
         solved=_solved(plan.id, plan.solved) if plan.solved is not None else None,
     )
 
 
-def _readers(store: StudioStore, chosen: str) -> list[ReaderView]:
-    """The projects that extract fields and have a model."""
-    found = [
-        project
-        for project in store.projects()
-        if "fields" in registry.declared("tasks", project.task, "answer_kinds", ()) and models_of(store, project.id)
-    ]
-    return [ReaderView(project=one.id, name=one.name, chosen=str(_reader_folder(store, one.id)) == chosen) for one in found]
+def _readers(store: StudioStore, solver: Solver, chosen: str) -> list[ReaderView]:
+    """The projects with a model that reads fields of this solver's changes, and no others."""
+    found = []
+    for project in store.projects():
+        if "fields" in registry.declared("tasks", project.task, "answer_kinds", ()) and models_of(store, project.id):
+            folder = _reader_folder(store, project.id)
+            fields = _fields_read(folder)
+            if str(folder) == chosen or (fields and fields <= set(solver.changes["properties"])):
+                found.append(ReaderView(project=project.id, name=project.name, chosen=str(folder) == chosen))
+    return found
+
+
+def _fields_read(folder: Path) -> set[str]:
+    """The fields that a model reads; empty if it cannot be told."""
+    try:
+        return set(read_manifest(folder).form["schema"]["properties"])
+    except (SmidgenError, KeyError, TypeError):
+        return set()
 
 
 def _reader_folder(store: StudioStore, project: str) -> Path:

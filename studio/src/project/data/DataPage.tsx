@@ -168,7 +168,7 @@ function Rows({ project, mayEdit }: { project: string; mayEdit: boolean }): Reac
   const answers = useAnswerColumns(form);
   const columns: readonly Column<Row>[] = [
     { key: "number", title: "#", width: "3.25rem", number: true, cell: (_, index) => formatNumber(index + 1) },
-    { key: "input", title: t("data.text"), width: "minmax(10rem, 3fr)", cell: (item) => (item.second ? `${item.input} · ${item.second}` : item.input) },
+    { key: "input", title: t("data.text"), width: "minmax(min(20rem, 50vw), 3fr)", cell: (item) => (item.second ? `${item.input} · ${item.second}` : item.input) },
     ...answers,
     { key: "part", title: t("data.part"), width: "6rem", cell: (item) => t(`data.${item.part}`) },
   ];

@@ -156,7 +156,7 @@ export function FindBug({ project, model }: { project: string; model: string }):
   const { t } = useTranslation();
   const may = useMay("build");
   const files = useFiles(project);
-  const able = files.data?.filter((file) => !file.tests) ?? [];
+  const able = files.data?.filter((file) => !file.tests && !file.path.endsWith("__init__.py")) ?? [];
   const tests = files.data?.filter((file) => file.tests) ?? [];
   const [file, setFile] = useState("");
   const [test, setTest] = useState("");

@@ -52,7 +52,7 @@ def add_plan(project: Project, plan: str, stamp: str) -> tuple[ProjectTools, boo
 
 
 def _names(plan: StudioPlan) -> list[str]:
-    """What one may ask for, each once."""
+    """The names that one may ask for, each once."""
     problem = open_problem(result_folder(plan.id))
     named = plan.solver.names(problem.state())
     return list(dict.fromkeys(name for some in named.values() for name in some if name.strip()))[:_MOST_NAMES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import tempfile
 import threading
@@ -45,10 +46,9 @@ def python_subjects(project: Project) -> list[PythonSubject]:
 
 def _subject(file: CodeFile) -> PythonSubject:
     name = PurePosixPath(file.path).name
-    try:
-        functions = tuple(one.name for one in subjects_of(PythonFile(file.path, file.text), None))
-    except InputError:  # it has none, or is no valid Python
-        functions = ()
+    tree = PythonFile(file.path, file.text).tree
+    named = (one.name for one in (tree.body if tree is not None else ()) if isinstance(one, ast.FunctionDef))
+    functions = tuple(one for one in named if not one.startswith("_"))
     return PythonSubject(file.path, functions, name.startswith("test_") or name.endswith("_test.py"))
 
 
