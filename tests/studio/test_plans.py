@@ -56,7 +56,7 @@ def test_what_is_taken_along_is_in_the_language_of_the_studio(studio: RunningStu
         taken = {}
         for name in ("page.html", "map.svg", "trip.csv"):
             with browser.page.expect_download() as download:
-                browser.page.get_by_role("link", name=name).click()
+                browser.page.get_by_role("listitem").filter(has_text=name).get_by_role("link").click()
             taken[name] = Path(download.value.path()).read_text(encoding="utf-8")
     page = taken["page.html"]
     assert '<html lang="de">' in page and "Gelöst" in page and "Tag 1, Samstag: los um" in page and ">Wochentag<" in page
