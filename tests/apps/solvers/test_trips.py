@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.house.conftest import ROOT
 from smidgen.apps.solve.statements import checked
 from smidgen.apps.solvers.trips import TripSettings, part
 from smidgen.apps.trips.trip import Trip, planned
+from smidgen.cli.main import code
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.solving import ProblemTable
 
@@ -199,3 +202,13 @@ def test_a_date_tells_the_weekday_and_goes_on_with_it() -> None:
         seasons(date="2027-09-27", weekday="sunday")
     with pytest.raises(InputError, match="the day of the trip is no date"):
         seasons(date="soon")
+
+
+def test_a_plan_with_a_date_is_changed_again(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("name,lat,lon\nHotel,48.0,11.0\nPond,48.01,11.0\n", encoding="utf-8")
+    given = [f"trips.places={tmp_path / 'p.csv'}", "trips.start=Hotel", 'trips.date="2026-12-07"']
+    out = str(tmp_path / "plan")
+    assert code(["solve", "trips", *(word for one in given for word in ("--set", one)), "--out", out, "--seconds", "0.1"]) == 0
+    assert code(["solve", out, "--change", '{"days": 2}', "--yes", "--seconds", "0.1"]) == 0
+    plan = json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))
+    assert [day["weekday"] for day in plan["result"]["days"]] == ["monday", "tuesday"]

@@ -45,7 +45,7 @@ class TripSettings(Settings):
     kmh: float = setting(30.0, "Speed in km/h by straight line: 4.5 on foot, 15 by bicycle, 30 to 50 by car.", ge=1, le=130)
     pause: int = setting(10, "Minutes added to each way: to park, to queue, to find the door.", ge=0, le=240)
     days: int = setting(1, "Number of days.", ge=1, le=14)
-    weekday: str = setting("saturday", "Weekday of the first day.")
+    weekday: str | None = setting(None, "Weekday of the first day (default: that of the date, else Saturday).")
     date: str | None = setting(
         None, "Day on which the trip begins, as 2026-12-05: it tells the weekday, and opening hours that depend on the month."
     )
@@ -97,8 +97,8 @@ class TripSolver(Solver):
         ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
         travel = replace(travel, seconds=np.minimum(ways, NEVER))
         date = None if settings.date is None else _date(settings.date)
-        weekday = weekday_of(settings.weekday) if date is None else date.weekday()
-        if "weekday" in settings.model_fields_set and weekday_of(settings.weekday) != weekday:
+        weekday = weekday_of(settings.weekday or "saturday") if date is None else date.weekday()
+        if settings.weekday and weekday_of(settings.weekday) != weekday:
             todo = f"It is a {WEEKDAYS[weekday].title()}: leave out the weekday, or correct the date."
             raise InputError("the date is another weekday", value=f"{settings.date}, {settings.weekday}", todo=todo)
         trip = Trip(
