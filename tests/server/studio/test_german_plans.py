@@ -121,7 +121,10 @@ def test_routes() -> None:
 def test_driver_sheets() -> None:
     pytest.importorskip("pyvrp")
     stops = cells(
-        "name|latitude|longitude|demand|opens|closes|minutes|skills", "Ice|48.01|11.0|2|09:00|09:10|5|cooling", "Pub|48.02|11.0||11:30|||"
+        "name|latitude|longitude|demand|opens|closes|minutes|skills",
+        "Ice|48.01|11.0|2|09:00|09:10|5|cooling",
+        "Pub|48.02|11.0||11:30|||",
+        "Bar|48.02|11.01|||23:00||",
     )
     own = cells(
         "name|starts|ends|start|start_latitude|start_longitude|skills|break_minutes|break_from|break_until",
@@ -131,7 +134,15 @@ def test_driver_sheets() -> None:
     first = routes.part.solve(routes.part.read(routes.VanRouteSettings(**settings), {"stops": stops, "vans": own}), 0.05)
     late = routes.part.read(routes.VanRouteSettings(**settings, now="09:20"), {"stops": stops, "vans": own})
     sheets = [one.files["drivers.html"].decode() for one in (first, routes.part.solve(late, 0.05, first.result))]
-    notes = ("window 09:00 to 09:10", "load 2<", "5 min of work", "needs cooling", "Break of 30 minutes")
+    notes = (
+        "window 09:00 to 09:10",
+        "load 2<",
+        "5 min of work",
+        "needs cooling",
+        "Break of 30 minutes",
+        "window from 11:30<",
+        "window until 23:00<",
+    )
     assert [note for sheet in sheets for note in notes if note not in sheet] == [] and "already served" in sheets[1]
     assert without_german(first) == set() and "load 2, " in sheets[0]  # a van without a capacity has room for everything
 

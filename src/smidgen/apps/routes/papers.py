@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from xml.sax.saxutils import quoteattr
 
-from smidgen.apps.routes.problem import NO_LIMIT, Problem, Route, Spot, TakenBreak, clock, counted, units
+from smidgen.apps.routes.problem import DAY, NO_LIMIT, Problem, Route, Spot, Stop, TakenBreak, clock, counted, units
 
 
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
@@ -45,7 +45,7 @@ def _sheet(problem: Problem, route: Route) -> str:
             rest = None
         stop = problem.stop[visit.stop]
         notes = [
-            f"window {clock(stop.opens)} to {clock(stop.closes)}" if stop.closes - stop.opens < 86400 else "",
+            _window(stop),
             f"load {units(stop.demand)}" if stop.demand else "",
             f"{stop.service // 60} min of work" if stop.service else "",
             f"wait until {clock(visit.begins)}" if visit.begins > visit.arrives else "",
@@ -67,6 +67,15 @@ def _sheet(problem: Problem, route: Route) -> str:
         f"{escape(van.end.name)} at {clock(route.back)}. {many}, load {load}{room}, {route.metres / 1000:.1f} km.</p>"
         f"<ol>{''.join(rows)}</ol></section>"
     )
+
+
+def _window(stop: Stop) -> str:
+    """When the work may begin, where not at any time."""
+    if stop.opens <= 0 and stop.closes >= DAY:
+        return ""
+    if stop.opens <= 0:
+        return f"window until {clock(stop.closes)}"
+    return f"window {clock(stop.opens)} to {clock(stop.closes)}" if stop.closes < DAY else f"window from {clock(stop.opens)}"
 
 
 def _break_row(rest: TakenBreak) -> str:
