@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from smidgen.core.errors import DataError
 from smidgen.core.rows import Row, RowCells
 from smidgen.data.source import DataSettings
-from smidgen.data.tables import DataTable, open_table, sources
+from smidgen.data.tables import DataTable, open_columns, open_table, sources
 from smidgen.tasks import field_schema
 
 PAIRS = [("where is my parcel, please", "delivery"), ("naïve café: £5 off?", "price")] * 6
@@ -55,6 +55,17 @@ def workbook(file: Path, sheets: tuple[str, ...] = ("Data",)) -> Path:
             for number, cells in enumerate([("text", "category"), *PAIRS] if place == len(sheets) - 1 else []):
                 sheet.write_row(number, 0, cells)
     return file
+
+
+def test_times_of_a_workbook_have_no_day(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
+        sheet, clock, day = book.add_worksheet(), book.add_format({"num_format": "hh:mm"}), book.add_format({"num_format": "dd.mm.yyyy"})
+        sheet.write_row(0, 0, ["from", "until", "day"])
+        sheet.write_datetime(1, 0, datetime.time(8, 5), clock)
+        sheet.write_datetime(1, 1, datetime.time(0, 0), clock)
+        sheet.write_datetime(1, 2, datetime.datetime(2026, 12, 5), day)
+    ((_, record),) = open_columns(tmp_path / "a.xlsx").records()
+    assert record == {"from": "08:05:00", "until": "00:00:00", "day": "2026-12-05"}
 
 
 def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ _ROWS = 1_048_575
 _NOT_IN_A_NAME = re.compile(r"[\[\]:*?/\\]")
 """Characters that Excel forbids in a worksheet's name; other programs write them all the same."""
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d 00:00:00")
+_TIME_OF_DAY = re.compile(r"1899-12-3[01] (\d\d:\d\d:\d\d)(?:\.\d+)?")
+"""A time as a workbook keeps it: a part of the day before its first one."""
 _LOOK: Final = 200
 """Rows among which the first of the table is looked for."""
 
@@ -59,7 +61,7 @@ class XlsxSource:
         def records() -> Rows:
             rows = (cells for cells in frame.slice(int(origin.header)).iter_rows(buffer_size=1024) if any(map(_filled, cells)))
             for number, cells in enumerate(rows, start=1):
-                yield number, {name: _without_midnight(cell) for name, cell in zip(columns, cells, strict=True)}
+                yield number, {name: _as_shown(cell) for name, cell in zip(columns, cells, strict=True)}
 
         facts = {"sheet": sheet, "sheets": "\n".join(sheets)} | ({"above": str(above)} if above else {})
         return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
@@ -95,9 +97,13 @@ def _filled(cell: str | None) -> bool:
     return cell is not None and bool(cell.strip())
 
 
-def _without_midnight(cell: str | None) -> str | None:
-    """A cell; of a date, which the reader gives with the time 00:00:00, the date alone."""
-    return cell[:-9] if cell is not None and _MIDNIGHT.fullmatch(cell) else cell
+def _as_shown(cell: str | None) -> str | None:
+    """A cell; of a date, which the reader gives with the time 00:00:00, the date alone, and of a time of day the time alone."""
+    if cell is None:
+        return None
+    if time := _TIME_OF_DAY.fullmatch(cell):
+        return time[1]
+    return cell[:-9] if _MIDNIGHT.fullmatch(cell) else cell
 
 
 def _bound(origin: SourceFile) -> None:
