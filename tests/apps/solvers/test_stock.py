@@ -164,6 +164,17 @@ def test_nothing_is_guessed(problem: Any, change: dict[str, Any], said: str) -> 
         SOLVER.changed(problem, valid_change(SOLVER, change))
 
 
+def test_names_that_differ_in_the_case_of_letters_are_one_item() -> None:
+    sales = daily(Vase=[2.0] * 60, Lamp=[3.0] * 60, lamp=[1.0] * 60)
+    held = table("item|stock|lead_time", "vase|9|5", "LAMP|4|5", "jug|1|1")
+    read = SOLVER.read(stock.StockSettings(sales="sales.csv", stock="stock.csv"), {"sales": sales, "stock": held})
+    assert set(read.stocked) == {"Vase", "LAMP", "jug"} and read.stocked["Vase"].item == read.stocked["Vase"].name == "Vase"
+    assert "Taken as one item, though the case of its letters differs: Vase." in read.remarks
+    both = table("item|stock|lead_time", "vase|9|5", "Vase|4|5")
+    twice = SOLVER.read(stock.StockSettings(sales="sales.csv", stock="stock.csv"), {"sales": sales, "stock": both})
+    assert {id: entry.stock for id, entry in twice.stocked.items()} == {"vase": 9, "Vase": 4}
+
+
 def test_a_day_that_the_next_year_lacks_is_refused(problem: Any) -> None:
     late = replace(problem, today=datetime.date(2028, 12, 30))
     with pytest.raises(InputError, match="the day is no date: '29 February'"):

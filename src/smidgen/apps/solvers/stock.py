@@ -6,7 +6,7 @@ import datetime
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -137,8 +137,11 @@ class StockSolver(Solver):
         after = history.last + datetime.timedelta(days=1)
         today = _today(settings.today, after)
         stocked = read_stock(tables["stock"], settings.lead_time) if "stock" in tables else {}
+        stocked, spelt = _spelt_as_sold(stocked, history.items)
         strangers = [entry.name for id, entry in stocked.items() if id not in history.items]
         remarks = [*history.remarks, *(_stock_columns_told(tables["stock"]) if stocked else ())]
+        if spelt:
+            remarks.append(f"Taken as one item, though the case of its letters differs: {shown_names(spelt)}.")
         if strangers:
             have = "has" if len(strangers) == 1 else "have"
             remarks.append(f"{shown_names(strangers)} {have} stock and no sales in the file: not planned.")
@@ -219,6 +222,21 @@ class StockSolver(Solver):
             name = name if name not in pictures else f"{name}_{_file_name(one.item)}"
             pictures[name] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
         return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
+
+
+def _spelt_as_sold(stocked: Mapping[str, StockedItem], sold: Collection[str]) -> tuple[dict[str, StockedItem], list[str]]:
+    """The stock by the items' names in the sales, and those that differ from them in the case of letters alone."""
+    alike: dict[str, list[str]] = {}
+    for id in (*sold, *(id for id in stocked if id not in sold)):
+        alike.setdefault(id.casefold(), []).append(id)
+    found: dict[str, StockedItem] = {}
+    spelt = []
+    for id, entry in stocked.items():
+        first, *others = alike[id.casefold()]
+        same = id not in sold and first in sold and first not in stocked and others == [id]
+        found[first if same else id] = replace(entry, item=first, name=first if entry.name == id else entry.name) if same else entry
+        spelt += [first] if same else []
+    return found, spelt
 
 
 def _stock_columns_told(table: ProblemTable) -> list[str]:
