@@ -16,11 +16,18 @@ from smidgen.core.errors import DataError
     [
         ("Artikel-Nr.", "item"), ("Lineitem sku", "item"), ("SKU", "item"), ("Datum", "date"), ("Created at", "date"),
         ("Menge", "quantity"), ("Stück", "quantity"), ("Lieferzeit (Tage)", "lead_time"), ("Lagerbestand", "stock"), ("VE", "pack"),
-        ("Aktion", "promotion"),
+        ("Aktion", "promotion"), ("product name", "item"), ("Artikelbezeichnung", "item"),
     ],
 )  # fmt: skip
 def test_columns_are_found_by_name(name: str, role: str) -> None:
     assert column(table(f"x|{name}", "1|2"), role, None) == name
+
+
+def test_names_tell_the_items_only_where_no_ids_do() -> None:
+    assert column(table("Bezeichnung|Unsere Artikelnummer", "Mug|7"), "item", None) == "Unsere Artikelnummer"
+    for head in ("Name|Total", "Customer name|Total", "Title|Total"):
+        with pytest.raises(DataError, match="named like the item"):
+            column(table(head, "#1001|2"), "item", None)
 
 
 def test_a_column_that_is_not_there_is_said() -> None:

@@ -59,6 +59,11 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Names of columns by what they hold, the surest first."""
+_NAMES_OF_ITEMS = (
+    *("product_name", "item_name", "lineitem_name", "product_title", "product_description"),
+    *("produktname", "artikelname", "artikelbezeichnung", "produktbezeichnung", "bezeichnung"),
+)
+"""Where a table has no ids, names tell the items; `name` alone may be that of an order or a customer."""
 _NUMBER = re.compile(r"[-+−]?[ \u00a0]*(?:\d[\d.,'’ \u00a0\u202f]*|[.,]\d+)(?:[ \u00a0]*[^\W\d_]{1,12}\.?)?")
 _CLOCK = re.compile(r"[T ,]+\d{1,2}:\d{2}.*$")
 _ISO_WEEK = re.compile(r"(\d{4})-?W(\d{2})", re.IGNORECASE)
@@ -77,6 +82,8 @@ def column(table: ProblemTable, role: str, named: str | None, needed: bool = Tru
             raise DataError("there is no such column", value=named, todo=todo, file=table.file)
         return named
     found = column_like(table.columns, NAMES[role])
+    if found is None and role == "item":
+        found = column_like(table.columns, _NAMES_OF_ITEMS)
     if found is None and needed:
         todo = f"Name the column: --set stock.{role}=COLUMN."
         raise DataError(f"no column is named like the {role}", value=", ".join(table.columns)[:200], todo=todo, file=table.file)
