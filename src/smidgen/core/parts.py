@@ -232,9 +232,13 @@ class Task(ABC):
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
 
-    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+    def names_wanted(self, settings: Settings) -> bool:
+        """Whether `material` takes names for people of the outputs, from a further column of the table."""
+        return False
+
+    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
-        bytes. Raises DataError if rows name what is not there."""
+        bytes. Raises DataError if rows name what is not there. `names`: for people, by output, where they are wanted."""
         return {}
 
     def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:

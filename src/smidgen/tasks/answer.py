@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -227,7 +228,7 @@ class Answer(Task):
         """The files that could not be read."""
         return read_documents(_named(settings)).problems
 
-    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
         reading = read_documents(_named(settings))
         texts = {document.id: (quoted_answers.words_of(document.text), " ".join(document.text.split())) for document in reading.documents}

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
@@ -224,7 +225,7 @@ class DeskTask(Task):
             raise DataError("there are no conversations", value="0 rows", todo="Write some: what customers say, and the wanted outcome.")
         return DeskForm(roles=tuple(sorted(self.members(settings))), curves={})
 
-    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """The members' folders with the hashes of their manifests, the policy, and the tools."""
         assert isinstance(settings, DeskSettings)
         self.checked(settings)

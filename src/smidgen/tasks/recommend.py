@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -189,15 +190,19 @@ class Recommend(Task):
             raise DataError("there are too few customers to learn and to test from", value=value, todo=todo)
         return _divided(several, len(customers) - len(several), sum(len(row.output) for row in rows) - sum(map(len, customers)), seed)
 
-    def material(self, rows: Sequence[Row], settings: Settings) -> Mapping[str, bytes]:
+    def names_wanted(self, settings: Settings) -> bool:
+        """Where there is no catalogue."""
+        return _asked(settings).items is None
+
+    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """`goods.json`: every item with its facts and its text, those of the catalogue first; `listed` is false for what is only in the
-        orders."""
+        orders. Without a catalogue an item has its name of `names`."""
         asked = _asked(settings)
         known = {id for row in rows for id in (*json.loads(_single(row.input)), row.output)}
         goods = _catalogue(asked, known)
         entries = [{**product.json(), "text": product.text, "listed": True} for product in goods]
         missing = sorted(known - {product.id for product in goods})
-        entries += [{"id": id, "name": id, "text": "", "listed": not goods} for id in missing]
+        entries += [{"id": id, "name": names.get(id, id), "text": "", "listed": not goods} for id in missing]
         return {"goods.json": json.dumps({"language": asked.language, "goods": entries}, ensure_ascii=False).encode("utf-8")}
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: Settings) -> RankedForm:

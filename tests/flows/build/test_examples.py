@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.build_steps import rows_of
+from tests.build_steps import context, rows_of
 
 from smidgen.cli.main import code
 from smidgen.core.errors import DataError
+from smidgen.flows.build.examples import gather_material
 from smidgen.parts.recipe import make
 
 LABELS = ["Delivery"] * 20 + ["Refund"] * 20
@@ -63,3 +66,26 @@ def test_check_gives_the_command_that_mends_it(tmp_path: Path, monkeypatch: pyte
     assert command in said
     assert code(["check", "my data.csv", "--input", "text", "--label", "label", "--fix", "my data.clean.csv"]) == 0
     assert "delivery,delivery" not in (tmp_path / "my data.clean.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("head", "names", "found"),
+    [
+        ("Description", lambda item, customer: f"Mug {item}", "Mug 1"),
+        ("Artikelbezeichnung", lambda item, customer: f"Mug {item}", "Mug 1"),
+        ("Description", lambda item, customer: f"for customer {customer}", "1"),
+        ("Name", lambda item, customer: f"Mug {item}", "1"),
+        ("Title", lambda item, customer: "Mr", "1"),
+    ],
+)
+def test_items_have_the_names_of_the_orders_where_there_is_no_catalogue(tmp_path: Path, head: str, names: Any, found: str) -> None:
+    orders = [f"c{customer},{item}:2,{names(item, customer)}" for customer in range(12) for item in (1, 2, 3 + customer % 2)]
+    (tmp_path / "orders.csv").write_text("\n".join([f"customer,item,{head}", *orders]) + "\n", encoding="utf-8")
+    data, asked = {"train": str(tmp_path / "orders.csv")}, {"user": "customer", "item": "item"}
+    gathered = gather_material(rows_of(make({"task": "recommend", "data": data, "recommend": asked})), context(tmp_path))
+    assert gathered.material is not None
+    goods = json.loads((gathered.material / "goods.json").read_text(encoding="utf-8"))["goods"]
+    assert next(one["name"] for one in goods if one["id"] == "1") == found and len(goods) == 4
+    assert [note for note in gathered.notes if head in note] == (
+        [f"items are named by the column {head}, as no catalogue is given"] if found != "1" else []
+    )

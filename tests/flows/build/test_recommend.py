@@ -29,13 +29,13 @@ def write_orders(file: Path, customers: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(["customer", "date", "items"])
+        writer.writerow(["customer", "date", "items", "Description"])
         for customer in range(customers):
             item = int(rng.integers(40))
             for month in range(1, 5):
-                writer.writerow([f"c{customer}", f"2026-{month:02d}-03", f"i{item}:{month}"])
+                writer.writerow([f"c{customer}", f"2026-{month:02d}-03", f"i{item}:{month}", f"Mug no. {item}"])
                 item = (item + 1) % 40 if rng.uniform() < 0.7 else int(rng.integers(40))
-        writer.writerow(["once", "2026-01-01", "i1"])
+        writer.writerow(["once", "2026-01-01", "i1", "Mug no. 1"])
 
 
 def made(folder: Path) -> None:
@@ -75,9 +75,10 @@ def test_it_is_served_as_one_text(shop: Path) -> None:
     model = load(shop / "shop", 1)
     with TestClient(create_app([model]), base_url="http://127.0.0.1") as client:
         found = client.post("/v1/recommend", json={"history": ["i3", "i4"], "n": 3}).json()
-        assert found["items"][0]["id"] == "i5" and found["because"] == "bought" and "i4" in found["items"][0]["reason"]
+        first = found["items"][0]
+        assert (first["id"], first["name"], found["because"]) == ("i5", "Mug no. 5", "bought") and "Mug no. 4" in first["reason"]
         said = client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "i3, i4"}]}).json()
-        assert said["choices"][0]["message"]["content"].startswith("1. i5 (")
+        assert said["choices"][0]["message"]["content"].startswith("1. i5 Mug no. 5 (")
         assert client.post("/v1/recommend", json={"text": "a mug"}).json()["error"]["code"] == "texts_unknown"
 
 

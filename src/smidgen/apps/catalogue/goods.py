@@ -22,6 +22,14 @@ _LONGEST_VALUE = 60
 _MOST_COLUMNS = 200
 _DELIMITERS = ",;\t|"
 _NAMES = ("name", "title", "product", "product_name", "item_name", "produkt", "produktname", "titel", "bezeichnung", "artikel")
+NAMES_IN_ORDERS = frozenset(
+    (
+        *("productname", "itemname", "producttitle", "itemtitle", "lineitemname", "product", "title"),
+        *("description", "productdescription", "itemdescription"),
+        *("produktname", "artikelname", "artikelbezeichnung", "produktbezeichnung", "bezeichnung", "produkt", "artikel", "titel"),
+    )
+)
+"""Columns of orders with the names of items, without signs; `name` alone may be that of a customer."""
 _PRICES = ("price", "price_gbp", "price_eur", "price_usd", "preis", "preis_eur", "verkaufspreis")
 _STOCKS = ("stock", "in_stock", "inventory", "quantity_in_stock", "lager", "lagerbestand", "bestand")
 _LINKS = ("url", "link", "product_url", "produktlink")
