@@ -92,7 +92,6 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
             </div>
           </div>
         </Disclosure>
-        {plan.readers.length > 0 && <ChooseReader plan={plan} example={example} />}
         <Problem query={{ error: propose.error ?? confirm.error }} />
         {proposal && (
           <Notice tone={proposal.score < SURE || proposal.unread.length > 0 ? "warn" : "accent"}>
@@ -110,6 +109,7 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
             </div>
           </Notice>
         )}
+        {plan.readers.length > 0 && <ChooseReader plan={plan} example={example} />}
       </div>
     </Card>
   );

@@ -265,7 +265,7 @@ def test_a_plan_of_the_studio_becomes_tools(client: TestClient, path: str) -> No
     asked, changed = saved["tools"][-2:]
     assert (asked["name"], asked["waits"], changed["name"], changed["waits"]) == ("trips_plan", False, "change_trips_plan", True)
     assert asked["mistakes"] == changed["mistakes"] == [] and saved["secrets"]["TRIPS_PLAN"]
-    assert len(asked["settings"]["examples"]) == 40 and len(changed["settings"]["examples"]) > 40
+    assert len(asked["settings"]["examples"]) > 40 and len(changed["settings"]["examples"]) > 40
     name = next(cell for cell in place if " " in cell)
     run = client.post(f"{path}/run", json={"tool": "trips_plan", "arguments": {"about": name}, "confirmed": True}).json()
     assert run["status"] == "ok" and name in run["text"]

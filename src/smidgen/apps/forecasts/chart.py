@@ -43,10 +43,10 @@ def sales_chart(name: str, clean: CleanSales, history: SalesHistory, demand: Dem
 
     parts = [
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
-        f'<text x="{_LEFT}" y="20" font-weight="600" translate="no">{escape(name)}</text>',
+        f'<text x="12" y="20" font-weight="600" translate="no">{escape(name)}</text>',
     ]
     told = f"pieces a week; forecast from {shown_day(demand.first)}, shaded up to what suffices with {service:.0%} certainty"
-    parts += [f'<text class="soft" x="{_LEFT}" y="{37 + 16 * place}">{escape(line)}</text>' for place, line in enumerate(told.split("; "))]
+    parts += [f'<text class="soft" x="12" y="{37 + 16 * place}">{escape(line)}</text>' for place, line in enumerate(told.split("; "))]
     for value in np.linspace(0, top, 5):
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text class="soft" x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.10g}</text>')

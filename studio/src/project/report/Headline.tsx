@@ -7,7 +7,7 @@ import { cx } from "../../ui/cx";
 import { Icon } from "../../ui/icons";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
-import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, useBaselineName, useMetricName } from "./wording";
+import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, suggests, useBaselineName, useMetricName } from "./wording";
 
 /** Main metrics with a sentence of their own. */
 const OWN: Readonly<Record<string, string>> = { outcome_right: "report.outcomesOf", hit_rate_10: "report.hitsOf" };
@@ -54,7 +54,7 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   const parts = report.headline === "f1" && precision && recall ? { right: ofHundred(precision.value), found: ofHundred(recall.value) } : null;
   return (
     <Card>
-      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : parts ? t(found.value >= 1 ? "report.foundAll" : "report.foundOf", { ...parts, n: formatNumber(found.n) }) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
+      <p className={styles.opening}>{right ? t(found.value >= 1 ? "report.allRight" : "report.rightOf", { of: ofHundred(found.value), n: formatNumber(found.n) }) : parts ? t(found.value >= 1 ? "report.foundAll" : "report.foundOf", { ...parts, n: formatNumber(found.n) }) : report.headline === "exact_match" ? t("report.wholeOf", { of: ofHundred(found.value) }) : t("report.metricIs", { metric: metricName(report.headline), value: formatMetric(report, report.headline, found.value) })}</p>
       <p className={styles.soft}>
         {parts ? t("report.foundBetween", { ...spoken, value: formatMetric(report, report.headline, found.value) }) : t("report.between", spoken)}
         {found.n < 400 && ` ${t("report.few")}`}
@@ -155,7 +155,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
   const rows = new Set(metrics.map(([, metric]) => metric.n));
   const same = rows.size === 1;
   return (
-    <Card title={t("report.metrics")} note={`${t("report.intervalNote")}${same ? ` ${t("report.onRows", { n: formatNumber([...rows][0] ?? 0) })}` : ""}${report.graded ? ` ${t("report.gradesNote")}` : ""}`}>
+    <Card title={t("report.metrics")} note={`${t("report.intervalNote")}${same ? ` ${t("report.onRows", { n: formatNumber([...rows][0] ?? 0) })}` : ""}${report.graded && !suggests(view) ? ` ${t("report.gradesNote")}` : ""}`}>
       <div className={styles.wide} tabIndex={0} role="region" aria-label={t("report.metrics")}>
         <table className={styles.table}>
           <thead>

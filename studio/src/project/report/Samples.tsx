@@ -10,25 +10,62 @@ import { Badge } from "../../ui/Feedback";
 import { Highlighted } from "../../ui/Highlighted";
 import { Wanted } from "../tests/Wanted";
 import type { ReportView } from "./queries";
+import { suggests } from "./wording";
 import styles from "./Report.module.css";
 
 const FEW = 4;
 
 type Sample = ReportView["report"]["samples"][number];
 
+/** Items as their ids: a JSON list, or one. */
+function idsIn(text: string): string {
+  try {
+    const found: unknown = JSON.parse(text);
+    return Array.isArray(found) ? found.map(String).join(", ") : text;
+  } catch {
+    return text;
+  }
+}
+
+/** What a customer had bought, what was suggested, and what they bought next. */
+function Suggested({ sample }: { sample: Sample }): ReactNode {
+  const { t } = useTranslation();
+  const hit = sample.wanted.some((one) => idsIn(sample.got).split(", ").includes(one));
+  return (
+    <li className={styles.sample}>
+      <h3>{t("report.hadBought")}</h3>
+      <p className={styles.quote}>{idsIn(sample.text)}</p>
+      <div className={styles.beside}>
+        <div>
+          <h3>{t("report.wasSuggested")}</h3>
+          <p>{sample.got ? idsIn(sample.got) : t("report.nothing")}</p>
+        </div>
+        <div>
+          <h3>{t("report.boughtNext")}</h3>
+          <p>{sample.wanted.join(", ")}</p>
+        </div>
+      </div>
+      <p className={styles.badges}>
+        <Badge tone={hit ? "good" : "plain"}>{t(hit ? "report.wasAmong" : "report.wasNotAmong")}</Badge>
+      </p>
+    </li>
+  );
+}
+
 /** Written texts beside what was wanted, and texts with the fields that were found in them. */
 export function Samples({ view }: { view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const { samples, fillings } = view.report;
   const talks = samples.some((sample) => sample.outcome);
+  const items = suggests(view);
   const words = useWords();
   const truth = (said: string) => (said === "true" ? words.yes : said === "false" ? words.no : said);
   return (
     <>
       {samples.length > 0 && (
-        <Several title={t(talks ? "report.messages" : "report.samples")} note={t(talks ? "report.messagesNote" : "report.samplesNote")} count={samples.length}>
+        <Several title={t(talks ? "report.messages" : items ? "report.suggested" : "report.samples")} note={t(talks ? "report.messagesNote" : items ? "report.suggestedNote" : "report.samplesNote")} count={samples.length}>
           {(shown) =>
-            samples.slice(0, shown).map((sample, place) => sample.outcome ? <Message key={place} sample={sample} /> : (
+            samples.slice(0, shown).map((sample, place) => sample.outcome ? <Message key={place} sample={sample} /> : items ? <Suggested key={place} sample={sample} /> : (
               <li key={place} className={styles.sample}>
                 <h3>{t("report.given")}</h3>
                 <p className={styles.quote}>

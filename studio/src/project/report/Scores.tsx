@@ -7,7 +7,7 @@ import { Card } from "../../ui/Card";
 import { Badge } from "../../ui/Feedback";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
-import { formatMetric, formatPoints, hasOneScore, useMetricName } from "./wording";
+import { formatMetric, formatPoints, hasOneScore, suggests, useMetricName } from "./wording";
 
 /** Whether a score means what it says. */
 export function Scores({ view }: { view: ReportView }): ReactNode {
@@ -51,7 +51,7 @@ export function Parity({ view }: { view: ReportView }): ReactNode {
     >
       <p>
         {t(parity.agreement.value === 1 ? "report.paritySame" : "report.parityWords", { n: formatNumber(parity.n), share: formatNumber(100 * parity.agreement.value, { maximumFractionDigits: 1 }) })}
-        {report.graded && ` ${t("report.parityGraded")}`}
+        {report.graded && !suggests(view) && ` ${t("report.parityGraded")}`}
         {report.headline === "outcome_right" && parity.served?.value !== report.metrics?.[parity.metric]?.value && ` ${t("report.parityDry")}`}
       </p>
       <dl className={styles.figures}>

@@ -16,6 +16,11 @@ export function isGrade(name: string): boolean {
   return /^(rouge|chrf)/.test(name);
 }
 
+/** Whether the model suggests items, of which one is right. */
+export function suggests({ report }: ReportView): boolean {
+  return report.headline === "hit_rate_10";
+}
+
 /** Milliseconds, with two digits that matter. */
 export function formatMilliseconds(value: number): string {
   return value < 1_000 ? `${formatNumber(value, { maximumSignificantDigits: 2 })} ms` : `${formatNumber(value / 1_000, { maximumSignificantDigits: 2 })} s`;
@@ -49,7 +54,7 @@ export function formatPoints(value: number): string {
 /** The name of a metric in the chosen language, or as the server displays it. */
 export function useMetricName(view: ReportView): (name: string) => string {
   const { t } = useTranslation();
-  return (name) => t(`metric.${name}`, { defaultValue: view.names[name] ?? name });
+  return (name) => t(`metric.${name === "coverage" && suggests(view) ? "of_catalogue" : name}`, { defaultValue: view.names[name] ?? name });
 }
 
 /** The strongest baseline in words. */

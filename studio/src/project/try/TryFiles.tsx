@@ -4,6 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 
 import type { Project } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
+import { told as translate } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { CodeBlock } from "../../ui/Code";
@@ -116,7 +117,7 @@ function Suggestions({ answer }: { answer: Answer }): ReactNode {
             <span className={styles.place}>{formatNumber(place + 1)}</span>
             <div>
               <strong>{text(item, "name") || text(item, "title") || text(item, "id")}</strong> <span className={styles.soft}>{text(item, "price")}</span>
-              {text(item, "reason") && <p className={styles.soft}>{text(item, "reason")}</p>}
+              {text(item, "reason") && <p className={styles.soft}>{translate(text(item, "reason"))}</p>}
             </div>
           </li>
         ))}

@@ -21,7 +21,9 @@ from smidgen.flows.projects.material import write_file
 from smidgen.flows.sample_recipes import SampleRecipe, sample_names, sample_recipe
 from smidgen.store.studio.store import Project
 
-_MOST_ASKED, _MOST_CHANGES, _MOST_NAMES = 40, 80, 5_000
+_MOST_ASKED, _MOST_CHANGES, _MOST_NAMES = 60, 300, 5_000
+_NEVER_ASKED = ("street", "supplier", "tag")
+"""Kinds of names that only changes name: a plan says nothing of such a thing by itself."""
 _ASKED = {
     "stock": ("How many {} should I order?", "Do we need more {}?", "When will {} run out?", "What does the plan say about {}?"),
     "routes": ("When does the van come to {}?", "Who drives to {}?", "Which stops has {}?", "What does the plan say about {}?"),
@@ -55,7 +57,8 @@ def _names(plan: StudioPlan) -> list[str]:
     """The names that one may ask for, each once."""
     problem = open_problem(result_folder(plan.id))
     named = plan.solver.names(problem.state())
-    return list(dict.fromkeys(name for some in named.values() for name in some if name.strip()))[:_MOST_NAMES]
+    told = [name for kind, some in named.items() if kind not in _NEVER_ASKED for name in some if name.strip()]
+    return list(dict.fromkeys(told))[:_MOST_NAMES]
 
 
 def _column(names: Sequence[str]) -> bytes:
@@ -86,6 +89,7 @@ def _asking(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:
 
 def _changing(plan: StudioPlan) -> dict[str, Any]:
     """The settings of the tool that changes, with the plan's own words in its question."""
+    fields = plan.solver.changes["properties"]
     return {
         "name": f"change_{plan.solver.name}_plan",
         "preview": "would_change",
@@ -95,6 +99,7 @@ def _changing(plan: StudioPlan) -> dict[str, Any]:
             "de": "Das passt nicht zum Plan. Nennen Sie den Namen ganz, und was sich geändert hat.",
         },
         "answer": "{changed_en} {sentence_en}",
+        "titles": {f"{name}.{choice}": choice.replace("_", " ") for name, node in fields.items() for choice in node.get("enum") or ()},
         "examples": [*_said(plan.solver)],
     }
 
