@@ -61,7 +61,7 @@ def test_what_is_taken_along_is_in_the_language_of_the_studio(studio: RunningStu
     page = taken["page.html"]
     assert '<html lang="de">' in page and "Gelöst" in page and "Tag 1, Samstag: los um" in page and ">Wochentag<" in page
     assert "Karte des Ausflugs" in taken["map.svg"] and "Start und Ende" in taken["map.svg"]
-    assert taken["trip.csv"].startswith("day,weekday,step,place"), "tables are for programs"
+    assert taken["trip.csv"].startswith("\ufeffTag;Wochentag;Folge;Ort;"), "a German spreadsheet opens it"
 
 
 def test_a_repository_is_taken_from_a_folder(studio: RunningStudio, tmp_path_factory: pytest.TempPathFactory) -> None:

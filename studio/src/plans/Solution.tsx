@@ -12,6 +12,7 @@ import { cx } from "../ui/cx";
 import layout from "../ui/Layout.module.css";
 import styles from "./Plans.module.css";
 import { fileAddress, type Solved } from "./queries";
+import { NAMES, NUMBER, spreadsheet } from "./spreadsheet";
 import { StatusBadge } from "./StatusBadge";
 import { cellWords, columnWords } from "./tableWords";
 import { translatedDrawing } from "./translatedDrawing";
@@ -19,11 +20,8 @@ import { translatedPage } from "./translatedPage";
 
 /** Most letters of a cell that is never broken into lines. */
 const SHORT = 24;
-/** Columns whose cells are names, the same in each language, even where they are written with digits alone. */
-const NAMES: ReadonlySet<string> = new Set(["item", "name", "supplier", "stop", "van", "address", "place"]);
 /** Columns that only programs read: the files have them. */
 const HIDDEN: ReadonlySet<string> = new Set(["latitude", "longitude"]);
-const NUMBER = /^-?\d+(\.\d+)?$/;
 
 /** The solution of a plan: sentences, pictures, tables, and files to take along. `children` stand below the sentences. */
 export function Solution({ plan, solved, forget, busy, children }: { plan: string; solved: Solved; forget: () => void; busy: boolean; children?: ReactNode }): ReactNode {
@@ -111,25 +109,25 @@ function Picture({ address, name }: { address: string; name: string }): ReactNod
   return <img src={source} alt={words || name.replace(/\.svg$/, "").replaceAll("_", " ")} />;
 }
 
-/** A file to take along. Pages and drawings are for people: they come in the chosen language. Tables and tracks are for programs, and come as they are. */
+/** A file to take along. Pages and drawings come in the chosen language, and tables as its spreadsheets open them. Tracks and the plan are for programs, and come as they are. */
 function FileLink({ address, name, words }: { address: string; name: string; words: string }): ReactNode {
   const { i18n } = useTranslation();
-  const inWords = i18n.language !== "en" && /\.(html|svg)$/.test(name);
-  async function save(): Promise<void> {
+  const ending = name.slice(name.lastIndexOf(".") + 1);
+  const made = ending === "csv" ? spreadsheet : i18n.language === "en" ? undefined : ending === "html" ? translatedPage : ending === "svg" ? (svg: string) => translatedDrawing(svg).drawing : undefined;
+  async function save(make: (text: string) => string): Promise<void> {
     const answer = await fetch(address);
     if (!answer.ok) {
       window.location.assign(address); // the server says why
       return;
     }
-    const [text, svg] = [await answer.text(), name.endsWith(".svg")];
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([svg ? translatedDrawing(text).drawing : translatedPage(text)], { type: svg ? "image/svg+xml" : "text/html" }));
+    link.href = URL.createObjectURL(new Blob([make(await answer.text())], { type: { csv: "text/csv", svg: "image/svg+xml" }[ending] ?? "text/html" }));
     link.download = name;
     link.click();
     URL.revokeObjectURL(link.href);
   }
   return (
-    <a href={address} download={name} onClick={inWords ? (event) => (event.preventDefault(), void save()) : undefined}>
+    <a href={address} download={name} onClick={made && ((event) => (event.preventDefault(), void save(made)))}>
       {words}
     </a>
   );
