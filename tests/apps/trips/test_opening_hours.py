@@ -29,6 +29,8 @@ def shown(text: str) -> str | None:
         ("Fr-Mo 10-18", "10-18 x x x 10-18 10-18 10-18"),
         ("Mon-Fri 9am-5pm, Sat 10 am - 2 pm", "9-17 9-17 9-17 9-17 9-17 10-14 x"),
         ("Montag geschlossen, Dienstag bis Sonntag 10 bis 18 Uhr", "x 10-18 10-18 10-18 10-18 10-18 10-18"),
+        ("täglich 10-17 Uhr, montags geschlossen", "x 10-17 10-17 10-17 10-17 10-17 10-17"),
+        ("Tuesdays to Sundays 10-17", "x 10-17 10-17 10-17 10-17 10-17 10-17"),
         ("Mo, Mi und Fr 8-12", "8-12 x 8-12 x 8-12 x x"),
         ("18:00-02:00", " ".join(["18-24"] * 7)),
         ("24/7", " ".join(["0-24"] * 7)),
