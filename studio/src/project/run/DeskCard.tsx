@@ -23,7 +23,7 @@ export function DeskCard({ project, serving }: { project: string; serving: Servi
         {desk ? <CodeBlock code={desk.script} label={t("channels.script")} copy /> : <Notice>{t("run.deskLater")}</Notice>}
         {desk && (
           <p className={styles.soft}>
-            <a href={desk.preview} target="_blank" rel="noreferrer">{t("run.deskPreview")}</a>
+            {serving.state === "running" ? <a href={desk.preview} target="_blank" rel="noreferrer">{t("run.deskPreview")}</a> : t("run.deskPreview")}
             {desk.public === "" && ` · ${t("channels.scriptLocal")}`}
           </p>
         )}

@@ -116,6 +116,7 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
   const words = tool.words[i18n.language] ?? tool.words[""] ?? Object.values(tool.words)[0] ?? "";
   const unset = Object.entries(tool.variables).filter(([, there]) => !there).map(([name]) => name);
   const example = draft.examples[0];
+  const ofPlan = tools.sources.some((source) => source.source === tool.place.source && source.name === tool.place.origin && source.settings["plan"]);
   return (
     <article className={cx(styles.tool, tool.mistakes.length > 0 && styles.wrong)} aria-label={tool.name}>
       <header>
@@ -138,7 +139,7 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
           {t(tool.changes ? "tools.changes" : "tools.reads")}
         </Badge>
         <Badge tone={tool.waits ? "accent" : "plain"}>{t(tool.waits ? "tools.waits" : "tools.atOnce")}</Badge>
-        <Badge>{t(`tools.kind.${tool.place.source === "openapi" ? "openapi" : tool.kind}`)}</Badge>
+        <Badge>{t(`tools.kind.${ofPlan ? "plan" : tool.place.source === "openapi" ? "openapi" : tool.kind}`)}</Badge>
       </div>
       <p className={styles.saying}>{words ? <Template text={words} named={draft.arguments} /> : t("tools.noWords")}</p>
       <dl className={styles.facts}>

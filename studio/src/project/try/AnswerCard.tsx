@@ -12,6 +12,7 @@ import { Highlighted } from "../../ui/Highlighted";
 import { shown } from "../data/ImportFile";
 import { Correct } from "./Correct";
 import type { Answer, Answering, TriedText } from "./queries";
+import { strangeNumbers } from "./strangeNumbers";
 import styles from "./Try.module.css";
 import { Words } from "./Words";
 
@@ -38,7 +39,7 @@ export function AnswerCard({ project, facts, text, answer, speed }: Props): Reac
     <>
       <Card title={t("try.answer")} note={speed ?? t("try.took", { ms: formatNumber(answer.seconds * 1000, { maximumSignificantDigits: 2 }) })}>
         <Output facts={facts} text={text} answer={answer} names={names} />
-        <Facts answer={answer} />
+        <Facts given={text.text} answer={answer} />
         <Decision facts={facts} answer={answer} />
         {likely.length > 0 && (
           <div className={styles.runners}>
@@ -115,12 +116,13 @@ function told(answer: Answer, name: "missing" | "unsupported"): readonly Attribu
 }
 
 /** What the check of the facts found, in words. */
-function Facts({ answer }: { answer: Answer }): ReactNode {
+function Facts({ given, answer }: { given: string; answer: Answer }): ReactNode {
   const { t } = useTranslation();
   if (answer.facts["finished"] === false) return <Notice tone="warn">{t("try.cutOff")}</Notice>;
   if (!("missing" in answer.facts)) return null;
   const [missing, unsupported] = [told(answer, "missing"), told(answer, "unsupported")];
-  if (missing.length + unsupported.length === 0) {
+  const strange = strangeNumbers(given, answer.text);
+  if (missing.length + unsupported.length + strange.length === 0) {
     return (
       <p>
         <Badge tone="good" icon="check">
@@ -136,6 +138,13 @@ function Facts({ answer }: { answer: Answer }): ReactNode {
         <li>
           <Badge tone="warn" icon="warning">
             {t("try.leavesOut", { what: listed(missing) })}
+          </Badge>
+        </li>
+      )}
+      {strange.length > 0 && (
+        <li>
+          <Badge tone="bad" icon="warning">
+            {t("try.strangeNumbers", { numbers: strange.join(", ") })}
           </Badge>
         </li>
       )}
