@@ -55,7 +55,7 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
 
 
 def _misfit(schema: Change, change: Change, path: Sequence[Any]) -> tuple[str, object, str]:
-    """What is wrong with a change, the value, and what is permitted there. `path`: of its mistake; empty where a field is missing or
+    """A mistake of a change in words, its value, and what is permitted there. `path`: of its mistake; empty where a field is missing or
     unknown."""
     known = schema.get("properties", {})
     if path and path[0] in known:

@@ -102,7 +102,7 @@ class Trip:
         return place.hours.on((self.weekday + day) % 7, date)
 
     def not_read(self) -> list[str]:
-        """What the plan cannot tell of places, since their hours are not read, in sentences."""
+        """Sentences on places that are left out, since their hours are not read."""
         unclear = [f"{place.name} ({place.words})" for place in self.places if place.hours is None]
         dated = [f"{place.name} ({place.words})" for place in self.places if place.hours is not None and place.hours.dated]
         said = [f"Left out, since their opening hours are not understood: {_listed(unclear)}."] if unclear else []
