@@ -351,7 +351,7 @@ def _examples_of(
     training: Training, settings: DecoderSettings, space: Workspace
 ) -> tuple[DecoderPrompt, DecoderExamples, DecoderExamples | None]:
     from smidgen.gguf.architectures import shape_of
-    from smidgen.students.decoder_training.examples import chosen, examples_of, held_examples, with_other_values
+    from smidgen.students.decoder_training.examples import chosen, examples_of, held_examples, in_circles, with_other_values
     from smidgen.students.decoder_training.prompts import common_words, gap_prompt, prompt_of, tokenizer_of
 
     folder = space.folder
@@ -365,6 +365,8 @@ def _examples_of(
     lessons = examples_of(rows, prompt, tokenizer, most)
     if lessons.left_out:
         space.progress.say(f"{lessons.left_out} examples of more than {most} tokens are left out")
+    if told.reach is None and not told.schema:
+        lessons = replace(lessons, circles=in_circles(rows, prompt, tokenizer, most, training.seed))
     held = held_examples(chosen(training.held, training.form, 1), prompt, tokenizer, most)
     return prompt, lessons, held
 
@@ -397,7 +399,7 @@ def _teacher(
         change: Any = LoraAdapters(shape, frozen, settings.rank, settings.alpha, generator, dtype)
     else:
         change = FullMatrices(shape, frozen)
-    count = len(lessons.lessons)
+    count = len(lessons.every)
     batch = min(settings.batch_rows or (_BATCH if prompt.reach is None else _GAP_BATCH), max(4, count // 8))
     epochs = settings.epochs or _epochs(count)
     if settings.time_budget is not None and settings.epochs is None:
@@ -417,7 +419,7 @@ def _teacher(
     guide, drawing = _guide(training, settings, space, kept, list(prompt.before), dtype), None
     if guide is not None and settings.on_policy:
         drawing = OwnAnswers(settings.on_policy, _most(training, lessons), prompt.stop, training.seed)
-    return DecoderTrainer(model, change, lessons.lessons, held.lessons if held else (), course, Workers(space.threads), guide, drawing)
+    return DecoderTrainer(model, change, lessons.every, held.lessons if held else (), course, Workers(space.threads), guide, drawing)
 
 
 def _guide(

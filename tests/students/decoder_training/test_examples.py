@@ -7,8 +7,8 @@ from tests.forms import text_form
 
 from smidgen.bases.lookup import find
 from smidgen.core.rows import Row
-from smidgen.students.decoder_training.examples import chosen, with_other_values
-from smidgen.students.decoder_training.prompts import common_words, tokenizer_of
+from smidgen.students.decoder_training.examples import chosen, in_circles, with_other_values
+from smidgen.students.decoder_training.prompts import common_words, prompt_of, tokenizer_of
 from smidgen.text.attribute_lists import attributes
 
 WORDS = ("harbour", "velvet", "copper", "meadow")
@@ -83,3 +83,28 @@ def test_as_many_are_taught_as_are_asked_for() -> None:
     rows = [Row("lamp", answer, number) for number, answer in enumerate([*ODD, *GOOD], start=1)]
     assert len(chosen(rows, text_form(), 16)) == 16
     assert [row.output for row in chosen(rows, text_form(), 100)] == [*ODD, *GOOD]
+
+
+def test_one_answer_in_four_goes_round_in_circles_and_its_copies_are_not_to_come() -> None:
+    folder = find("smollm2").folder
+    prompt, tokenizer = prompt_of(folder, ""), tokenizer_of(folder)
+    given = [Row(f"note {n}", f"No fever. Takes aspirin, {n} mg a day. Comes again in May.", n) for n in range(24)]
+    made = in_circles(given, prompt, tokenizer, 400, 0)
+    assert len(made) == 6
+    for one in made:
+        written = one.ids[-one.answer :].tolist()
+        first, last = one.repeated
+        head, again, rest = (tokenizer.decode(part) for part in (written[:first], written[first:last], written[last:-1]))
+        number = int(tokenizer.decode(one.ids[: -one.answer].tolist()).split("note ")[1].split()[0])
+        assert head + rest == given[number].output, "without its copies it is the answer"
+        part = next(part for part in ("No fever.", "Takes aspirin,", f"{number} mg a day.", "Comes again in May.") if head.endswith(part))
+        assert again in [f" {part}" * times for times in (1, 2, 3)]
+        assert written[-1] == prompt.stop[0]
+        assert one.weights.tolist() == [1.0] * first + [-1.0] * (last - first) + [1.0] * (one.answer - last)
+        assert one.mass == one.answer - (last - first)
+    assert {len(one.ids) for one in in_circles(given, prompt, tokenizer, 400, 1)} != {len(one.ids) for one in made}
+    assert in_circles(given[:3], prompt, tokenizer, 400, 0) == []
+    assert in_circles(given, prompt, tokenizer, 20, 0) == [], "no example is longer than may be"
+    twice = [Row("note", "Yes. Yes.", n) for n in range(8)]
+    assert in_circles(twice, prompt, tokenizer, 400, 0) == [], "what comes twice in the answer may do so"
+    assert len(in_circles([Row(f"note {n}", "No fever.", n) for n in range(2_000)], prompt, tokenizer, 400, 0)) == 250

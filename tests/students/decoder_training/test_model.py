@@ -59,15 +59,20 @@ def transformer(base: Path, weights: dict[str, torch.Tensor]) -> torch.nn.Module
     return model.eval()
 
 
+def weight_of(row: int, size: int, place: int) -> float:
+    return -2.0 if row == 2 and place == size - ANSWER else 0.5 + row
+
+
 def lesson(before: list[int]) -> tuple[RowBlock, list[list[int]]]:
-    """Three rows of different lengths whose last tokens are the answers, and the same as plain lists."""
+    """Three rows of different lengths whose last tokens are the answers, and the same as plain lists. The second token of the last row is
+    not to come."""
     ids = torch.randint(3, 49152, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(5))
     answers, targets, weights = [], [], []
     for row, size in enumerate(LENGTHS):
         for place in range(size - ANSWER - 1, size - 1):
             answers.append(row * max(LENGTHS) + place)
             targets.append(int(ids[row, place + 1]))
-            weights.append(0.5 + row)
+            weights.append(weight_of(row, size, place))
     block = RowBlock(ids, torch.tensor(answers), torch.tensor(targets), torch.tensor(weights))
     return block, [[*before, *ids[row, :size].tolist()] for row, size in enumerate(LENGTHS)]
 
@@ -87,15 +92,19 @@ def test_losses_and_gradients_are_those_of_transformers(base: Path, before: list
         loss, weight = model.loss(block, gradients, change, 1.0)
         alone, _ = model.loss(block, None, None, 1.0)
     reference = transformer(base, unfolded(weights, change))
-    expected = torch.zeros(())
+    expected, unlikely = torch.zeros(()), torch.zeros(())
     for number, (row, size) in enumerate(zip(rows, LENGTHS, strict=True)):
         chances = reference(torch.tensor([row])).logits[0].log_softmax(-1)
         for place in range(size - ANSWER - 1, size - 1):
-            expected = expected - chances[len(before) + place, row[len(before) + place + 1]] * (0.5 + number)
-    expected.backward()
-    assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+            chance, of = chances[len(before) + place, row[len(before) + place + 1]], weight_of(number, size, place)
+            if of > 0:
+                expected = expected - chance * of
+            else:
+                unlikely = unlikely + torch.log1p(-chance.exp()) * of
+    (expected + unlikely).backward()
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5) and float(unlikely.detach()) > 0
     assert alone == pytest.approx(loss, rel=1e-5)
-    assert weight == pytest.approx(float(block.weights.sum()))
+    assert weight == pytest.approx(float(block.weights[block.weights > 0].sum()))
     named = dict(reference.named_parameters())
     gemma = shape.gemma
     norms = {"qkv": "input_layernorm", "gate_up": "pre_feedforward_layernorm" if gemma else "post_attention_layernorm"}

@@ -158,7 +158,10 @@ def exported(stored: StoredDecoder, out: Path) -> dict[str, torch.Tensor]:
     assert spec.engine == decoder.part.engine
     runner = llama.part.open(out, spec.options, 1)
     text = [row.input for row in ROWS[:2]]
-    assert runner.run(text)["texts"] == decoder.part.raw(stored.folder, text, 1)["texts"]
+    written = [
+        one.replace("\ufffd", "") for one in decoder.part.raw(stored.folder, text, 1)["texts"]
+    ]  # the engine leaves half characters out
+    assert runner.run(text)["texts"] == written
     runner.close()
     return read(out / str(spec.options["model"]))
 

@@ -1,4 +1,4 @@
-"""Training examples of a decoder: token ids with the answer marked, and copies with other values."""
+"""Training examples of a decoder: token ids with the answer marked, copies with other values, and answers that go round in circles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import Form
-from smidgen.core.rows import Row, joined
+from smidgen.core.rows import Row, evenly, joined
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids
 from smidgen.text.attribute_lists import WORD, attributes, contains_value, copied_values, is_words, replace_values
 from smidgen.text.infilling import rest_of_line
@@ -31,6 +31,7 @@ class DecoderExample:
 
     `drawn`: the student sampled the answer itself; it may have no end token, and only a guide's probabilities are learnt on it.
     `filling`: where the text around a gap is learnt, too, the tokens at the end that fill the gap: they count as much as all the others.
+    `repeated`: the places in the answer, from and to, of copies of a part that stands before them: they are learnt not to come.
     """
 
     ids: NDArray[np.int64]
@@ -38,27 +39,37 @@ class DecoderExample:
     weight: float = 1.0
     drawn: bool = False
     filling: int = 0
+    repeated: tuple[int, int] = (0, 0)
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """(answer,) the weight of each token of the answer."""
+        """(answer,) the weight of each token of the answer; below zero for tokens that are learnt not to come."""
         found = np.full(self.answer, self.weight, dtype=np.float32)
         if 0 < self.filling < self.answer:
             found[: -self.filling] *= self.filling / (self.answer - self.filling)
+        found[slice(*self.repeated)] *= -1
         return found
 
     @property
     def mass(self) -> float:
-        """The sum of the weights."""
-        return self.weight * (2 * self.filling if 0 < self.filling < self.answer else self.answer)
+        """The sum of the weights of the tokens that are learnt to come."""
+        if 0 < self.filling < self.answer:
+            return self.weight * 2 * self.filling
+        return self.weight * (self.answer - self.repeated[1] + self.repeated[0])
 
 
 @dataclass(frozen=True)
 class DecoderExamples:
-    """All examples that fit, and the number of those that did not."""
+    """All examples that fit, and the number of those that did not. `circles`: see `in_circles`."""
 
     lessons: list[DecoderExample]
     left_out: int
+    circles: Sequence[DecoderExample] = ()
+
+    @property
+    def every(self) -> list[DecoderExample]:
+        """All that is learnt from."""
+        return [*self.lessons, *self.circles]
 
     @property
     def longest_answer(self) -> int:
@@ -128,6 +139,35 @@ def _made(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most
                 answer, filling = (len(ids) - 1, len(written)) if every else (len(written), 0)
                 found.append(DecoderExample(np.array(ids, dtype=np.int64), answer, row.weight, filling=filling))
     return DecoderExamples(found, left_out)
+
+
+_CIRCLE_EVERY, _MOST_CIRCLES, _MOST_ROUNDS = 4, 250, 3
+_PART = re.compile(r"\s*[^,.;:!?\n]+[,.;:!?\n]*")
+
+
+def in_circles(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer, most: int, seed: int) -> list[DecoderExample]:
+    """Answers of one row in four, 250 at most, in which one part, up to a comma or a stop, comes two to four times.
+
+    Small decoders follow their own repetition: each copy makes the next one likelier (Xu et al. 2022, Learning to Break the Loop). In
+    these answers the copies are learnt not to come, by unlikelihood (Welleck et al. 2020), and what follows them as in any answer.
+    """
+    random, found = np.random.default_rng([seed, 13]), []
+    for row in evenly(rows, min(_MOST_CIRCLES, len(rows) // _CIRCLE_EVERY)):
+        answer = str(answers_of(row)[0])
+        parts = _PART.findall(answer)
+        if not parts or "".join(parts) != answer:
+            continue
+        at, rounds = int(random.integers(len(parts))), int(random.integers(1, _MOST_ROUNDS + 1))
+        if answer.count(parts[at].strip()) > 1:
+            continue  # it may come again
+        copies = (parts[at] if at else f" {parts[at]}") * rounds
+        head, again, rest = (plain_ids(tokenizer, text) for text in ("".join(parts[: at + 1]), copies, "".join(parts[at + 1 :])))
+        written = [*head, *again, *rest, prompt.stop[0]]
+        ids = [*prompt.split(tokenizer, row.input)[0], *written]
+        if len(prompt.before) + len(ids) <= most:
+            places = (len(head), len(head) + len(again))
+            found.append(DecoderExample(np.array(ids, dtype=np.int64), len(written), row.weight, repeated=places))
+    return found
 
 
 def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:

@@ -146,9 +146,10 @@ class DecoderGuide:
     beta: float = 0.0
 
     def shares(self, block: RowBlock) -> Tensor:
-        """(answers,) the guide's share at each token; 1 if the student sampled the answer itself."""
+        """(answers,) the guide's share at each token; 1 if the student sampled the answer itself, 0 if the token is not to come."""
         found = torch.full((len(block.targets),), self.share)
-        return found if block.drawn is None else torch.where(block.drawn, torch.ones(()), found)
+        found = found if block.drawn is None else torch.where(block.drawn, torch.ones(()), found)
+        return found.masked_fill(block.weights < 0, 0)
 
 
 @dataclass
@@ -267,6 +268,8 @@ PLACES = (QKV, OUT, GATE_UP, DOWN)
 """The matrices of a layer that adapters change."""
 _LOSS_ROWS = 256
 """The most answer tokens whose logits are in memory at once: 25 MB for 49,152 tokens in 16 bits."""
+_NEVER_SURE = 0.01
+"""A token that is not to come counts as no likelier than all but this: else one of them would outweigh all others."""
 
 
 class LlamaModel:
@@ -297,7 +300,8 @@ class LlamaModel:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights.
 
         With `gradients`, the gradients of the trained weights, for the sum times `rate`, are added to it. With a `guide` the target mixes
-        the answers with its probabilities.
+        the answers with its probabilities. A token of a weight below zero is learnt not to come: the gradients are those of the unlikelihood
+        -log(1 - p) (Welleck et al. 2020); it is not in the sums.
         """
         x, grounds = self._begun(block)
         keep = gradients is not None
@@ -323,17 +327,20 @@ class LlamaModel:
             if not keep:
                 losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
                 losses = losses if pull is None else torch.lerp(losses, pull[0], pull[2])
-                total += float((losses * weights).sum())
+                total += float((losses * weights.clamp(min=0)).sum())
                 continue
             chances = torch.softmax(logits, dim=-1)
             at = torch.arange(len(targets))
-            losses = -chances[at, targets].float().clamp(min=1e-9).log()
+            own = chances[at, targets].float()
+            losses = -own.clamp(min=1e-9).log()
             chances[at, targets] -= 1.0
             if pull is not None:
                 losses = torch.lerp(losses, pull[0], pull[2])
                 chances = torch.lerp(chances.float(), pull[1], pull[2][:, None]).to(self.dtype)
-            total += float((losses * weights).sum())
-            chances *= (weights * rate).to(chances.dtype)[:, None]
+            total += float((losses * weights.clamp(min=0)).sum())
+            # Of -log(1 - p) by the logits: that of -log(p), times -p / (1 - p).
+            steps = torch.where(weights < 0, weights * own / (1 - own).clamp(min=_NEVER_SURE), weights)
+            chances *= (steps * rate).to(chances.dtype)[:, None]
             dlast[part] = chances @ self.output
         if gradients is not None and taught is not None:
             dx = torch.zeros_like(x)
@@ -341,7 +348,7 @@ class LlamaModel:
             dx.index_add_(0, places, self._norm_back(dlast, last, scale))
             for number in range(len(self.layers) - 1, -1, -1):
                 dx = self._backward(dx, kept.pop(), number, grounds[number], gradients, taught)
-        return total, float(block.weights.sum())
+        return total, float(block.weights.clamp(min=0).sum())
 
     def last(self, block: RowBlock) -> Tensor:
         """(answers, width) the input of the output layer for each answer token."""
