@@ -300,8 +300,8 @@ class LlamaModel:
         """The summed weighted cross-entropy of the block's answers (nats) and the sum of its weights.
 
         With `gradients`, the gradients of the trained weights, for the sum times `rate`, are added to it. With a `guide` the target mixes
-        the answers with its probabilities. A token of a weight below zero is learnt not to come: the gradients are those of the unlikelihood
-        -log(1 - p) (Welleck et al. 2020); it is not in the sums.
+        the answers with its probabilities. A token of a weight below zero is learnt not to come: its gradients are those of the
+        unlikelihood -log(1 - p) (Welleck et al. 2020), and it is not in the sums.
         """
         x, grounds = self._begun(block)
         keep = gradients is not None
