@@ -40,6 +40,14 @@ def test_the_baseline_must_be_beaten_by_more_than_chance():
             quality_gate.require(GOOD, "accuracy", settings, baseline)
 
 
+def test_a_base_that_does_as_well_untaught_is_what_is_suggested():
+    as_good = BaselineFacts(name="prompted", change=Delta(value=0.0, low=-0.01, high=0.01))
+    with pytest.raises(GateError, match="build the base as it is: --student prompted"):
+        quality_gate.require(GOOD, "accuracy", GateSettings(must_beat_baseline=True), as_good)
+    with pytest.raises(GateError, match="lower the gate"):
+        quality_gate.require(GOOD, "accuracy", GateSettings(must_beat_baseline=True, min_headline=0.99), as_good)
+
+
 def test_every_failure_is_named_at_once():
     with pytest.raises(GateError) as caught:
         quality_gate.require(GOOD, "accuracy", GateSettings(min_headline=0.99, must_beat_baseline=True))
