@@ -106,6 +106,7 @@ export function ChangeBox({ plan, solver }: { plan: Plan; solver: Solver }): Rea
                 </Button>
                 <Button onClick={() => propose.reset()}>{t("common.cancel")}</Button>
               </div>
+              {confirm.isPending && <span role="status">{t("plan.busy")}</span>}
             </div>
           </Notice>
         )}

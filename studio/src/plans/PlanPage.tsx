@@ -56,6 +56,7 @@ function Loaded({ plan, solver }: { plan: Plan; solver: Solver }): ReactNode {
     <>
       <PageTitle title={plan.name} about={told(solver.summary)} actions={button} />
       <div className={layout.page}>
+        {solve.isPending && <Notice>{t("plan.busy")}</Notice>}
         {wrong ? <Notice tone="bad">{t("plan.settingsWrong")}</Notice> : (plan.solved ?? !faulty) && <Problem query={{ error: solve.error }} />}
         {plan.solved && (
           <Solution plan={plan.id} solved={plan.solved} forget={() => solve.mutate("forget")} busy={solve.isPending}>
