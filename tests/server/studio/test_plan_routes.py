@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from smidgen.flows.plans import problem
+from smidgen.server.studio import plan_routes
 
 pytestmark = pytest.mark.usefixtures("dropped_solver")
 JSON = {"Content-Type": "application/json"}
@@ -130,3 +132,13 @@ def test_a_bad_cell_is_told_with_its_file(client: TestClient) -> None:
     client.post(f"/api/v1/plans/{plan}/tables/places/uploads?name=my.csv", content=table)
     told = client.post(f"/api/v1/plans/{plan}/solve").json()["error"]
     assert (told["file"], told["row"], told["column"], told["what"]) == ("places-my.csv", 2, "latitude", "this is no number")
+
+
+def test_only_models_that_read_such_changes_are_offered(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"prices": ["thing", "price"], "orders": ["order", "price"]}
+    ids = {client.post("/api/v1/projects", json={"name": name, "task": "extract"}).json()["id"]: own for name, own in fields.items()}
+    monkeypatch.setattr(plan_routes, "models_of", lambda store, project: [SimpleNamespace(id="m")])
+    monkeypatch.setattr(plan_routes, "model_folder", lambda store, project, model: Path(project))
+    form = lambda folder: SimpleNamespace(form={"schema": {"properties": dict.fromkeys(ids[folder.name])}})  # noqa: E731
+    monkeypatch.setattr(plan_routes, "read_manifest", form)
+    assert [one["name"] for one in client.get(f"/api/v1/plans/{made(client)}").json()["readers"]] == ["prices"]
