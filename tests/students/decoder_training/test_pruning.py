@@ -158,10 +158,9 @@ def exported(stored: StoredDecoder, out: Path) -> dict[str, torch.Tensor]:
     assert spec.engine == decoder.part.engine
     runner = llama.part.open(out, spec.options, 1)
     text = [row.input for row in ROWS[:2]]
-    written = [
-        one.replace("\ufffd", "") for one in decoder.part.raw(stored.folder, text, 1)["texts"]
-    ]  # the engine leaves half characters out
-    assert runner.run(text)["texts"] == written
+    # The engine ends a text at half a character, which this little model may write.
+    written = [one.partition("\ufffd")[0] for one in decoder.part.raw(stored.folder, text, 1)["texts"]]
+    assert runner.run(text)["texts"] == written and any(written)
     runner.close()
     return read(out / str(spec.options["model"]))
 
