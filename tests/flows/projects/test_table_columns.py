@@ -85,7 +85,7 @@ def test_a_spreadsheet_takes_the_place_of_a_csv_file(store: StudioStore, tmp_pat
 
 
 def test_a_table_that_is_written_again_loses_no_row_and_no_column(tmp_path: Path) -> None:
-    """What is read for that is all of it, also a table without rows and a row with a cell too many; other encodings are looked at apart."""
+    """Nor does a table without rows, or one with a row that has a cell too many. Other encodings have a test of their own."""
     file = tmp_path / "intents.csv"
     file.write_text("id,text,intent\n", encoding="utf-8")
     assert first_rows(file) == (("id", "text", "intent"), [])

@@ -134,7 +134,7 @@ def test_a_shortened_student_is_taught_stopped_resumed_and_exported(tmp_path: Pa
 def taught_twice(tmp_path: Path, **left_out: Any) -> tuple[StoredDecoder, StoredDecoder]:
     """A decoder of six layers that is taught in one go, and one that is stopped while it is taught again; both are the same."""
     base = find(str(tiny_decoder(tmp_path / "tiny", layers=6, whole=True)), family="decoder")
-    training = Training(ROWS, ROWS, text_form(), base, DecoderSettings(epochs=4, batch_rows=4, precision="f32", **left_out))
+    training = Training(ROWS, ROWS, text_form(), base, DecoderSettings(epochs=5, batch_rows=4, precision="f32", **left_out))
     changes = []
     for stop in (None, "heal decoder"):
         folder = tmp_path / str(stop)
@@ -158,9 +158,7 @@ def exported(stored: StoredDecoder, out: Path) -> dict[str, torch.Tensor]:
     assert spec.engine == decoder.part.engine
     runner = llama.part.open(out, spec.options, 1)
     text = [row.input for row in ROWS[:2]]
-    # The engine ends a text at half a character, which this little model may write.
-    written = [one.partition("\ufffd")[0] for one in decoder.part.raw(stored.folder, text, 1)["texts"]]
-    assert runner.run(text)["texts"] == written and any(written)
+    assert runner.run(text)["texts"] == decoder.part.raw(stored.folder, text, 1)["texts"]
     runner.close()
     return read(out / str(spec.options["model"]))
 

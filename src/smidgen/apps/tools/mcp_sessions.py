@@ -222,7 +222,7 @@ async def _client(target: McpTarget, environment: Mapping[str, str]) -> AsyncIte
     if target.started:
         command = [expanded(part, environment) for part in target.started]
         env = {name: expanded(text, environment) for name, text in target.env.items()}
-        if target.plan:  # the same program as here, which nobody may lead elsewhere by a variable
+        if target.plan:  # always this program: no variable of the tool file may put another in its place
             env = {"PYTHONPATH": str(Path(__file__).parents[3])}
         parameters = StdioServerParameters(command=command[0], args=command[1:], env=env, cwd=target.folder)
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a stream, not a file)
