@@ -121,8 +121,11 @@ def _is_tool_file(path: Path) -> bool:
 
 
 def _facts(tool: Tool) -> ToolFacts:
-    """A tool in OpenAI's form. The arguments that prove whose data is asked for are required."""
-    return {"name": tool.name, "description": tool.description, "parameters": {**tool.schema, "required": list(tool.required)}}
+    """A tool in OpenAI's form. The arguments that prove whose data is asked for are required; one that is the whole message is not found
+    by a model, and left out."""
+    properties = {name: node for name, node in tool.properties.items() if name not in tool.whole_messages}
+    schema = {**tool.schema, "properties": properties, "required": [name for name in tool.required if name in properties]}
+    return {"name": tool.name, "description": tool.description, "parameters": schema}
 
 
 def _json_of(path: Path) -> Any:

@@ -268,6 +268,14 @@ def test_what_one_argument_takes_is_no_other_s() -> None:
     assert spoken_arguments(tool, ("order", "contact"), "cancel the order 20895") == {"order": "FH-20895"}
 
 
+def test_an_argument_that_is_the_whole_message_takes_nothing_from_others() -> None:
+    sentence = {"type": "string", "maxLength": 60, "whole_message": True}
+    tool = Tool("log", "", {"type": "object", "properties": {"said": sentence, "order": ORDER}, "required": ["said", "order"]})
+    assert spoken_arguments(tool, tool.required, "cancel FH-20103 ") == {"said": "cancel FH-20103", "order": "FH-20103"}
+    assert spoken_arguments(tool, ["order"], "cancel FH-20103") == {"order": "FH-20103"}
+    assert spoken_arguments(tool, tool.required, "x" * 61) == {}
+
+
 def test_a_question_in_between_is_answered(chat: Chat) -> None:
     chat.say("Where is my order")
     assert chat.say("How long does standard delivery take?").reply.member == "answer"
@@ -528,6 +536,19 @@ def test_a_waiting_call_is_corrected_and_needs_a_yes_of_its_own(chat: Chat, shop
     assert corrected.outcome == "proposed" and corrected.call is not None and corrected.call.arguments == {"order": "FH-20104"}
     assert shop.asked == []
     assert chat.say("yes").reply.outcome == "done" and shop.asked == ["/orders/FH-20104/cancel"]
+
+
+def test_a_call_with_the_whole_message_is_confirmed_and_not_corrected_by_the_yes(shop: Shop, clock: Clock) -> None:
+    sentence = {"type": "string", "whole_message": True}
+    schema = {"type": "object", "properties": {"sentence": sentence}, "required": ["sentence"]}
+    tool = Tool("note", "Leave a note.", schema, words={"": "Note: {sentence}"}, target=None)
+    desk = Desk("desk", DeskPolicy(), {"act": lambda text: Reply({"tool": "note", "arguments": {}}, 0.9)}, [tool], now=clock)
+    desk = desk.with_policy(parse_policy('unknown = "act note"', "test"))
+    before = DeskConversation("c", "desk", "test")
+    proposed = desk.answer(before, "Castle Street is closed")
+    assert proposed.reply.outcome == "proposed" and proposed.reply.text.count("Note: Castle Street is closed") == 1
+    done = desk.answer(replace(before, state=proposed.state), "yes")
+    assert done.reply.outcome == "done" and done.reply.facts["call"]["arguments"] == {"sentence": "Castle Street is closed"}
 
 
 def test_a_message_in_another_language_is_told_which_it_understands(chat: Chat) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.house.conftest import ROOT
 
 from smidgen.core.errors import EngineError, InputError
-from smidgen.flows.plans import asked_plan
+from smidgen.flows.plans import asked_plan, problem
 from smidgen.flows.plans.asked_plan import AskedPlan
 from smidgen.flows.plans.problem import open_problem, read_plan, write_plan
 
@@ -47,6 +49,66 @@ def test_a_change_is_made_and_kept(folder: Path) -> None:
     with pytest.raises(InputError, match="no place has this name"):
         plan.change({"skip": ["Eiffel Tower"]})
     assert read_plan(folder / "plan.json") == kept
+
+
+def read(text: str) -> tuple[float, dict[str, Any]]:
+    """A sentence as a model reads it: its score, and the change."""
+    place = text.partition("leave out the ")[2]
+    if not text.startswith("Two days"):
+        return 0.9, {"skip": [place]} if place else {}
+    return 0.3 if "or so" in text else 0.6 if place else 0.9, {"days": 2}
+
+
+@pytest.fixture
+def said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AskedPlan:
+    """The plan of a trip, for which a model reads sentences."""
+
+    def predict(texts: list[str]) -> list[Any]:
+        return [SimpleNamespace(score=score, output=output) for score, output in map(read, texts)]
+
+    monkeypatch.setattr(problem, "load", lambda folder: SimpleNamespace(predict=predict, close=lambda: None))
+    told = read_plan(folder / "plan.json")
+    told["solve"]["changes"] = str(folder)
+    (folder / "plan.json").write_text(json.dumps(told), encoding="utf-8")
+    plan = AskedPlan(folder)
+    plan.warm_up()
+    return plan
+
+
+def test_a_sentence_changes_the_plan_as_it_was_read(said: AskedPlan, folder: Path) -> None:
+    assert said.reads_sentences and said.would_change("Two days, please") == {"change_en": "Plan anew: 2 days."}
+    assert read_plan(folder / "plan.json")["changes"] == []
+    assert said.change("Two days, please")["sentence_en"].startswith("2 days with ")
+    assert [one["change"] for one in read_plan(folder / "plan.json")["changes"]] == [{"days": 2}]
+
+
+def test_a_sentence_may_tell_two_changes(said: AskedPlan, folder: Path) -> None:
+    both = said.would_change("Two days, please. Also leave out the Toy Museum")
+    assert both["change_en"].count(".") == 2 and "2 days." in both["change_en"] and "Toy Museum" in both["change_en"]
+    said.change("Two days, please. Also leave out the Toy Museum")
+    assert [one["change"] for one in read_plan(folder / "plan.json")["changes"]] == [{"days": 2}, {"skip": ["Toy Museum"]}]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        ("Two days with a budget of 900", "not in this change: 900"),
+        ("Two days or so", "30% sure of this change, and 50% is needed"),
+        ("Lovely weather", "no change was found"),
+        ("", "the sentence is empty"),
+    ],
+)
+def test_a_sentence_that_was_not_understood_changes_nothing(said: AskedPlan, folder: Path, sentence: str, why: str) -> None:
+    for ask in (said.would_change, said.change):
+        with pytest.raises(InputError, match=why):
+            ask(sentence)
+    assert read_plan(folder / "plan.json")["changes"] == []
+
+
+def test_a_sentence_with_too_many_changes_is_refused(said: AskedPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked_plan, "_MOST_CHANGES", 1)
+    with pytest.raises(InputError, match="more than 1 changes"):
+        said.would_change("Two days, please. Also leave out the Toy Museum")
 
 
 def test_a_sentence_with_another_number_is_not_said(folder: Path) -> None:

@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.house.conftest import ROOT
 
+from smidgen.apps.desk.spoken_arguments import spoken_arguments
 from smidgen.apps.tools import mcp_sessions
 from smidgen.apps.tools.definition import McpTarget
 from smidgen.apps.tools.mcp_servers import listed_tools, save_definitions
@@ -21,10 +23,12 @@ from smidgen.apps.tools.tool_file import read_settings, read_tools
 from smidgen.apps.tools.toolbox import Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import ProposedCall
 from smidgen.core.errors import RecipeError
+from smidgen.flows.plans import problem
 from smidgen.flows.plans.asked_plan import AskedPlan
 from smidgen.flows.plans.problem import open_problem, read_plan, write_plan
 from smidgen.server.mcp.plan_tools import plan_server
 from smidgen.store.calls import CallStore
+from smidgen.tasks import action_tools
 
 pytest.importorskip("mcp")
 FILE = """
@@ -46,16 +50,43 @@ words = "Change the trip: {change_en}"
 nothing = "That does not fit the trip. Say the place in full."
 answer = "{changed_en} {sentence_en}"
 """
+SAID = """
+[mcp.plan.tools.change_said]
+name = "change_trip_as_said"
+message = "sentence"
+preview = "would_change_said"
+words = { en = "Change the trip: {change_en}", de = "Die Reise ändern: {change_en}" }
+nothing = "That does not fit the trip."
+answer = "{changed_en} {sentence_en}"
+"""
+"""A tool of a plan for which a model reads sentences."""
 WHO = ToolUser("conversation")
 
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toolbox]:
     """A desk's toolbox with the tools of a trip's plan."""
+    yield from opened_box(tmp_path, monkeypatch, FILE, [])
+
+
+@pytest.fixture
+def reading_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toolbox]:
+    """As `box`, with a model that reads one sentence, as the number of days that the test chooses."""
+
+    def predict(texts: list[str]) -> list[Any]:
+        return [SimpleNamespace(score=0.9, output={"days": int(os.environ["TEST_DAYS"])} if "longer" in text else {}) for text in texts]
+
+    monkeypatch.setenv("TEST_DAYS", "2")
+    monkeypatch.setattr(problem, "load", lambda folder: SimpleNamespace(predict=predict, close=lambda: None))
+    yield from opened_box(tmp_path, monkeypatch, FILE + SAID, [f"solve.changes={json.dumps(str(tmp_path))}"])
+
+
+def opened_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: str, settings: list[str]) -> Iterator[Toolbox]:
+    """A desk's toolbox with the tools of a trip's plan."""
     places = ROOT / "src" / "smidgen" / "samples" / "alderwick" / "places.csv"
     tables = [f"trips.places={json.dumps(str(places))}", 'trips.start="Harbour Hotel"', "solve.seconds=0.2"]
     (tmp_path / "plan").mkdir()
-    write_plan(open_problem("trips", tables).solve(), tmp_path / "plan")
+    write_plan(open_problem("trips", [*tables, *settings]).solve(), tmp_path / "plan")
     plan = AskedPlan(tmp_path / "plan")
     plan.warm_up()
 
@@ -68,8 +99,9 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toolbox]:
 
     monkeypatch.setattr(mcp_sessions, "_client", in_process)
     file = tmp_path / "tools.toml"
-    file.write_text(FILE, encoding="utf-8")
-    assert save_definitions(read_settings(file).mcp["plan"], tmp_path) == ["ask", "would_change", "change"]
+    file.write_text(tools, encoding="utf-8")
+    more = ["would_change_said", "change_said"] if settings else []
+    assert save_definitions(read_settings(file).mcp["plan"], tmp_path) == ["ask", "would_change", "change", *more]
     with (
         contextlib.closing(CallStore(tmp_path / "calls.sqlite3")) as store,
         contextlib.closing(Toolbox(read_tools(file), store, {})) as made,
@@ -105,6 +137,45 @@ def test_a_change_that_does_not_fit_is_refused_before_the_question(box: Toolbox,
     assert answer_text(tool, arguments, refused) == "That does not fit the trip. Say the place in full."
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
     assert tool.wording(arguments) == "Change trip (skip: Eiffel Tower)", "without a preview, as in a rehearsal, the arguments are shown"
+
+
+def test_a_sentence_is_read_by_the_plan_s_own_model(reading_box: Toolbox, tmp_path: Path) -> None:
+    tool = reading_box.tool("change_trip_as_said")
+    assert tool.whole_messages == ("sentence",) and tool.required == ("sentence",)
+    call = ToolCall(tool.name, spoken_arguments(tool, tool.required, "  We stay longer "))
+    assert call.arguments == {"sentence": "We stay longer"}
+    proposed = reading_box.propose(call, WHO, "de")
+    assert isinstance(proposed, ProposedCall) and proposed.words == "Die Reise ändern: Plan anew: 2 days."
+    assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
+    done = reading_box.decide(proposed.id, WHO, yes=True)
+    assert answer_text(tool, done.arguments, done.result).startswith("Plan anew: 2 days. 2 days with ")
+    refused = reading_box.propose(ToolCall(tool.name, {"sentence": "Lovely weather"}), WHO)
+    assert isinstance(refused, ToolResult) and refused.status == "nothing"
+
+
+def test_a_yes_to_other_words_than_the_plan_would_now_say_changes_nothing(
+    reading_box: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed = reading_box.propose(ToolCall("change_trip_as_said", {"sentence": "We stay longer"}), WHO)
+    assert isinstance(proposed, ProposedCall)
+    monkeypatch.setenv("TEST_DAYS", "3")
+    done = reading_box.decide(proposed.id, WHO, yes=True)
+    assert (done.result.status, done.result.reason) == ("failed", "the call would now do something else than was confirmed")
+    assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
+
+
+def test_the_whole_message_is_no_argument_that_a_model_learns(reading_box: Toolbox, tmp_path: Path) -> None:
+    tools = {tool["name"]: tool["parameters"] for tool in action_tools.read(str(tmp_path / "tools.toml"))}
+    assert tools["change_trip_as_said"] == {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    assert "days" in tools["change_trip"]["properties"]
+
+
+@pytest.mark.parametrize("argument", ["days", "words"])
+def test_only_a_text_argument_is_the_whole_message(box: Toolbox, tmp_path: Path, argument: str) -> None:
+    file = tmp_path / "tools.toml"
+    file.write_text(FILE.replace('preview = "would_change"', f'preview = "would_change"\nmessage = "{argument}"'), encoding="utf-8")
+    with pytest.raises(RecipeError, match=f"message: {argument} is no text argument"):
+        read_tools(file)
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,8 @@ class Desk:
         tool, arguments = self._tools.get(str(waiting.get("tool", ""))), dict(waiting.get("arguments", {}))
         if tool is None or "?" in turn.message or len(turn.message.split()) > _LONGEST_CORRECTION:
             return None
-        said = spoken_arguments(tool, [name for name in tool.required if name in arguments], turn.message)
+        named = [name for name in tool.required if name in arguments and name not in tool.whole_messages]
+        said = spoken_arguments(tool, named, turn.message)
         other = {name: value for name, value in said.items() if value != arguments[name]}
         if not other:
             return None

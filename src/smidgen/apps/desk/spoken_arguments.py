@@ -1,6 +1,6 @@
 """Find the value of a tool's argument in a customer's own words, by the argument's schema: pattern, choices, format or type.
 
-Nothing is guessed: two different values that fit are none.
+Nothing is guessed: two different values that fit are none. An argument that is the whole message is that, and takes nothing from others.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def spoken_arguments(tool: Tool, names: Sequence[str], message: str, asked: bool
         asked: whether the customer was just asked for the one argument in `names`: then free text is the whole message.
     """
     found: dict[str, Any] = {}
-    for name in names:
+    for name in tool.whole_messages:
+        if name in names and name in (values := check_arguments(tool, {name: message}).values):
+            found[name] = values[name]
+    for name in (one for one in names if one not in tool.whole_messages):
         spoken = _spoken_value(tool, name, message, asked and len(names) == 1)
         if spoken is not None:
             found[name] = spoken.value

@@ -31,6 +31,9 @@ _CODE = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*|[a-z0-9]+(?:_[a-z0-9]+)+")
 LONGEST_ARGUMENT = 500
 """Characters of a text argument, where the schema states no `maxLength`."""
 
+WHOLE_MESSAGE = "whole_message"
+"""In the schema of a text argument: whether it is the customer's message as it is, which no model has to find."""
+
 
 _SHOWN_VALUE = 200
 
@@ -193,6 +196,11 @@ class Tool:
         return tuple(name for name in self.properties if name in needed)
 
     @property
+    def whole_messages(self) -> tuple[str, ...]:
+        """The arguments that are the customer's message as it is."""
+        return tuple(name for name, node in self.properties.items() if node.get(WHOLE_MESSAGE) is True)
+
+    @property
     def waits(self) -> bool:
         """Whether a call waits for the customer's yes."""
         return self.changes or self.confirm != "never"
@@ -222,6 +230,11 @@ class Tool:
         line = filled(template, said, whole=True)
         rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in said.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
+
+    def says(self, words: str, told: Facts) -> bool:
+        """Whether words of a call, in any language, say what the row of a guard tells: what their template names of it."""
+        named = [set(slots(template)) - set(self.properties) for template in self.words.values()]
+        return not named or any(all(shown_value(told.get(name), whole=True) in words for name in names) for names in named)
 
     def _spoken(self, argument: str, value: Any, language: str) -> Any:
         """An argument's value as people say it: of a choice the title that the tool gives it, else as `spoken_value`."""

@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from smidgen.apps.tools.arguments import TYPES, schema_mistakes
 from smidgen.apps.tools.definition import (
     NAME,
+    WHOLE_MESSAGE,
     FoundTool,
     HttpTarget,
     McpTarget,
@@ -161,6 +162,10 @@ def _chosen(
     properties = found.schema.get("properties", {})
     mistakes += [f"values_from: {one} is no argument" for one in settings.values_from if one not in properties]
     listed = {one: {**properties[one], "values_from": values} for one, values in settings.values_from.items() if one in properties}
+    if settings.message:
+        fits = properties.get(settings.message, {}).get("type") == "string" and settings.message not in listed
+        mistakes += [] if fits else [f"message: {settings.message} is no text argument, or takes its values from a list"]
+        listed |= {settings.message: {**properties[settings.message], WHOLE_MESSAGE: True}} if fits else {}
     schema = {**found.schema, "properties": {**properties, **listed}} if listed else found.schema
     name = settings.name or plain_name(found.id)
     if not NAME.fullmatch(name):

@@ -77,6 +77,7 @@ class ChosenSettings(SeenSettings):
     preview: str = setting(
         "", "A tool of the same MCP server that says what the call would do: asked before the customer's yes. `words` may name its columns."
     )
+    message: str = setting("", "A text argument that is the customer's message as it is, for a server that reads sentences itself.")
     values_from: dict[str, str | list[str]] = setting({}, "For text arguments, the values that messages name: a list, or FILE.csv:COLUMN.")
 
 

@@ -203,14 +203,20 @@ class Toolbox:
         elif _fingerprint(tool) != waiting.fingerprint:
             result = ToolResult("refused", reason="the tool was changed after the call was proposed")
         else:
-            result = self._confirmed(tool, waiting.arguments, who, hashlib.sha256(proposed.encode()).hexdigest()[:32])
+            result = self._confirmed(tool, waiting, who, hashlib.sha256(proposed.encode()).hexdigest()[:32])
         self._log(tool, waiting.arguments, who, "yes" if yes else "no", result)
         return DecidedCall(tool, waiting.arguments, result)
 
-    def _confirmed(self, tool: Tool, values: Facts, who: ToolUser, key: str) -> ToolResult:
+    def _confirmed(self, tool: Tool, waiting: WaitingCall, who: ToolUser, key: str) -> ToolResult:
+        """Make a call that the customer confirmed, if it would still do what its words said."""
+        values = waiting.arguments
         if tool.guard is not None:
             found = self._guarded(tool, values, who)
-            return found if found.status != "ok" else self._made(tool, values, key)
+            if found.status != "ok":
+                return found
+            if isinstance(tool.guard, McpTarget) and found.rows and not tool.says(waiting.words, found.rows[0]):
+                return ToolResult("failed", reason="the call would now do something else than was confirmed")
+            return self._made(tool, values, key)
         return self._looked_up(tool, values, who) if tool.owner else self._made(tool, values, key)
 
     def _guarded(self, tool: Tool, values: Facts, who: ToolUser) -> ToolResult:

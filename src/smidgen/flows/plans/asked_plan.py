@@ -17,6 +17,9 @@ from smidgen.flows.plans.problem import PLAN, OpenProblem, open_problem, read_pl
 MOST_SECONDS = 8.0
 """Most seconds of a search after a change, since a person waits for the answer."""
 _MOST_SENTENCES = 5
+_MOST_CHANGES = 5
+_LEAST_SURE = 0.5
+"""How sure the model must be of a change that it reads in a sentence before a person is asked to confirm it."""
 _FIRST_LOOK = 0.01
 
 
@@ -47,6 +50,11 @@ class AskedPlan:
         """The plan's name."""
         return self._open.recipe.name
 
+    @property
+    def reads_sentences(self) -> bool:
+        """Whether a model reads its changes in sentences."""
+        return bool(self._open.recipe.solve.changes)
+
     def warm_up(self) -> None:
         """Solve the plan once and throw that away: the next solution then computes only what a change changes. Until then none is made."""
         try:
@@ -64,29 +72,28 @@ class AskedPlan:
         statements = self.solver.about(told["result"], about) if about.strip() else [Statement(text) for text in told["sentences"]]
         return self._told(told, statements)
 
-    def would_change(self, change: Mapping[str, Any]) -> dict[str, Any]:
-        """Say what a change would be, as an edit of the plan, and make none.
+    def would_change(self, given: str | Mapping[str, Any]) -> dict[str, Any]:
+        """Say what a change would be, as an edit of the plan, and make none. `given`: the change, or a sentence that tells one or several.
 
-        Raises InputError for a change that does not fit.
+        Raises InputError for a change that does not fit, and for a sentence that was not understood to its end.
         """
-        return {"change_en": open_problem(self._folder).proposed(change).words}
+        return {"change_en": _made(open_problem(self._folder), given)}
 
-    def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
+    def change(self, given: str | Mapping[str, Any]) -> dict[str, Any]:
         """Make a change that a person confirmed, solve the plan again, and keep it.
 
-        Raises InputError for a change that does not fit; then nothing is changed.
+        Raises InputError as `would_change`; then nothing is changed.
         """
         if not self._ready.is_set() or not self._busy.acquire(blocking=False):
             raise InputError("the plan is being solved", value=self.name, todo="Try again in a minute. Nothing was changed.")
         try:
             problem = _bounded(open_problem(self._folder))
-            proposed = problem.proposed(change)
-            problem.make(proposed)
+            words = _made(problem, given)
             solved = problem.solve()
             write_plan(solved, self._folder)
         finally:
             self._busy.release()
-        return {"changed_en": proposed.words, **self._told(solved.json(), solved.solution.statements)}
+        return {"changed_en": words, **self._told(solved.json(), solved.solution.statements)}
 
     def _told(self, told: Mapping[str, Any], statements: Sequence[Statement]) -> dict[str, Any]:
         """An answer: its sentence, what it states where it is one, and the day of the plan."""
@@ -105,3 +112,23 @@ def _bounded(problem: OpenProblem) -> OpenProblem:
     solve = problem.recipe.solve
     problem.recipe = replace(problem.recipe, solve=solve.model_copy(update={"seconds": min(solve.seconds, MOST_SECONDS), "texts": None}))
     return problem
+
+
+def _made(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
+    """Make a change, or all that a sentence tells, in a problem that is not kept yet. Returns them in words."""
+    made, left = list[str](), given
+    while left or not made:
+        if len(made) == _MOST_CHANGES:
+            what = f"the sentence tells more than {_MOST_CHANGES} changes"
+            raise InputError(what, value=str(given), todo="Say them one after the other.")
+        proposed = problem.proposed(left)
+        if proposed.score < _LEAST_SURE:
+            what = f"the model is {proposed.score:.0%} sure of this change, and {_LEAST_SURE:.0%} is needed"
+            raise InputError(what, value=proposed.words, todo=f'Say it as in: "{problem.solver.examples[0]}"')
+        if proposed.unread:
+            what = f"words of the sentence are not in this change: {', '.join(proposed.unread)}"
+            raise InputError(what, value=proposed.words, todo="Say one change after the other.")
+        problem.make(proposed)
+        made.append(proposed.words)
+        left = proposed.rest
+    return " ".join(made)

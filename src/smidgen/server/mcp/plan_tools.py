@@ -1,7 +1,8 @@
 """A plan as an MCP server on standard input and output: `ask` reads it, `change` changes it and solves it again.
 
-A desk names the server in its tool file (`[mcp.NAME]`), and asks for a yes before a change, with the words of `would_change`. Every call
-ends in time: a question reads the plan as it lies there, and a search after a change has a limit.
+A desk names the server in its tool file (`[mcp.NAME]`), and asks for a yes before a change, with the words of `would_change`. If a model
+reads sentences for the plan, `change_said` and `would_change_said` do the same with a sentence. Every call ends in time: a question reads
+the plan as it lies there, and a search after a change has a limit.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from smidgen.apps.solve.changes import LONGEST_SENTENCE
 from smidgen.core.errors import InputError, MissingExtra, SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.flows.plans.asked_plan import AskedPlan
@@ -61,15 +63,19 @@ def plan_server(plan: AskedPlan) -> Server[Any]:
 def _called(plan: AskedPlan, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
     from mcp_types import CallToolResult, TextContent
 
-    if name == "change" and plan.solver.changes:
-        told = plan.change(arguments)
-    elif name in ("ask", "would_change") and (name == "ask" or plan.solver.changes):
-        try:
-            told = plan.ask(str(arguments.get("about") or "")[:_LONGEST_NAME]) if name == "ask" else plan.would_change(arguments)
-        except InputError as error:  # nothing is found, and the text says what is there
-            return CallToolResult(content=[TextContent(text=str(error))], structured_content={"result": []})
-    else:
+    if name not in {tool.name for tool in _tools(plan)}:
         return CallToolResult(content=[TextContent(text=f"There is no tool {name!r}.")], is_error=True)
+    given = str(arguments.get("sentence") or "") if name.endswith("_said") else arguments
+    try:
+        if name == "ask":
+            told = plan.ask(str(arguments.get("about") or "")[:_LONGEST_NAME])
+        else:
+            told = plan.would_change(given) if name.startswith("would_") else plan.change(given)
+    except InputError as error:
+        if name.startswith("change"):
+            raise
+        # Nothing is found, and the text says what is there.
+        return CallToolResult(content=[TextContent(text=str(error))], structured_content={"result": []})
     return CallToolResult(content=[TextContent(text=told.get("sentence_en", told.get("change_en", "")))], structured_content=told)
 
 
@@ -86,20 +92,30 @@ def _tools(plan: AskedPlan) -> list[McpTool]:
     )
     if not plan.solver.changes:
         return [asked]
-    schema = _without_null(dict(plan.solver.changes))
+    sentence = {"type": "string", "maxLength": LONGEST_SENTENCE, "description": f"For example: {plan.solver.examples[0]}"}
+    said = {"type": "object", "properties": {"sentence": sentence}, "required": ["sentence"], "additionalProperties": False}
+    found = [asked, *_changing(plan, _without_null(dict(plan.solver.changes)), "", "")]
+    return [*found, *_changing(plan, said, "_said", " by a sentence")] if plan.reads_sentences else found
+
+
+def _changing(plan: AskedPlan, schema: dict[str, Any], ending: str, how: str) -> list[McpTool]:
+    """A tool that changes a plan, and before it the one that says what the change would be."""
+    from mcp_types import Tool as McpTool
+    from mcp_types import ToolAnnotations
+
     previewed = McpTool(
-        name="would_change",
-        description=f"Say what a change of the plan {plan.name} would be, and make none",
+        name=f"would_change{ending}",
+        description=f"Say what a change of the plan {plan.name} would be{how}, and make none",
         input_schema=schema,
         annotations=ToolAnnotations(read_only_hint=True),
     )
     changed = McpTool(
-        name="change",
-        description=f"Change the plan {plan.name} and solve it again, as in: {plan.solver.examples[0]}",
+        name=f"change{ending}",
+        description=f"Change the plan {plan.name}{how} and solve it again, as in: {plan.solver.examples[0]}",
         input_schema=schema,
         annotations=ToolAnnotations(read_only_hint=False, destructive_hint=True),
     )
-    return [asked, previewed, changed]
+    return [previewed, changed]
 
 
 def _without_null(node: Any) -> Any:

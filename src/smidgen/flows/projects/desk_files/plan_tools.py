@@ -48,7 +48,8 @@ def add_plan(project: Project, plan: str, stamp: str) -> tuple[ProjectTools, boo
     write_file(project, beside_tools(project, f"mcp/{name}.csv"), _column(names))
     keep_secret(project.id, variable, folder)
     there = {str(entry["name"]) for entry in entries}
-    tools = {"ask": _asking(found, names), **({"change": _changing(found)} if "change" in there else {})}
+    change = next((one for one in ("change_said", "change") if one in there), "")
+    tools = {"ask": _asking(found, names), **({change: _changing(found, change)} if change else {})}
     settings = {"plan": target.plan, "definitions": f"mcp/{name}.json", "tools": tools}
     return save_source(project, "mcp", name, settings, stamp)
 
@@ -87,20 +88,22 @@ def _asking(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _changing(plan: StudioPlan) -> dict[str, Any]:
-    """The settings of the tool that changes, with the plan's own words in its question."""
-    fields = plan.solver.changes["properties"]
+def _changing(plan: StudioPlan, tool: str) -> dict[str, Any]:
+    """The settings of the tool that changes, with the plan's own words in its question. If the plan has a model that reads sentences, that
+    model finds what has changed; the desk only has to know that something has."""
+    said, fields = tool == "change_said", plan.solver.changes["properties"]
+    told = {f"{name}.{choice}": choice.replace("_", " ") for name, node in fields.items() for choice in node.get("enum") or ()}
     return {
         "name": f"change_{plan.solver.name}_plan",
-        "preview": "would_change",
+        "preview": f"would_{tool}",
         "words": {"en": "Change the plan: {change_en}", "de": "Den Plan ändern: {change_en}"},
         "nothing": {
             "en": "That does not fit the plan. Say the name in full, and what has changed.",
             "de": "Das passt nicht zum Plan. Nennen Sie den Namen ganz, und was sich geändert hat.",
         },
         "answer": "{changed_en} {sentence_en}",
-        "titles": {f"{name}.{choice}": choice.replace("_", " ") for name, node in fields.items() for choice in node.get("enum") or ()},
-        "examples": [*_said(plan.solver)],
+        **({"message": "sentence"} if said else {"titles": told}),
+        "examples": [{**one, "arguments": {}} if said else one for one in _said(plan.solver)],
     }
 
 
