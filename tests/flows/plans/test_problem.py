@@ -63,6 +63,12 @@ def test_a_plan_is_written_with_its_tables_and_page(recipe: Path, tmp_path: Path
     assert plan["result"] == {"bought": {"lamp": 6, "=mug": 1}, "left": 3, "again": False} and plan["changes"] == []
 
 
+def test_a_table_says_how_its_letters_are_read(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(LIST.replace("lamp", "Fußmatte"), encoding="utf-8")
+    assert code(["solve", str(recipe), "--out", str(tmp_path / "plan")]) == 0
+    assert (tmp_path / "plan" / "things.csv").read_bytes().decode("utf-8") == "\ufeffthing,price\nFußmatte,6\n'=mug,1\n"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

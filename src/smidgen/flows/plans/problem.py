@@ -270,9 +270,11 @@ def _old_files(folder: Path) -> set[str]:
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """A table as CSV. No spreadsheet takes a text in it for a formula."""
+    """A table as CSV. No spreadsheet takes a text in it for a formula, and the mark before other letters than ASCII's says how to read
+    them."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([defused(value) if isinstance(value, str) else value for value in row] for row in rows)
-    return stream.getvalue().encode("utf-8")
+    text = stream.getvalue()
+    return text.encode("utf-8" if text.isascii() else "utf-8-sig")

@@ -336,7 +336,7 @@ def _solved(plan: str, told: Mapping[str, Any]) -> SolvedView:
 
 
 def _table(file: Path, title: str) -> SolvedTableView:
-    with file.open(encoding="utf-8", newline="") as stream:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         columns, rows, count = next(reader), [], 0
         for row in reader:
