@@ -89,10 +89,13 @@ def test_a_sentence_may_tell_two_changes(said: AskedPlan, folder: Path) -> None:
     assert [one["change"] for one in read_plan(folder / "plan.json")["changes"]] == [{"days": 2}, {"skip": ["Toy Museum"]}]
 
 
+def test_what_was_not_read_is_said_before_the_yes(said: AskedPlan) -> None:
+    assert said.would_change("Two days with a budget of 900") == {"change_en": "Plan anew: 2 days. (not read: 900)"}
+
+
 @pytest.mark.parametrize(
     ("sentence", "why"),
     [
-        ("Two days with a budget of 900", "not in this change: 900"),
         ("Two days or so", "30% sure of this change, and 50% is needed"),
         ("Lovely weather", "no change was found"),
         ("", "the sentence is empty"),

@@ -75,7 +75,7 @@ class AskedPlan:
     def would_change(self, given: str | Mapping[str, Any]) -> dict[str, Any]:
         """Say what a change would be, as an edit of the plan, and make none. `given`: the change, or a sentence that tells one or several.
 
-        Raises InputError for a change that does not fit, and for a sentence that was not understood to its end.
+        Raises InputError for a change that does not fit, and for a sentence that the model is not sure of.
         """
         return {"change_en": _made(open_problem(self._folder), given)}
 
@@ -115,7 +115,7 @@ def _bounded(problem: OpenProblem) -> OpenProblem:
 
 
 def _made(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
-    """Make a change, or all that a sentence tells, in a problem that is not kept yet. Returns them in words."""
+    """Make a change, or all that a sentence tells, in a problem that is not kept yet. Returns them in words, with what was not read."""
     made, left = list[str](), given
     while left or not made:
         if len(made) == _MOST_CHANGES:
@@ -125,10 +125,8 @@ def _made(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
         if proposed.score < _LEAST_SURE:
             what = f"the model is {proposed.score:.0%} sure of this change, and {_LEAST_SURE:.0%} is needed"
             raise InputError(what, value=proposed.words, todo=f'Say it as in: "{problem.solver.examples[0]}"')
-        if proposed.unread:
-            what = f"words of the sentence are not in this change: {', '.join(proposed.unread)}"
-            raise InputError(what, value=proposed.words, todo="Say one change after the other.")
         problem.make(proposed)
-        made.append(proposed.words)
+        unread = f" (not read: {', '.join(proposed.unread)})" if proposed.unread else ""
+        made.append(f"{proposed.words}{unread}")
         left = proposed.rest
     return " ".join(made)

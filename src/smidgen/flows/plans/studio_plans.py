@@ -170,7 +170,16 @@ def set_settings(id: str, settings: Mapping[str, Any], solve: Mapping[str, Any])
     missing = {name: "missing" for name in named if name not in kept and settings_of(solver.settings)[name].is_required()}
     solver_recipe_from({**tree, solver.name: {**tree[solver.name], **missing}}, (), folder, "the settings")
     _store(folder, tree)
+    _tell_reader(folder / _RESULT / PLAN, tree["solve"].get("changes"))
     return studio_plan(id)
+
+
+def _tell_reader(file: Path, reader: str | None) -> None:
+    """Write into a solved plan, which desks ask and change, which model reads its sentences: that changes nothing of the solution."""
+    if file.is_file():
+        told = read_plan(file)
+        told["solve"] = {name: value for name, value in {**told["solve"], "changes": reader}.items() if value is not None}
+        files.write(file, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def solve_plan(id: str, keep_changes: bool = True) -> StudioPlan:
