@@ -117,17 +117,17 @@ def _own(context: Context, fit: Sequence[Any], held: Sequence[Any], test: Sequen
     asked = replace(purchases, histories=_numbers(test, places), wanted=_wanted(test, places))
     made: dict[str, Ranked] = {}
 
-    class Told(Silent):
-        """Remembers the settings that were chosen."""
+    said: list[str] = []
 
-        said = ""
+    class Told(Silent):
+        """Remembers the settings that were chosen, those for rarer items too."""
 
         def finish(self, note: str = "") -> None:
-            self.said = note or self.said
+            said.extend([note.partition(":")[0]] if note else [])
 
-    began, told = time.perf_counter(), Told()
-    ranking = pair_ranking(purchases, EaseSettings(most_items=most), told)
-    made["smidgen"] = Ranked(held_out_gains(ranking, asked), time.perf_counter() - began, told.said.partition(":")[0])
+    began = time.perf_counter()
+    ranking = pair_ranking(purchases, EaseSettings(most_items=most), Told())
+    made["smidgen"] = Ranked(held_out_gains(ranking, asked), time.perf_counter() - began, "; ".join(said))
     del ranking
     began = time.perf_counter()
     weights, best = PairWeights(purchases, most, 1000), (-1.0, 0.0, None)
