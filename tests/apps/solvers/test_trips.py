@@ -40,7 +40,7 @@ def test_wishes_are_kept() -> None:
     before = trip()
     asked = part.changed(before, WISH)
     assert part.shown_change(before, WISH) == (
-        "Plan anew: 2 days; at most 40 a person; prefer: kids; without: museum; lunch every day at a place with: lake."
+        "Plan again: 2 days; at most 40 a person; prefer: kids; without: museum; lunch every day at a place with: lake."
     )
     plan = planned(asked, 0.5)
     known = {place.name: place for place in before.places}
@@ -197,7 +197,7 @@ def test_a_date_tells_the_weekday_and_goes_on_with_it() -> None:
     pool = next(place for place in summer.places if place.name == "Open-air pool")
     assert summer.weekday == 0 and [bool(summer.hours(pool, day)) for day in range(7)] == [True] * 4 + [False] * 3
     wish = {"weekday": "sunday"}
-    assert part.shown_change(summer, wish) == "Plan anew: beginning on Sunday, 2027-10-03."
+    assert part.shown_change(summer, wish) == "Plan again: beginning on Sunday, 2027-10-03."
     with pytest.raises(InputError, match="It is a Monday"):
         seasons(date="2027-09-27", weekday="sunday")
     with pytest.raises(InputError, match="the day of the trip is no date"):

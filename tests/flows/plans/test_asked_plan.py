@@ -43,7 +43,7 @@ def test_a_change_is_made_and_kept(folder: Path) -> None:
         plan.change({"days": 2})
     plan.warm_up()
     said = plan.change({"days": 2})
-    assert said["changed_en"] == "Plan anew: 2 days." and said["sentence_en"].startswith("2 days with ")
+    assert said["changed_en"] == "Plan again: 2 days." and said["sentence_en"].startswith("2 days with ")
     kept = read_plan(folder / "plan.json")
     assert kept["changes"][0]["change"] == {"days": 2} and len(kept["result"]["days"]) == 2
     with pytest.raises(InputError, match="no place has this name"):
@@ -76,7 +76,7 @@ def said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AskedPlan:
 
 
 def test_a_sentence_changes_the_plan_as_it_was_read(said: AskedPlan, folder: Path) -> None:
-    assert said.reads_sentences and said.would_change("Two days, please") == {"change_en": "Plan anew: 2 days."}
+    assert said.reads_sentences and said.would_change("Two days, please") == {"change_en": "Plan again: 2 days."}
     assert read_plan(folder / "plan.json")["changes"] == []
     assert said.change("Two days, please")["sentence_en"].startswith("2 days with ")
     assert [one["change"] for one in read_plan(folder / "plan.json")["changes"]] == [{"days": 2}]
@@ -90,7 +90,7 @@ def test_a_sentence_may_tell_two_changes(said: AskedPlan, folder: Path) -> None:
 
 
 def test_what_was_not_read_is_said_before_the_yes(said: AskedPlan) -> None:
-    assert said.would_change("Two days with a budget of 900") == {"change_en": "Plan anew: 2 days. (not read: 900)"}
+    assert said.would_change("Two days with a budget of 900") == {"change_en": "Plan again: 2 days. (not read: 900)"}
 
 
 @pytest.mark.parametrize(

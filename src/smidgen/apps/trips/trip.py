@@ -347,4 +347,4 @@ def shown_wish(before: Trip, after: Trip) -> str:
             parts.append(f"{text}: {', '.join(sorted(new - old))}")
     if after.lunch != before.lunch:
         parts.append("lunch every day" if after.lunch == "any" else f"lunch every day at a place with: {after.lunch}")
-    return f"Plan anew: {'; '.join(parts) or 'undo earlier wishes'}."
+    return f"Plan again: {'; '.join(parts) or 'undo earlier wishes'}."
