@@ -122,11 +122,11 @@ def test_a_change_waits_for_a_yes(box: Toolbox, tmp_path: Path) -> None:
     tool = box.tool("change_trip")
     assert tool.waits and tool.properties["want"]["type"] == "array" and tool.properties["days"]["type"] == "integer"
     proposed = box.propose(ToolCall("change_trip", {"days": 2}), WHO)
-    assert isinstance(proposed, ProposedCall) and proposed.words == "Change the trip: Plan anew: 2 days."
+    assert isinstance(proposed, ProposedCall) and proposed.words == "Change the trip: Plan again: 2 days."
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
     done = box.decide(proposed.id, WHO, yes=True)
     assert done.result.status == "ok"
-    assert answer_text(tool, done.arguments, done.result).startswith("Plan anew: 2 days. 2 days with ")
+    assert answer_text(tool, done.arguments, done.result).startswith("Plan again: 2 days. 2 days with ")
     assert len(read_plan(tmp_path / "plan" / "plan.json")["changes"]) == 1
 
 
@@ -145,10 +145,10 @@ def test_a_sentence_is_read_by_the_plan_s_own_model(reading_box: Toolbox, tmp_pa
     call = ToolCall(tool.name, spoken_arguments(tool, tool.required, "  We stay longer "))
     assert call.arguments == {"sentence": "We stay longer"}
     proposed = reading_box.propose(call, WHO, "de")
-    assert isinstance(proposed, ProposedCall) and proposed.words == "Die Reise ändern: Plan anew: 2 days."
+    assert isinstance(proposed, ProposedCall) and proposed.words == "Die Reise ändern: Plan again: 2 days."
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
     done = reading_box.decide(proposed.id, WHO, yes=True)
-    assert answer_text(tool, done.arguments, done.result).startswith("Plan anew: 2 days. 2 days with ")
+    assert answer_text(tool, done.arguments, done.result).startswith("Plan again: 2 days. 2 days with ")
     refused = reading_box.propose(ToolCall(tool.name, {"sentence": "Lovely weather"}), WHO)
     assert isinstance(refused, ToolResult) and refused.status == "nothing"
 
@@ -161,6 +161,17 @@ def test_a_yes_to_other_words_than_the_plan_would_now_say_changes_nothing(
     monkeypatch.setenv("TEST_DAYS", "3")
     done = reading_box.decide(proposed.id, WHO, yes=True)
     assert (done.result.status, done.result.reason) == ("failed", "the call would now do something else than was confirmed")
+    assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
+
+
+def test_a_yes_to_more_than_the_plan_would_now_do_changes_nothing(
+    reading_box: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed = reading_box.propose(ToolCall("change_trip_as_said", {"sentence": "We stay longer"}), WHO)
+    assert isinstance(proposed, ProposedCall)
+    part = proposed.words.removeprefix("Change the trip: ").partition(":")[0]
+    monkeypatch.setattr(AskedPlan, "would_change", lambda self, given: {"change_en": part})
+    assert part in proposed.words and reading_box.decide(proposed.id, WHO, yes=True).result.status == "failed"
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
 
 

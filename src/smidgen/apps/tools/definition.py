@@ -231,11 +231,6 @@ class Tool:
         rest = [f"{self.title(name, language)}: {shown_value(value, whole=True)}" for name, value in said.items() if name not in named]
         return f"{line} ({', '.join(rest)})" if rest else line
 
-    def says(self, words: str, told: Facts) -> bool:
-        """Whether words of a call, in any language, say what the row of a guard tells: what their template names of it."""
-        named = [set(slots(template)) - set(self.properties) for template in self.words.values()]
-        return not named or any(all(shown_value(told.get(name), whole=True) in words for name in names) for names in named)
-
     def _spoken(self, argument: str, value: Any, language: str) -> Any:
         """An argument's value as people say it: of a choice the title that the tool gives it, else as `spoken_value`."""
         if isinstance(value, list):

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from smidgen.apps.tools.arguments import CheckedArguments, check_arguments
-from smidgen.apps.tools.definition import HttpTarget, McpTarget, SqlTarget, Target, Tool, to_json
+from smidgen.apps.tools.definition import HttpTarget, McpTarget, SqlTarget, Target, Tool, slots, to_json
 from smidgen.apps.tools.environment import masked, secrets_in
 from smidgen.apps.tools.http_calls import OutcomeUnknown, prepared_request, rows_at, send
 from smidgen.apps.tools.mcp_servers import call_tool
@@ -181,12 +181,12 @@ class Toolbox:
         if refusal is None and tool.guard is not None:
             found = self._guarded(tool, checked.values, who)
             refusal = None if found.status == "ok" else found
-            told = found.rows[0] if found.rows and isinstance(tool.guard, McpTarget) else told
+            told = _told(tool, found)
         if refusal is not None:
             self._log(tool, checked.values, who, "not asked", refusal)
             return refusal
         words = tool.wording(checked.values, language, told)
-        waiting = WaitingCall(tool.name, _fingerprint(tool), checked.values, words)
+        waiting = WaitingCall(tool.name, f"{_fingerprint(tool)}:{_fingerprint_of_told(tool, told)}", checked.values, words)
         made = self._store.propose(who.conversation, waiting, WAITING_SECONDS, self._now())
         return ProposedCall(made, tool.name, checked.values, words)
 
@@ -200,7 +200,7 @@ class Toolbox:
             return DecidedCall(None, {}, ToolResult("refused", reason="the desk has this tool no more"))
         if not yes:
             result = ToolResult("refused", reason="the customer said no")
-        elif _fingerprint(tool) != waiting.fingerprint:
+        elif _fingerprint(tool) != waiting.fingerprint.partition(":")[0]:
             result = ToolResult("refused", reason="the tool was changed after the call was proposed")
         else:
             result = self._confirmed(tool, waiting, who, hashlib.sha256(proposed.encode()).hexdigest()[:32])
@@ -208,13 +208,13 @@ class Toolbox:
         return DecidedCall(tool, waiting.arguments, result)
 
     def _confirmed(self, tool: Tool, waiting: WaitingCall, who: ToolUser, key: str) -> ToolResult:
-        """Make a call that the customer confirmed, if it would still do what its words said."""
+        """Make a call that the customer confirmed, if its guard still tells what the words of the call said of it."""
         values = waiting.arguments
         if tool.guard is not None:
             found = self._guarded(tool, values, who)
             if found.status != "ok":
                 return found
-            if isinstance(tool.guard, McpTarget) and found.rows and not tool.says(waiting.words, found.rows[0]):
+            if _fingerprint_of_told(tool, _told(tool, found)) != waiting.fingerprint.partition(":")[2]:
                 return ToolResult("failed", reason="the call would now do something else than was confirmed")
             return self._made(tool, values, key)
         return self._looked_up(tool, values, who) if tool.owner else self._made(tool, values, key)
@@ -344,3 +344,14 @@ def _fingerprint(tool: Tool) -> str:
     """A hash of a tool and how it is called."""
     told = {**to_json(tool), "target": asdict(tool.target) if tool.target else None, "guard": asdict(tool.guard) if tool.guard else None}
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode("utf-8")).hexdigest()
+
+
+def _told(tool: Tool, found: ToolResult) -> Facts:
+    """What a guard says that a call would do: its row; nothing of a query, which only permits."""
+    return found.rows[0] if found.rows and isinstance(tool.guard, McpTarget) else {}
+
+
+def _fingerprint_of_told(tool: Tool, told: Facts) -> str:
+    """A hash of what the words of a call, in any language, name of its guard's row."""
+    named = {name for template in tool.words.values() for name in slots(template)} - set(tool.properties)
+    return hashlib.sha256(json.dumps({name: told.get(name) for name in named}, sort_keys=True, default=str).encode("utf-8")).hexdigest()

@@ -47,11 +47,14 @@ def plan_server(plan: AskedPlan) -> Server[Any]:
     from mcp_types import CallToolResult, ListToolsResult, TextContent
 
     tools = _tools(plan)
+    names = {tool.name for tool in tools}
 
     async def list_tools(context: Any, params: Any) -> ListToolsResult:
         return ListToolsResult(tools=tools)
 
     async def call_tool(context: Any, params: Any) -> CallToolResult:
+        if params.name not in names:
+            return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
         try:
             return await asyncio.to_thread(_called, plan, params.name, params.arguments or {})
         except SmidgenError as error:
@@ -63,8 +66,6 @@ def plan_server(plan: AskedPlan) -> Server[Any]:
 def _called(plan: AskedPlan, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
     from mcp_types import CallToolResult, TextContent
 
-    if name not in {tool.name for tool in _tools(plan)}:
-        return CallToolResult(content=[TextContent(text=f"There is no tool {name!r}.")], is_error=True)
     given = str(arguments.get("sentence") or "") if name.endswith("_said") else arguments
     try:
         if name == "ask":
