@@ -347,7 +347,7 @@ def _fingerprint(tool: Tool) -> str:
 
 
 def _told(tool: Tool, found: ToolResult) -> Facts:
-    """What a guard says that a call would do: its row; nothing of a query, which only permits."""
+    """The row in which a guard says what a call would do; empty for a query, which only permits."""
     return found.rows[0] if found.rows and isinstance(tool.guard, McpTarget) else {}
 
 
