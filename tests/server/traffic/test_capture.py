@@ -103,6 +103,19 @@ def test_a_local_answer_is_stored(gateway: Any, model: Model) -> None:
     assert len(row["key_hash"]) == 12 and "sk-secret" not in str(row) and "anna" not in str(row)
 
 
+def test_times_are_finer_than_a_millisecond(gateway: Any, model: Model) -> None:
+    """The loop's own clock counts whole milliseconds where uvloop runs: a small model's answer took none."""
+    certify(model)
+    running = gateway()
+    for text in (SURE, UNSURE, SURE, UNSURE):
+        running.post(CHAT, asking(text))
+    found = rows(count=4)
+    times = [row["local_ms"] for row in found], [row["upstream_ms"] for row in found if row["answered_by"] == "upstream"]
+    assert [len(those) for those in times] == [4, 2]
+    for those in times:
+        assert min(those) > 0 and any(time % 1 for time in those)
+
+
 def test_an_escalated_request_has_both_answers(gateway: Any, model: Model, upstream: UpstreamStub) -> None:
     certify(model)
     body = asking(UNSURE, "support@0.95", user="bert")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
@@ -209,8 +209,7 @@ class CertificateRouter:
 
         Raises RequestError, 499, if the client disconnects meanwhile.
         """
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = perf_counter()  # a uvloop's clock counts whole milliseconds
         face = self._faces[request.path]
         try:
             if not takes_body_of(request):
@@ -230,7 +229,7 @@ class CertificateRouter:
             request.replies.clear()
             course.failed = _FAILED
         finally:
-            request.local_seconds = clock() - began
+            request.local_seconds = perf_counter() - began
 
     async def _send(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "") -> None:
         """Send the bundle's answer, with headers that name its origin."""
