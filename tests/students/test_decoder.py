@@ -31,6 +31,7 @@ from smidgen.students.decoder_training.files import weights_of
 from smidgen.students.decoder_training.prompts import DecoderPrompt, plain_ids, prompt_of, tokenizer_of
 from smidgen.students.decoder_training.training import DecoderTrainConfig, DecoderTrainer, length_of
 from smidgen.students.processor import Workers
+from smidgen.students.settings import seconds_of
 
 ROWS = [
     Row(f"colour: {c}; thing: {t}", f"A {c} {t} for your home.", n)
@@ -202,13 +203,13 @@ def test_a_loss_that_is_no_number_stops_the_build(base: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45)])
 def test_time_budgets(text: str, seconds: float) -> None:
-    assert decoder._seconds(text) == seconds
+    assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5m", "nanm", "0s"])
 def test_time_budgets_that_cannot_be_read(text: str) -> None:
     with pytest.raises(TrainError, match="time budget"):
-        decoder._seconds(text)
+        seconds_of(text)
 
 
 @pytest.mark.parametrize(("costs", "steps"), [((2.0,) * 9, 5), ((2.0, 2.0, 6.0, 6.0), 3), ((1.0,) * 99, 10)])

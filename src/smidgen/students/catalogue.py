@@ -22,7 +22,7 @@ from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
 from smidgen.core.settings import setting
 from smidgen.parts import registry
-from smidgen.students.ease import EaseSettings, pair_ranking
+from smidgen.students.ease import EaseSettings, history_ranking
 from smidgen.students.purchases import Purchases, clearly_best, held_out_gains, read_purchases
 from smidgen.students.settings import FACTS
 
@@ -62,7 +62,7 @@ class CatalogueStudent(Student):
         space.progress.start("read the texts of the goods")
         vectors = _vectors(purchases, space.folder, encoder, space.threads)
         space.progress.finish(f"{len(vectors):,} goods")
-        ranking = _chosen(pair_ranking(purchases, settings, space.progress), purchases, vectors, settings, space.progress)
+        ranking = _chosen(history_ranking(purchases, settings, space, training.seed), purchases, vectors, settings, space.progress)
         write_ranking(ranking, space.folder, {"engine": encoder.engine, "options": encoder.options})
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:

@@ -18,7 +18,7 @@ from smidgen.core.parts import HALF, PUBLISHED, EngineSpec, FittedSettings, Raw,
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Text
 from smidgen.store.weight_files import weight_files
-from smidgen.students.settings import DecoderSettings
+from smidgen.students.settings import DecoderSettings, seconds_of
 from smidgen.text.infilling import without_repeat
 from smidgen.text.repetition import allowed, without_repetition
 
@@ -128,7 +128,7 @@ class DecoderStudent(Student):
             share = f"{settings.on_policy:.0%} of answers drawn by the student" if settings.on_policy else "on the examples' answers"
             space.progress.say(f"guided by {training.guide.name}, {share}")
         files, layers, neurons = [space.folder / _CHECKPOINT], None, None
-        seconds = _seconds(settings.time_budget) if settings.time_budget is not None else None
+        seconds = seconds_of(settings.time_budget) if settings.time_budget is not None else None
         try:
             if settings.pruned:
                 from smidgen.students.decoder_training.pruning import healer, pruned
@@ -443,19 +443,6 @@ def _most(training: Training, lessons: DecoderExamples) -> int:
 def _epochs(count: int) -> float:
     """Passes over a number of examples: about 6,000 examples in total, from one pass to six."""
     return min(6.0, max(1.0, 6000 / count))
-
-
-def _seconds(text: str) -> float:
-    """Seconds of `90s`, `10m`, `1.5h` or a number. Raises TrainError for any other text."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0 or not math.isfinite(seconds):
-        raise TrainError("the time budget cannot be read", value=text, todo="Write 90s, 10m or 1.5h.")
-    return seconds
 
 
 part = DecoderStudent()

@@ -97,15 +97,17 @@ def held_out_gains(ranking: GoodsRanking, purchases: Purchases) -> NDArray[np.fl
     return np.concatenate([np.zeros(0), *gains])
 
 
-def clearly_best(tried: Sequence[tuple[GoodsRanking, NDArray[np.float64]]]) -> tuple[GoodsRanking, NDArray[np.float64]]:
-    """The best of several, with its gains on the held-out rows; the first, unless another is better by more than two standard errors of
-    their difference. So few rows do not decide by chance."""
+def clearly_best(
+    tried: Sequence[tuple[GoodsRanking, NDArray[np.float64]]], errors: float = 2.0
+) -> tuple[GoodsRanking, NDArray[np.float64]]:
+    """The best of several, with its gains on the held-out rows; the first, unless another is better by more than so many standard `errors`
+    of their difference. So few rows do not decide by chance."""
     usual, before = tried[0]
     if len(before) < 2:
         return usual, before
     best, gains = max(tried, key=lambda one: float(one[1].mean()))
     error = float((gains - before).std(ddof=1)) / len(before) ** 0.5
-    return (best, gains) if float((gains - before).mean()) > 2 * error else (usual, before)
+    return (best, gains) if float((gains - before).mean()) > errors * error else (usual, before)
 
 
 # What goes with what: ridge regressions in closed form.

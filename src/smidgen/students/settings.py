@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
+from smidgen.core.errors import TrainError
 from smidgen.core.settings import Settings, setting
 
 
@@ -218,3 +220,16 @@ class TaggerSettings(Settings):
 
 
 FACTS = "smidgen_student.json"
+
+
+def seconds_of(text: str, zero: bool = False) -> float:
+    """Seconds of `90s`, `10m`, `1.5h` or a number; nothing at all only if `zero`. Raises TrainError for any other text."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0 or not math.isfinite(seconds) or not (seconds or zero):
+        raise TrainError("the time budget cannot be read", value=text, todo="Write 90s, 10m or 1.5h.")
+    return seconds

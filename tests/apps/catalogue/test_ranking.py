@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 from tests.apps.catalogue.shelf import GOODS, shelf
 
 from smidgen.apps.catalogue.goods import price_of
-from smidgen.apps.catalogue.ranking import read_ranking, write_ranking
+from smidgen.apps.catalogue.next_item import NextItemModel
+from smidgen.apps.catalogue.ranking import GoodsRanking, read_ranking, write_ranking
 from smidgen.apps.catalogue.requests import SuggestionRequest, parse_request
 
 
@@ -105,6 +107,60 @@ def test_files_hold_all_of_it(tmp_path: Path) -> None:
 )
 def test_damaged_tables(tmp_path: Path, damage: dict, what: str) -> None:
     write_ranking(shelf(near=1.0), tmp_path)
+    file = tmp_path / "ranking.safetensors"
+    save_file({**load_file(file), **damage}, file)
+    with pytest.raises(ValueError, match=what):
+        read_ranking(tmp_path)
+
+
+def small_transformer(items: int = len(GOODS), width: int = 4, window: int = 3) -> NextItemModel:
+    """A transformer of one block, of any numbers."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        **{"items.weight": (items, width), "places.weight": (window, width), "bias": (items,)},
+        **{"last.weight": (width,), "last.bias": (width,)},
+    }
+    layers = {"look": (3 * width, width), "out": (width, width), "up": (4 * width, width), "down": (width, 4 * width)}
+    for name, shape in {"before": (width,), "between": (width,), **layers}.items():
+        shapes |= {f"blocks.0.{name}.weight": shape, f"blocks.0.{name}.bias": shape[:1]}
+    return NextItemModel({name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}, 2)
+
+
+def with_transformer(weight: float) -> GoodsRanking:
+    plain = shelf(pairs=())
+    tables = replace(plain.tables, next_item=small_transformer())
+    return GoodsRanking(plain.goods, plain.texts, tables, replace(plain.weights, next_item=weight), "en")
+
+
+def test_a_transformer_counts_beside_pairs_as_much_as_its_weight_says(tmp_path: Path) -> None:
+    plain, none, both = shelf(pairs=()), with_transformer(0.0), with_transformer(0.5)
+    history = np.array([0, 2])
+    shares = small_transformer().probabilities(history)
+    assert np.array_equal(none.scores([history]), plain.scores([history]))
+    assert np.allclose(both.scores([history]) - plain.scores([history]), 0.5 * shares) and shares.max() > 0.1
+    assert both.suggest([SuggestionRequest(("mug", "lamp"))], None)[0].because == "bought"
+    write_ranking(both, tmp_path)
+    assert np.array_equal(read_ranking(tmp_path)[0].scores([history]), both.scores([history]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ({"next.heads": np.array([3], np.int32)}, "impossible shape"),
+        ({"next.heads": np.array([0], np.int32)}, "impossible shape"),
+        ({"next.heads": np.array([2.0], np.float32)}, "damaged"),
+        ({"next.items.weight": np.ones(5, np.float32)}, "damaged"),
+        ({"next.items.weight": np.ones((4, 4), np.float32)}, "does not fit"),
+        ({"next.places.weight": np.ones((3, 5), np.float32)}, "does not fit"),
+        ({"next.blocks.1.out.bias": np.ones(4, np.float32)}, "does not fit"),
+        ({"next.blocks.99999999.out.bias": np.ones(4, np.float32)}, "impossible shape"),
+        ({"next.more": np.ones(4, np.float32)}, "does not fit"),
+        ({"next.bias": np.array([1, 2, 3, 4, np.nan], np.float32)}, "not finite"),
+        ({"next.bias": np.ones(5, np.float64)}, "of another type"),
+    ],
+)
+def test_a_damaged_transformer(tmp_path: Path, damage: dict, what: str) -> None:
+    write_ranking(with_transformer(0.5), tmp_path)
     file = tmp_path / "ranking.safetensors"
     save_file({**load_file(file), **damage}, file)
     with pytest.raises(ValueError, match=what):

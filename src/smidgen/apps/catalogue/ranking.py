@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.apps.catalogue.goods import Product, common_words, price_of, product_of
+from smidgen.apps.catalogue.next_item import NextItemModel, model_among, stored_arrays
 from smidgen.apps.catalogue.reasons import Evidence, reason
 from smidgen.apps.catalogue.requests import USUAL, SuggestionRequest
 from smidgen.apps.catalogue.words import WordIndex
@@ -44,6 +45,7 @@ class RankingWeights:
         bought: the weight of what was bought together; 0 for none.
         near: the weight of likeness by texts; 0 for none.
         sells: the weight of how often an item was bought.
+        next_item: the weight of the transformer's probabilities, beside what was bought together; 0 for none.
     """
 
     decay: float = 0.8
@@ -51,6 +53,7 @@ class RankingWeights:
     bought: float = 1.0
     near: float = 0.0
     sells: float = 0.001
+    next_item: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class ItemTables:
         starts, items, weights, counts: for each item of a history the items that go with it, as compressed rows: where a row starts, its
             items in order of their numbers, their weights, and how many customers bought both.
         vectors: (n, width) unit vectors of their texts; None without texts.
+        next_item: the transformer that reads a history in its order; None without one.
     """
 
     buyers: Floats
@@ -72,6 +76,7 @@ class ItemTables:
     weights: Floats
     counts: NDArray[np.int32]
     vectors: Floats | None = None
+    next_item: NextItemModel | None = None
 
     @staticmethod
     def without_pairs(buyers: Floats, listed: NDArray[np.bool_], vectors: Floats | None = None) -> ItemTables:
@@ -138,11 +143,13 @@ class GoodsRanking:
         if not len(history):
             return total, most
         later = (weights.decay ** np.arange(len(history) - 1, -1, -1)).astype(np.float32)
-        if weights.bought and len(tables.items):
+        if weights.bought:
             spans = [slice(tables.starts[item], tables.starts[item + 1]) for item in history]
             places = np.concatenate([tables.items[span] for span in spans])
             values = np.concatenate([weight * tables.weights[span] for weight, span in zip(later, spans, strict=True)])
             total = np.bincount(places, values, size).astype(np.float32)
+            if weights.next_item and tables.next_item is not None:
+                total += np.float32(weights.next_item) * tables.next_item.probabilities(history)
             most = float(total.max(initial=0.0))
             total *= weights.bought
         if weights.near and tables.vectors is not None:
@@ -252,6 +259,8 @@ def write_ranking(ranking: GoodsRanking, folder: Path, encoder: Mapping[str, Any
     }
     if tables.vectors is not None:
         arrays["vectors"] = tables.vectors.astype(np.float16)
+    if tables.next_item is not None:
+        arrays |= stored_arrays(tables.next_item)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILES[0]).write_text(json.dumps(goods, ensure_ascii=False), encoding="utf-8")
     (folder / FILES[1]).write_text(json.dumps(facts), encoding="utf-8")
@@ -300,11 +309,11 @@ def _tables(arrays: Mapping[str, NDArray[Any]], size: int) -> ItemTables:
         raise ValueError("its vectors do not fit its items")
     listed = arrays["listed"].astype(np.bool_)
     whole = None if vectors is None else vectors.astype(np.float32)
-    return ItemTables(arrays["buyers"], listed, starts, items, arrays["weights"], arrays["counts"], whole)
+    return ItemTables(arrays["buyers"], listed, starts, items, arrays["weights"], arrays["counts"], whole, model_among(arrays, size))
 
 
 def _check_weights(weights: RankingWeights) -> None:
-    numbers = (weights.decay, weights.bought, weights.near, weights.sells)
+    numbers = (weights.decay, weights.bought, weights.near, weights.sells, weights.next_item)
     good = all(isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= 1e6 for number in numbers)
     if not good or not 0 < weights.decay <= 1 or not isinstance(weights.window, int) or not 1 <= weights.window <= 10_000:
         raise ValueError("its weights are out of range")
