@@ -80,7 +80,7 @@ def test_what_two_items_say_together_is_learnt_and_served_as_taught(tmp_path: Pa
 
 @pytest.mark.usefixtures("little")
 def test_where_it_learns_nothing_more_the_transformer_is_left_out(tmp_path: Path) -> None:
-    ranking, told = ranked(purchases(600, chance=1.0), tmp_path)
+    ranking, told = ranked(purchases(100, chance=0.6), tmp_path)
     assert ranking.weights.next_item == 0 and ranking.tables.next_item is None
     assert any("the transformer is left out" in line for line in told)
 

@@ -115,8 +115,11 @@ def history_ranking(purchases: Purchases, settings: EaseSettings, space: Workspa
         space.progress.advance(1)
     # A single, simpler alternative: the rule of one standard error (Breiman et al. 1984).
     best, gains = clearly_best(found, errors=1.0)
-    how = f"the transformer counts {best.weights.next_item:g}" if best.weights.next_item else "the transformer is left out"
-    space.progress.finish(f"{how}: NDCG@10 {float(gains.mean()):.3f} on {len(gains):,} held-out rows")
+    mean, share = float(gains.mean()), best.weights.next_item
+    if share:
+        space.progress.finish(f"the transformer counts {share:g}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    else:
+        space.progress.finish(f"the transformer is left out: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
     return best
 
 

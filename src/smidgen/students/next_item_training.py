@@ -22,6 +22,8 @@ _LEAST_ITEMS, _MOST_ITEMS, _EPOCH_STEPS = 200, 2_000, 100
 """Items that are predicted at a step, about: so many that an epoch has at least a hundred steps, within these bounds."""
 _OTHERS = 2_000
 """Items that each step sets against the right ones."""
+_SLOW = 0.02
+"""From here on teaching is too slow for its time, which then sets the learning rate."""
 _SHARPNESSES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)
 """Factors of the logits. A model that was taught to the end is too sure of itself."""
 
@@ -87,7 +89,9 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
     step = 0
     for _ in range(_EPOCHS):
         for batch in _batches(rows, size, rng):
-            done = max(step / steps, (time.monotonic() - began) / seconds)
+            done, spent = step / steps, (time.monotonic() - began) / seconds
+            if spent > done + _SLOW:  # else the clock changes nothing, so that the same purchases teach the same
+                done = spent
             if done >= 1:
                 break
             for group in optimiser.param_groups:
