@@ -34,7 +34,7 @@ _ENCODER = ("model.onnx", "tokenizer.json")
 
 
 class CatalogueSettings(EaseSettings):
-    """Settings of the closed form, and of the texts of goods."""
+    """Settings of the closed form, of the transformer, and of the texts of goods."""
 
     near: float | None = setting(
         None, "Weight of likeness by texts, beside what was bought together (default: chosen on held-out rows).", gt=0, le=100

@@ -1,4 +1,7 @@
-"""The student `ease`: what goes with what, from orders alone, in closed form, with a history that counts the more the later it is."""
+"""The student `ease`: what goes with what, from orders alone, in closed form, with a history that counts the more the later it is.
+
+With purchases enough, a small transformer that reads a history in its order is taught beside it. It counts where held-out rows prefer it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ _NEXT = (1.0, 0.5)
 
 
 class EaseSettings(Settings):
-    """Settings of the closed form. What is left open is chosen on held-out rows."""
+    """Settings of the closed form, and of the transformer. What is left open is chosen on held-out rows."""
 
     recency: float | None = setting(
         None, "How much an item of a history counts against the next later one (default: chosen on held-out rows).", gt=0, le=1
@@ -70,7 +73,7 @@ class EaseStudent(Student):
     """The student `ease`."""
 
     name = "ease"
-    summary = "What customers buy after and with one another, from orders alone: closed form, seconds to minutes."
+    summary = "What customers buy after and with one another, from orders alone: in closed form, with purchases enough a transformer."
     settings = EaseSettings
     learns = "outputs"
     engine = "goods"

@@ -129,6 +129,7 @@ class Recommend(Task):
     graded = True
     makes_examples = True
     recommends = True
+    quick = MappingProxyType({"train": {"time_budget": "0"}})
     project_files = {"orders": "data.train", "catalogue": "recommend.items"}  # noqa: RUF012
     not_foreseen = "not predicted: a large model that sees one request knows neither your orders nor your catalogue"
     loss_words = "the next item is not among the first ten"

@@ -133,3 +133,4 @@ def test_a_quick_build_leaves_out_the_training_settings_of_another_student() -> 
     assert laid_over(own, {"student": {"kind": "encoder"}})["train"] == {"epochs": 3}
     assert laid_over({"task": "classify"}, {**quick, "train": {"gamma": 2.0}})["train"] == {"gamma": 2.0}
     assert presets_of(registry.find("tasks", "write"))["fast"] == {"student": {"quality": "fast"}, "train": {"time_budget": "5m"}}
+    assert presets_of(registry.find("tasks", "recommend"))["fast"] == {"student": {"quality": "fast"}, "train": {"time_budget": "0"}}
