@@ -22,6 +22,8 @@ from smidgen.store.files import home
 from .conftest import ROOT
 
 PAGE = ROOT / "docs" / "tutorials" / "learn-from-traffic.md"
+_SWITCH_SECONDS = 3.0
+"""A running server goes back within two; one more for a busy machine."""
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -102,7 +104,11 @@ def test_learning_from_traffic_works_as_it_is_printed(tmp_path: Path) -> None:
         shown.run("smidgen build shop/smidgen.toml --student linear --set gate.min_headline=0.5 --baseline none")
         said = []
         for kind, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
-            said.append(shown.type(kind, block))
+            back, again, rest = block.partition("smidgen rollback tickets\n")
+            if again:
+                said.append(shown.type(kind, back + again))
+                time.sleep(_SWITCH_SECONDS)
+            said.append(shown.type(kind, rest if again else block))
             print("=====", said[-1], sep="\n")
             if block == "python send.py first.csv\n":
                 until_stored(shown, 1850)
@@ -111,7 +117,7 @@ def test_learning_from_traffic_works_as_it_is_printed(tmp_path: Path) -> None:
     assert first == {"upstream": 1900}
     assert "promoted" in text and "certificate: of the distinct texts answered locally" in text
     assert second["local"] >= 100
-    assert after.get("local", 0) <= 20, "the server takes up to two seconds to go back"
+    assert list(after) == ["upstream"], "two seconds after going back the new version still answered"
 
 
 RETAIL = ROOT / "docs" / "tutorials" / "retail.md"
