@@ -192,6 +192,7 @@ def _command(given: argparse.Namespace) -> str:
     for name in ("seeds", "peer_seeds", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(given, name))] if getattr(given, name) is not None else []
     words += ["--minutes", f"{given.minutes:g}"] if given.minutes is not None else []
+    words += ["--patience", f"{given.patience:g}"] if given.patience != 1 else []
     words += ["--keep", given.keep] if given.keep != "none" else []
     words += [f"--build-flag={flag}" for flag in given.build_flag]
     return shlex.join(words)
