@@ -20,7 +20,7 @@ from smidgen.students.ease import EaseSettings, history_ranking
 from smidgen.students.purchases import Purchases, held_out_gains
 
 ITEMS, NEVER = 25, 24
-"""The last item is in the catalogue, and nobody bought it."""
+"""The last item stands in the catalogue, and in no purchase."""
 
 
 def purchases(customers: int, chance: float = 0.0, seed: int = 0) -> Purchases:
@@ -128,7 +128,7 @@ def test_the_engine_computes_what_was_taught() -> None:
     assert seen == 5
 
 
-def test_nothing_is_said_of_items_that_nobody_bought() -> None:
+def test_items_without_purchases_get_no_probability() -> None:
     from smidgen.students.next_item_training import taught_model
 
     model = taught_model(purchases(200), 4, 0.2, 1, 0, Silent())
