@@ -94,7 +94,7 @@ class EaseStudent(Student):
 
 
 def history_ranking(purchases: Purchases, settings: EaseSettings, space: Workspace, seed: int) -> GoodsRanking:
-    """The ranking by pairs, with a transformer beside them where that is clearly better on the held-out rows."""
+    """The ranking by pairs, with a transformer beside them where that is better by more than a standard error on the held-out rows."""
     seconds = seconds_of(settings.time_budget, zero=True)
     ranking = pair_ranking(purchases, settings, space.progress)
     steps = sum(len(items) - 1 for items in purchases.customers)
