@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import pytest
 
-from smidgen.store.step_results import StepBusy, StepResults
+from smidgen.core.errors import MachineError
+from smidgen.store.step_results import StepBusy, StepResults, prune, size_of
 
 
 def write(folder: Path, text: str) -> None:
@@ -102,32 +107,92 @@ def test_pruning_keeps_the_newest_and_this_run(tmp_path: Path) -> None:
     assert [entry for entry in tmp_path.iterdir() if entry.is_dir()] == [new]
 
 
-def test_what_another_build_uses_stays(tmp_path: Path) -> None:
-    """It found the result and reads it; or it is at work on a step whose folder has been still for long."""
-    used, still = made(tmp_path, 1, 0.9), made(tmp_path, 2, 2)
+def test_results_of_a_running_build_stay_and_all_others_go_however_new(tmp_path: Path) -> None:
+    running, over = StepResults(tmp_path), made(tmp_path, 9)
+    found = made(tmp_path, 1, 3)
+    assert running.run("fit", {"a": 1}, lambda folder: write(folder, "no")) == found
+    own = running.run("fit", {"a": 2}, lambda folder: write(folder, "y" * 1000))
+    assert prune([tmp_path], 0) > 0
+    assert found.is_dir() and own.is_dir() and not over.exists()
+    running.close()
+    assert prune([tmp_path], 0) > 0
+    assert not found.exists() and not own.exists()
+    assert not list(tmp_path.glob("*.lease")) and not list(tmp_path.glob("*.used"))
+
+
+def test_a_step_at_work_stays(tmp_path: Path) -> None:
+    still = made(tmp_path, 2, 2)
     part = still.rename(still.with_name(f"{still.name}.part"))
-    steps = StepResults(tmp_path)
     with filelock.FileLock(tmp_path / f"{still.name}.lock", timeout=0):
-        steps.prune(limit=0)
-        assert used.is_dir() and part.is_dir()
-    steps.prune(limit=0)
-    assert used.is_dir() and not part.exists(), "nobody is at work on it any more"
+        prune([tmp_path], 0)
+        assert part.is_dir()
+    prune([tmp_path], 0)
+    assert not part.exists(), "nobody is at work on it any more"
 
 
-def test_what_was_used_while_it_was_pruned_stays_and_what_was_taken_away_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = made(tmp_path, 1, 2)
-    real = filelock.FileLock
+def test_the_lease_of_a_killed_build_holds_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys\nfrom smidgen.store.step_results import StepResults\n"
+        "steps = StepResults(pathlib.Path(sys.argv[1]))\nsteps.run('fit', {}, lambda folder: (folder / 'a').write_text('x' * 9))\n"
+        "os.kill(os.getpid(), 9) if hasattr(os, 'kill') and os.name == 'posix' else os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert len(list(tmp_path.glob("*.used"))) == 1
+    prune([tmp_path], 0)
+    assert not [entry for entry in tmp_path.iterdir() if entry.is_dir()] and not list(tmp_path.glob("*.used"))
 
-    def late(*given: object, **more: object) -> object:
-        os.utime(old)  # another build found it a moment before
-        return real(*given, **more)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch:
-        patch.setattr(filelock, "FileLock", late)
-        StepResults(tmp_path).prune(limit=0)
-    assert old.is_dir()
+def test_equal_large_files_are_stored_once(tmp_path: Path) -> None:
+    steps, content = StepResults(tmp_path), b"w" * 2_000_000
+    folders = [steps.run("fit", {"a": number}, lambda folder: (folder / "model").write_bytes(content) and None) for number in range(5)]
+    assert [(folder / "model").read_bytes() for folder in folders] == [content] * 5
+    assert size_of([tmp_path]) < 2_010_000
+    steps.close()
+    prune([tmp_path], 0)
+    assert size_of([tmp_path]) < 1000, "the one copy goes with its last result"
+
+
+def test_several_folders_count_towards_one_limit(tmp_path: Path) -> None:
+    old, new = made(tmp_path / "run", 1, 2), made(tmp_path / "steps", 2)
+    prune([tmp_path / "steps", tmp_path / "run"], 1500)
+    assert new.is_dir() and not old.exists()
+
+
+def test_a_full_disk_costs_old_results_and_then_an_error_that_loses_nothing(tmp_path: Path) -> None:
+    old, steps, tries = made(tmp_path, 1), StepResults(tmp_path), []
+
+    def work(folder: Path) -> None:
+        tries.append(1)
+        write(folder, "epoch 1")
+        if old.exists() or len(tries) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    done = steps.run("fit", {"a": 2}, work)
+    assert not old.exists() and len(tries) == 2 and (done / "result.txt").is_file()
+    with pytest.raises(MachineError, match="too little space") as raised:
+        steps.run("fit", {"a": 3}, work)
+    assert "SMIDGEN_HOME" in raised.value.todo
+    (part,) = tmp_path.glob("*.part")
+    assert (part / "result.txt").read_text(encoding="utf-8") == "epoch 1", "the next try goes on with it"
+
+
+def test_room_is_made_before_a_build_or_the_error_says_how_much_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, 1)
+    old = made(tmp_path, 2, 1)
+    total = 2_000_000_000
+
+    def usage(place: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=total - size_of([tmp_path]))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    StepResults(tmp_path).make_room(total - 1500)
+    assert not old.exists() and size_of([tmp_path]) > 0
+    with pytest.raises(MachineError, match=r"1\.0 GB more needed"):
+        StepResults(tmp_path).make_room(total + 1_000_000_000)
+
+
+def test_a_result_that_vanishes_as_it_is_found_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, 1, 2)
 
     def gone(place: Path, *given: object) -> None:
         shutil.rmtree(place)

@@ -25,6 +25,7 @@ from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
 from smidgen.store.files import home
 from smidgen.store.sqlite_wal import resets_safely
+from smidgen.store.step_results import prune, size_of, step_folders
 from smidgen.usage.energy import rapl_readable
 
 _MARKS = {"ok": "[green]ok     [/]", "warn": "[yellow]warn   [/]", "missing": "[red]missing[/]"}
@@ -32,7 +33,10 @@ _MARKS = {"ok": "[green]ok     [/]", "warn": "[yellow]warn   [/]", "missing": "[
 
 def doctor(
     online: Annotated[bool, typer.Option("--online", help="Also ask whether the model hub can be reached (two seconds at most).")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove the stored results of build steps that no running build uses, and say what that freed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks, or what was freed, as JSON.")] = False,
 ) -> int:
     """Show what this machine can do and how to fix what is missing.
 
@@ -41,6 +45,15 @@ def doctor(
     Example: smidgen doctor --online
     """
 
+    if clean:
+        freed = prune(step_folders(), 0)
+        left = size_of(step_folders())
+        if as_json:
+            print_json({"freed_bytes": freed, "left_bytes": left})
+        else:
+            kept = f"; {left / 1e6:,.0f} MB are in use by a running build" if left else ""
+            out.print(f"Freed {freed / 1e6:,.0f} MB of build results{kept}. Your models and data are untouched.")
+        return 0
     found = list(checks(online))
     broken = [check.name for check in found if check.required and check.state == "missing"]
     if as_json:
@@ -152,6 +165,11 @@ def _disk() -> Iterator[Check]:
         yield Check("cache folder", "warn", f"{free:.1f} GB free at {place}", "free some space, or set SMIDGEN_HOME to another disk")
     else:
         yield Check("cache folder", "ok", f"{free:.1f} GB free at {place}", required=True)
+    taken = size_of(step_folders())
+    if taken:
+        yield Check(
+            "build results", "ok", f"{taken / 1e9:.1f} GB; the least recently used go first", "to remove them: smidgen doctor --clean"
+        )
 
 
 def _sqlite() -> Check:

@@ -19,7 +19,7 @@ from smidgen.core.forms import LabelForm
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
-from smidgen.students.settings import FACTS
+from smidgen.students.settings import FACTS, HEAD
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +110,8 @@ def computed(folder: Path, texts: Sequence[Text], threads: int, quick: bool = Fa
 
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     features = features_of(folder, texts, facts["max_length"], threads, pooling=facts["pooling"], quick=quick)
-    head = load_file(str(folder / "model.safetensors"))
+    own = folder / HEAD
+    head = load_file(str(own if own.is_file() else folder / "model.safetensors"))
     seen = torch.nn.functional.normalize(features, dim=1)
     if facts.get("kernel"):
         seen = torch.exp(facts["kernel"] * (seen @ head["head.landmarks"].T - 1))

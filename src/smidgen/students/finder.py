@@ -41,7 +41,7 @@ from smidgen.store.weight_files import described_hashes
 from smidgen.students.encoder import features_of, load_encoder, need_torch, token_encoder
 from smidgen.students.passage_vectors import kept_vectors
 from smidgen.students.scripts import trim_scripts
-from smidgen.students.settings import FACTS
+from smidgen.students.settings import FACTS, HEAD
 
 PASSAGES, VECTORS, FINDER = "passages.json", "vectors.safetensors", "finder.json"
 _KEPT = 4_096
@@ -241,8 +241,8 @@ def _copy_base(base: Path, most: int, states: bool, folder: Path) -> int:
     model = load_encoder(base, torch.float32)
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
     width = int(json.loads((base / "config.json").read_text(encoding="utf-8"))["hidden_size"])
-    tensors["head.weight"], tensors["head.bias"] = torch.zeros((1, width)), torch.zeros(1)
     save_file(tensors, folder / "model.safetensors")
+    save_file({"head.weight": torch.zeros((1, width)), "head.bias": torch.zeros(1)}, folder / HEAD)
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base / name, folder / name)
     facts = {"pooling": model.pooling, "normalize": True, "scale": None, "max_length": length, "states": states}

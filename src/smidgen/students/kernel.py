@@ -23,7 +23,7 @@ from smidgen.stats import kernel_ridge
 from smidgen.stats.kernel_ridge import Floats32
 from smidgen.students.encoder import computed, features_of, load_encoder, names_as_rows, need_torch, targets_of
 from smidgen.students.scripts import trim_scripts
-from smidgen.students.settings import FACTS
+from smidgen.students.settings import FACTS, HEAD
 
 FEW = 40
 """Up to this many rows per label count as few, as for the encoder."""
@@ -135,7 +135,7 @@ def _weights(rows: Sequence[Row], form: LabelForm) -> Floats32:
 
 
 def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: bool, folder: Path) -> None:
-    """Save the base unchanged, under its Hugging Face names, and the head beside it.
+    """Save the base unchanged, under its Hugging Face names, and the head in a file of its own: students of one base share the first.
 
     For single labels the head gives the argument of the arsinh in `kernel_ridge.logits`; for several labels, each output is a separate yes
     or no, with probability 0.5 half-way between its targets.
@@ -146,11 +146,11 @@ def _save(head: kernel_ridge.KernelRidge, base: Path, length: int, multi_label: 
     model = load_encoder(base, torch.float32)
     outputs = head.weights.shape[1]
     sharp = kernel_ridge.SHARP if multi_label else kernel_ridge.steepness(outputs)
-    tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
-    tensors["head.landmarks"] = torch.from_numpy(np.ascontiguousarray(head.landmarks))
-    tensors["head.weight"] = torch.from_numpy(np.ascontiguousarray(sharp * head.weights.T))
-    tensors["head.bias"] = torch.full((outputs,), -sharp / 2 if multi_label else 0.0)
-    save_file(tensors, folder / "model.safetensors")
+    own = {"head.landmarks": torch.from_numpy(np.ascontiguousarray(head.landmarks))}
+    own["head.weight"] = torch.from_numpy(np.ascontiguousarray(sharp * head.weights.T))
+    own["head.bias"] = torch.full((outputs,), -sharp / 2 if multi_label else 0.0)
+    save_file({name: tensor.contiguous() for name, tensor in model.tensors().items()}, folder / "model.safetensors")
+    save_file(own, folder / HEAD)
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(base / name, folder / name)
     facts = {"pooling": model.pooling, "normalize": True, "scale": None, "kernel": head.gamma, "max_length": length}

@@ -220,6 +220,8 @@ class TaggerSettings(Settings):
 
 
 FACTS = "smidgen_student.json"
+HEAD = "head.safetensors"
+"""The head of a student whose encoder is frozen, apart from the encoder: step results hold one copy of that."""
 
 
 def seconds_of(text: str, zero: bool = False) -> float:

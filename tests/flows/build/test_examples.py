@@ -41,8 +41,27 @@ def test_several_labels(tmp_path: Path) -> None:
     assert examples.form.labels == ("Delivery", "Refund")
 
 
-def test_a_label_that_is_alone_is_still_an_error(tmp_path: Path) -> None:
+def test_a_label_with_one_row_is_left_out_with_a_note(tmp_path: Path) -> None:
     file = file_of(tmp_path, [*LABELS, "delivery", "alone"])
+    recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
+    examples = rows_of(recipe)
+    assert examples.form.labels == ("Delivery", "Refund")
+    assert "alone" not in {row.output for row in (*examples.train, *examples.held, *examples.test)}
+    (note,) = [note for note in examples.notes if "left out" in note]
+    assert "'alone'" in note and "'delivery'" not in note
+
+
+def test_of_several_labels_only_the_thin_one_is_left_out(tmp_path: Path) -> None:
+    file = file_of(tmp_path, [*LABELS, "alone|Refund", "single"])
+    data = {"train": str(file), "input": "text", "label": "label"}
+    examples = rows_of(make({"task": "classify", "data": data, "classify": {"multi_label": True}}))
+    rows = [*examples.train, *examples.test]
+    assert examples.form.labels == ("Delivery", "Refund")
+    assert sum("Refund" in row.output for row in rows) == 21 and len(rows) == 41
+
+
+def test_one_label_beside_thin_ones_is_still_an_error(tmp_path: Path) -> None:
+    file = file_of(tmp_path, ["Delivery"] * 20 + ["alone"])
     recipe = make({"task": "classify", "data": {"train": str(file), "input": "text", "label": "label"}})
     with pytest.raises(DataError, match="'alone'"):
         rows_of(recipe)

@@ -77,11 +77,15 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         rows, dropped = _distinct(rows)
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
-    rows, form, merged = _formed(task, rows, asked)
+    rows, form, merged, thin = _formed(task, rows, asked)
     if merged and table is not None:
         shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
         command = f"smidgen check {shlex.quote(str(settings.train))} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
+    if thin:
+        shown = ", ".join(map(repr, thin[:3])) + (f" and {len(thin) - 3} more" if len(thin) > 3 else "")
+        notes.append(f"labels with one row are left out, the model never answers them: {shown}. Add a second row to each")
+        context.progress.say(notes[-1])
     columns = {**_NO_TABLE, "input": ",".join(task.pair)} if task.pair else _NO_TABLE
     if table is not None:
         columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
@@ -293,17 +297,35 @@ def _distinct(rows: Sequence[Row]) -> tuple[list[Row], int]:
     return kept, len(rows) - len(kept)
 
 
-def _formed(task: Task, rows: list[Row], asked: Settings) -> tuple[list[Row], Form, dict[str, str]]:
+def _formed(task: Task, rows: list[Row], asked: Settings) -> tuple[list[Row], Form, dict[str, str], list[str]]:
     """The form of these rows. If a label cannot be learnt because it is seen once, and is another spelling of a more frequent one, the rows
-    get the frequent spelling; the last result maps these labels."""
+    get the frequent spelling; the third result maps these labels. Other labels with one row are left out; the last result names them."""
     try:
-        return rows, task.form(rows, asked), {}
-    except DataError:
+        return rows, task.form(rows, asked), {}, []
+    except DataError as error:
         merged = respelt(Counter(label for row in rows for label in _labels(row.output)))
-        if not merged:
-            raise
-    rows = [replace(row, output=_merged(row.output, merged)) if merged.keys() & _labels(row.output) else row for row in rows]
-    return rows, task.form(rows, asked), merged
+        rows = [replace(row, output=_merged(row.output, merged)) if merged.keys() & _labels(row.output) else row for row in rows]
+        thin: list[str] = []
+        try:
+            return rows, task.form(rows, asked), merged, thin
+        except DataError:
+            counts = Counter(label for row in rows for label in _labels(row.output)) if task.rows_name_labels else Counter[str]()
+            thin = sorted(label for label, count in counts.items() if count == 1)
+        kept = [without for row in rows if (without := _without(row, set(thin))) is not None]
+        try:
+            return kept, task.form(kept, asked), merged, thin
+        except DataError:  # there is more amiss than thin labels
+            raise error from None
+
+
+def _without(row: Row, labels: set[str]) -> Row | None:
+    """The row without these labels; None if it has no other."""
+    if isinstance(row.output, str):
+        return None if row.output in labels else row
+    if not labels & set(_labels(row.output)):
+        return row
+    left = [label for label in row.output if label not in labels]
+    return replace(row, output=left) if left else None
 
 
 def _labels(output: Any) -> list[str]:

@@ -24,9 +24,11 @@ from smidgen.flows.build.validation import cross_validate, write_errors
 from smidgen.flows.build.work import AnsweredRow, BuildContext, GivenTables, Step, Work
 from smidgen.judge.report import Report
 from smidgen.machine.processor import threads as thread_count
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
 from smidgen.store.files import home, remember_bundle
-from smidgen.store.step_results import StepResults
+from smidgen.store.step_results import StepResults, step_folders
+from smidgen.store.weight_files import weight_files
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def steps() -> tuple[Step, ...]:
         read_examples,  # the rows, split, and the form of their answers
         gather_material,  # what students need beside the rows: passages, a catalogue
         plan_students,  # the students to train, and their bases
+        check_space,  # on the disk
         select_rows,  # of a large file, the rows that cover the rest
         teach,  # rows added by a larger model
         settle_students,  # the students that can learn all that, and their settings
@@ -57,6 +60,24 @@ def steps() -> tuple[Step, ...]:
         write_report,
         ship,  # pass the quality gate, and move it to its place
     )
+
+
+_COPIES, _FROZEN_COPIES = 6, 3
+"""How many times the weights of its base a student's step results take at most: trained twice with a checkpoint, exported, compressed."""
+_LEAST_SPACE = 200_000_000
+"""Bytes for a build without a base."""
+
+
+def check_space(work: Work, context: BuildContext) -> Work:
+    """The work unchanged, after old step results were removed. Raises MachineError if the disk has too little space for its students."""
+    needed = _LEAST_SPACE
+    for kind in work.kinds:
+        part = registry.find("students", kind)
+        base = work.base_of(part)
+        weights = sum(file.stat().st_size for file in weight_files(base.folder)) if base is not None else 0
+        needed += weights * (_FROZEN_COPIES if part.frozen else _COPIES)
+    context.steps.make_room(needed)
+    return work
 
 
 def build(
@@ -95,17 +116,20 @@ def build(
     """
     began = time.perf_counter()
     refuse_foreign(out)
-    results = StepResults((scratch or home()) / "steps", fresh)
+    results = StepResults((scratch or home()) / "steps", fresh, step_folders())
     work = Work(recipe, out, given, lineage, errors, languages=tuple(languages))
     with tempfile.TemporaryDirectory(prefix="smidgen-", dir=scratch) as box, ExitStack() as models:
         told = progress or Silent()
         member = partial(build, fresh=fresh, threads=threads, progress=told, listed=False, scratch=scratch)
         context = BuildContext(results, Path(box), thread_count(threads), told, fresh, models, member)
-        for step in steps():
-            work = step(work, context)
+        try:
+            for step in steps():
+                work = step(work, context)
+        finally:
+            results.close()
+            results.prune()
     assert work.report is not None
     wrong = write_errors(work)
-    results.prune()
     if listed:
         remember_bundle(out)
     return BuildResult(out, work.report, time.perf_counter() - began, wrong, answered_rows(work))

@@ -2,7 +2,7 @@
 
 The folder of a trained encoder holds `config.json`, `tokenizer.json`, `model.safetensors` (the encoder's tensors under their Hugging
 Face names, no prefix; beside them `head.weight` (k, width), for a kernel head (k, m) and `head.landmarks`, and `head.bias` (k,)) and
-`smidgen_student.json`, see `ExportedHead`.
+`smidgen_student.json`, see `ExportedHead`. The head of a frozen encoder lies in a file of its own, `head.safetensors`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.parts import EngineSpec
+from smidgen.students.settings import HEAD
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -86,7 +87,7 @@ def trace(folder: Path, head: ExportedHead, file: Path, opset: int) -> None:
 
     config = AutoConfig.from_pretrained(folder)
     encoder = AutoModel.from_config(config, attn_implementation="eager")
-    tensors = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    tensors = {name: tensor.float() for file in _tensor_files(folder) for name, tensor in load_file(file).items()}
     own: dict[str, Any] = {
         name: tensors.pop(name)
         for name in ("head.weight", "head.bias", "head.landmarks", "hidden.weight", "hidden.bias")
@@ -227,12 +228,21 @@ def _tensors(folder: Path) -> Tensors:
     from safetensors import safe_open
 
     # Converted here, because numpy has no bfloat16: a student may store its weights in it.
-    with safe_open(folder / "model.safetensors", framework="np") as file:
-        if all(file.get_slice(name).get_dtype() in ("F32", "I64", "I32") for name in file.keys()):  # noqa: SIM118
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    from safetensors.torch import load_file
+    found: Tensors = {}
+    for place in _tensor_files(folder):
+        with safe_open(place, framework="np") as file:
+            if all(file.get_slice(name).get_dtype() in ("F32", "I64", "I32") for name in file.keys()):  # noqa: SIM118
+                found |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                continue
+        from safetensors.torch import load_file
 
-    return {name: tensor.float().numpy() for name, tensor in load_file(folder / "model.safetensors").items()}
+        found |= {name: tensor.float().numpy() for name, tensor in load_file(place).items()}
+    return found
+
+
+def _tensor_files(folder: Path) -> list[Path]:
+    """The files with the tensors of an encoder and its head."""
+    return [file for file in (folder / "model.safetensors", folder / HEAD) if file.is_file()]
 
 
 def _embed(graph: _Graph, max_length: int, epsilon: float) -> str:
