@@ -174,13 +174,12 @@ def prune(roots: Iterable[Path], limit: int | None = None) -> int:
 
     Args:
         roots: folders of step results.
-        limit: without one, `LIMIT_BYTES` or a quarter of what they and the free space take, whichever is less.
+        limit: without one, `limit_of` these folders.
     """
     there = [root for root in roots if root.is_dir()]
     before = size_of(there)
-    if limit is None and there:
-        limit = min(LIMIT_BYTES, int(_SHARE * (before + shutil.disk_usage(there[0]).free)))
-    used = {}
+    limit = limit_of(there) if limit is None else limit
+    used: dict[Path, float] = {}
     for root in there:
         for left in root.glob(f"*{_GOING}"):  # left by a killed process
             shutil.rmtree(left, ignore_errors=True)
@@ -189,7 +188,7 @@ def prune(roots: Iterable[Path], limit: int | None = None) -> int:
     kept = 0
     for folder in sorted(used, key=lambda folder: used[folder], reverse=True):
         kept += _size(folder, seen)
-        if kept > (limit or 0):
+        if kept > limit:
             _remove(folder)
     for root in there:
         for file in (root / _WEIGHTS).glob("*"):
@@ -203,6 +202,12 @@ def step_folders() -> list[Path]:
     """All folders of step results under smidgen's home: those of the commands, and those of the Studio's runs and projects."""
     studio = home() / "studio"
     return [home() / "steps", *studio.glob("runs/*/scratch/steps"), *studio.glob("projects/*/.build/steps")]
+
+
+def limit_of(roots: Iterable[Path]) -> int:
+    """Most bytes that these folders may take: `LIMIT_BYTES`, or a quarter of what they and the free space take, whichever is less."""
+    there = [root for root in roots if root.is_dir()]
+    return min(LIMIT_BYTES, int(_SHARE * (size_of(there) + shutil.disk_usage(there[0]).free))) if there else LIMIT_BYTES
 
 
 def size_of(roots: Iterable[Path]) -> int:

@@ -51,6 +51,20 @@ export function useDeleteProject() {
   });
 }
 
+/** How much of the disk the stored results of build steps take. */
+export function useBuildResults() {
+  return useQuery({ queryKey: ["build-results"], queryFn: () => body(api.GET("/api/v1/build-results")) });
+}
+
+/** Remove the results of build steps that no running build uses. */
+export function useClearBuildResults() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => body(api.DELETE("/api/v1/build-results")),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["build-results"] }),
+  });
+}
+
 /** Log in with a name and a password. */
 export function useLogIn() {
   const queries = useQueryClient();

@@ -116,6 +116,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/build-results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Build Results
+         * @description Say how much of the disk the stored results of build steps take: those of the Studio and those of the commands.
+         */
+        get: operations["read_build_results_api_v1_build_results_get"];
+        put?: never;
+        post?: never;
+        /**
+         * Clear Build Results
+         * @description Remove the results that no running build uses. Models, data and reports stay; the next build takes longer.
+         */
+        delete: operations["clear_build_results_api_v1_build_results_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -3502,6 +3526,22 @@ export interface components {
             why_not: string;
         };
         /**
+         * BuildResultsView
+         * @description The stored results of build steps on this machine.
+         */
+        BuildResultsView: {
+            /**
+             * Bytes
+             * @description What they take of the disk.
+             */
+            bytes: number;
+            /**
+             * Limit
+             * @description Above this, the least recently used are removed after each build.
+             */
+            limit: number;
+        };
+        /**
          * CalibrationBin
          * @description Rows of similar score: mean score, share right with its interval, number.
          */
@@ -3914,6 +3954,17 @@ export interface components {
             predicted: number;
             /** Train */
             train?: number | null;
+        };
+        /**
+         * ClearedView
+         * @description What clearing build results freed.
+         */
+        ClearedView: {
+            /**
+             * Freed
+             * @description Bytes.
+             */
+            freed: number;
         };
         /**
          * CodeLine
@@ -9372,6 +9423,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GoalView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_build_results_api_v1_build_results_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildResultsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    clear_build_results_api_v1_build_results_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClearedView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

@@ -2,8 +2,8 @@ import { type ReactNode, type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
 
-import { type Goal, type Project, useCreateProject, useDeleteProject, useGoals, useMay, useProjects } from "../api/queries";
-import { formatTime } from "../i18n";
+import { type Goal, type Project, useBuildResults, useClearBuildResults, useCreateProject, useDeleteProject, useGoals, useMay, useProjects } from "../api/queries";
+import { formatNumber, formatTime } from "../i18n";
 import { PlanJobs, PlanList } from "../plans/StartPlans";
 import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
@@ -63,6 +63,7 @@ export function Start(): ReactNode {
         <Samples />
         <Projects />
         <PlanList />
+        <BuildResults />
         {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
       </Main>
     </Shell>
@@ -107,6 +108,30 @@ function Projects(): ReactNode {
         )}
       </Card>
       {doomed && <DeleteProject project={doomed} onClose={() => setDoomed(null)} />}
+    </>
+  );
+}
+
+/** How much of the disk build results take, and a button that clears them. Nothing below 50 MB. */
+function BuildResults(): ReactNode {
+  const { t } = useTranslation();
+  const results = useBuildResults();
+  const clear = useClearBuildResults();
+  const toast = useToast();
+  const mayClear = useMay("manage");
+  const size = (bytes: number) => (bytes >= 1e9 ? `${formatNumber(bytes / 1e9, { maximumFractionDigits: 1 })} GB` : `${formatNumber(bytes / 1e6, { maximumFractionDigits: 0 })} MB`);
+  if (!results.data || results.data.bytes < 5e7) return <Problem query={clear} />;
+  return (
+    <>
+      <p className={styles.disk}>
+        <span>{t("start.results", { size: size(results.data.bytes), limit: size(results.data.limit) })}</span>
+        {mayClear && (
+          <Button small busy={clear.isPending} onClick={() => clear.mutate(undefined, { onSuccess: (cleared) => toast({ text: t("start.cleared", { size: size(cleared.freed) }) }) })}>
+            {t("start.clear")}
+          </Button>
+        )}
+      </p>
+      <Problem query={clear} />
     </>
   );
 }

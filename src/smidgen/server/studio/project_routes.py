@@ -12,6 +12,7 @@ from smidgen.flows.projects.material import MaterialKind, material_kinds
 from smidgen.flows.projects.samples import begin_project
 from smidgen.parts import registry
 from smidgen.server.studio.access import Editor, Owner, Viewer
+from smidgen.store.step_results import limit_of, prune, size_of, step_folders
 from smidgen.store.studio.store import Project, StudioStore
 
 
@@ -50,6 +51,19 @@ class ProjectChange(BaseModel):
     settings: dict[str, Any] | None = None
 
 
+class BuildResultsView(BaseModel):
+    """The stored results of build steps on this machine."""
+
+    bytes: int = Field(description="What they take of the disk.")
+    limit: int = Field(description="Above this, the least recently used are removed after each build.")
+
+
+class ClearedView(BaseModel):
+    """What clearing build results freed."""
+
+    freed: int = Field(description="Bytes.")
+
+
 def project_view(project: Project) -> ProjectView:
     """A project as the API shows it."""
     return ProjectView(
@@ -73,6 +87,17 @@ def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRout
     def read_goals(person: Viewer) -> list[GoalView]:
         """List the kinds of jobs. A task that was added to smidgen is in the list by itself."""
         return [GoalView(task=name, summary=registry.find("tasks", name).summary) for name in registry.names("tasks")]
+
+    @router.get("/build-results")
+    def read_build_results(person: Viewer) -> BuildResultsView:
+        """Say how much of the disk the stored results of build steps take: those of the Studio and those of the commands."""
+        folders = step_folders()
+        return BuildResultsView(bytes=size_of(folders), limit=limit_of(folders))
+
+    @router.delete("/build-results")
+    def clear_build_results(person: Owner) -> ClearedView:
+        """Remove the results that no running build uses. Models, data and reports stay; the next build takes longer."""
+        return ClearedView(freed=prune(step_folders(), 0))
 
     @router.get("/projects")
     def list_projects(person: Viewer) -> list[ProjectView]:
