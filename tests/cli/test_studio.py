@@ -83,7 +83,7 @@ def test_an_owner_is_made_at_the_terminal(home: Path, monkeypatch: pytest.Monkey
 def test_without_its_page_it_says_how_to_build_it(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(pages, "PAGE", home / "dist")
     assert main.code(["studio", "--port", "0"]) == 1
-    assert "the Studio's page was not built" in (told := capsys.readouterr().err) and "make studio" in told
+    assert "the Studio's page was not built" in (told := capsys.readouterr().err) and "python -m tools.studio_page" in told
 
 
 def test_the_demo_opens_the_sample_projects_report(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import gzip
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -85,17 +86,33 @@ def test_the_first_view_is_light() -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|https?://", page), "nothing inline, and nothing from elsewhere"
 
 
-def test_a_wheel_without_the_page_is_not_built(tmp_path: Path) -> None:
+def test_a_wheel_builds_its_page_and_says_where_it_cannot(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / "src" / "smidgen").mkdir(parents=True)
     (tmp_path / "src" / "smidgen" / "__init__.py").touch()
     built = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    done = subprocess.run(built, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode and "The Studio's page was not built" in done.stderr and "make studio" in done.stderr
-    page = tmp_path / "src" / "smidgen" / "studio" / "dist" / "index.html"
-    page.parent.mkdir(parents=True)
-    page.touch()
-    assert subprocess.run(built, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    assert list((tmp_path / "dist").glob("*.whl"))
+
+    def pages_in_wheel() -> list[str]:
+        done = subprocess.run(built, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (wheel,) = (tmp_path / "dist").glob("*.whl")
+        warned = "The Studio's page could not be built" in done.stderr + done.stdout
+        found = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("studio/dist/index.html")]
+        assert warned != bool(found)
+        return found
+
+    assert not pages_in_wheel()  # no sources of the page here: the wheel serves models
+    maker = tmp_path / "tools" / "studio_page.py"
+    maker.parent.mkdir()
+    page = "src/smidgen/studio/dist/index.html"
+    lines = f"from pathlib import Path\n\ndef main(arguments):\n    page = Path({str(tmp_path)!r}) / {page!r}\n"
+    maker.write_text(lines + "    page.parent.mkdir(parents=True)\n    page.touch()\n    return 0\n", encoding="utf-8")
+    assert pages_in_wheel() == ["smidgen/studio/dist/index.html"]
+
+
+def test_no_page_names_a_package_that_is_not_published() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    named = [page.name for page in pages if re.search(r"pip install (?:-U )?['\"]?smidgen", page.read_text(encoding="utf-8"))]
+    assert len(pages) > 50 and not named

@@ -105,6 +105,6 @@ def read(file: Path) -> Report:
         ) from None
     if report.format > FORMAT:
         raise BundleError(
-            "the report is of a newer format", value=report.format, todo="Update smidgen: pip install -U smidgen", file=file.name
+            "the report is of a newer format", value=report.format, todo="Install a newer smidgen.", file=file.name
         )
     return report

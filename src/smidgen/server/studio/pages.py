@@ -24,7 +24,7 @@ _TYPES = {".woff2": "font/woff2", ".js": "text/javascript", ".css": "text/css", 
 def assets_folder() -> Path:
     """The folder of the built page. Raises MachineError where it was not built."""
     if not (PAGE / "index.html").is_file():
-        todo = "In a checkout run `make studio`; an installed smidgen brings the page with it, so install it again."
+        todo = "In a checkout run: python -m tools.studio_page. Then, unless smidgen was installed with -e, install it again from there."
         raise MachineError("the Studio's page was not built", value=str(PAGE), todo=todo)
     return PAGE
 
