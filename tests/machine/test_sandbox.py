@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import platform
 import sys
 import time
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.core.errors import MachineError
-from smidgen.machine import sandbox
+from smidgen.machine import sandbox, sandbox_start
 from smidgen.machine.sandbox import SandboxLimits, SandboxResult, SandboxWork, interpreter, run_confined, why_not_confined
 
 confined = pytest.mark.skipif(bool(why_not_confined()) if sys.platform.startswith("linux") else True, reason="no namespaces here")
@@ -116,3 +118,47 @@ def test_without_confinement_the_limits_hold(tmp_path: Path) -> None:
 def test_a_python_that_does_not_run_is_said() -> None:
     with pytest.raises(MachineError, match="--python"):
         interpreter("/nowhere/python")
+
+
+_CALL = "import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall({}), ctypes.get_errno())"
+
+
+@confined
+def test_forbidden_system_calls_fail() -> None:
+    column = sandbox_start._ARCHITECTURES[platform.machine()][1]
+    calls = {name: f"{numbers[column]}, 0, 0, 0, 0, 0" for name, numbers in sandbox_start._FORBIDDEN.items()}
+    calls["clone with a namespace"] = f"{sandbox_start._CLONE[column]}, {0x10000000 | 17}, 0, 0, 0, 0"
+    lines = ["import ctypes; c = ctypes.CDLL(None, use_errno=True)"]
+    lines += [f"ctypes.set_errno(0); print({name!r}, c.syscall({words}), ctypes.get_errno())" for name, words in calls.items()]
+    assert len(calls) > 40
+    assert _ran("\n".join(lines)).output.splitlines() == [f"{name} -1 {errno.EPERM}" for name in calls]
+
+
+@confined
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        (_CALL.format("435, 0, 0"), errno.ENOSYS),
+        (_CALL.format("500, 0, 0"), errno.ENOSYS),
+        ("import socket\ntry: socket.socket(40, 1)\nexcept OSError as error: print(-1, error.errno)", errno.EAFNOSUPPORT),
+        ("import socket\ntry: socket.socket(16, 3)\nexcept OSError as error: print(-1, error.errno)", errno.EAFNOSUPPORT),
+    ],
+)
+def test_calls_of_later_kernels_and_other_sockets_are_answered_as_unknown(code: str, number: int) -> None:
+    assert _ran(code).output == f"-1 {number}\n"
+
+
+@confined
+def test_threads_processes_and_sockets_of_a_program_work() -> None:
+    code = (
+        "import socket, subprocess, sys, threading\nsocket.socket(); socket.socketpair()\n"
+        "one = threading.Thread(target=print, args=('thread',)); one.start(); one.join()\n"
+        "print(subprocess.run([sys.executable, '-c', 'print(7)'], capture_output=True, text=True).stdout)"
+    )
+    assert _ran(code).output == "thread\n7\n\n"
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(OSError, match="riscv64"):
+        sandbox_start._forbidding("riscv64")
+    assert sandbox_start._forbidding("aarch64") != sandbox_start._forbidding("x86_64")

@@ -194,6 +194,7 @@ def _download(starter: Starter, box: Path) -> Path:
     wanted = f"{starter.package}=={starter.package_version}"
     command = [
         sys.executable,
+        "-P",  # nothing is imported from the current folder
         "-m",
         "pip",
         "download",

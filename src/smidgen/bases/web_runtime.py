@@ -17,6 +17,7 @@ from pathlib import Path
 
 from smidgen.core.errors import BaseError
 from smidgen.core.progress import Progress, Silent
+from smidgen.machine.processes import find_program
 from smidgen.store.files import file_hash, home
 
 NAME = "onnx-web"
@@ -116,7 +117,7 @@ def pull(progress: Progress | None = None) -> Path:
 def _fetch(box: Path) -> None:
     """Fetch by npm if it is installed, else from the public copy, or from the URL in the environment."""
     reasons = []
-    if os.environ.get(URL_VARIABLE) is None and shutil.which("npm"):
+    if os.environ.get(URL_VARIABLE) is None and find_program("npm"):
         try:
             for package, version in dict.fromkeys((asset.package, asset.version) for asset in ASSETS):
                 _by_npm(package, version, [asset for asset in ASSETS if asset.package == package], box)
@@ -136,11 +137,11 @@ def _fetch(box: Path) -> None:
 
 
 def _by_npm(package: str, version: str, assets: Sequence[Asset], box: Path) -> None:
-    npm = shutil.which("npm")
+    npm = find_program("npm")
     assert npm is not None
     with tempfile.TemporaryDirectory() as place:
         command = [npm, "pack", "--silent", "--fetch-retries=0", "--pack-destination", place, f"{package}@{version}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_NPM_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_NPM_SECONDS, check=False, cwd=place)
         packed = list(Path(place).glob("*.tgz"))
         if done.returncode != 0 or not packed:
             raise BaseError((done.stderr.strip().splitlines() or ["it said nothing"])[0][:200], value=package, todo="Check the network.")

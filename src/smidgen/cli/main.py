@@ -104,6 +104,7 @@ def smidgen(
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process with its exit code."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # a Python that is started, such as a pool's, imports nothing from the current folder
     sys.exit(code(sys.argv[1:] if arguments is None else arguments))
 
 

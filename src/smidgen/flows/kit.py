@@ -148,7 +148,7 @@ def _installed(name: str) -> str | None:
 
 
 def _pip(arguments: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "pip", *arguments]
+    command = [sys.executable, "-P", "-m", "pip", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
     except subprocess.TimeoutExpired:

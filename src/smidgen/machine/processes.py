@@ -1,8 +1,10 @@
-"""Processes of this machine by name: a number that the system may give to another process later, and when the process started."""
+"""Processes of this machine by name: a number that the system may give to another process later, and when the process started.
+And the programs that are installed."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -37,3 +39,12 @@ def _started(number: int) -> str:
         return ""
     state, started = fields[0], fields[19]
     return "" if state in ("Z", "X") else started
+
+
+def find_program(name: str) -> str | None:
+    """The path of an installed program. It is never looked for in the current folder, which may be a stranger's."""
+    for folder in map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep)):
+        for ending in (".exe", ".cmd") if os.name == "nt" else ("",):
+            if folder.is_absolute() and (found := shutil.which(str(folder / (name + ending)))):
+                return found
+    return None

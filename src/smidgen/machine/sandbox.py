@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -162,6 +163,36 @@ def interpreter(python: str = sys.executable) -> Interpreter:
         raise MachineError("this Python does not run", value=f"{python}: {error}", todo="Name another: --python FILE") from None
     homes = {str(Path.home()), "/"}
     return Interpreter(python, (version[0], version[1]), tuple(sorted({path for path in paths if path not in homes})))
+
+
+_PYTHON_NAME = re.compile(r"python[0-9.]*")
+
+
+def interpreter_of(repository: Path, python: str, *, confined: bool = True) -> Interpreter:
+    """Ask a Python that lies in a repository, which may be a stranger's, what it reads. It runs in the sandbox.
+
+    Its answer is believed for folders of the repository and for the libraries of the Python that its environment was made from. Packages
+    that are installed elsewhere are not read; for them the user names the Python.
+
+    Raises MachineError if it does not run.
+    """
+    base = Path(python).resolve()
+    folders = [str(repository)]
+    if repository not in base.parents:
+        if not _PYTHON_NAME.fullmatch(base.name) or not any(base.parent.parent.glob("lib*/python3*")):
+            raise MachineError("this is not a link to a Python", value=f"{python}: {base}", todo="Name the Python: --python FILE")
+        folders += [str(base), *(str(place) for name in ("lib", "lib64") if (place := base.parent.parent / name).is_dir())]
+    environment = [str(place) for place in (Path(python).parent.parent,) if place.is_dir()]
+    done = run_confined(SandboxWork([python, "-I", "-c", _TOLD], readable=[*environment, *folders[1:]]), confined=confined)
+    try:
+        version, paths = json.loads(done.output)
+        told = {os.path.normpath(str(path)) for path in paths}
+        found = (int(version[0]), int(version[1]))
+    except (ValueError, TypeError, IndexError):
+        said = done.errors.strip()[-200:]
+        raise MachineError("this Python does not run", value=f"{python}: {said}", todo="Name another: --python FILE") from None
+    own = {path for path in told if path != str(repository) and Path(path).resolve().is_relative_to(repository)}
+    return Interpreter(python, found, tuple(sorted({*own, *environment, *folders[1:]})))
 
 
 @cache

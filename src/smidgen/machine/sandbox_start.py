@@ -1,18 +1,20 @@
 """The start of a sandboxed program: `python -I sandbox_start.py SPEC`. Started by `sandbox`; do not run it by hand.
 
-It leaves the machine's network, processes and files behind (namespaces of Linux), copies the given files into a small disk in memory, sets
-the limits, gives up every privilege and runs the command. It says on the descriptor `report` whether that worked; the command runs only if
-all of it did, or if the caller asked for less. Standard library only.
+It leaves the machine's network, processes and files behind (namespaces of Linux), copies the given files into a small disk in memory, gives
+up every privilege, forbids system calls that no test needs (seccomp), sets the limits and runs the command. It says on the descriptor
+`report` whether that worked; the command runs only if all of it did, or if the caller asked for less. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import platform
 import shutil
+import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,66 @@ _FIRST, _COUNT = 200_000, 60_000
 """Numbers of users that nobody has: one of them runs the program where smidgen is run by root."""
 _COUNTED_APART = (5, 14)
 """The Linux from which on a user's processes are counted for each namespace."""
+
+
+_SECCOMP, _FILTER = 22, 2
+_ALLOWED, _KILLED, _ANSWERED = 0x7FFF0000, 0x80000000, 0x00050000
+_LOAD, _EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+"""Places in what a filter of system calls reads, on a machine with the low byte first."""
+_ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+"""What the kernel calls the architecture, and the column of its numbers below."""
+_FORBIDDEN = {
+    **{
+        "ptrace": (101, 117),
+        "process_vm_readv": (310, 270),
+        "process_vm_writev": (311, 271),
+        "kcmp": (312, 272),
+        "pidfd_getfd": (438, 438),
+    },
+    **{"unshare": (272, 97), "setns": (308, 268), "chroot": (161, 51), "pivot_root": (155, 41), "mount": (165, 40), "umount2": (166, 39)},
+    **{"open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432)},
+    **{"fspick": (433, 433), "mount_setattr": (442, 442), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265)},
+    **{"add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280), "perf_event_open": (298, 241)},
+    **{"kcmp": (312, 272), "pidfd_getfd": (438, 438), "userfaultfd": (323, 282), "fanotify_init": (300, 262), "memfd_secret": (447, 447)},
+    **{"io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427)},
+    **{"init_module": (175, 105), "finit_module": (313, 273), "delete_module": (176, 106), "kexec_load": (246, 104)},
+    **{"kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224), "swapoff": (168, 225), "acct": (163, 89)},
+    **{"syslog": (103, 116), "quotactl": (179, 60), "quotactl_fd": (443, 443), "settimeofday": (164, 170), "clock_settime": (227, 112)},
+}
+"""System calls that no test needs, and through which kernels were broken."""
+_CLONE, _CLONE3, _NEWEST = (56, 220), 435, 466
+"""A process is made by these. Calls beyond the newest that this file knows are answered like those of an older kernel."""
+_SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
+_FAMILIES = (1, 2, 10)
+"""Families of sockets: of one machine, IPv4, IPv6."""
+_NAMESPACES = 0x7E020000
+"""Flags of a call that makes a process in a namespace of its own."""
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("count", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def _forbidding(machine: str) -> bytes:
+    """The filter of system calls, in the kernel's instructions. Raises OSError for an architecture whose numbers are not known."""
+    if machine not in _ARCHITECTURES or sys.byteorder != "little":
+        raise OSError(f"the numbers of system calls are not known on {machine}")
+    kernel, column = _ARCHITECTURES[machine]
+    refused, unknown = _ANSWERED | errno.EPERM, _ANSWERED | errno.ENOSYS
+    steps = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, kernel), (_RETURN, 0, 0, _KILLED), (_LOAD, 0, 0, _NUMBER)]
+    steps += [(_GREATER, 0, 1, _NEWEST), (_RETURN, 0, 0, unknown)]  # also the second numbers of x86-64, for pointers of 32 bits
+    steps += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, unknown)]  # its flags cannot be read here; libraries then take clone
+    for numbers in _FORBIDDEN.values():
+        steps += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, refused)]
+    steps += [(_EQUAL, 0, 4, _CLONE[column]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_ANY_BIT, 0, 1, _NAMESPACES)]
+    steps += [(_RETURN, 0, 0, refused), (_RETURN, 0, 0, _ALLOWED)]
+    sockets = [(_LOAD, 0, 0, _FIRST_ARGUMENT)]
+    for family in _FAMILIES:
+        sockets += [(_EQUAL, 0, 1, family), (_RETURN, 0, 0, _ALLOWED)]
+    sockets += [(_RETURN, 0, 0, _ANSWERED | errno.EAFNOSUPPORT)]
+    steps += [(_EQUAL, 1, 0, _SOCKET[column]), (_EQUAL, 0, len(sockets), _SOCKETPAIR[column]), *sockets, (_RETURN, 0, 0, _ALLOWED)]
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 class _Libc:
@@ -65,6 +127,13 @@ class _Libc:
         zeros = [ctypes.c_ulong(0)] * 3
         self._checked(self._library.prctl(ctypes.c_int(option), ctypes.c_ulong(value), *zeros), "prctl")
 
+    def forbid(self, instructions: bytes) -> None:
+        """Install a filter of system calls, which holds for this process and all that it starts."""
+        held = ctypes.create_string_buffer(instructions, len(instructions))
+        program = _FilterProgram(len(instructions) // 8, ctypes.addressof(held))
+        place = ctypes.c_ulong(ctypes.addressof(program))
+        self._checked(self._library.prctl(ctypes.c_int(_SECCOMP), ctypes.c_ulong(_FILTER), place, *[ctypes.c_ulong(0)] * 2), "seccomp")
+
     def _checked(self, result: int, what: str) -> None:
         if result < 0:
             code = ctypes.get_errno()
@@ -73,6 +142,8 @@ class _Libc:
 
 def main() -> None:
     """Confine this process, and run the command."""
+    import resource  # noqa: F401  # before the root changes, after which this Python's libraries may be out of sight
+
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     try:
         if spec["confined"]:
@@ -125,6 +196,7 @@ def _confine(spec: Mapping[str, Any]) -> None:
         _wait_for(second)
     if own and _release() < _COUNTED_APART:
         spec["limits"].pop("processes", None)
+    libc.forbid(_forbidding(platform.machine()))
 
 
 def _release() -> tuple[int, ...]:
@@ -199,7 +271,7 @@ def _fill(spec: Mapping[str, Any], folder: Path) -> None:
 
 
 def _limit(limits: Mapping[str, int]) -> None:
-    import resource
+    import resource  # loaded by `main`: here its file is out of sight
 
     asked = {
         resource.RLIMIT_AS: limits["memory"],

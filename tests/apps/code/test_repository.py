@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from smidgen.apps.code.repository import MOST_BYTES, read_repository
+from smidgen.apps.code.repository import MOST_BYTES, read_repository, working_files
 from smidgen.core.errors import DataError
 
 
@@ -83,3 +84,38 @@ def test_a_folder_without_source_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"README.md": "# Nothing\n"})
     with pytest.raises(DataError, match="no source code"):
         read_repository(tmp_path)
+
+
+def test_no_program_that_a_repository_names_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository, ran = tmp_path / "r", tmp_path / "ran"
+    write(repository, {"a.py": "x = 1\n", "new.py": "y = 2\n", "left.py": "z = 3\n", ".gitignore": "left.py\n", "git": "#!/bin/sh\n"})
+    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+    subprocess.run(["git", "-C", str(repository), "add", "a.py"], check=True)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n", encoding="utf-8")
+    for file in (program, repository / "git"):
+        file.chmod(0o755)
+    (tmp_path / "more").write_text(f"[core]\n\tfsmonitor = {program}\n", encoding="utf-8")
+    for name, value in (("core.fsmonitor", program), ("core.sshCommand", program), ("include.path", tmp_path / "more")):
+        subprocess.run(["git", "-C", str(repository), "config", name, str(value)], check=True)
+    subprocess.run(["git", "-C", str(repository), "ls-files", "-o"], check=True)
+    assert ran.exists(), "this git starts what the settings name"
+    ran.unlink()
+    (repository / "git").write_text(f"#!/bin/sh\ntouch {ran}\n", encoding="utf-8")
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "none"))
+    assert [file.path for file in read_repository(repository).files] == ["a.py"]
+    assert [file.path for file in read_repository(repository, untracked=True).files] == ["a.py", "new.py"]
+    assert working_files(repository) == [".gitignore", "a.py", "git", "new.py"]
+    assert not ran.exists()
+
+
+def test_of_a_worktree_and_a_folder_in_it_only_tracked_files_are_read(tmp_path: Path) -> None:
+    repository, tree = tmp_path / "r", tmp_path / "tree"
+    write(repository, {"part/a.py": "x = 1\n"})
+    git = ["git", "-C", str(repository), "-c", "user.name=n", "-c", "user.email=e"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"], ["worktree", "add", "-q", str(tree)]):
+        subprocess.run([*git, *words], check=True)
+    write(tree, {"part/new.py": "y = 2\n"})
+    assert [file.path for file in read_repository(tree / "part").files] == ["a.py"]

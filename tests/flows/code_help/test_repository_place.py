@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, MachineError
 from smidgen.flows.code_help import repository_place
 from smidgen.flows.code_help.repository_place import open_code
+from smidgen.machine.sandbox import why_not_confined
 
 
 @pytest.fixture
@@ -41,3 +45,35 @@ def test_code_runs_unconfined_only_where_it_is_asked_for_and_there_is_no_sandbox
 def test_other_files_are_refused(repository: Path, name: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         open_code(repository, name, None)
+
+
+@pytest.mark.skipif(bool(why_not_confined()), reason="no sandbox here")
+def test_a_python_of_the_repository_runs_in_the_sandbox_alone(tmp_path: Path) -> None:
+    folder, ran = tmp_path / "r", tmp_path / "ran"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / "shop.py").write_text("x = 1\n", encoding="utf-8")
+    python = folder / ".venv" / "bin" / "python"
+    told = f'[[3, 12], ["{tmp_path}", "{Path.home()}", "{folder}/.venv/lib"]]'
+    python.write_text(f"#!/bin/sh\ntouch {ran}\necho '{told}'\n", encoding="utf-8")
+    python.chmod(0o755)
+    opened = open_code(folder, "shop.py", None)
+    assert not ran.exists()
+    assert opened.place.python.folders == (f"{folder}/.venv", f"{folder}/.venv/lib"), "it opens nothing outside by what it says"
+    python.unlink()
+    python.symlink_to("/bin/sh")
+    with pytest.raises(MachineError, match="--python"):
+        open_code(folder, "shop.py", None)
+
+
+@pytest.mark.skipif(bool(why_not_confined()), reason="no sandbox here")
+def test_an_environment_of_the_repository_runs_its_tests(tmp_path: Path) -> None:
+    venv.create(tmp_path / ".venv", symlinks=True)
+    (packages,) = (tmp_path / ".venv" / "lib").glob("python*/site-packages")
+    (packages / "only_here.py").write_text("x = 1\n", encoding="utf-8")
+    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
+        shutil.copytree(Path(importlib.import_module(name).__file__ or "").parent, packages / name)
+    shutil.copy(importlib.import_module("py").__file__ or "", packages / "py.py")
+    (tmp_path / "shop.py").write_text("import only_here\n", encoding="utf-8")
+    (tmp_path / "test_shop.py").write_text("import shop\ndef test_it(): assert shop.only_here.x == 1\n", encoding="utf-8")
+    (run,) = open_code(tmp_path, "shop.py", None).place.run(["test_shop.py"])
+    assert run.all_passed

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from smidgen.core.errors import DataError
+from smidgen.machine.processes import find_program
 
 SUFFIXES = re.compile(
     r"\.(?:c|cc|clj|cpp|cs|css|dart|exs?|go|h|hpp|hs|java|jl|jsx?|kt|lua|m|mjs|ml|php|pl|proto|pyi?|r|rb|rs|scala|scss|sh|sql|svelte|swift|"
@@ -46,6 +49,9 @@ _MOST_WORKING = 10 << 20
 _LONG_LINE = 200
 """Characters of a mean line from which a file counts as minified."""
 _SECONDS = 60
+_MOST_INDEX = 256 << 20
+"""Bytes of git's index."""
+_NOT_IGNORED = ("--cached", "--others", "--exclude-standard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,12 @@ class Repository:
         ]
 
 
-def read_repository(folder: Path) -> Repository:
+def read_repository(folder: Path, *, untracked: bool = False) -> Repository:
     """Read the source files of a folder. Where it is in a git repository, only files that git tracks.
+
+    Args:
+        folder: of the code.
+        untracked: whether new files, which git neither tracks nor ignores, are read too.
 
     Raises:
         DataError: there is no such folder, or no source file in it that can be read.
@@ -84,7 +94,7 @@ def read_repository(folder: Path) -> Repository:
     found: list[CodeFile] = []
     left_out: list[tuple[str, str]] = []
     seen: set[bytes] = set()
-    for path in _paths(folder):
+    for path in _paths(folder, *(_NOT_IGNORED if untracked else ())):
         if not SUFFIXES.fullmatch(PurePosixPath(path).suffix):
             continue
         if any(_FOREIGN.fullmatch(part) for part in PurePosixPath(path).parts[:-1]):
@@ -110,19 +120,67 @@ def read_repository(folder: Path) -> Repository:
 
 def working_files(folder: Path) -> list[str]:
     """The paths of the files that the code needs to run, with slashes: those that git does not ignore. Large ones are left out."""
-    found = (path for path in _paths(folder, "--cached", "--others", "--exclude-standard") if not (folder / path).is_symlink())
+    found = (path for path in _paths(folder, *_NOT_IGNORED) if not (folder / path).is_symlink())
     return [path for path in found if (folder / path).is_file() and (folder / path).stat().st_size <= _MOST_WORKING][:MOST_FILES]
 
 
 def _paths(folder: Path, *which: str) -> list[str]:
     """The paths of the folder's files, with slashes, in their order: those that git tracks, or all where it knows of no repository."""
-    command = ["git", "-C", str(folder), "ls-files", "-z", *which]
-    try:
-        listed = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-        tracked = [os.fsdecode(name) for name in listed.stdout.split(b"\0") if name] if listed.returncode == 0 else []
-    except (OSError, subprocess.TimeoutExpired):  # no git on this machine
-        tracked = []
+    tracked = _listed(folder.resolve(), which)
     return sorted(set(tracked)) if tracked else sorted(_walked(folder))
+
+
+def _listed(folder: Path, which: Sequence[str]) -> list[str]:
+    """What git lists; empty where there is no git or no repository.
+
+    A repository's settings can name programs that git starts (`core.fsmonitor`, a promisor's transport). So git never sees them: it works
+    with a folder of its own, which holds a copy of the repository's index and of its list of ignored files, and nothing else.
+    """
+    git = find_program("git")
+    top = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    if git is None or top is None:
+        return []
+    with tempfile.TemporaryDirectory(prefix="smidgen-git-") as box:
+        command = [git, "--git-dir", box, "--work-tree", str(top), "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
+        command += ["-C", str(folder), "ls-files", "-z", *which]
+        environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("GIT_")}
+        try:
+            if not _copy_index(top / ".git", Path(box)):
+                return []
+            done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False, cwd=box, env=environment)
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name] if done.returncode == 0 else []
+
+
+def _copy_index(source: Path, box: Path) -> bool:
+    """Make a git folder that holds a repository's index and no setting of it. False if there is no index, or it is too large."""
+    if source.is_file():  # a worktree or a submodule
+        source = source.parent / _small_text(source).removeprefix("gitdir:").strip()
+    shared = source / _small_text(source / "commondir").strip()
+    for name in ("objects", "refs", "info"):
+        (box / name).mkdir()
+    (box / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
+    sha256 = re.search(r"^\s*objectformat\s*=\s*sha256\s*$", _small_text(shared / "config"), re.IGNORECASE | re.MULTILINE)
+    kind = "\tobjectformat = sha256\n" if sha256 else ""
+    own = f"[core]\n\trepositoryformatversion = 1\n\tbare = false\n[extensions]\n{kind}"
+    (box / "config").write_text(own, encoding="ascii")
+    (box / "info" / "exclude").write_text(_small_text(shared / "info" / "exclude"), encoding="utf-8", errors="surrogateescape")
+    if not (source / "index").is_file():
+        return False
+    copied = [source / "index", *(file for file in source.glob("sharedindex.*") if file.is_file())]
+    if sum(file.stat().st_size for file in copied) > _MOST_INDEX:
+        return False
+    for file in copied:
+        shutil.copyfile(file, box / file.name)
+    return True
+
+
+def _small_text(file: Path) -> str:
+    """The text of a small file of git; empty where there is none."""
+    if not file.is_file() or file.stat().st_size > MOST_BYTES:
+        return ""
+    return file.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _walked(folder: Path) -> Iterator[str]:

@@ -89,7 +89,7 @@ class Sandbox:
 
     def run(self, *words: str) -> dict[str, Any]:
         """Run a command with `--json` in the folder and return its output. Raises DemoError if it fails."""
-        command = [sys.executable, "-m", "smidgen", *words, "--json"]
+        command = [sys.executable, "-P", "-m", "smidgen", *words, "--json"]
         try:
             done = subprocess.run(
                 command,
@@ -122,7 +122,7 @@ class Sandbox:
 
         Raises DemoError if it does not start, or does not end well.
         """
-        command = [sys.executable, "-m", "smidgen", "serve", *words, "--json"]
+        command = [sys.executable, "-P", "-m", "smidgen", "serve", *words, "--json"]
         log = self.folder / "gateway.log"
         flags = 0
         if sys.platform == "win32":  # only a process in its own group can be asked to stop there

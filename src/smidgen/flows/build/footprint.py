@@ -22,7 +22,7 @@ class Footprint:
 
 def measure_footprint(bundle: Path, threads: int) -> Footprint | None:
     """Measure in a fresh process; None if that process could not be run or did not answer in time."""
-    command = [sys.executable, "-m", "smidgen.flows.build.footprint", str(bundle), str(threads)]
+    command = [sys.executable, "-P", "-m", "smidgen.flows.build.footprint", str(bundle), str(threads)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):

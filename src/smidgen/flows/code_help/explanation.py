@@ -81,7 +81,7 @@ def explained(text: str, repository: Path) -> list[ExplainedError]:
         )
     try:
         whole = repository.resolve() in (Path.home(), Path(repository.resolve().anchor))  # all of a person's files are no repository
-        code = OwnCode(() if whole else read_repository(repository).files)
+        code = OwnCode(() if whole else read_repository(repository, untracked=True).files)
     except DataError:  # no source code: the message alone may tell something
         code = OwnCode(())
     return [_explained(error, code) for error in errors]

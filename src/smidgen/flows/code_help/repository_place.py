@@ -10,7 +10,7 @@ from smidgen.apps.code.own_code import PythonFile
 from smidgen.apps.code.pytest_runs import TestingPlace, import_paths
 from smidgen.apps.code.repository import working_files
 from smidgen.core.errors import InputError
-from smidgen.machine.sandbox import interpreter, why_not_confined
+from smidgen.machine.sandbox import Interpreter, interpreter, interpreter_of, why_not_confined
 
 _OWN_PYTHONS = (".venv/bin/python", "venv/bin/python")
 
@@ -47,7 +47,15 @@ def open_code(repository: Path, source: str, python: str | None, *, or_unconfine
         raise InputError("this is not a file of valid Python", value=source, todo="Name a .py file that Python can read.")
     files = working_files(folder)
     files = files if path in files else [*files, path]
-    own = next((str(folder / one) for one in _OWN_PYTHONS if (folder / one).exists()), sys.executable)
     module, paths = import_paths(files, path)
     confined = not (or_unconfined and why_not_confined())
-    return OpenedCode(file, module, TestingPlace(folder, files, interpreter(python or own), paths, confined))
+    return OpenedCode(file, module, TestingPlace(folder, files, _python(folder, python, confined), paths, confined))
+
+
+def _python(folder: Path, named: str | None, confined: bool) -> Interpreter:
+    """The Python that runs the code. One that nobody named, but the repository brings, is first started in the sandbox."""
+    there = (folder / one for one in _OWN_PYTHONS)
+    own = next((one for one in there if one.is_file() and one.parent.resolve() == one.parent), None)  # its folder is no link
+    if named or own is None:
+        return interpreter(named or sys.executable)
+    return interpreter_of(folder, str(own), confined=confined)

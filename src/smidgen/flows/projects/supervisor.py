@@ -98,7 +98,7 @@ class Supervisor:
     def _start(self, run: Run) -> None:
         folder = run_folder(run.id)
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "smidgen.flows.projects.run_process", run.id]
+        command = [sys.executable, "-P", "-m", "smidgen.flows.projects.run_process", run.id]
         with (folder / "log.txt").open("ab") as log:
             # A session of its own: it goes on when the server's terminal is closed.
             self._processes[run.id] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

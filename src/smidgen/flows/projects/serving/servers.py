@@ -346,7 +346,7 @@ def _command(project: str, settings: ServingSettings, folder: Path | None, desk:
         "--secrets": place / "secrets.toml" if settings.fallback and has_fallback_key(project) else None,
     }
     told = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
-    return [sys.executable, "-m", "smidgen", "serve", *([str(folder)] if folder is not None else []), *told]
+    return [sys.executable, "-P", "-m", "smidgen", "serve", *([str(folder)] if folder is not None else []), *told]
 
 
 def _route_file(project: str) -> Path:
