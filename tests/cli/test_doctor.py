@@ -12,6 +12,7 @@ import pytest
 from smidgen.cli import doctor
 from smidgen.cli.doctor import Check, checks
 from smidgen.cli.main import code
+from smidgen.store.step_results import StepResults
 
 
 def found() -> dict[str, Check]:
@@ -97,3 +98,21 @@ def test_a_package_of_training_that_is_not_there_is_no_defect(
     assert code(["doctor"]) == 1
     said = capsys.readouterr().err
     assert ("[train]" in said) == hint and ("defect" in said) != hint
+
+
+def test_clean_removes_build_results_everywhere_and_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))
+    folders = [tmp_path / place / "steps" for place in ("", "studio/runs/r1/scratch", "studio/projects/p1/.build")]
+    for folder in folders:
+        steps = StepResults(folder)
+        steps.run("fit", {}, lambda out: (out / "model").write_bytes(b"w" * 1000) and None)
+        steps.close()
+    running = StepResults(folders[0])
+    running.run("fit", {"other": 1}, lambda out: (out / "model").write_bytes(b"w" * 500) and None)
+    assert code(["doctor", "--clean", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["freed_bytes"] >= 3000 and 500 <= told["left_bytes"] < 1000
+    assert [len(list(folder.glob("fit-*/model"))) for folder in folders] == [1, 0, 0], "a running build keeps its own"
+    running.close()

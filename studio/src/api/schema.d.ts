@@ -3957,7 +3957,7 @@ export interface components {
         };
         /**
          * ClearedView
-         * @description What clearing build results freed.
+         * @description The bytes that clearing build results freed.
          */
         ClearedView: {
             /**

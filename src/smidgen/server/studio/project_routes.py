@@ -59,7 +59,7 @@ class BuildResultsView(BaseModel):
 
 
 class ClearedView(BaseModel):
-    """What clearing build results freed."""
+    """The bytes that clearing build results freed."""
 
     freed: int = Field(description="Bytes.")
 
