@@ -89,7 +89,7 @@ def _say(message: Mapping[str, Any]) -> None:
 
 
 def _teller(writing: int, secret: str) -> Tell:
-    """What a variant's process tells its parent by. A process that a test forked tells nothing, and ends."""
+    """The way in which a variant's process tells its parent. A process that a test forked tells nothing, and ends."""
     own, write, leave = os.getpid(), os.write, os._exit
 
     def tell(message: Mapping[str, Any]) -> None:
