@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ from tests.upstream_stub import WHOLE, Said, upstream_stub
 
 from smidgen.bundles.open import open_bundle
 from smidgen.cli import main
-from smidgen.cli.serve import with_route
+from smidgen.cli.serve import _example, with_route
 from smidgen.core.errors import InputError
 from smidgen.server.gateway.fallback import fallback_targets
 from smidgen.server.settings import ServeSettings, read_secrets
@@ -161,3 +162,10 @@ def test_the_command_goes_by_the_named_recipe_and_not_by_the_bundles_own(certifi
                 assert found.status_code == status and KEY not in process.log
             assert direct.content == WHOLE if more else direct.json()["choices"][0]["message"]["content"] == "yes"
         assert [seen.headers["authorization"] for seen in upstream.seen] == [f"Bearer {KEY}"] * 2
+
+
+def test_the_printed_request_is_one_that_a_model_of_code_answers() -> None:
+    path, body = _example(["code"], ServeSettings(), fills_gaps=True)
+    assert path == "completions" and {"model", "prompt", "suffix"} <= json.loads(body).keys()
+    path, body = _example(["mail"], ServeSettings(), fills_gaps=False)
+    assert path == "chat/completions" and json.loads(body)["model"] == "mail"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -101,13 +102,14 @@ def serve(
         app = create_app(models, chosen, desks=_shown(desk, models, stack))
         url = url_of(bound)
         names = [model.name for model in models]
+        example = _example(names, chosen, bool(models) and models[0].form.writing.reach is not None)
         watched = list(_watched(models, chosen)) if chosen.fallback.urls and not as_json else []
 
         def ready() -> None:
             if as_json:
                 print_json({"url": url, "models": names, "pid": os.getpid()}, indent=None)
             else:
-                _welcome(url, names, watched, chosen, shared_key)
+                _welcome(url, names, watched, chosen, shared_key, example)
 
         models.clear()  # only the server holds them now: the memory of an old champion is free when it has ended
         run(app, bound, chosen.limits.drain_seconds, ready)
@@ -239,14 +241,24 @@ def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
         yield f"audits: the large model is also asked for {share:.3g} of the answers of {names}, and both are compared (--audit-share)"
 
 
-def _welcome(url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings, shared_key: bool) -> None:
+def _example(names: Sequence[str], settings: ServeSettings, fills_gaps: bool) -> tuple[str, str]:
+    """Return the path and the body of a request that what is served first can answer."""
+    body = {"model": (*names, *settings.fallback.models)[0]}
+    if fills_gaps:
+        return "completions", json.dumps({**body, "prompt": "def net(gross):\n    return ", "suffix": "\n", "max_tokens": 20})
+    return "chat/completions", json.dumps({**body, "messages": [{"role": "user", "content": "your text"}]})
+
+
+def _welcome(
+    url: str, names: Sequence[str], watched: Iterable[str], settings: ServeSettings, shared_key: bool, example: tuple[str, str]
+) -> None:
     key = " -H 'Authorization: Bearer KEY'" if settings.access.keyed else ""
-    body = json.dumps({"model": (*names, *settings.fallback.models)[0], "messages": [{"role": "user", "content": "your text"}]})
     if settings.fallback.urls:
         for line in (*_routes(names, settings, shared_key), *watched):
             print_line(line)
     out.print(f"[green]✓[/] {escape(', '.join(names)) or 'gateway'} at [bold]{url}/v1[/]   try it: {url}/")
-    print_line(f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")
+    path, body = example
+    print_line(f"curl {url}/v1/{path}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}")
     if settings.capture.on:
         masked = "without personal data" if settings.capture.redact == "mask" else "with the personal data in them"
         kept = f"for {settings.capture.days} days (--capture-days)"

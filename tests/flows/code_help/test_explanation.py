@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def test_without_a_line_of_the_repository_the_message_alone_is_explained(tmp_pat
 def test_a_text_without_a_traceback_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no traceback"):
         explained("it does not work", tmp_path)
+
+
+def test_a_new_file_that_git_does_not_know_yet_is_the_users_own(tmp_path: Path) -> None:
+    for name in ("old.py", "new.py"):
+        (tmp_path / name).write_text(f"def f(x):\n    return int(x)  # {name}\n", encoding="utf-8")
+    for words in (["init", "-q"], ["add", "old.py"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    said = f'Traceback (most recent call last):\n  File "{tmp_path}/new.py", line 2, in f\n    return int(x)  # new.py\nTypeError: bad\n'
+    (told,) = explained(said, tmp_path)
+    assert [place.file.path for place in told.shown_places] == ["new.py"] and not told.remarks

@@ -131,7 +131,7 @@ def _paths(folder: Path, *which: str) -> list[str]:
 
 
 def _listed(folder: Path, which: Sequence[str]) -> list[str]:
-    """What git lists; empty where there is no git or no repository.
+    """The paths that git lists; empty where there is no git or no repository.
 
     A repository's settings can name programs that git starts (`core.fsmonitor`, a promisor's transport). So git never sees them: it works
     with a folder of its own, which holds a copy of the repository's index and of its list of ignored files, and nothing else.
