@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from smidgen.bundles.open import folder_of
+from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
+from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.operating_point import operating_point
 from smidgen.gateway import certificate as papers
+from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
 from smidgen.judge.charts import standalone
 from smidgen.judge.month_chart import month_chart
@@ -61,6 +63,10 @@ def local_share(told: float | None, bundle: Path | None, report: Report | None =
         f"as its report measured on {count(point.rows)} test rows: with a score of {point.threshold or 0.0:.3g} or more, "
         f"{share_percent(round(point.error, 3))} of these answers are wrong"
     )
+    place = papers.place(bundle)
+    if place.exists():
+        standing = check_certificate(bundle, certificate_subject(read_manifest(bundle)), now)
+        said += f"; but {place.name} does not hold ({standing.state.value}: {standing.why}), and until a new one does, everything escalates"
     return LocalShare(point.share, "measured", said)
 
 
@@ -108,13 +114,10 @@ class CostReport:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """Changes that would alter the answer, one sentence each: another large model, or a rented machine."""
-        found, first, said = self.asked, self.against[0], []
+        """Changes that would alter the answer, one sentence each: another large model."""
+        found, first, said = self.asked, self.against[0], list[str]()
         if not found.models and len(self.against) > 1:
             said.append(f"{first.model.name} is in the middle of the price list; name the model that you use with --model.")
-        if found.machine_usd_per_hour == 0:
-            rented = f"--machine-usd-per-hour {cost_estimate.MACHINE_USD_PER_HOUR:g}"
-            said.append(f"The machine is taken as there anyway, and costs nothing; a rented one costs about {rented}.")
         return tuple(said)
 
     def chart(self) -> str:
@@ -270,11 +273,17 @@ def _of_the_machine(asked: CostSettings, report: Report | None, case: CostCase, 
         why = "the report does not say" if report else "no bundle is named"
         yield f"{speed}: assumed, because {why}. A bundle's folder, or --texts-per-second, makes it exact."
     most = max(month.machines for month in first.found.months)
-    yield (
-        f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) at "
-        f"{_usd(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
-        f"{share_percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
-    )
+    if case.machine_usd_per_hour == 0:
+        yield (
+            f"The machine costs nothing, because you have it anyway: it can answer {count(case.capacity)} requests a month. A rented one "
+            f"costs about {_usd(cost_estimate.MACHINE_USD_PER_HOUR)} an hour (--machine-usd-per-hour)."
+        )
+    else:
+        yield (
+            f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) "
+            f"at {_usd(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
+            f"{share_percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
+        )
     if 0 < case.share_local < 1:
         yield f"Where both are used the small model answers {share_percent(round(case.share_local, 3))}, {local.said}."
 

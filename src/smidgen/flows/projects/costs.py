@@ -114,7 +114,7 @@ def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> 
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         models=(model,) if model is not None else (),
-        share_local=share,
+        share_local=None if share_from in ("report", "certificate", "assumed") else share,
         machine_usd_per_hour=machine + energy,
         growth_percent=asked.growth_percent,
         months=asked.months,

@@ -74,7 +74,7 @@ function Running({ project, serving, models }: { project: string; serving: Servi
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
     [t("run.unsure"), settings.model === "" ? "" : serving.desk ? t("run.unsureDesk") : t(settings.fallback ? `run.mode.${settings.local}` : "run.unsureAlone")],
-    [t("run.answersHere"), settings.model === "" || serving.desk ? "" : <Here point={serving.point} mode={settings.local} alone={settings.fallback === ""} />],
+    [t("run.answersHere"), settings.model === "" || serving.desk ? "" : <Here project={project} model={settings.model} point={serving.point} mode={settings.local} alone={settings.fallback === ""} />],
     [t("run.limits"), hasLimits(serving) && settings.fallback ? <Limits limits={serving.limits} /> : ""],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];
@@ -116,11 +116,13 @@ function Newer({ project, serving, models, may }: { project: string; serving: Se
 }
 
 /** What share the model answers by itself in a mode, and how much of that is wrong. */
-function Here({ point, mode, alone }: { point: OperatingPoint | null; mode: Serving["settings"]["local"]; alone: boolean }): ReactNode {
+function Here({ project, model, point, mode, alone }: { project: string; model: string; point: OperatingPoint | null; mode: Serving["settings"]["local"]; alone: boolean }): ReactNode {
   const { t } = useTranslation();
+  const standing = useCertificate(project, model, LEVEL, LEVEL, null).data;
   const certified = point?.chosen_by === "certificate";
   if (mode === "never") return t("run.hereNever");
   if (alone) return point ? t("run.hereAlone", pointFigures(point)) : t("run.hereUnknown");
+  if (standing && !standing.valid && standing.state !== "none") return t("run.hereBarred");
   if (mode === "certified" && !certified) return t("run.hereNothing");
   if (!point) return t("run.hereUnknown");
   return (
@@ -262,7 +264,7 @@ function Mode({ project, serving, draft, change, behind }: { project: string; se
         </div>
       )}
       <Notice tone={behind && mode === "certified" && !certified ? "warn" : "accent"}>
-        <Here point={point} mode={mode} alone={!behind} />
+        <Here project={project} model={draft.model} point={point} mode={mode} alone={!behind} />
       </Notice>
       {draft.local_score != null && (
         <p className={styles.soft}>
