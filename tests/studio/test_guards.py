@@ -146,7 +146,7 @@ def test_a_server_that_reaches_beyond_this_machine_is_found(tmp_path: Path, monk
     store = StudioStore()
     project, run = project_with_model(store, tmp_path / "models")
     store.close()
-    settings = {"model": run, "fallback": f"{AWAY}v1", "fallback_model": "big", "uncertified_score": 0.9, "redact": False}
+    settings = {"model": run, "fallback": f"{AWAY}v1", "fallback_model": "big", "local": "measured", "local_score": 0.9, "redact": False}
     told = r"reached beyond this machine: socket\.getaddrinfo nowhere\.invalid by"
     with pytest.raises(AssertionError, match=told), running_studio(tmp_path / "home") as studio:
         place = f"projects/{project}/serving"

@@ -28,7 +28,10 @@ SAID: Mapping[str, str] = {
     "x-smidgen-score": "The score of the small model's answer, where it gave one.",
     "x-smidgen-certificate": "The id of the certificate that the answer was judged by.",
     "x-smidgen-escalated": "Why the request went to the fallback; see below.",
-    "x-smidgen-uncertified": "Why no certificate covers an answer of this server: `asked directly`, `over budget`, `upstream failed`, "
+    "x-smidgen-measured-error": "With `--local measured`: the measured share of wrong answers among those that this bundle gives.",
+    "x-smidgen-unsure": "Without a fallback: why the answer is unsure. Its score is under the operating point.",
+    "x-smidgen-uncertified": "Why no certificate covers an answer of this server: `no certificate`, `asked directly`, `over budget`, "
+    "`upstream failed`, "
     "`from the cache`, `1 of 2 questions`.",
     "x-smidgen-cost": "What the answer cost at the fallback, in US dollars. 0 where nobody was asked. Not on "
     "streams, nor on replies over 500 kB.",
@@ -49,6 +52,7 @@ REASONS: Mapping[str, str] = {
     "job": "With `--take`: the certificate was not tested on requests of this job.",
     "held out": "The text is kept to measure on (`--held-out-aside`).",
     "request": "The request is not one message of a user, or has a field that a bundle cannot honour. The field stands in brackets.",
+    "never": "The server runs with `--local never`.",
     "no local answer": "The small model refused, failed, or was cut short.",
     CertificateState.DAMAGED.value: "The certificate's file cannot be read.",
     CertificateState.UNSIGNED.value: "A key that this machine does not trust signed it, or it was changed.",
@@ -208,6 +212,7 @@ def _check() -> None:
         raise ValueError(f"tools/reference/http.py does not tell of the headers {', '.join(sorted(missing))}")
     words = (
         decisions.INELIGIBLE,
+        decisions.NEVER,
         decisions.QUALITY,
         decisions.SCORE,
         decisions.SEGMENT,

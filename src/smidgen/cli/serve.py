@@ -133,8 +133,14 @@ def _check(settings: ServeSettings) -> bool:
             todo = "Name the --fallback that other requests go to."
             raise InputError("--take needs a fallback", value="--take", todo=todo)
 
+    def local() -> None:
+        if settings.local.mode == "never" and not settings.fallback.urls:
+            todo = "Name the --fallback that requests go to, or choose another mode."
+            raise InputError("with --local never, no bundle answers, and there is no fallback", value="--local never", todo=todo)
+
     checks: tuple[Callable[[], object], ...] = (
         take,
+        local,
         lambda: keys.extend(target.key for target in fallback_targets(settings)),
         lambda: budget_plan(settings),
         lambda: Allowlist(settings.fallback.pass_paths),

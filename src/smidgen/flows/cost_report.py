@@ -13,6 +13,7 @@ from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
 from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.operating_point import operating_point
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
@@ -38,34 +39,40 @@ class LocalShare:
     """
 
     share: float
-    source: Literal["flag", "certificate", "assumed"]
+    source: Literal["flag", "certificate", "measured", "assumed"]
     said: str
     certificate: str = ""
 
 
-def local_share(told: float | None, bundle: Path | None, now: datetime.datetime | None = None) -> LocalShare:
-    """Return the share that the small model answers: as given, else as a valid certificate beside the bundle allows, else a default.
+def local_share(told: float | None, bundle: Path | None, report: Report | None = None, now: datetime.datetime | None = None) -> LocalShare:
+    """Return the share that the small model answers: as given, else at the bundle's operating point, else a default.
 
     Raises BundleError if there is a certificate and the bundle's manifest cannot be read.
     """
     if told is not None:
         return LocalShare(told, "flag", "as you say")
-    place = papers.place(bundle) if bundle is not None else None
-    if bundle is None or place is None or not place.exists():
+    point = operating_point(bundle, report=report, now=now) if bundle is not None else None
+    if bundle is None or point is None:
         return LocalShare(ASSUMED, "assumed", "assumed")
-    found = check_certificate(bundle, certificate_subject(read_manifest(bundle)), now)
-    paper = found.certificate
-    if not found.valid or paper is None:
-        return LocalShare(ASSUMED, "assumed", f"assumed, because {place.name} does not hold ({found.state.value}: {found.why})")
-    answered = sum(entry.answered for entry in paper.answering)
-    said = f"as its certificate says: {answered:,} of the {paper.n:,} requests of its sample may be answered ({place.name})"
-    return LocalShare(paper.share, "certificate", said, paper.id)
+    if point.measured_on == "certificate":
+        paper = papers.read(papers.place(bundle))
+        answered = sum(entry.answered for entry in paper.answering)
+        said = f"as its certificate says: {answered:,} of the {paper.n:,} requests of its sample may be answered"
+        return LocalShare(point.share, "certificate", f"{said} ({papers.place(bundle).name})", paper.id)
+    said = (
+        f"as its report measured on {count(point.rows)} test rows: with a score of {point.threshold or 0.0:.3g} or more, "
+        f"{share_percent(round(point.error, 3))} of these answers are wrong"
+    )
+    place = papers.place(bundle)
+    if place.exists():
+        standing = check_certificate(bundle, certificate_subject(read_manifest(bundle)), now)
+        said += f"; but {place.name} does not hold ({standing.state.value}: {standing.why}), and until a new one does, everything escalates"
+    return LocalShare(point.share, "measured", said)
 
 
 TEXTS_PER_SECOND = 100.0
 """Assumed answers per second if no bundle is given: classifiers are faster, writers slower."""
 BUILD_HOURS = 1.0
-_RISK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class CostReport:
 
     Attributes:
         asked: the settings, with defaults filled in.
-        against: the large models, as named or all of the list, the cheapest first.
+        against: the large models, as named; or all of the list, the one in the middle first, then the cheapest first.
         assumptions: one sentence each.
         as_of: date of the price list.
         energy: measured energy, with `method`; None if not measured.
@@ -107,17 +114,10 @@ class CostReport:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """Changes that would alter the answer, one sentence each: another large model than the cheapest, or a machine that is there
-        anyway."""
-        found, first, said = self.asked, self.against[0], []
+        """Changes that would alter the answer, one sentence each: another large model."""
+        found, first, said = self.asked, self.against[0], list[str]()
         if not found.models and len(self.against) > 1:
-            said.append(f"{first.model.name} is the cheapest of the price list; name the model that you use with --model.")
-        spared = first.found.llm_usd - first.found.build_usd
-        if found.machine_usd_per_hour and first.found.slm.payback_month is None and spared > 0:
-            months = "12 months" if found.months == 12 else "one month" if found.months == 1 else f"{found.months} months"
-            said.append(
-                f"On a machine that you have anyway (--machine-usd-per-hour 0) the small model alone saves {dollars(spared)} over {months}."
-            )
+            said.append(f"{first.model.name} is in the middle of the price list; name the model that you use with --model.")
         return tuple(said)
 
     def chart(self) -> str:
@@ -172,7 +172,7 @@ def reckon_cost(asked: CostSettings, today: datetime.date | None = None, table: 
     if asked.bundle is not None:
         asked = asked.model_copy(update={"bundle": folder_of(asked.bundle)})
     report = _report(asked.bundle)
-    local = local_share(asked.share_local, asked.bundle)
+    local = local_share(asked.share_local, asked.bundle, report)
     full = _with_defaults(asked, report).model_copy(update={"share_local": local.share})
     assert full.tokens_in is not None and full.tokens_out is not None and full.machine_usd_per_hour is not None
     priced = cost_estimate.estimate(full.tokens_in, full.tokens_out, texts_per_second=None, table=table).models
@@ -208,7 +208,7 @@ def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
             value="--tokens-in, --tokens-out",
             todo="Give both, or name the folder of a bundle: its report holds them.",
         )
-    machine = _first(asked.machine_usd_per_hour, costs.machine_usd_per_hour if costs else None, cost_estimate.MACHINE_USD_PER_HOUR)
+    machine = asked.machine_usd_per_hour or 0.0
     seconds = report.training.seconds if report else None
     measured = (report.speed.texts_per_second if report else None) or None
     found = {
@@ -242,12 +242,13 @@ def _case(full: CostSettings, report: Report | None) -> CostCase:
 
 
 def _chosen(models: Sequence[ModelPrice], names: Sequence[str]) -> list[ModelPrice]:
-    """Return the named models in order. Without names, all, the cheapest first, because it is the hardest to beat.
+    """Return the named models in order. Without names all: the one in the middle of the prices first, then the others, the cheapest first.
 
     Names may be spelt as requests spell them.
     """
     if not names:
-        return sorted(models, key=lambda model: model.usd_per_million_texts)
+        ranked = sorted(models, key=lambda model: model.usd_per_million_texts)
+        return [usual := ranked[len(ranked) // 2], *(model for model in ranked if model is not usual)]
     exact = {model.name.casefold(): model for model in models}
     # In a user's own list, two names may share this spelling. It then stands for neither.
     times = Counter(price_list.spelt(model.name) for model in models)
@@ -272,21 +273,19 @@ def _of_the_machine(asked: CostSettings, report: Report | None, case: CostCase, 
         why = "the report does not say" if report else "no bundle is named"
         yield f"{speed}: assumed, because {why}. A bundle's folder, or --texts-per-second, makes it exact."
     most = max(month.machines for month in first.found.months)
-    yield (
-        f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) at "
-        f"{_usd(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
-        f"{share_percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
-    )
+    if case.machine_usd_per_hour == 0:
+        yield (
+            f"The machine costs nothing, because you have it anyway: it can answer {count(case.capacity)} requests a month. A rented one "
+            f"costs about {_usd(cost_estimate.MACHINE_USD_PER_HOUR)} an hour (--machine-usd-per-hour)."
+        )
+    else:
+        yield (
+            f"{'One machine is' if most == 1 else f'Up to {most} machines are'} paid for day and night ({HOURS_A_MONTH:g} hours a month) "
+            f"at {_usd(case.machine_usd_per_hour)} an hour, {dollars(case.machine_usd)} a month each, and planned to work "
+            f"{share_percent(case.busy)} of the time: {count(case.capacity)} requests a month each. A machine that you have anyway costs 0."
+        )
     if 0 < case.share_local < 1:
-        yield f"Where both are used the small model answers {share_percent(case.share_local)}, {local.said}.{_at_risk(report)}"
-
-
-def _at_risk(report: Report | None) -> str:
-    at = report.risk_coverage.at if report and report.risk_coverage else ()
-    point = next((entry.point for entry in at if abs(entry.wanted - _RISK) < 1e-9), None)
-    if point is None:
-        return ""
-    return f" Its report: with at most {share_percent(_RISK)} of its answers wrong it answers {share_percent(round(point.coverage, 3))}."
+        yield f"Where both are used the small model answers {share_percent(round(case.share_local, 3))}, {local.said}."
 
 
 def _of_the_calls(

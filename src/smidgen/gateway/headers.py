@@ -180,15 +180,17 @@ def answer_headers(
     *,
     cost: float | None = None,
     saved: float | None = None,
+    error: float | None = None,
 ) -> Headers:
     """The `x-smidgen-…` headers of a reply: who answered; the score and the certificate, or the reason for escalation; the cost and the
-    saving in US dollars, if known."""
+    saving in US dollars, if known; the measured `error` of answers that no certificate covers."""
     said = {"answered-by": answered_by, "model": model}
     if ruling is not None:
         said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
         said["certificate"] = ruling.certificate if not uncertified else ""
         said["escalated"] = ruling.told
     said["uncertified"] = uncertified
+    said["measured-error"] = "" if error is None else f"{error:.4f}"
     return [
         *((f"x-smidgen-{name}".encode("ascii"), header_text(value)) for name, value in said.items() if value),
         *cost_headers(cost, saved),

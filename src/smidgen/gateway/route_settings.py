@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from smidgen.core.settings import SectionedSettings, Settings, setting
 
@@ -19,6 +20,9 @@ Several = Annotated[tuple[str, ...], BeforeValidator(_as_several)]
 Amounts = Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], BeforeValidator(_as_several)]
 Names = Annotated[tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], BeforeValidator(_as_several)]
 """Names of environment variables. A key given by mistake does not have this form; it is refused and not shown."""
+
+
+LocalMode = Literal["certified", "measured", "never"]
 
 
 class FallbackSettings(Settings):
@@ -85,12 +89,20 @@ class LocalAnswerSettings(Settings):
         gt=0,
         le=1,
     )
-    uncertified_score: float | None = setting(
+    mode: LocalMode = setting(
+        "certified",
+        "Which answers a bundle gives itself. certified: those that its certificate covers. measured: without a certificate, those above "
+        "a score, marked as not certified, with their measured error. never: none. A revoked or expired certificate lets everything "
+        "escalate in each mode.",
+        alias="local",
+    )
+    score: float | None = setting(
         None,
-        "Smallest score with which a bundle that never had a certificate answers itself; the answer is marked as uncertified. A revoked "
-        "or expired certificate still lets everything escalate (default: without a certificate everything escalates).",
+        "Smallest score with which a bundle answers with --local measured. Without a fallback, answers below it are marked as unsure "
+        "(default: the operating point of the bundle's report).",
         ge=0,
         le=1,
+        alias="local_score",
     )
     take: bool = setting(
         False,
@@ -269,6 +281,16 @@ class RouteSettings(SectionedSettings):
     privacy: PrivacySettings = PrivacySettings()
     cache: CacheSettings = CacheSettings()
     budget: BudgetSettings = BudgetSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_name(cls, given: Any) -> Any:
+        """Read `uncertified_score`, as recipes called it before there were modes."""
+        if not isinstance(given, Mapping) or "uncertified_score" not in given:
+            return given
+        score = given["uncertified_score"]
+        rest = {name: value for name, value in given.items() if name != "uncertified_score"}
+        return rest if score is None else {"local": "measured", "local_score": score, **rest}
 
 
 SETTINGS = RouteSettings

@@ -81,6 +81,7 @@ SEGMENT = "segment"
 JOB = "job"
 HELD_OUT = "held out"
 UNANSWERED = "no local answer"
+NEVER = "never"
 """Reasons why a request escalates under a valid certificate; otherwise the reason is the certificate's state."""
 
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")

@@ -43,7 +43,7 @@ FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "
 """Folders with faces."""
 _OFTEN = (("server", "classify"), ("server.openai", "chat"))
 """Frequent faces come first. Routes are tried in order, which took a fifth of the time of an answer."""
-_MARKS = ("answered-by", "model", "score", "certificate", "escalated", "uncertified", "cost", "saved")
+_MARKS = ("answered-by", "model", "score", "certificate", "escalated", "uncertified", "measured-error", "unsure", "cost", "saved")
 _SEEN = ["x-request-id", *(f"x-smidgen-{name}" for name in _MARKS)]
 """Response headers that a page of another origin may read. Feedback needs the first."""
 _SEEN_OF_CACHE = ["age", "cache-status", "x-smidgen-cached"]
@@ -183,7 +183,7 @@ def _gateway(
         auditor,
         held_out_test(service),
         settings.fallback.when_upstream_fails == "local",
-        settings.local.uncertified_score,
+        settings.local.mode,
     )
     matcher = job_matcher(service.models.values()) if settings.local.take else None
     rules = RoutingRules(settings.access.cors, Allowlist(settings.fallback.pass_paths), settings.local.quality, matcher, sizes is not None)

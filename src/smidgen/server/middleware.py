@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import SmidgenError
+from smidgen.gateway.headers import header_text
 from smidgen.server.errors import REMEDY, failure
 from smidgen.server.http_request import OWN_ID_PREFIX, fresh_id, request_of
 from smidgen.server.key_file import KeyFile
@@ -54,7 +55,11 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id), (b"x-content-type-options", b"nosniff")]
+                own = [(b"x-request-id", request_id), (b"x-content-type-options", b"nosniff")]
+                unsure = next((reply.facts["unsure"] for reply in request.replies if "unsure" in reply.facts), "")
+                if unsure:
+                    own.append((b"x-smidgen-unsure", header_text(unsure)))
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         self._metering.running.inc()

@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ from starlette.types import Receive
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
+from smidgen.flows.operating_point import operating_point
 from smidgen.server.batching import Batcher
 from smidgen.server.http_request import HttpRequest, disconnected, while_there
 from smidgen.server.model_queues import Generation, GenerationQueue, GenerationSource, ModelQueues, read_generations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_OPERATING = "operating score"
 
 
 class Service:
@@ -117,12 +120,34 @@ class Service:
             replies = await self._one_by_one(queues.generation_queue, model, texts, request)
         else:
             replies = await self._run(queues.batcher, texts, request)
+        if not self.settings.fallback.urls:
+            replies = [self._marked(model, reply) for reply in replies]
         self.metering.answered(model.name, queues.labels, replies)
         request.replies += replies
         if request.usage is not None:
             said = [token_count(model.task.content(reply)) for reply in replies]
             request.usage.answered_texts(model.name, [token_count(joined(text)) for text in texts], said)
         return replies
+
+    def operating_score(self, model: ServedBundle) -> tuple[float | None, float | None]:
+        """Return the score from which a bundle answers by itself, and the measured share of wrong answers from there on; each None if it
+        is not known. They are read once, while the bundle is open."""
+        return self.noted(model, _OPERATING, self._read_operating_score)
+
+    def _read_operating_score(self, model: ServedBundle) -> tuple[float | None, float | None]:
+        least, folder = self.settings.local.score, getattr(model, "folder", None)
+        point = None if folder is None else operating_point(folder, least)
+        if point is None:
+            return least, None
+        self.metering.measured_error.labels(model.name).set(point.error)
+        return (point.threshold if least is None else least), point.error
+
+    def _marked(self, model: ServedBundle, reply: Reply) -> Reply:
+        """A reply that no large model can replace, with `unsure` among its facts if its score is under the operating point."""
+        least, _ = self.operating_score(model)
+        if least is None or reply.score >= least or "unscored" in reply.facts:
+            return reply
+        return replace(reply, facts={**reply.facts, "unsure": f"its score is under {least:.3g}"})
 
     async def embed(self, model: ServedBundle, texts: Sequence[Text], request: HttpRequest, param: str) -> list[list[float]]:
         """Return vectors of texts, in order. Raises as `ask` does, and RequestError, 422, if the model has no vectors."""

@@ -33,17 +33,18 @@ class CostSettings(Settings):
     )
     models: tuple[str, ...] = setting(
         (),
-        "A large model of the price list to compare with; may be repeated (default: all, the cheapest first).",
+        "A large model of the price list to compare with; may be repeated (default: all, the one in the middle of the prices first).",
         alias="model",
     )
     share_local: float | None = setting(
         None,
-        "Share of requests that the small model answers when both are used (default: as its certificate says; else 0.8).",
+        "Share of requests that the small model answers when both are used (default: as its certificate says, else as its report measured; "
+        "without a bundle 0.8).",
         ge=0,
         le=1,
     )
     machine_usd_per_hour: float | None = setting(
-        None, "Cost of the machine in dollars per hour; 0 for one that you own (default: 0.085, a rented one).", ge=0, le=1e5
+        None, "Cost of the machine in dollars per hour; a rented one costs about 0.085 (default: 0, a machine that you have).", ge=0, le=1e5
     )
     texts_per_second: float | None = setting(
         None, "Texts per second that the machine answers (default: as the report measured; else 100, assumed).", ge=1e-3, le=1e7

@@ -19,10 +19,11 @@ from smidgen.core.replies import Reply
 from smidgen.flows.local_model import Model
 from smidgen.flows.projects.data.review import correct
 from smidgen.flows.projects.models import attribution
-from smidgen.flows.projects.models.answering import answer, answering_facts, operating_point
+from smidgen.flows.projects.models.answering import answer, answering_facts
 from smidgen.flows.projects.models.attribution import weigh_words
-from smidgen.flows.projects.models.model_report import OPERATING_POINT
+from smidgen.flows.projects.models.model_report import read_report
 from smidgen.flows.projects.models.open_models import OpenModels
+from smidgen.flows.projects.models.project_point import OPERATING_POINT, project_point
 from smidgen.store.studio.data_rows import DataRow, RowFilter
 from smidgen.store.studio.store import StudioStore
 from smidgen.tasks.classify import part as classify
@@ -90,26 +91,29 @@ def test_an_answer_below_the_threshold_is_passed_on(model: Model) -> None:
 
 def test_the_threshold_is_the_chosen_one_or_the_reports(store: StudioStore, bundle: Path) -> None:
     project, run = with_model(store, bundle)
-    facts = answering_facts(store.project(project), run, bundle)
+    default = project_point(store, store.project(project), run)
+    facts = answering_facts(bundle, default)
     assert (facts.shape, facts.options, facts.streams, facts.pairs) == ("label", ("account", "delivery", "refund"), False, False)
-    assert facts.point is not None and (facts.point.coverage, facts.point.risk) == (1.0, 0.0)
-    chosen = {"model": run, "threshold": 0.77, "coverage": 0.5, "risk": 0.0, "risk_low": 0.0, "risk_high": 0.1}
+    assert default is not None and (default.share, default.error, default.chosen_by) == (1.0, 0.0, "default")
+    assert facts.point == default and default.measured_on == "test" and default.rows > 0
+    curve = read_report(store, project, run).risk_coverage
+    scores = [point.threshold for point in curve.points] if curve is not None else []
+    chosen = {"model": run, "threshold": scores[0]}
     store.update(project, settings={OPERATING_POINT: chosen})
-    point = operating_point(store.project(project), run, bundle)
-    assert point is not None and point.threshold == 0.77
+    point = project_point(store, store.project(project), run)
+    assert point is not None and (point.threshold, point.chosen_by) == (scores[0], "user") and point.share < default.share
     for other in ({**chosen, "model": "another"}, {"model": run, "threshold": "high"}, "none"):
         store.update(project, settings={OPERATING_POINT: other})
-        assert operating_point(store.project(project), run, bundle) == facts.point
+        assert project_point(store, store.project(project), run) == default
 
 
-def test_scores_that_were_not_fitted_are_known_as_such(store: StudioStore, bundle: Path, tmp_path: Path) -> None:
-    project, run = with_model(store, bundle)
+def test_scores_that_were_not_fitted_are_known_as_such(bundle: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(bundle, tmp_path / "model")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for fitted in (True, False):
         report["calibration"]["fitted"] = fitted
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
-        assert answering_facts(store.project(project), run, folder).fitted is fitted
+        assert answering_facts(folder, None).fitted is fitted
 
 
 # Models that stay open.

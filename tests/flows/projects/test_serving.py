@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -16,10 +17,12 @@ from tests.studio_model import project_with_model
 from tests.upstream_stub import UpstreamStub, upstream_stub
 
 from smidgen.core.errors import InputError, SmidgenError
+from smidgen.flows.projects.models.project_point import newest_model
 from smidgen.flows.projects.recipes.project_recipe import save_recipe
 from smidgen.flows.projects.run_process import run_folder
 from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
 from smidgen.flows.projects.serving.servers import ModelServers, ServingSettings, keep_fallback_key, limits_of, serving_folder, write_keys
+from smidgen.store.studio.runs import RunStore
 from smidgen.store.studio.servers import ServerStore
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter
@@ -94,13 +97,21 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     project, model = project_with_model(store, tmp_path / "models")
     keep_fallback_key(project, SECRET)
     settings = ServingSettings(
-        model=model, fallback=upstream.url, fallback_model="big", price_in=1.0, price_out=2.0, uncertified_score=0.9, redact=False
+        model=model,
+        fallback=upstream.url,
+        fallback_model="big",
+        price_in=1.0,
+        price_out=2.0,
+        local="measured",
+        local_score=0.9,
+        redact=False,
     )
     servers.start(project, settings, "ann")
     eventually(lambda: servers.status(project).state != "starting")
     url = servers.status(project).url
     sure, unsure = ask(url, "w01 sure"), ask(url, "w99 unsure")
     assert (sure.headers["x-smidgen-answered-by"], sure.headers["x-smidgen-uncertified"]) == ("local", "no certificate")
+    assert 0 <= float(sure.headers["x-smidgen-measured-error"]) < 0.2
     assert (unsure.headers["x-smidgen-answered-by"], unsure.json()["choices"][0]["message"]["content"]) == ("upstream", "from above")
     assert upstream.seen[-1].headers["authorization"] == f"Bearer {SECRET}"
 
@@ -126,11 +137,31 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     assert list_requests(project, RequestFilter(search="W01"), 0, 10, "slowest")[0] == 1
 
 
+def test_a_newer_model_takes_over_at_the_press_of_a_button(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, old = project_with_model(store, tmp_path / "models")
+    servers.start(project, ServingSettings(model=old, local="measured", local_score=0.9, redact=False), "ann")
+    eventually(lambda: servers.status(project).state == "running")
+    with pytest.raises(InputError, match="no newer model"):
+        servers.serve_newest(project, "ann")
+    runs = RunStore(store.database)
+    new = runs.enqueue(project, "build", {}, "ann").id
+    runs.start(new, 1)
+    shutil.copytree(run_folder(old) / "model", run_folder(new) / "model")
+    runs.finish(new, "done", result={"model": "", "version": 1})
+    before = servers.status(project)
+    assert (before.settings.model, newest_model(store, project)) == (old, new)
+    servers.serve_newest(project, "bob")
+    eventually(lambda: servers.status(project).state == "running")
+    after = servers.status(project)
+    assert (after.settings.model, after.settings.port, after.settings.local) == (new, before.settings.port, "measured")
+    assert after.settings.local_score is None and after.process != before.process, "a score of the old model says nothing of the new one"
+
+
 def test_the_budget_of_the_recipe_holds(store: StudioStore, servers: ModelServers, upstream: UpstreamStub, tmp_path: Path) -> None:
     project, model = project_with_model(store, tmp_path / "models")
     route = {"fallback": "http://127.0.0.1:1/v1", "fallback_model": "other", "budget_day": 0.00001, "capture": "off"}
     save_recipe(store, store.project(project), {"name": "support", "task": "classify", "route": route})
-    proposed = ServingSettings(model=model, fallback="http://127.0.0.1:1/v1", fallback_model="other")
+    proposed = ServingSettings(model=model, fallback="http://127.0.0.1:1/v1", fallback_model="other", local="measured")
     assert servers.status(project).settings == proposed, "a first start proposes what the recipe says"
     settings = ServingSettings(model=model, fallback=upstream.url, fallback_model="big", price_in=1.0, price_out=2.0, redact=False)
     servers.start(project, settings, "ann")

@@ -18,9 +18,11 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 from smidgen.flows.certify import certification
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.local_model import Model
+from smidgen.flows.operating_point import operating_point
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
 from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.settings import ServeSettings
 
 PATIENCE = RetryPolicy(tries=3, first=0.001, longest=0.002, total=1.0)
 SURE, UNSURE = text(3, 1), text(90, 1)
@@ -396,7 +398,7 @@ def test_a_small_model_that_fails_escalates(
 ) -> None:
     if certified:
         certify(model)
-    running = gateway(uncertified_score=score(50))
+    running = gateway(local="measured", local_score=score(50))
 
     def broken(texts: Any) -> Any:
         raise ValueError("a secret text")
@@ -460,7 +462,7 @@ def test_nothing_that_a_client_names_gets_into_a_header_as_it_is(gateway: Any) -
 
 
 def test_without_a_certificate_a_bundle_answers_from_a_score_on_if_the_operator_says_so(gateway: Callable[..., Any], model: Model) -> None:
-    running = gateway(uncertified_score=score(50))
+    running = gateway(local="measured", local_score=score(50))
     sure, unsure = running.post(CHAT, asking(SURE)), running.post(CHAT, asking(UNSURE))
     assert (sure.headers["x-smidgen-answered-by"], sure.json()["choices"][0]["message"]["content"]) == ("local", answer(3))
     assert sure.headers["x-smidgen-uncertified"] == "no certificate" and "x-smidgen-certificate" not in sure.headers
@@ -473,3 +475,53 @@ def test_without_a_certificate_a_bundle_answers_from_a_score_on_if_the_operator_
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"].startswith("score")
     certification.revoke(model.folder, "other goods")
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-escalated"] == "revoked"
+
+
+def test_certified_lets_nothing_through_without_a_certificate(gateway: Callable[..., Any], upstream: UpstreamStub) -> None:
+    found = gateway(local="certified", local_score=0.1).post(CHAT, asking(SURE))
+    assert found.content == WHOLE and found.headers["x-smidgen-escalated"] == "no certificate" and len(upstream.seen) == 1
+
+
+def test_measured_answers_from_the_reports_point_on_and_says_how_much_of_that_is_wrong(gateway: Callable[..., Any], model: Model) -> None:
+    point = operating_point(model.folder)
+    assert point is not None and point.threshold is not None and (point.chosen_by, point.error <= 0.05 < 1) == ("default", True)
+    running = gateway(local="measured")
+    surer = [word for word in range(100) if score(word) >= point.threshold]
+    assert 0 < len(surer) < 100
+    sure, unsure = (running.post(CHAT, asking(text(word, 1))) for word in (surer[-1], surer[-1] + 1))
+    assert (sure.headers["x-smidgen-answered-by"], sure.headers["x-smidgen-uncertified"]) == ("local", "no certificate")
+    assert sure.headers["x-smidgen-measured-error"] == f"{point.error:.4f}" and sure.json()["smidgen"]["measured_error"] == point.error
+    assert (unsure.headers["x-smidgen-answered-by"], "x-smidgen-measured-error" in unsure.headers) == ("upstream", False)
+    metrics = running.client.get("/metrics").text
+    assert 'smidgen_gateway_requests_total{answered_by="local",model="support",why="no certificate"} 1.0' in metrics
+    assert f'smidgen_measured_error{{model="support"}} {point.error!r}' in metrics
+
+
+@pytest.mark.parametrize("certified", [True, False])
+def test_never_lets_the_large_model_answer_all(
+    gateway: Callable[..., Any], upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch, certified: bool
+) -> None:
+    if certified:
+        certify(model)
+    monkeypatch.setattr(model, "predict", lambda texts: pytest.fail("the bundle was asked"))
+    running = gateway(local="never", local_score=0.0, when_upstream_fails="local")
+    found = running.post(CHAT, asking(SURE))
+    assert found.content == WHOLE and found.headers["x-smidgen-escalated"].startswith("never")
+    upstream.answer = lambda seen: Said(500)
+    assert running.post(CHAT, asking(SURE)).status_code >= 500, "it does not answer at last either"
+
+
+def test_without_a_large_model_an_answer_under_the_point_is_marked_as_unsure(serve: Any, model: Model) -> None:
+    running = serve(model, local="measured", local_score=score(50))
+    for path, body in ((CHAT, asking), ("/v1/classify", lambda said: {"model": "support", "input": said})):
+        sure, unsure = running.post(path, body(SURE)), running.post(path, body(UNSURE))
+        assert "x-smidgen-unsure" not in sure.headers and "unsure" not in sure.text
+        assert unsure.headers["x-smidgen-unsure"] == f"its score is under {score(50):.3g}" and '"unsure":"its score' in unsure.text
+    certify(model, threshold=score(2))
+    assert serve(model).post(CHAT, asking(text(10, 1))).headers["x-smidgen-unsure"] == f"its score is under {score(2):.3g}"
+
+
+def test_recipes_from_before_there_were_modes_open() -> None:
+    old = ServeSettings.model_validate({"uncertified_score": 0.9, "audit_share": 0.1})
+    assert (old.local.mode, old.local.score, old.local.audit_share) == ("measured", 0.9, 0.1)
+    assert ServeSettings.model_validate({"uncertified_score": None}).local.mode == "certified"

@@ -49,18 +49,19 @@ def test_the_figures_are_those_of_the_command_line(client: TestClient, costs: st
 def test_what_is_not_said_comes_from_the_project(client: TestClient, costs: str, store: StudioStore) -> None:
     nothing = ask(client, costs)
     assert (nothing["tokens_from"], nothing["share_from"], nothing["share"]) == ("assumed", "assumed", 0.8)
-    assert (nothing["requests_per_month"], nothing["machine_usd_per_hour"]) == (10_000, 0.085)
+    assert (nothing["requests_per_month"], nothing["machine_usd_per_hour"]) == (10_000, 0)
     assert len(nothing["against"]) == len(client.get("/api/v1/prices").json()) > 5
     project = costs.split("/")[4]
     store.rows(project).add([DataRow("where is my parcel " * 40, output="delivery")] * 4, "ann", "import", {})
-    store.update(project, settings={"operating_point": {"coverage": 0.62}, "look": {"requests": 3_650, "machine": 0, "model": ""}})
+    store.update(project, settings={"look": {"requests": 3_650, "machine": 0.05, "model": "Claude Opus 5.5", "tokens_out": 33}})
     known = ask(client, costs)
-    assert (known["tokens_from"], known["share_from"], known["share"]) == ("rows", "operating_point", 0.62)
+    assert (known["tokens_from"], known["share_from"], known["share"]) == ("rows", "assumed", 0.8)
+    assert (known["against"][0]["name"], known["tokens_out"]) == ("Claude Opus 5.5", 33)
     assert known["tokens_in"] > 190
     said = (known["requests_per_day"], known["requests_per_month"], known["machine_usd_per_hour"])
-    assert said == (pytest.approx(120), 3_650, 0), "as a person said beside the first answer"
+    assert said == (pytest.approx(120), 3_650, 0.05), "as a person said on either page"
     assert ask(client, costs, requests_per_day=200)["requests_per_day"] == 200
-    store.update(project, settings={"look": {"requests": -1, "machine": "much"}})
+    store.update(project, settings={"look": {"requests": -1, "machine": "much", "model": "gone"}})
     assert ask(client, costs)["requests_per_month"] == 10_000
 
 

@@ -69,6 +69,8 @@ def test_the_first_answer_and_what_it_saves(client: TestClient, path: str) -> No
     saving = client.get(f"{path}/look/saving", params={"risk": reached[0]["risk"], "requests": 500, "model": "Claude Opus 5.5"}).json()
     assert (saving["share"], saving["requests"], saving["model"]) == (reached[0]["coverage"], 500, "Claude Opus 5.5")
     assert saving["saved"] == pytest.approx(saving["llm_usd"] * saving["share"]) and saving["assumptions"]
+    costs = client.get(f"{path}/costs").json()
+    assert costs["share_from"] == "rows" and costs["saved_per_month_usd"] == client.get(f"{path}/look/saving").json()["saved"] > 0
     assert client.get(f"{path}/look/saving", params={"model": "No Such Model"}).status_code == 400
     assert client.get(f"{path}/look/saving", params={"risk": 0.0123}).status_code == 400
 

@@ -139,6 +139,45 @@ def test_the_operating_point_is_stored_for_serving(built: BuiltProject) -> None:
     assert built.client.get(f"/api/v1/projects/{built.project}").json()["settings"] == settings
 
 
+def test_every_page_gets_the_same_operating_point(built: BuiltProject) -> None:
+    place, model = f"/api/v1/projects/{built.project}", built.second
+
+    def points() -> dict[str, Any]:
+        costs = built.client.get(f"{place}/costs").json()
+        found = {
+            "report": built.get(model, "/operating-point"),
+            "try": built.get(model, "/answering")["point"],
+            "costs": costs["point"],
+            "run": built.client.get(f"{place}/serving").json()["point"],
+            "data": built.client.get(f"{place}/look").json()["point"],
+        }
+        assert costs["share"] == built.client.get(f"{place}/look/saving").json()["share"] == found["costs"]["share"]
+        return found
+
+    before = points()
+    assert list(before.values()) == [before["report"]] * 5
+    assert (before["report"]["chosen_by"], before["report"]["measured_on"], before["report"]["error"] <= 0.05) == ("default", "test", True)
+    assert before["report"]["rows"] == built.get(model)["report"]["data"]["test"]
+    curve = built.get(model)["report"]["risk_coverage"]["points"]
+    other = next(point for point in curve if point["threshold"] != before["report"]["threshold"])
+    built.client.post(built.path(model, "/operating-point"), json={"threshold": other["threshold"]})
+    after = points()
+    assert list(after.values()) == [after["report"]] * 5
+    wanted = ("user", other["threshold"], other["coverage"], other["risk"])
+    assert tuple(after["report"][name] for name in ("chosen_by", "threshold", "share", "error")) == wanted
+    first = built.client.get(f"{place}/costs", params={"run": built.first}).json()["point"]
+    assert first == built.get(built.first, "/operating-point") and first["chosen_by"] == "default", "the choice is for its own model"
+
+
+def test_the_newest_model_is_offered_and_what_is_saved_is_the_same_on_both_pages(built: BuiltProject) -> None:
+    place = f"/api/v1/projects/{built.project}"
+    serving = built.client.get(f"{place}/serving").json()
+    assert serving["newest"] == serving["settings"]["model"] == built.second and serving["settings"]["local"] == "measured"
+    costs, saving = (built.client.get(f"{place}/{name}").json() for name in ("costs", "look/saving"))
+    assert costs["saved_per_month_usd"] == saving["saved"] > 0 and costs["against"][0]["name"] == saving["model"]
+    assert costs["machine_usd_per_hour"] == saving["machine_usd_per_hour"] == 0
+
+
 def test_the_files_can_be_downloaded(built: BuiltProject, tmp_path: Path) -> None:
     page = built.client.get(built.path(built.first, "/files/report.html"))
     assert page.headers["content-disposition"].startswith("attachment") and b"<!doctype html>" in page.content

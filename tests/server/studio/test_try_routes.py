@@ -32,7 +32,7 @@ def project(store: StudioStore, bundle: Path) -> tuple[str, str]:
 def test_texts_are_answered_in_order_and_explained(client: TestClient, project: tuple[str, str]) -> None:
     _, model = project
     facts = client.get(f"{model}/answering").json()
-    assert (facts["shape"], facts["teachable"], facts["point"]["risk"]) == ("label", True, 0.0)
+    assert (facts["shape"], facts["teachable"], facts["point"]["error"]) == ("label", True, 0.0)
     two = client.post(f"{model}/answer", json={"texts": [{"text": "my password"}, {"text": TEXT}]}).json()
     assert [answer["output"] for answer in two] == ["account", "delivery"] and two[0]["words"] is None
     (one,) = client.post(f"{model}/answer", json={"texts": [{"text": TEXT}], "explain": True}).json()

@@ -19,8 +19,8 @@ from smidgen.flows.prediction import predict
 from smidgen.flows.projects.data.imports import remembered_columns
 from smidgen.flows.projects.data.upload_reader import read_upload
 from smidgen.flows.projects.data.uploads import KEEP_SECONDS, forget_upload, uploaded
-from smidgen.flows.projects.models.answering import operating_point
 from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.models.project_point import project_point
 from smidgen.flows.projects.run_process import QuickRun, RunProgress, run_folder
 from smidgen.machine.processor import threads as thread_count
 from smidgen.store.files import home, write
@@ -50,7 +50,7 @@ def run_answer_file(store: StudioStore, run: Run, progress: RunProgress) -> Mapp
         answer_column, form = model.columns[1], model.form
     finally:
         model.close()
-    point = operating_point(project, str(run.request["model"]), bundle)
+    point = project_point(store, project, str(run.request["model"]))
     progress.start("write the files", source["rows"])
     counts = _write_files(folder, source, (answer_column, form), None if point is None else point.threshold, progress)
     for name in (_RECORDS, _SOURCE, _REPLIES):

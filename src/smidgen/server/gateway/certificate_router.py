@@ -17,6 +17,7 @@ from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers
+from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.gateway.auditor import Auditor
 from smidgen.server.gateway.certificates import certificate_of
@@ -57,6 +58,7 @@ class _Course:
         odd: why a bundle may not answer this kind of request; None if it may.
         failed: why the bundle gave no answer, in words that a client may read; empty if it gave one or was not asked.
         uncertified: why the bundle may answer without a certificate; empty if it may not.
+        error: the measured share of wrong answers among those; None if it was not measured.
     """
 
     asked: RequestedModel
@@ -69,6 +71,7 @@ class _Course:
     local: LocalAnswer | None = None
     failed: str = ""
     uncertified: str = ""
+    error: float | None = None
 
 
 class CertificateRouter:
@@ -82,7 +85,7 @@ class CertificateRouter:
         auditor: audits some of the local answers; None for no audits.
         is_held_out: tells whether a text is held out and therefore always escalates; None if none does.
         local_at_last: whether a bundle answers without its certificate, marked as such, if no upstream answers.
-        uncertified_score: smallest score with which a bundle that has no certificate answers, marked as such; None for never.
+        mode: which answers a bundle gives itself.
     """
 
     def __init__(
@@ -94,11 +97,11 @@ class CertificateRouter:
         auditor: Auditor | None = None,
         is_held_out: IsHeldOut | None = None,
         local_at_last: bool = False,
-        uncertified_score: float | None = None,
+        mode: LocalMode = "certified",
     ) -> None:
         self._service, self._faces, self._fallback, self._savings = service, faces, fallback, savings
-        self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last
-        self._uncertified_score = uncertified_score
+        self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last and mode != "never"
+        self._mode = mode
 
     async def __call__(self, request: HttpRequest, send: Send, asked: RequestedModel) -> None:
         """Send the bundle's answer if its certificate allows, else the fallback's."""
@@ -107,7 +110,7 @@ class CertificateRouter:
             await self._answer(request, send, course, course.local)
         elif course.uncertified and course.local is not None:
             self._service.metering.routed.labels(course.asked.bundle, "local", course.uncertified).inc()
-            await self._send(request, send, course, course.local, uncertified=course.uncertified)
+            await self._send(request, send, course, course.local, uncertified=course.uncertified, error=course.error)
         else:
             await self._escalate(request, send, course)
 
@@ -119,6 +122,9 @@ class CertificateRouter:
         standing = await read_standing(reader)
         odd = why_ineligible(request.path, body, eligibility_of(model.task))
         course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
+        if self._mode == "never":
+            course.decision = RoutingDecision(why=rulings.NEVER, detail="the operator lets no bundle answer")
+            return course
         if course.decision.local and course.odd is not None:
             course.decision = RoutingDecision(why=rulings.INELIGIBLE, detail=course.odd)
         if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
@@ -136,8 +142,10 @@ class CertificateRouter:
         return course
 
     async def _decide_uncertified(self, request: HttpRequest, course: _Course) -> None:
-        """Let a bundle that never had a certificate answer from a score on, if the operator says so."""
-        least = self._uncertified_score
+        """Let a bundle that never had a certificate answer from its operating point on, if the operator says so."""
+        if self._mode != "measured":
+            return
+        least, course.error = self._service.operating_score(course.model)
         open_to = course.standing.state is CertificateState.NONE and course.asked.names_bundle and course.asked.quality is None
         if least is None or not open_to or course.odd is not None:
             return
@@ -166,7 +174,9 @@ class CertificateRouter:
     async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
         """Send the fallback's answer; if there is none, the bundle's, if that may replace it."""
         audited = await self._drawn_all_the_same(request, course)
-        replaceable = self._local_at_last and course.odd is None and course.asked.names_bundle and not course.failed
+        replaceable = (
+            self._local_at_last and self._mode != "never" and course.odd is None and course.asked.names_bundle and not course.failed
+        )
         try:
             await self._fallback(request, send, course.asked, course.decision, replaceable)
             if audited is not None and course.local is not None and self._auditor is not None:
@@ -231,7 +241,9 @@ class CertificateRouter:
         finally:
             request.local_seconds = perf_counter() - began
 
-    async def _send(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "") -> None:
+    async def _send(
+        self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "", error: float | None = None
+    ) -> None:
         """Send the bundle's answer, with headers that name its origin."""
         bundle, decision, price, sizes = course.asked.bundle, course.decision, self._savings.price, self._savings.sizes
         asks, says = texts_to_read(course.body), local.text
@@ -241,9 +253,11 @@ class CertificateRouter:
         facts: dict[str, Any] = {"answered_by": "local", "certificate": None if uncertified else decision.certificate}
         if uncertified:
             facts |= {"uncertified": uncertified, "escalated": decision.why}
+            if error is not None:
+                facts["measured_error"] = error
         else:
             facts["cost"] = {"usd": 0.0}  # no upstream was asked
         if price is not None:
             facts["saved"] = price.measured(*measured) if measured is not None else price.saved(asks, says)
         cost, saved = (facts.get(name, {}).get("usd") for name in ("cost", "saved"))
-        await local.send(send, facts, answer_headers("local", bundle, decision, uncertified, cost=cost, saved=saved))
+        await local.send(send, facts, answer_headers("local", bundle, decision, uncertified, cost=cost, saved=saved, error=error))

@@ -68,6 +68,12 @@ class ServerMetrics:
             ("model", "answered_by", "why"),
             registry=self.registry,
         )
+        self.measured_error = Gauge(
+            "smidgen_measured_error",
+            "Measured share of wrong answers from the bundle's operating point on.",
+            ("model",),
+            registry=self.registry,
+        )
         self.upstream_errors = Counter(
             "smidgen_upstream_errors", "Tries at an upstream that gave no answer.", ("upstream", "kind"), registry=self.registry
         )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from smidgen.flows.projects.costs import DAYS_A_MONTH, OWN_MODEL, CostAnswer, CostQuestion, Source, large_models, project_costs
 from smidgen.server.studio.access import Viewer
+from smidgen.server.studio.report_routes import OperatingPointView, point_view
 from smidgen.store.studio.store import StudioStore
 from smidgen.usage.break_even import PaybackOutcome
 
@@ -76,6 +77,7 @@ class CostView(BaseModel):
     tokens_from: Source
     share: float
     share_from: Source
+    point: OperatingPointView | None = Field(description="The operating point of the model; null without one.")
     machine_usd_per_hour: float = Field(description="Without energy.")
     machine_usd_per_month: float = Field(description="With energy.")
     energy_usd_per_month: float
@@ -156,6 +158,7 @@ def _view(asked: CostQuestion, answer: CostAnswer) -> CostView:
         tokens_from=answer.sources["tokens"],
         share=full.share_local or 0.0,
         share_from=answer.sources["share"],
+        point=point_view(answer.point),
         machine_usd_per_hour=(full.machine_usd_per_hour or 0.0) - energy_hour,
         machine_usd_per_month=answer.machine_usd_per_month,
         energy_usd_per_month=answer.energy_usd_per_month,

@@ -9,14 +9,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.projects.costs import REQUESTS, monthly_saving
+from smidgen.flows.projects.costs import DAYS_A_MONTH, CostQuestion, Source, monthly_saving
 from smidgen.flows.projects.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
 from smidgen.flows.projects.data.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
 from smidgen.flows.projects.data.personal_data import MOST_ROWS as REDACTED_ROWS
 from smidgen.flows.projects.data.personal_data import preview_redaction, redact_rows
 from smidgen.flows.projects.look import ANSWER, newest_look, read_look
+from smidgen.flows.projects.models.project_point import newest_model, project_point
 from smidgen.server.studio.access import Editor, Viewer
 from smidgen.server.studio.data_routes import RowView, VersionView, row_view, version_view
+from smidgen.server.studio.report_routes import OperatingPointView, point_view
 from smidgen.store.studio.runs import RunState
 from smidgen.store.studio.store import StudioStore
 
@@ -76,14 +78,15 @@ class LookView(BaseModel):
     by: Literal["meaning", "words"] | None = Field(description="Whether texts are compared by meaning, or by their words alone.")
     why_not: str = Field(description="Why there is no answer: few_rows, one_label, many_labels, other_task; empty where there is one.")
     answer: FirstAnswer | None
+    point: OperatingPointView | None = Field(description="Where the newest model answers by itself; null without one.")
     seconds: float | None
 
 
 class SavingView(BaseModel):
     """A month's cost with a large model alone, and with the small one before it, in US dollars."""
 
-    risk: float
     share: float = Field(description="The share of requests that the small model answers.")
+    share_from: Source
     requests: int
     model: str
     models: list[str]
@@ -237,27 +240,31 @@ def look_routes(store: StudioStore) -> APIRouter:
         newest, told = newest_look(store, project)
         run = LookRun(id=newest.id, state=newest.state, error=dict(newest.error) if newest.error else None) if newest else None
         found = (read_look(told, ANSWER) if told is not None else None) or _NOTHING
-        return LookView(run=run, head=head, **{"answer": None, **found})
+        model = newest_model(store, project)
+        point = None if model is None else project_point(store, store.project(project), model)
+        return LookView(run=run, head=head, point=point_view(point), **{"answer": None, **found})
 
     @router.get("/look/saving")
     def read_saving(
         person: Viewer,
         project: str,
         risk: float | None = Query(None, gt=0, lt=1, description="The share of wrong answers that is allowed."),
-        requests: int = Query(REQUESTS, ge=1, le=10**9, description="Requests a month."),
+        requests: int | None = Query(None, ge=1, le=10**9, description="Requests a month; as the project assumes without it."),
         model: str | None = Query(None, max_length=200, description="The large model, as the price list names it."),
-        machine_usd_per_hour: float = Query(
-            0.0, ge=0, le=1e4, description="What the small model's machine costs; 0 for one that you have."
+        machine_usd_per_hour: float | None = Query(
+            None, ge=0, le=1e4, description="What the small model's machine costs; 0 for one that you have."
         ),
     ) -> SavingView:
-        """Compute what the first answer would save a month, against a large model of the price list."""
-        store.project(project)
+        """Compute what the project's model saves a month, or before there is one, what the first answer would."""
+        here = store.project(project)
         _, told = newest_look(store, project)
         found = read_look(told, ANSWER) if told is not None else None
-        if found is None or found.get("answer") is None:
+        if (found is None or found.get("answer") is None) and newest_model(store, project) is None:
             raise RequestError("there is no first answer yet", value=project, todo="Wait for the look to end, or label more rows.",
                                status=409, code="no_answer")  # fmt: skip
-        return SavingView(**asdict(monthly_saving(found["answer"], risk, requests, model, machine_usd_per_hour)))
+        a_day = None if requests is None else requests / DAYS_A_MONTH
+        asked = CostQuestion(requests_per_day=a_day, model=model, machine_usd_per_hour=machine_usd_per_hour, risk=risk)
+        return SavingView(**asdict(monthly_saving(store, here, asked)))
 
     @router.get("/findings")
     def list_findings(person: Viewer, project: str, most: int = Query(50, ge=1, le=_MOST_ITEMS)) -> list[FindingView]:

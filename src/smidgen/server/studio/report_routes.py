@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Query
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, StreamingResponse
 
 from smidgen.bundles.open import read_manifest
+from smidgen.flows.operating_point import OperatingPoint
 from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.flows.projects.models.downloads import bundle_file, zip_bundle
 from smidgen.flows.projects.models.member_reports import MemberReport, member_reports
@@ -21,6 +23,7 @@ from smidgen.flows.projects.models.model_report import (
     earlier_model,
     read_report,
 )
+from smidgen.flows.projects.models.project_point import project_point
 from smidgen.judge import wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Delta, Measured
@@ -126,6 +129,24 @@ class ComparisonView(BaseModel):
     row_changes: list[RowChangeView] = Field(description="The first of them.")
 
 
+class OperatingPointView(BaseModel):
+    """From which score a model answers by itself, what share that is, and how many of these answers are wrong."""
+
+    threshold: float | None = Field(description="Null under a certificate with a threshold for each kind of answer.")
+    share: float = Field(description="The share of rows that it answers by itself.")
+    error: float = Field(description="The share of wrong answers among these; for a graded task the mean of 1 minus the grade.")
+    error_low: float
+    error_high: float
+    rows: int = Field(description="Rows that it was measured on.")
+    measured_on: Literal["test", "certificate"]
+    chosen_by: Literal["default", "user", "certificate"]
+
+
+def point_view(point: OperatingPoint | None) -> OperatingPointView | None:
+    """An operating point as every page gets it."""
+    return None if point is None else OperatingPointView(**asdict(point))
+
+
 class OperatingPointChoice(BaseModel):
     """A point of the risk-coverage curve, by its threshold, and the costs in US dollars that it was chosen by."""
 
@@ -206,6 +227,11 @@ def report_routes(store: StudioStore) -> APIRouter:
         ]
         told = {name: getattr(found, name) for name in names}
         return ComparisonView(**told, rows_changed=len(found.row_changes), row_changes=changes)
+
+    @router.get("/operating-point")
+    def read_point(person: Viewer, project: str, model: str) -> OperatingPointView | None:
+        """Read from which score the model answers by itself; null where nothing was measured."""
+        return point_view(project_point(store, store.project(project), model))
 
     @router.post("/operating-point")
     def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectView:

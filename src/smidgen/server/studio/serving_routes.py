@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from smidgen.flows.projects.models.project_point import newest_model
 from smidgen.flows.projects.serving.certificates import read_certificate, revoke_certificate
 from smidgen.flows.projects.serving.desk_serving import held_desk, is_outdated, script_line
 from smidgen.flows.projects.serving.live_traffic import list_requests, read_traffic
@@ -20,10 +21,12 @@ from smidgen.flows.projects.serving.servers import (
     has_fallback_key,
     keep_fallback_key,
     limits_of,
+    served_point,
     write_keys,
 )
 from smidgen.flows.projects.serving.snippets import example_text, snippets
 from smidgen.server.studio.access import Operator, Viewer
+from smidgen.server.studio.report_routes import OperatingPointView, point_view
 from smidgen.store.studio.servers import ServerStore, ServingKey
 from smidgen.store.studio.store import StudioStore
 from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder
@@ -54,6 +57,8 @@ class ServingView(BaseModel):
     started: float | None = Field(description="Seconds since 1970.")
     message: str = Field(description="Why it does not answer; empty otherwise.")
     log: list[str] = Field(description="Its last lines, if it has failed.")
+    point: OperatingPointView | None = Field(description="Where that model answers by itself; null where nothing was measured.")
+    newest: str = Field(description="The project's newest model; empty without one.")
     has_fallback_key: bool
     keyed: bool = Field(description="Whether callers need an API key: from the first one that was made on.")
     limits: dict[str, Any] = Field(
@@ -220,6 +225,8 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             started=status.started,
             message=status.message,
             log=list(status.log),
+            point=point_view(served_point(store, project, status.settings.model)),
+            newest=newest_model(store, project) or "",
             has_fallback_key=has_fallback_key(project),
             keyed=bool(records.keys(project)),
             limits=limits_of(store, project, running=bool(status.url)),
@@ -248,6 +255,11 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
     def stop_serving(person: Operator, project: str) -> ServingView:
         """Stop the server. Requests that it works on may end first."""
         return view(project, servers.stop(store.project(project).id))
+
+    @router.post("/serving/newest")
+    def serve_newest(person: Operator, project: str) -> ServingView:
+        """Serve the newest model in place of the running one, with the same settings. It answers some seconds later."""
+        return view(project, servers.serve_newest(store.project(project).id, person.name))
 
     @router.get("/serving/keys")
     def list_keys(person: Operator, project: str) -> list[KeyView]:

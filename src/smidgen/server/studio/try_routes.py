@@ -23,11 +23,12 @@ from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.flows.projects.models.call_words import call_in_words
 from smidgen.flows.projects.models.desk_trial import desk_answers
 from smidgen.flows.projects.models.open_models import OpenModels
+from smidgen.flows.projects.models.project_point import project_point
 from smidgen.flows.projects.run_process import parts_of_error
-from smidgen.judge.sections import CoveragePoint
 from smidgen.server.served_bundle import takes_pairs
 from smidgen.server.studio.access import Builder, Editor, Viewer
 from smidgen.server.studio.data_routes import VersionView, version_view
+from smidgen.server.studio.report_routes import OperatingPointView, point_view
 from smidgen.store.studio.store import StudioStore
 
 _MOST_TEXTS = 50
@@ -43,7 +44,7 @@ class AnsweringView(BaseModel):
     pairs: bool = Field(description="Whether it takes two texts.")
     converses: bool = Field(description="Whether it answers the last message of a conversation.")
     teachable: bool = Field(description="Whether a large model can be asked to do the same.")
-    point: CoveragePoint | None = Field(description="From which score it answers by itself; null where that is not known.")
+    point: OperatingPointView | None = Field(description="From which score it answers by itself; null where that is not known.")
     fitted: bool = Field(description="Whether a score says how good an answer is expected to be; else it only ranks answers.")
 
 
@@ -163,8 +164,9 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     @router.get("/models/{model}/answering")
     def read_answering(person: Viewer, project: str, model: str) -> AnsweringView:
         """Read what can be tried with a model, and the score from which it answers by itself."""
-        found = answering.answering_facts(store.project(project), model, model_folder(store, project, model))
-        return AnsweringView(**{name: getattr(found, name) for name in AnsweringView.model_fields})
+        point = project_point(store, store.project(project), model)
+        found = answering.answering_facts(model_folder(store, project, model), point)
+        return AnsweringView(**{**{name: getattr(found, name) for name in AnsweringView.model_fields}, "point": point_view(point)})
 
     @router.post("/models/{model}/answer")
     def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswerView]:
@@ -173,7 +175,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             todo = "Ask for one text at a time, or without it."
             raise RequestError("this works for single texts only", value=f"{len(body.texts)} texts", todo=todo, param="explain")
         folder = model_folder(store, project, model)
-        threshold = _threshold(store, project, model, folder)
+        threshold = _threshold(store, project, model)
         here = store.project(project)
         with models.using(folder) as opened:
             texts = _texts(opened, body.texts)
@@ -184,7 +186,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def stream(person: Viewer, project: str, model: str, body: TriedText) -> StreamingResponse:
         """Write a text as server-sent events: `piece` for each addition, then `answer`, or `failed` with the reason."""
         folder = model_folder(store, project, model)
-        threshold = _threshold(store, project, model, folder)
+        threshold = _threshold(store, project, model)
         return StreamingResponse(
             _written(models, folder, body, threshold), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -225,8 +227,8 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     return router
 
 
-def _threshold(store: StudioStore, project: str, model: str, folder: Path) -> float | None:
-    point = answering.operating_point(store.project(project), model, folder)
+def _threshold(store: StudioStore, project: str, model: str) -> float | None:
+    point = project_point(store, store.project(project), model)
     return None if point is None else point.threshold
 
 

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
+import { useMay, useProject } from "../../api/queries";
 import { LineChart } from "../../charts/LineChart";
 import { formatDay, formatMoney, formatNumber, formatShare } from "../../i18n";
 import { Button } from "../../ui/Button";
@@ -10,8 +11,10 @@ import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { Range, Select } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { type Bounds, fits } from "../../ui/numbers";
+import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
+import { useRemember } from "../data/queries";
 import styles from "./Costs.module.css";
 import { type CostQuery, type Costs, useCosts, usePrices } from "./queries";
 
@@ -31,6 +34,10 @@ const BOUNDS = {
 type NumberName = keyof typeof BOUNDS;
 const NUMBERS = Object.keys(BOUNDS) as NumberName[];
 const OWN = "own";
+/** What both this page and the first answer on the data's page assume: kept with the project, by the names of its settings. */
+const KEPT: Readonly<Partial<Record<NumberName | "model", string>>> = { requests_per_day: "requests", model: "model", machine_usd_per_hour: "machine", tokens_in: "tokens_in", tokens_out: "tokens_out" };
+const KEEP_MS = 400;
+const DAYS_A_MONTH = 365 / 12;
 const MOST_PER_DAY = 6;
 /** The slider of requests is logarithmic: this many steps for each power of ten. */
 const STEPS = 20;
@@ -53,7 +60,9 @@ export function CostsPage(): ReactNode {
   useEffect(() => {
     latest.current = search;
   }, [search]);
+  const keep = useKeep(project);
   const put = (name: NumberName | "model", value: string | null) => {
+    keep(name, value);
     const next = new URLSearchParams(latest.current);
     if (value === null || value === "") next.delete(name);
     else next.set(name, value);
@@ -86,6 +95,25 @@ export function CostsPage(): ReactNode {
   );
 }
 
+/** Keep an assumption with the project, once it has not been changed for a while. A price of one's own stays in the address. */
+function useKeep(project: string): (name: NumberName | "model", value: string | null) => void {
+  const settings = useProject(project).data?.settings;
+  const may = useMay("edit");
+  const remember = useRemember(project);
+  const changes = useRef<Record<string, unknown>>({});
+  const timer = useRef(0);
+  return (name, value) => {
+    const kept = KEPT[name];
+    if (kept === undefined || !may || value === OWN) return;
+    changes.current[kept] = name === "model" ? (value ?? "") : value === null || value === "" ? null : name === "requests_per_day" ? Math.round(Number(value) * DAYS_A_MONTH) : Number(value);
+    window.clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => {
+      remember.mutate({ look: { ...(settings?.["look"] as object | undefined), ...changes.current } });
+      changes.current = {};
+    }, KEEP_MS);
+  };
+}
+
 function Questions({ costs, asked, model, put }: { costs: Costs; asked: ReadonlyMap<NumberName, number>; model: string | null; put: (name: NumberName | "model", value: string | null) => void }): ReactNode {
   const { t } = useTranslation();
   const prices = usePrices();
@@ -93,7 +121,7 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
   const share = asked.get("share") ?? costs.share;
   const machine = asked.get("machine_usd_per_hour") ?? costs.machine_usd_per_hour;
   const options = [
-    { value: "", label: model === null ? t("costs.cheapest", { name: costs.against[0]?.name ?? "" }) : t("costs.cheapestOfList") },
+    { value: "", label: model === null ? t("costs.assumedModel", { name: costs.against[0]?.name ?? "" }) : t("costs.usualModel") },
     ...(prices.data ?? []).map((one) => ({ value: one.name, label: `${one.name} · ${formatMoney(one.input)} / ${formatMoney(one.output)}` })),
     { value: OWN, label: t("costs.ownPrice") },
   ];
@@ -103,7 +131,7 @@ function Questions({ costs, asked, model, put }: { costs: Costs; asked: Readonly
   return (
     <Card title={t("costs.yourCase")} className={styles.questions}>
       <Range label={t("costs.requests_per_day")} shown={formatNumber(perDay, { maximumFractionDigits: 0 })} min={0} max={MOST_PER_DAY * STEPS} step={1} value={Math.round(Math.log10(Math.max(1, perDay)) * STEPS)} onChange={(event) => put("requests_per_day", String(twoDigits(10 ** (Number(event.target.value) / STEPS))))} />
-      <Range label={t("costs.share")} help={t(`costs.shareFrom.${costs.share_from}`)} shown={formatShare(share)} min={0} max={100} step={1} value={Math.round(share * 100)} onChange={(event) => put("share", String(Number(event.target.value) / 100))} />
+      <Range label={t("costs.share")} help={costs.share_from !== "given" && costs.point ? <PointWords point={costs.point} /> : t(`costs.shareFrom.${costs.share_from}`)} shown={formatShare(share)} min={0} max={100} step={1} value={Math.round(share * 100)} onChange={(event) => put("share", String(Number(event.target.value) / 100))} />
       <Select label={t("costs.model")} help={t("costs.modelHelp", { date: formatDay(costs.prices_as_of) })} value={model ?? ""} options={options} onChange={(event) => put("model", event.target.value)} />
       {model === OWN && (
         <div className={styles.pair}>
@@ -146,7 +174,7 @@ function Answer({ costs }: { costs: Costs }): ReactNode {
         <div>
           <p className={styles.label}>{t(monthly >= 0 ? "costs.savedMonthly" : "costs.lostMonthly")}</p>
           <p className={styles.big} data-good={monthly >= 0}>
-            {formatMoney(Math.abs(monthly), Math.abs(monthly) >= 1_000 ? 0 : 2)}
+            {Math.abs(monthly) < 1 ? t("common.nextToNothing") : formatMoney(Math.abs(monthly), Math.abs(monthly) >= 1_000 ? 0 : 2)}
           </p>
         </div>
         <div className={styles.verdict}>

@@ -6,6 +6,7 @@ import type { RunStory } from "../../api/events";
 import { headline, useModels } from "../../api/models";
 import { useData, useMay, useProject } from "../../api/queries";
 import { formatMoney, formatNumber, formatShare } from "../../i18n";
+import { pointFigures } from "../../api/operatingPoint";
 import { told } from "../../i18n/serverTexts";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
@@ -14,6 +15,7 @@ import { runFailureOf } from "../../ui/failure";
 import { Badge, Failure, Notice, ProgressBar } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
+import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { type Assumptions, type FirstAnswer, isLooking, type Look, useFindings, useLook, useLookAgain, useRemember, useSaving } from "./queries";
 import styles from "./FirstAnswer.module.css";
@@ -22,7 +24,7 @@ import { rowsMissing } from "./rowsMissing";
 const PREFERRED = 0.03;
 /** A laxer limit on wrong answers is no promise to begin with. */
 const WORTH_TELLING = 0.1;
-const REQUESTS = 10_000;
+const REQUESTS = 10_000; // as the server assumes
 const MOST_REQUESTS = 1e9;
 const MOST_MACHINE = 1e4;
 
@@ -125,9 +127,9 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
   const point = wanted ?? reached.find((one) => one.risk >= PREFERRED - 1e-9) ?? reached.at(-1);
   const unlabelled = useData(project).data?.unlabelled ?? 0;
   const suspects = useFindings(project).data?.find((finding) => finding.kind === "mislabels");
-  const saving = useSaving(project, look.version, { ...assumptions, risk: point?.risk ?? null }, point !== undefined);
+  const saving = useSaving(project, look.version, { ...assumptions, risk: point?.risk ?? null }, point !== undefined || look.point !== null);
   const [open, setOpen] = useState(false);
-  if (!point) {
+  if (!point && !look.point) {
     return (
       <div className={styles.words}>
         <FewRows answer={answer} risk={1} />
@@ -144,7 +146,11 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
     <>
       <div className={styles.told}>
         <div className={styles.words}>
-          {point.risk > WORTH_TELLING ? (
+          {look.point ? (
+            <p className={styles.sentence}>
+              <Trans i18nKey="look.model" values={pointFigures(look.point)} components={[<b key="0" />, <b key="1" />]} />
+            </p>
+          ) : !point ? null : point.risk > WORTH_TELLING ? (
             <FewRows answer={answer} risk={point.risk} />
           ) : (
             <p className={styles.sentence}>
@@ -160,7 +166,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
             )}
             {saving.data && saved !== null && (
               <li>
-                {saved > 0 ? t("look.saves", { money: aboutMoney(saved) }) : t("look.savesNothing")}{" "}
+                {Math.abs(saved) < 1 ? t("look.savesLittle") : saved > 0 ? t("look.saves", { money: aboutMoney(saved) }) : t("look.costs", { money: aboutMoney(-saved) })}{" "}
                 <button type="button" className={styles.assume} aria-expanded={open} onClick={() => setOpen(!open)}>
                   {t("look.assumed", { requests: formatNumber(saving.data.requests), model: saving.data.model })}
                 </button>
@@ -170,13 +176,17 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
           <Ways project={project} unlabelled={unlabelled} />
         </div>
         <div className={styles.picture}>
-          <Shares coverage={point.coverage} wrong={point.wrong} />
-          {reached.length > 1 ? (
+          {look.point ? <Shares coverage={look.point.share} wrong={look.point.error} /> : point && <Shares coverage={point.coverage} wrong={point.wrong} />}
+          {look.point ? (
+            <ButtonLink small to={`/projects/${project}/report`}>
+              {t("look.change")}
+            </ButtonLink>
+          ) : reached.length > 1 ? (
             <>
               <h3 className={styles.small}>{t("look.risk")}</h3>
               <Choice
                 label={t("look.risk")}
-                value={String(point.risk)}
+                value={String(point?.risk)}
                 options={reached.map((one) => ({ value: String(one.risk), label: formatShare(one.risk) }))}
                 onChange={(value) => change({ risk: Number(value) })}
               />
@@ -191,7 +201,7 @@ function Told({ project, look, answer, looking }: { project: string; look: Look;
       <Problem query={saving} />
       <p className={styles.small}>
         {looking && look.looked_at < look.rows && <Badge tone="accent">{t("look.soFar", { rows: formatNumber(look.looked_at), all: formatNumber(look.rows) })}</Badge>}{" "}
-        <HowMeasured project={project} look={look} answer={answer} limited />
+        {look.point ? <PointWords point={look.point} /> : <HowMeasured project={project} look={look} answer={answer} limited />}
       </p>
     </>
   );

@@ -102,6 +102,6 @@ export function useRemember(project: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (settings: Record<string, unknown>) => body(api.PATCH("/api/v1/projects/{project}", { params: { path: { project } }, body: { settings } })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["projects"] }),
+    onSuccess: () => Promise.all(["projects", "costs", "saving"].map((name) => queries.invalidateQueries({ queryKey: [name] }))),
   });
 }

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
+import { type OperatingPoint, useOperatingPoint } from "../../api/operatingPoint";
 import { useMay, useProject } from "../../api/queries";
 import { RiskCurve } from "../../charts/RiskCurve";
 import { formatMoney, formatNumber, formatShare } from "../../i18n";
@@ -10,15 +11,15 @@ import { Card } from "../../ui/Card";
 import { Badge, Notice } from "../../ui/Feedback";
 import { Range, TextField } from "../../ui/Field";
 import { useToast } from "../../ui/Overlay";
+import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { amount, cheapestPlace, costPerThousand, passingOnIsCheaper, placeOf } from "./operating";
 import { type ReportView, useChoosePoint } from "./queries";
 import styles from "./Report.module.css";
 import { hasOneScore } from "./wording";
 
-interface StoredPoint {
-  model?: string;
-  threshold?: number;
+/** The costs that the chosen point was chosen by. */
+interface StoredCosts {
   wrong_cost?: number | null;
   escalation_cost?: number | null;
 }
@@ -29,17 +30,23 @@ const WRITE_AFTER_MS = 400;
 export function AnsweringAlone({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const settings = useProject(project).data?.settings;
+  const point = useOperatingPoint(project, view.id).data;
   if (!view.report.risk_coverage?.points.length || hasOneScore(view)) return null;
-  if (!settings) return null;
-  const stored = (settings["operating_point"] ?? {}) as StoredPoint;
+  if (!settings || point === undefined) return null;
+  const stored = (settings["operating_point"] ?? {}) as StoredCosts;
   return (
     <Card title={t(view.report.graded ? "report.aloneGraded" : "report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
-      <PointChooser key={view.id} project={project} view={view} stored={stored} />
+      {point && (
+        <Notice>
+          <PointWords point={point} graded={view.report.graded} />
+        </Notice>
+      )}
+      <PointChooser key={view.id} project={project} view={view} stored={stored} used={point} />
     </Card>
   );
 }
 
-function PointChooser({ project, view, stored }: { project: string; view: ReportView; stored: StoredPoint }): ReactNode {
+function PointChooser({ project, view, stored, used }: { project: string; view: ReportView; stored: StoredCosts; used: OperatingPoint | null }): ReactNode {
   const { t } = useTranslation();
   const { report } = view;
   const [address, setAddress] = useSearchParams();
@@ -52,7 +59,7 @@ function PointChooser({ project, view, stored }: { project: string; view: Report
   const costs = useMemo(() => (wrong === null || escalated === null || graded ? null : { wrong, escalated }), [wrong, escalated, graded]);
   const cheapest = useMemo(() => (costs ? cheapestPlace(points, costs) : null), [points, costs]);
   const [chosen, setChosen] = useState(() => {
-    const wanted = address.get("score") ?? (stored.model === view.id ? stored.threshold : undefined);
+    const wanted = address.get("score") ?? used?.threshold ?? undefined;
     if (wanted !== undefined) return placeOf(points, Number(wanted));
     return cheapest ?? points.length - 1;
   });
@@ -108,7 +115,7 @@ function PointChooser({ project, view, stored }: { project: string; view: Report
             )}
           </>
         )}
-        <UsePoint project={project} view={view} threshold={point.threshold} used={stored.model === view.id && stored.threshold === point.threshold} costs={costs} />
+        <UsePoint project={project} view={view} threshold={point.threshold} used={used?.threshold === point.threshold} certified={used?.chosen_by === "certificate"} costs={costs} />
       </div>
     </div>
   );
@@ -131,7 +138,7 @@ function CostWords({ at, best, isCheapest, passing, onGo }: { at: number; best: 
   );
 }
 
-function UsePoint({ project, view, threshold, used, costs }: { project: string; view: ReportView; threshold: number; used: boolean; costs: { wrong: number; escalated: number } | null }): ReactNode {
+function UsePoint({ project, view, threshold, used, certified, costs }: { project: string; view: ReportView; threshold: number; used: boolean; certified: boolean; costs: { wrong: number; escalated: number } | null }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("build");
   const choose = useChoosePoint(project, view.id);
@@ -139,7 +146,9 @@ function UsePoint({ project, view, threshold, used, costs }: { project: string; 
   return (
     <>
       <Problem query={{ error: choose.error }} />
-      {used ? (
+      {certified ? (
+        <p className={styles.soft}>{t("report.pointCertified")}</p>
+      ) : used ? (
         <p>
           <Badge tone="good" icon="check">
             {t("report.pointUsed")}

@@ -49,6 +49,6 @@ export function useChoosePoint(project: string, model: string) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (point: components["schemas"]["OperatingPointChoice"]) => body(api.POST("/api/v1/projects/{project}/models/{model}/operating-point", { params: { path: { project, model } }, body: point })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["projects", project] }),
+    onSuccess: () => Promise.all(["projects", "answering", "costs", "saving", "serving", "look"].map((name) => queries.invalidateQueries({ queryKey: [name] }))),
   });
 }

@@ -1,8 +1,9 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { type OperatingPoint, pointFigures, useOperatingPoint } from "../../api/operatingPoint";
 import { type Run, useAnswerForm, useMay, useProject } from "../../api/queries";
-import { formatNumber, formatShare, formatTime } from "../../i18n";
+import { formatNumber, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { CodeBlock, CopyButton } from "../../ui/Code";
@@ -11,14 +12,16 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { useModelName } from "../../ui/ModelPicker";
+import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { optionName, settingTitle } from "../../ui/settings";
 import { useLine } from "../learn/queries";
-import { asked, chosenPoint, type Draft, drafted } from "./draft";
-import { LINE, type Serving, useStartServing, useStopServing } from "./queries";
+import { asked, type Draft, drafted } from "./draft";
+import { LINE, type Serving, useCertificate, useServeNewest, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
 
-const DEFAULT_SCORE = 0.9;
+const MODES = ["certified", "measured", "never"] as const;
+const LEVEL = 0.05;
 const MOST_PRICE = 1e6;
 
 /** The server: its state and address in large, one button to start or stop it, and how it is to be started. */
@@ -56,6 +59,7 @@ export function ServerCard({ project, serving, models }: { project: string; serv
           {serving.log.length > 0 && <CodeBlock code={serving.log.join("\n")} label={t("run.log")} />}
         </Notice>
       )}
+      {on && <Newer project={project} serving={serving} models={models} may={may} />}
       {on ? <Running project={project} serving={serving} models={models} /> : <StartForm key={serving.started ?? 0} project={project} serving={serving} models={models} may={may} />}
     </Card>
   );
@@ -69,7 +73,8 @@ function Running({ project, serving, models }: { project: string; serving: Servi
   const facts: readonly (readonly [string, ReactNode])[] = [
     [t("common.model"), settings.model === "" ? t("run.noModelServed") : <>{serving.name}{settings.model === LINE ? ` · ${t("run.line")}` : built ? ` · ${modelName(built)}` : ""}</>],
     [t("run.behind"), settings.fallback ? `${settings.fallback_model} · ${settings.fallback}` : t("run.nothingBehind")],
-    [t("run.unsure"), settings.model === "" ? "" : settings.fallback ? (settings.uncertified_score == null ? t("run.unsureCertified") : t("run.unsureScore", { score: formatNumber(settings.uncertified_score, { maximumFractionDigits: 2 }) })) : t(serving.desk ? "run.unsureDesk" : "run.unsureAlone")],
+    [t("run.unsure"), settings.model === "" ? "" : serving.desk ? t("run.unsureDesk") : t(settings.fallback ? `run.mode.${settings.local}` : "run.unsureAlone")],
+    [t("run.answersHere"), settings.model === "" || serving.desk ? "" : <Here project={project} model={settings.model} point={serving.point} mode={settings.local} alone={settings.fallback === ""} />],
     [t("run.limits"), hasLimits(serving) && settings.fallback ? <Limits limits={serving.limits} /> : ""],
     [t("run.since"), serving.started ? formatTime(new Date(serving.started * 1000).toISOString()) : ""],
   ];
@@ -82,6 +87,48 @@ function Running({ project, serving, models }: { project: string; serving: Servi
         </div>
       ))}
     </dl>
+  );
+}
+
+/** That the running model is not the newest, with one button to change. */
+function Newer({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const modelName = useModelName(project);
+  const change = useServeNewest(project);
+  const running = models.find((run) => run.id === serving.settings.model);
+  const newest = models.find((run) => run.id === serving.newest);
+  if (!running || !newest || running.id === newest.id) return <Problem query={{ error: change.error }} />;
+  return (
+    <>
+      <Notice
+        tone="warn"
+        action={
+          <Button small kind="primary" busy={change.isPending} disabled={!may} title={may ? undefined : t("run.notAllowed")} onClick={() => change.mutate(undefined)}>
+            {t("run.serveNewest")}
+          </Button>
+        }
+      >
+        {t("run.newer", { running: modelName(running), newest: modelName(newest) })}
+      </Notice>
+      <Problem query={{ error: change.error }} />
+    </>
+  );
+}
+
+/** What share the model answers by itself in a mode, and how much of that is wrong. */
+function Here({ project, model, point, mode, alone }: { project: string; model: string; point: OperatingPoint | null; mode: Serving["settings"]["local"]; alone: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const standing = useCertificate(project, model, LEVEL, LEVEL, null).data;
+  const certified = point?.chosen_by === "certificate";
+  if (mode === "never") return t("run.hereNever");
+  if (alone) return point ? t("run.hereAlone", pointFigures(point)) : t("run.hereUnknown");
+  if (standing && !standing.valid && standing.state !== "none") return t("run.hereBarred");
+  if (mode === "certified" && !certified) return t("run.hereNothing");
+  if (!point) return t("run.hereUnknown");
+  return (
+    <>
+      <PointWords point={point} /> {!certified && t("run.notCertified")}
+    </>
   );
 }
 
@@ -143,8 +190,9 @@ function StartForm({ project, serving, models, may }: { project: string; serving
       <div className={styles.fields}>
         <Select label={t("common.model")} help={draft.model === "" ? t("run.noModelHelp") : undefined} value={draft.model} options={options} onChange={(event) => change({ model: event.target.value })} />
       </div>
+      {draft.model !== "" && !converses && <Mode project={project} serving={serving} draft={draft} change={change} behind={behind} />}
       <Switch label={t("run.putBehind")} checked={behind} onChange={(event) => setBehind(event.target.checked)} />
-      {behind && <Behind project={project} serving={serving} draft={draft} change={change} apiKey={key} onKey={setKey} />}
+      {behind && <Behind serving={serving} draft={draft} change={change} apiKey={key} onKey={setKey} />}
       <details className={styles.more}>
         <summary>{t("run.more")}</summary>
         <div className={styles.fields}>
@@ -166,10 +214,8 @@ function StartForm({ project, serving, models, may }: { project: string; serving
   );
 }
 
-function Behind({ project, serving, draft, change, apiKey, onKey }: { project: string; serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; apiKey: string; onKey: (key: string) => void }): ReactNode {
+function Behind({ serving, draft, change, apiKey, onKey }: { serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; apiKey: string; onKey: (key: string) => void }): ReactNode {
   const { t } = useTranslation();
-  const point = chosenPoint(useProject(project).data?.settings, draft.model);
-  const score = draft.uncertified_score ?? null;
   return (
     <fieldset className={styles.behind}>
       <legend>{t("run.behind")}</legend>
@@ -188,30 +234,46 @@ function Behind({ project, serving, draft, change, apiKey, onKey }: { project: s
         <NumberField label={t("run.priceIn")} help={t("run.priceHelp")} least={0} most={MOST_PRICE} value={draft.price_in ?? null} onChange={(price_in) => change({ price_in })} />
         <NumberField label={t("run.priceOut")} least={0} most={MOST_PRICE} value={draft.price_out ?? null} onChange={(price_out) => change({ price_out })} />
       </div>
-      {draft.model !== "" && (
-        <div className={styles.until} role="radiogroup" aria-label={t("run.until")}>
-          <strong>{t("run.until")}</strong>
-          <label>
-            <input type="radio" name="until" checked={score === null} onChange={() => change({ uncertified_score: null })} />
-            <span>
-              {t("run.untilPass")}
-              <small>{t("run.untilPassAbout")}</small>
-            </span>
-          </label>
-          <label>
-            <input type="radio" name="until" checked={score !== null} onChange={() => change({ uncertified_score: point?.threshold ?? DEFAULT_SCORE })} />
-            <span>
-              {t("run.untilScore")}
-              <small>{t("run.untilScoreAbout")}</small>
-            </span>
-          </label>
-          {score !== null && (
-            <div className={styles.score}>
-              <NumberField label={t("run.score")} help={point === null ? t("run.scoreHelp") : t("run.scoreChosen", { score: formatNumber(point.threshold, { maximumFractionDigits: 3 }), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })} least={0} most={1} value={score} onChange={(typed) => typed !== null && change({ uncertified_score: typed })} />
-            </div>
-          )}
+    </fieldset>
+  );
+}
+
+/** Which answers the model gives itself: one of three modes, with the share that it will answer. */
+function Mode({ project, serving, draft, change, behind }: { project: string; serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; behind: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const line = draft.model === LINE;
+  const ofBuild = useOperatingPoint(project, line ? "" : draft.model).data;
+  const certified = useCertificate(project, draft.model, LEVEL, LEVEL, null).data?.valid ?? false;
+  const point = line ? (serving.settings.model === LINE ? serving.point : null) : (ofBuild ?? null);
+  const modes = MODES.filter((mode) => mode !== "never" || behind);
+  const mode = modes.includes(draft.local) ? draft.local : "certified";
+  return (
+    <div className={styles.until}>
+      {behind && (
+        <div className={styles.until} role="radiogroup" aria-label={t("run.modeTitle")}>
+          <strong>{t("run.modeTitle")}</strong>
+          {modes.map((one) => (
+            <label key={one}>
+              <input type="radio" name="mode" checked={mode === one} onChange={() => change({ local: one })} />
+              <span>
+                {t(`run.modeName.${one}`)}
+                <small>{t(`run.mode.${one}`)}</small>
+              </span>
+            </label>
+          ))}
         </div>
       )}
-    </fieldset>
+      <Notice tone={behind && mode === "certified" && !certified ? "warn" : "accent"}>
+        <Here project={project} model={draft.model} point={point} mode={mode} alone={!behind} />
+      </Notice>
+      {draft.local_score != null && (
+        <p className={styles.soft}>
+          {t("run.ownScore", { score: formatNumber(draft.local_score, { maximumSignificantDigits: 3 }) })}{" "}
+          <Button small onClick={() => change({ local_score: null })}>
+            {t("run.dropScore")}
+          </Button>
+        </p>
+      )}
+    </div>
   );
 }

@@ -45,6 +45,11 @@ export function useStartServing(project: string) {
   return useServingChange(project, (wanted: ServingStart) => body(api.POST("/api/v1/projects/{project}/serving/start", { ...at(project), body: wanted })));
 }
 
+/** Serve the newest model in place of the running one. */
+export function useServeNewest(project: string) {
+  return useServingChange<undefined, Serving>(project, () => body(api.POST("/api/v1/projects/{project}/serving/newest", at(project))));
+}
+
 /** Stop the server. */
 export function useStopServing(project: string) {
   return useServingChange(project, () => body(api.POST("/api/v1/projects/{project}/serving/stop", at(project))));

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
+import { pointFigures } from "../../api/operatingPoint";
 import { useAnswerForm, useMay } from "../../api/queries";
 import { formatNumber, formatShare } from "../../i18n";
 import { lineOf } from "../../ui/answer/answers";
@@ -169,7 +170,7 @@ function Decision({ facts, answer }: { facts: Answering; answer: Answer }): Reac
     <div className={styles.decision}>
       {facts.fitted ? (
         <div className={styles.sure}>
-          <Meter share={answer.score} threshold={point?.threshold} />
+          <Meter share={answer.score} threshold={point?.threshold ?? undefined} />
           <strong className="numbers">{writes ? t("try.scoreIs", { score: formatNumber(answer.score, { maximumFractionDigits: 2 }) }) : t("try.sure", { share: formatShare(answer.score) })}</strong>
         </div>
       ) : (
@@ -178,7 +179,7 @@ function Decision({ facts, answer }: { facts: Answering; answer: Answer }): Reac
       {answer.answers !== null && point && (
         <>
           <p>{answer.answers ? <Badge tone="good" icon="check">{t(writes ? "try.goesOut" : "try.answers")}</Badge> : <Badge tone="warn" icon="right">{t(writes ? "try.readFirst" : "try.passes")}</Badge>}</p>
-          <p className={styles.soft}>{t(writes ? "try.thresholdWrite" : "try.threshold", { score: formatNumber(point.threshold, { maximumFractionDigits: 2 }), likeness: formatNumber(1 - point.risk, { maximumFractionDigits: 2 }), threshold: formatShare(point.threshold), coverage: formatShare(point.coverage), risk: formatShare(point.risk, 1) })}</p>
+          <p className={styles.soft}>{t(writes ? "try.thresholdWrite" : "try.threshold", pointFigures(point))}</p>
         </>
       )}
     </div>

@@ -93,7 +93,7 @@ class QuickAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class OperatingPoint:
+class AnsweredAtRisk:
     """How many rows are answered when at most a share of `risk` of the answers may be wrong.
 
     Attributes:
@@ -190,7 +190,7 @@ def _quarter(texts: Sequence[str]) -> NDArray[np.bool_]:
     return np.array(keys) < _QUARTER
 
 
-def operating_points(planned: Floats, scores: Floats, right: NDArray[np.bool_], rows_per_test: float = 1.0) -> list[OperatingPoint]:
+def operating_points(planned: Floats, scores: Floats, right: NDArray[np.bool_], rows_per_test: float = 1.0) -> list[AnsweredAtRisk]:
     """How many rows are answered at each of `RISKS`.
 
     Args:
@@ -209,7 +209,7 @@ def operating_points(planned: Floats, scores: Floats, right: NDArray[np.bool_], 
         wrong = result.loss / result.answered if answered and result.answered else 0.0
         more = None if answered else needed(result, steps, claim)
         rows = None if more is None else math.ceil(more * rows_per_test)
-        found.append(OperatingPoint(risk, result.share if answered else 0.0, wrong, result.threshold, rows))
+        found.append(AnsweredAtRisk(risk, result.share if answered else 0.0, wrong, result.threshold, rows))
     return found
 
 

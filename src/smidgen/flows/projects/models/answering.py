@@ -7,23 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError
 from smidgen.core.forms import AnswerShape, TextMark
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model, read_task
+from smidgen.flows.operating_point import OperatingPoint
 from smidgen.flows.projects.models.attribution import WordWeights, weigh_words
-from smidgen.flows.projects.models.model_report import OPERATING_POINT
 from smidgen.judge import report as reports
-from smidgen.judge.sections import CoveragePoint
-from smidgen.store.studio.store import Project
 
 LONGEST_TEXT = 20_000
 """Characters of a text that is tried."""
-_WANTED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +32,7 @@ class AnsweringFacts:
         pairs: whether it takes two texts.
         converses: whether it answers the last message of a conversation.
         teachable: whether a large model can be asked to do the same.
-        point: the threshold from which it answers by itself, with the shares of the test rows that it then answers and gets wrong; None
-            where that is not known.
+        point: from which score it answers by itself; None where that is not known.
         fitted: whether a score says how good an answer is expected to be. Without, too few rows were held out, and it only ranks answers.
     """
 
@@ -48,7 +42,7 @@ class AnsweringFacts:
     pairs: bool
     converses: bool
     teachable: bool
-    point: CoveragePoint | None
+    point: OperatingPoint | None
     fitted: bool
 
 
@@ -82,14 +76,16 @@ class WrittenPiece:
     seconds: float
 
 
-def answering_facts(project: Project, model: str, folder: Path) -> AnsweringFacts:
-    """Read what can be tried with a model, without loading it. Raises BundleError for a bundle that cannot be read."""
+def answering_facts(folder: Path, point: OperatingPoint | None) -> AnsweringFacts:
+    """Read what can be tried with a model that answers by itself from `point` on, without loading it.
+
+    Raises BundleError for a bundle that cannot be read.
+    """
     manifest = read_manifest(folder)
     task, form = read_task(manifest)
     names = manifest.columns.input
     report = _report(folder)
     fitted = report is None or report.calibration is None or report.calibration.fitted
-    point = operating_point(project, model, folder)
     pairs = not isinstance(names, str | None)
     return AnsweringFacts(form.shape, form.options, task.streams, pairs, task.converses, task.teachable, point, fitted)
 
@@ -99,27 +95,6 @@ def _report(folder: Path) -> reports.Report | None:
         return reports.read(folder / "report.json")
     except BundleError:
         return None
-
-
-def operating_point(project: Project, model: str, folder: Path) -> CoveragePoint | None:
-    """The point of the risk-coverage curve by which a model answers or passes on; None where the report has none.
-
-    It is the one that a person chose for this model, else the one with the most texts answered and at most 5 % of them wrong: by the
-    interval's upper end, or on the test rows alone where they are too few for that.
-    """
-    chosen = project.settings.get(OPERATING_POINT)
-    if isinstance(chosen, dict) and chosen.get("model") == model:
-        try:
-            return CoveragePoint.model_validate({name: chosen.get(name) for name in CoveragePoint.model_fields})
-        except ValidationError:
-            pass
-    report = _report(folder)
-    curve = None if report is None else report.risk_coverage
-    if curve is None or not curve.at:
-        return None
-    sure = [at.point for at in curve.at if at.point is not None and at.wanted <= _WANTED]
-    seen = [point for point in curve.points if point.risk <= _WANTED]
-    return max(sure or seen, key=lambda point: point.coverage, default=None)
 
 
 def answer(model: Model, texts: Sequence[Text], threshold: float | None, explain: bool = False) -> list[TriedAnswer]:

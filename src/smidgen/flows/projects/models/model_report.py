@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, models_of, read_answers
+from smidgen.flows.projects.models.project_point import OPERATING_POINT
 from smidgen.judge import report as reports
 from smidgen.judge.classifier_sections import confusion_table
 from smidgen.judge.report import Report
@@ -22,8 +23,6 @@ from smidgen.store.studio.store import Project, StudioStore
 MOST_LABELS = 400
 """Most labels of a confusion map; of more, those with most mistakes."""
 _TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training"}
-OPERATING_POINT = "operating_point"
-"""The project's setting that holds the chosen point, for serving."""
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,16 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError
-from smidgen.flows.projects.models.built_models import model_folder, models_of
+from smidgen.flows.operating_point import OperatingPoint, operating_point
+from smidgen.flows.projects.models.built_models import model_folder
+from smidgen.flows.projects.models.project_point import newest_model, project_point
 from smidgen.flows.projects.recipes.project_recipe import recipe_tree
 from smidgen.flows.projects.serving.desk_serving import desk_environment, held_desk, is_desk, write_desk_file
+from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
 from smidgen.parts.recipe import ROUTE, parsed, written
@@ -82,14 +85,25 @@ class ServingSettings(BaseModel):
     price_out: float | None = Field(
         default=None, ge=0, le=1e6, description="US dollars per million tokens written; null for the list price."
     )
-    uncertified_score: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Smallest score with which a model without a certificate answers; null: all of it is passed on.",
+    local: LocalMode = Field(
+        default="certified",
+        description="Which answers the model gives itself: those that its certificate covers, those from its operating point on, or none.",
+    )
+    local_score: float | None = Field(
+        default=None, ge=0, le=1, description="Smallest score with which it answers itself; null for its operating point."
     )
     redact: bool = Field(default=True, description="Whether personal data is taken out before a request is stored.")
     days: int = Field(default=30, ge=1, le=3650, description="Days for which requests are kept.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_name(cls, given: Any) -> Any:
+        """Read `uncertified_score`, as it was stored before there were modes."""
+        if not isinstance(given, Mapping) or "uncertified_score" not in given:
+            return given
+        rest = {name: value for name, value in given.items() if name != "uncertified_score"}
+        score = given["uncertified_score"]
+        return rest if score is None else {"local": "measured", "local_score": score, **rest}
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,7 @@ def served_name(folder: Path) -> str:
 
 def newest_name(store: StudioStore, project: str) -> str:
     """The name of a project's newest model; empty if it has none."""
-    newest = next((run.id for run in models_of(store, project)), None)
+    newest = newest_model(store, project)
     folder = None if newest is None else served_folder(store, project, newest)
     return "" if folder is None else served_name(folder)
 
@@ -177,12 +191,28 @@ def _proposed(store: StudioStore, project: str) -> ServingSettings:
     """The settings that a first start proposes: the newest model, and the recipe's fallback with its price, of several the first."""
     route = recipe_tree(store.project(project)).get(ROUTE) or {}
     firsts = {name: value[0] if isinstance(value, list) and value else value for name, value in route.items()}
-    names = ("fallback", "fallback_model", "price_in", "price_out", "uncertified_score")
-    newest = next((run.id for run in models_of(store, project)), NO_MODEL)
+    names = ("fallback", "fallback_model", "price_in", "price_out", "local", "local_score", "uncertified_score")
+    newest = newest_model(store, project) or NO_MODEL
+    known = {"model": newest, "local": _usual_mode(store, project, newest)}
     try:
-        return ServingSettings(model=newest, **{name: firsts[name] for name in names if firsts.get(name) not in (None, [])})
+        return ServingSettings(**{**known, **{name: firsts[name] for name in names if firsts.get(name) not in (None, [])}})
     except ValidationError:  # the canvas says what is wrong with the recipe's
-        return ServingSettings(model=newest)
+        return ServingSettings.model_validate(known)
+
+
+def _usual_mode(store: StudioStore, project: str, model: str) -> LocalMode:
+    """Certified where a certificate holds, or nothing was measured; else measured."""
+    point = served_point(store, project, model)
+    return "certified" if point is None or point.chosen_by == "certificate" else "measured"
+
+
+def served_point(store: StudioStore, project: str, model: str) -> OperatingPoint | None:
+    """The operating point of a build, or of the line's champion; None without a model, or where nothing was measured."""
+    if model == NO_MODEL:
+        return None
+    if model == LINE:
+        return operating_point(folder_of(line_folder(project))) if is_line(line_folder(project)) else None
+    return project_point(store, store.project(project), model)
 
 
 def write_keys(store: StudioStore, project: str) -> None:
@@ -271,7 +301,7 @@ class ModelServers:
         with (place / "log.txt").open("wb") as log:
             # A session of its own: it goes on when the Studio's terminal is closed.
             process = subprocess.Popen(
-                _command(project, settings, folder, desk),
+                _command(project, settings, folder, desk, self._least(project, settings)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -281,6 +311,22 @@ class ModelServers:
         self._started[process.pid] = process
         self._records.started(project, stored, author, name_process(process.pid))
         return self.status(project)
+
+    def serve_newest(self, project: str, author: str) -> ServerStatus:
+        """Serve the newest model in place of the running one, with the same settings, but from its own operating point on."""
+        now = self.status(project)
+        newest = newest_model(self._store, project)
+        if newest is None or now.settings.model in (LINE, newest):
+            raise InputError("there is no newer model", value=now.settings.model, todo="Build one first.")
+        self.stop(project)
+        return self.start(project, now.settings.model_copy(update={"model": newest, "local_score": None}), author)
+
+    def _least(self, project: str, settings: ServingSettings) -> float | None:
+        """The score from which the model answers by itself."""
+        if settings.local_score is not None:
+            return settings.local_score
+        point = served_point(self._store, project, settings.model)
+        return None if point is None or point.chosen_by == "certificate" else point.threshold
 
     def stop(self, project: str) -> ServerStatus:
         """Stop the server: running requests may end first. A server that does not run stays stopped."""
@@ -325,7 +371,7 @@ class ModelServers:
         return ServerStatus("failed", settings, started=record.started, message=message, log=log)
 
 
-def _command(project: str, settings: ServingSettings, folder: Path | None, desk: Path | None) -> list[str]:
+def _command(project: str, settings: ServingSettings, folder: Path | None, desk: Path | None, least: float | None) -> list[str]:
     """The command of the server. No argument of it is secret: every user of the machine may read them."""
     place = serving_folder(project)
     flags: Mapping[str, Any] = {
@@ -339,7 +385,8 @@ def _command(project: str, settings: ServingSettings, folder: Path | None, desk:
         "--fallback-model": settings.fallback_model if settings.fallback else None,
         "--price-in": settings.price_in if settings.fallback else None,
         "--price-out": settings.price_out if settings.fallback else None,
-        "--uncertified-score": settings.uncertified_score if settings.fallback else None,
+        "--local": settings.local,
+        "--local-score": least,
         "--recipe": _route_file(project) if _route_file(project).is_file() else None,
         "--desk": desk,
         "--allow-host": urlsplit(held_desk(project).public).hostname if desk is not None and held_desk(project).public else None,
@@ -364,6 +411,8 @@ def _check(settings: ServingSettings, folder: Path | None) -> None:
             value=settings.fallback or settings.fallback_model,
             todo="Fill in both, or leave both empty.",
         )
+    if settings.local == "never" and not settings.fallback:
+        raise InputError("nobody would answer", value="never", todo="Name a large model, or let your model answer.")
     if settings.fallback:
         checked_url(settings.fallback)
     if (settings.price_in is None) != (settings.price_out is None):
