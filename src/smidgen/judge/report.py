@@ -104,7 +104,5 @@ def read(file: Path) -> Report:
             f"the report cannot be read ({place}: {first['msg']})", value=str(file), todo="Build it again.", file=file.name
         ) from None
     if report.format > FORMAT:
-        raise BundleError(
-            "the report is of a newer format", value=report.format, todo="Install a newer smidgen.", file=file.name
-        )
+        raise BundleError("the report is of a newer format", value=report.format, todo="Install a newer smidgen.", file=file.name)
     return report

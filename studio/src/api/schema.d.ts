@@ -805,7 +805,7 @@ export interface paths {
         };
         /**
          * Read Saving
-         * @description Compute what the first answer would save a month, against a large model of the price list.
+         * @description Compute what the project's model saves a month, or before there is one, what the first answer would.
          */
         get: operations["read_saving_api_v1_projects__project__look_saving_get"];
         put?: never;
@@ -1280,6 +1280,26 @@ export interface paths {
          * @description Stop the server. Requests that it works on may end first.
          */
         post: operations["stop_serving_api_v1_projects__project__serving_stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/serving/newest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Serve Newest
+         * @description Serve the newest model in place of the running one, with the same settings. It answers some seconds later.
+         */
+        post: operations["serve_newest_api_v1_projects__project__serving_newest_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2089,7 +2109,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Read Point
+         * @description Read from which score the model answers by itself; null where nothing was measured.
+         */
+        get: operations["read_point_api_v1_projects__project__models__model__operating_point_get"];
         put?: never;
         /**
          * Choose Point
@@ -3409,7 +3433,7 @@ export interface components {
              */
             teachable: boolean;
             /** @description From which score it answers by itself; null where that is not known. */
-            point: components["schemas"]["CoveragePoint"] | null;
+            point: components["schemas"]["OperatingPointView"] | null;
             /**
              * Fitted
              * @description Whether a score says how good an answer is expected to be; else it only ranks answers.
@@ -4388,6 +4412,8 @@ export interface components {
              * @enum {string}
              */
             share_from: "given" | "certificate" | "operating_point" | "report" | "rows" | "assumed";
+            /** @description The operating point of the model; null without one. */
+            point: components["schemas"]["OperatingPointView"] | null;
             /**
              * Machine Usd Per Hour
              * @description Without energy.
@@ -5808,6 +5834,8 @@ export interface components {
              */
             why_not: string;
             answer: components["schemas"]["FirstAnswer"] | null;
+            /** @description Where the newest model answers by itself; null without one. */
+            point: components["schemas"]["OperatingPointView"] | null;
             /** Seconds */
             seconds: number | null;
         };
@@ -6283,6 +6311,46 @@ export interface components {
             wrong_cost?: number | null;
             /** Escalation Cost */
             escalation_cost?: number | null;
+        };
+        /**
+         * OperatingPointView
+         * @description From which score a model answers by itself, what share that is, and how many of these answers are wrong.
+         */
+        OperatingPointView: {
+            /**
+             * Threshold
+             * @description Null under a certificate with a threshold for each kind of answer.
+             */
+            threshold: number | null;
+            /**
+             * Share
+             * @description The share of rows that it answers by itself.
+             */
+            share: number;
+            /**
+             * Error
+             * @description The share of wrong answers among these; for a graded task the mean of 1 minus the grade.
+             */
+            error: number;
+            /** Error Low */
+            error_low: number;
+            /** Error High */
+            error_high: number;
+            /**
+             * Rows
+             * @description Rows that it was measured on.
+             */
+            rows: number;
+            /**
+             * Measured On
+             * @enum {string}
+             */
+            measured_on: "test" | "certificate";
+            /**
+             * Chosen By
+             * @enum {string}
+             */
+            chosen_by: "default" | "user" | "certificate";
         };
         /**
          * OutOfScope
@@ -7494,13 +7562,16 @@ export interface components {
          * @description A month's cost with a large model alone, and with the small one before it, in US dollars.
          */
         SavingView: {
-            /** Risk */
-            risk: number;
             /**
              * Share
              * @description The share of requests that the small model answers.
              */
             share: number;
+            /**
+             * Share From
+             * @enum {string}
+             */
+            share_from: "given" | "certificate" | "operating_point" | "report" | "rows" | "assumed";
             /** Requests */
             requests: number;
             /** Model */
@@ -7645,10 +7716,17 @@ export interface components {
              */
             price_out?: number | null;
             /**
-             * Uncertified Score
-             * @description Smallest score with which a model without a certificate answers; null: all of it is passed on.
+             * Local
+             * @description Which answers the model gives itself: those that its certificate covers, those from its operating point on, or none.
+             * @default certified
+             * @enum {string}
              */
-            uncertified_score?: number | null;
+            local: "certified" | "measured" | "never";
+            /**
+             * Local Score
+             * @description Smallest score with which it answers itself; null for its operating point.
+             */
+            local_score?: number | null;
             /**
              * Redact
              * @description Whether personal data is taken out before a request is stored.
@@ -7707,6 +7785,13 @@ export interface components {
              * @description Its last lines, if it has failed.
              */
             log: string[];
+            /** @description Where that model answers by itself; null where nothing was measured. */
+            point: components["schemas"]["OperatingPointView"] | null;
+            /**
+             * Newest
+             * @description The project's newest model; empty without one.
+             */
+            newest: string;
             /** Has Fallback Key */
             has_fallback_key: boolean;
             /**
@@ -11216,12 +11301,12 @@ export interface operations {
             query?: {
                 /** @description The share of wrong answers that is allowed. */
                 risk?: number | null;
-                /** @description Requests a month. */
-                requests?: number;
+                /** @description Requests a month; as the project assumes without it. */
+                requests?: number | null;
                 /** @description The large model, as the price list names it. */
                 model?: string | null;
                 /** @description What the small model's machine costs; 0 for one that you have. */
-                machine_usd_per_hour?: number;
+                machine_usd_per_hour?: number | null;
             };
             header?: never;
             path: {
@@ -12282,6 +12367,46 @@ export interface operations {
         };
     };
     stop_serving_api_v1_projects__project__serving_stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServingView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    serve_newest_api_v1_projects__project__serving_newest_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -14137,6 +14262,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ComparisonView"] | null;
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_point_api_v1_projects__project__models__model__operating_point_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatingPointView"] | null;
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
