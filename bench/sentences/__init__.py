@@ -1,7 +1,7 @@
 """Sentences that change a plan: how many are read without any fault, and what is read where the model is sure.
 
 The sentences that test a recipe are those of its own test file. Beside this file lie sentences to choose by (`*_dev.jsonl`), and sentences
-that tell nothing or several changes (`*_others.jsonl`).
+that tell nothing or several changes (`*_others.jsonl`), and sentences for and against a change that nobody confirms (`alone_*.jsonl`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
-from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement
+from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Telling
 
 
 class ShoppingSettings(Settings):
@@ -39,6 +39,10 @@ class ShoppingSolver(Solver):
         }
     )
     examples = ("The lamp costs 4 now.",)
+    telling: Mapping[str, Telling] = MappingProxyType({"": Telling("costs")})
+
+    def names(self, problem: Shopping) -> Mapping[str, list[str]]:
+        return {"thing": list(problem.prices)}
 
     def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> Shopping:
         table, prices = tables["things"], {}

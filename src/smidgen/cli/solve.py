@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from smidgen.flows.plans.problem import OpenProblem, ProposedChange, SolvedPlan
 
 _COLOURS = {"solved": "green", "partly": "yellow", "infeasible": "red"}
+WAITING = "waiting.jsonl"
+"""The file in a plan's folder with changes that --yes did not make."""
 _WORDS = {"solved": "solved", "partly": "solved in part", "infeasible": "not solved"}
 
 
@@ -33,7 +35,13 @@ def solve(
         list[str] | None,
         typer.Option(help="A change: a sentence (needs --model), or a JSON object. You confirm it before it counts. May be repeated."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking, if the model is sure of them.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Make the changes without asking. A sentence that leaves a doubt is kept in waiting.jsonl, and the exit code is 1.",
+        ),
+    ] = False,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Serve the plan in SOURCE to a desk or an assistant: MCP on standard input and output.")
     ] = False,
@@ -62,26 +70,97 @@ def solve(
         raise InputError("a folder for the plan is needed", value=source, todo=todo)
     given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
     problem = open_problem(source, [*(overrides or ()), *given])
-    for wanted in change or ():
-        left: str | None = wanted
-        while left is not None:
-            proposed = problem.proposed(_object(left))
-            if not _confirmed(problem, proposed, yes, as_json):
-                errors.print("not changed")
-                raise typer.Exit(1)
-            problem.make(proposed)
-            left = proposed.rest or None
+    before = _sentences_before(problem, Path(source) if is_plan else None, as_json) if change else []
+    folder = to or Path(source)
+    waiting = [one for wanted in change or () for one in _change(problem, _object(wanted), yes, as_json)]
+    if waiting:
+        _keep(waiting, folder, as_json)
+        if is_plan and to is None and not problem.made:
+            if as_json:
+                print_json({"waiting": waiting})
+            raise typer.Exit(1)
     with Screen(quiet=as_json) as screen:
         plan = problem.solve(screen)
-    folder = to or Path(source)
     folder.mkdir(parents=True, exist_ok=True)
     written = write_plan(plan, folder)
     if as_json:
-        print_json(plan.json())
+        print_json(plan.json() | ({"sentences_before": before, "waiting": waiting} if change else {}))
     else:
+        if change:
+            _print_difference(before, [statement.text for statement in plan.solution.statements])
         _print(plan, folder, written)
-    if plan.solution.status == "infeasible":
+    if waiting or plan.solution.status == "infeasible":
         raise typer.Exit(1)
+
+
+def _sentences_before(problem: OpenProblem, plan: Path | None, quiet: bool) -> list[str]:
+    """The plan's sentences before its changes; without a plan yet, it is solved for that."""
+    from smidgen.flows.plans.problem import PLAN, read_plan
+
+    if plan is not None:
+        return list(read_plan(plan / PLAN)["sentences"])
+    with Screen(quiet=quiet) as screen:
+        return [statement.text for statement in problem.solve(screen).solution.statements]
+
+
+def _change(problem: OpenProblem, given: str | dict[str, object], yes: bool, quiet: bool) -> list[dict[str, object]]:
+    """Make one change, or all that a sentence tells. Returns what waits for a person: that change, with all after it in its sentence."""
+    left: str | dict[str, object] | None = given
+    while left is not None:
+        proposed = problem.proposed(left)
+        if not quiet:
+            _print_change(proposed)
+        why = _why_not_alone(problem, proposed) if yes else []
+        if why:
+            sentence = " | ".join(part for part in (proposed.sentence, proposed.rest) if part)
+            return [{"sentence": sentence, "read": proposed.words, "change": dict(proposed.change), "score": proposed.score, "why": why}]
+        if not yes and not typer.confirm("Change the plan?"):
+            errors.print("not changed")
+            raise typer.Exit(1)
+        problem.make(proposed)
+        left = proposed.rest or None
+    return []
+
+
+def _why_not_alone(problem: OpenProblem, proposed: ProposedChange) -> list[str]:
+    """Why a change needs a person; empty if it was given as JSON, or its sentence leaves no doubt."""
+    least = problem.recipe.solve.sure
+    found = [f"the model is {proposed.score:.0%} sure of this change, and --yes needs {least:.0%}"] if proposed.score < least else []
+    found += [f"not in this change: {', '.join(proposed.unread)}"] if proposed.unread else []
+    return [*found, *proposed.doubts]
+
+
+def _keep(waiting: list[dict[str, object]], folder: Path, quiet: bool) -> None:
+    """Add changes that need a person to a file in the plan's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / WAITING).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in waiting)
+    if quiet:
+        return
+    for one in waiting:
+        errors.print(f"[yellow]not changed:[/] {escape(str(one['sentence']))}", soft_wrap=True)
+        errors.print(f"  {escape('; '.join(map(str, one['why'] if isinstance(one['why'], list) else [])))}", soft_wrap=True)
+    todo = "Leave out --yes and confirm it, or give the change as JSON."
+    errors.print(f"{escape(str(folder / WAITING))} has what needs a person. {todo}", soft_wrap=True)
+
+
+def _print_change(proposed: ProposedChange) -> None:
+    sure = f" [dim](the model is {proposed.score:.0%} sure)[/]" if proposed.sentence else ""
+    out.print(f"{escape(proposed.words)}{sure}", soft_wrap=True)
+    if proposed.unread:
+        out.print(f"[yellow]not read: {escape(', '.join(proposed.unread))}[/]", soft_wrap=True)
+
+
+def _print_difference(before: list[str], after: list[str]) -> None:
+    """The sentences that a change took out of the plan, and those that it put in."""
+    gone, new = [text for text in before if text not in after], [text for text in after if text not in before]
+    if not gone and not new:
+        print_line("The plan says the same before and after.")
+        return
+    for title, mark, texts in (("Before:", "-", gone), ("After:", "+", new)):
+        print_line(title)
+        for text in texts:
+            print_line(f"{mark} {text}")
 
 
 def _serve(folder: Path) -> None:
@@ -107,31 +186,6 @@ def _object(change: str) -> str | dict[str, object]:
     if not isinstance(found, dict):
         raise InputError("a change is one JSON object", value=change, todo="Name each change by a --change of its own.")
     return found
-
-
-def _confirmed(problem: OpenProblem, proposed: ProposedChange, yes: bool, quiet: bool) -> bool:
-    """Whether a change counts. With --yes, one that the model is not sure of raises InputError."""
-    if not quiet:
-        sure = f" [dim](the model is {proposed.score:.0%} sure)[/]" if proposed.sentence else ""
-        out.print(f"{escape(proposed.words)}{sure}", soft_wrap=True)
-        if proposed.unread:
-            out.print(f"[yellow]not read: {escape(', '.join(proposed.unread))}[/]", soft_wrap=True)
-    if not yes:
-        return typer.confirm("Change the plan?")
-    least = problem.recipe.solve.sure
-    if proposed.score < least:
-        raise InputError(
-            f"the model is {proposed.score:.0%} sure of this change, and --yes needs {least:.0%}",
-            value=proposed.words,
-            todo="Leave out --yes and confirm it, or give the change as JSON.",
-        )
-    if proposed.unread:
-        raise InputError(
-            "words of the sentence are not in this change, and --yes needs all of them",
-            value=f"{proposed.words}: {', '.join(proposed.unread)}",
-            todo="Leave out --yes and confirm it, or give the change as JSON.",
-        )
-    return True
 
 
 def _print(plan: SolvedPlan, folder: Path, written: list[str]) -> None:

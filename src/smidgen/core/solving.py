@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from smidgen.core.errors import InputError
 from smidgen.core.settings import Settings
@@ -82,6 +82,18 @@ class Solution:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
+class Telling(NamedTuple):
+    """The words that tell a change, as patterns without regard to case.
+
+    Attributes:
+        verbs: of which one must stand in the sentence, such as `is closed`.
+        beside: that may stand beside them, such as `until`.
+    """
+
+    verbs: str
+    beside: str = ""
+
+
 class Solver(ABC):
     """A kind of problem that a library solves.
 
@@ -93,6 +105,7 @@ class Solver(ABC):
         changes: the JSON schema of one change; empty if a sentence cannot change such a problem.
         examples: sentences that change such a problem, for help and screens.
         usual: usual names of each kind of `names`, which models know well: they stand in for a problem's own names while a model reads.
+        telling: the words that tell a change, by its `kind`: a sentence in yet other words is never carried out without a person.
     """
 
     name: str
@@ -102,6 +115,7 @@ class Solver(ABC):
     changes: Mapping[str, Any] = MappingProxyType({})
     examples: Sequence[str] = ()
     usual: Mapping[str, Sequence[str]] = MappingProxyType({})
+    telling: Mapping[str, Telling] = MappingProxyType({})
 
     @abstractmethod
     def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> Any:

@@ -103,11 +103,31 @@ def test_a_sentence_changes_a_plan_after_a_yes(recipe: Path, tmp_path: Path, mon
     assert json.loads((place / "plan.json").read_text(encoding="utf-8"))["result"]["bought"] == {"rug": 10}
 
 
+def test_yes_makes_what_leaves_no_doubt_and_keeps_the_rest(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "plan"
+    model(monkeypatch, {"thing": "lamp", "price": 1}, 0.97)
+    asked = ["solve", str(recipe), "--out", str(place), "--model", "any", "--yes"]
+    assert code([*asked, "--change", "the lamp costs 1 now", "--change", "be nice about the lamp, 1 smile"]) == 1
+    told = capsys.readouterr()
+    assert "not accounted for: be, nice, about, smile" in " ".join(told.err.split())
+    assert "- Buy the lamp for 6." in told.out and "+ Buy the lamp for 1." in told.out, "before and after"
+    plan = json.loads((place / "plan.json").read_text(encoding="utf-8"))
+    assert [one["sentence"] for one in plan["changes"]] == ["the lamp costs 1 now"]
+    waiting = [json.loads(line) for line in (place / "waiting.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [one["sentence"] for one in waiting] == ["be nice about the lamp, 1 smile"] and waiting[0]["change"]["price"] == 1
+    # Nothing passes: the plan stays as it is, byte for byte.
+    kept = (place / "plan.json").read_bytes()
+    assert code(["solve", str(place), "--model", "any", "--yes", "--change", "is it true that the lamp costs 1"]) == 1
+    assert (place / "plan.json").read_bytes() == kept and len((place / "waiting.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+
+
 def test_yes_needs_a_sure_model(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     model(monkeypatch, {"thing": "lamp", "price": 1}, 0.7)
-    asked = ["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", "lamp 1", "--model", "any", "--yes"]
-    assert code(asked) == 2
-    assert "70% sure" in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "plan").exists()
+    asked = ["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", "lamp costs 1", "--model", "any", "--yes"]
+    assert code(asked) == 1 and "70% sure" in " ".join(capsys.readouterr().err.split())
+    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))["changes"] == []
     assert code([*asked, "--set", "solve.sure=0.6"]) == 0
 
 
@@ -133,7 +153,7 @@ def test_what_a_reading_leaves_out_is_said_and_needs_a_person(
 ) -> None:
     model(monkeypatch, {"thing": "lamp", "price": 11})
     asked = ["solve", str(recipe), "--out", str(tmp_path / "plan"), "--change", "lamp 11 from tomorrow", "--model", "any"]
-    assert code([*asked, "--yes"]) == 2 and "not in this change" in " ".join(capsys.readouterr().err.split())
+    assert code([*asked, "--yes"]) == 1 and "not in this change" in " ".join(capsys.readouterr().err.split())
     monkeypatch.setattr("typer.confirm", lambda question: True)
     assert code(asked) == 0 and "not read: tomorrow" in capsys.readouterr().out
 

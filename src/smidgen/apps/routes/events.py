@@ -20,6 +20,7 @@ from smidgen.apps.routes.network import StreetNetwork, nearest_on
 from smidgen.apps.routes.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
 from smidgen.apps.routes.travel import Slowdown, Travel
 from smidgen.core.errors import InputError
+from smidgen.core.solving import Telling
 from smidgen.text import clock as clock_words
 from smidgen.text import durations
 from smidgen.text.names import folded
@@ -52,6 +53,29 @@ USUAL: Mapping[str, Sequence[str]] = {
     "stop": ("Parker's Bakery", "Miller Pharmacy", "Rose Cafe"),
 }
 """Usual names of streets, vans and stops."""
+TELLING: Mapping[str, Telling] = {
+    "road_closed": Telling(r"(?:is |are )?(?:closed|shut|blocked|impassable)|closure", "from|to|until|till|til|after|of|between|both ways"),
+    "jam": Telling(
+        r"(?:there is a |there's a )?(?:traffic )?jam|jammed|gridlock(?:ed)?|heavy traffic|backed up",
+        "on|in|from|until|till|more|extra|add|about",
+    ),
+    "ice": Telling(r"(?:black )?ice|icy|frozen|slippery", "there is|on|in|from|until|till"),
+    "van_broken": Telling(
+        r"(?:has )?(?:broke|broken) down|(?:is )?(?:broken|out of service)|(?:will not|won['’]?t|does not|doesn['’]?t) start|"
+        r"cannot drive|has a puncture|has a flat tyre",
+        "",
+    ),
+    "hours_changed": Telling(r"closes?|opens?|(?:is )?(?:only )?open|opening hours", "only|at|from|to|until|till|between|of|for"),
+    "new_stop": Telling(
+        r"new stop|add|additional (?:stop|delivery)|extra (?:stop|delivery|drop)|wants a delivery",
+        "for|at|to|before|after|between|from|crates?|boxes|trays?|stop",
+    ),
+    "stop_cancelled": Telling(
+        r"(?:has |is )?cancell?ed|cancels?|does not need a delivery|needs no delivery", "stop|the stop|delivery to|the delivery to|at|for"
+    ),
+    "cleared": Telling(r"(?:is |are )?(?:open again|repaired|back on the road|reopened|clear again)", ""),
+}
+"""The words that tell each kind of event."""
 _OF_KIND = {
     "road_closed": ("streets", "begins", "ends"),
     "jam": ("streets", "begins", "ends", "minutes"),

@@ -220,12 +220,73 @@ def unread(sentence: str, change: Change, known: Iterable[str]) -> list[str]:
     return found
 
 
+_NEUTRAL = re.compile(
+    r"a|an|the|our|is|are|and|please|pls|note that|today|now|hi|hello|ok|okay|thanks|thank you|pieces?|pcs|units?|each", re.IGNORECASE
+)
+"""Words that change nothing in a sentence."""
+_WORD = re.compile(r"[\w'’]+|[^\w\s.,;:!()–-]")
+
+
+def doubts(sentence: str, change: Change, solver: Solver, known: Iterable[str]) -> list[str]:
+    """Why a sentence may not change a plan without a person; empty if it may.
+
+    Each of its words must be a verb that tells this kind of change, a known name or a quantity of the change, or a word that changes
+    nothing. So a negation, a condition, another tense, another object or somebody who says so leaves a word over.
+    """
+    telling = solver.telling.get(str(change.get("kind", "")))
+    if telling is None:
+        return ["a sentence never makes this kind of change without a person"]
+    taken = bytearray(len(sentence))
+    names_known = {_stemmed(name) for name in known}
+    named = False
+    for value in _leaves(change):
+        spans = _whole(re.escape(value), sentence) if isinstance(value, str) and value.strip() else []
+        if isinstance(value, str) and _stemmed(value) in names_known:
+            named = named or bool(spans)
+            _take(taken, spans)
+    quantities = [value for value in _leaves(change) if isinstance(value, str)]
+    counts = {value for value in _leaves(change) if isinstance(value, int | float)}
+    for start, end in _quantities(sentence):
+        words = sentence[start:end]
+        seconds = durations.read(words)
+        values = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
+        inside = any(left <= start and end <= right for value in quantities if value for left, right in _whole(re.escape(value), sentence))
+        if inside or values & counts:
+            _take(taken, [(start, end)])
+    verbs = [span for span in _whole(telling.verbs, sentence) if not any(taken[slice(*span)])]
+    _take(taken, verbs)
+    _take(taken, _whole(telling.beside, sentence) if telling.beside else [])
+    _take(taken, _whole(_NEUTRAL.pattern, sentence))
+    left = [match.group() for match in _WORD.finditer(sentence) if not all(taken[slice(*match.span())])]
+    found = [] if verbs else ["no word of the sentence tells this change"]
+    found += [] if named else ["the sentence names nothing of the plan in full"]
+    return [*found, f"not accounted for: {', '.join(left)}"] if left else found
+
+
+def _quantities(sentence: str) -> list[tuple[int, int]]:
+    return [span for reader in (durations, dates, clock, relative_days, numbers) for span in reader.find(sentence)]
+
+
+def _whole(pattern: str, sentence: str) -> list[tuple[int, int]]:
+    """The places of a pattern between other words."""
+    return [match.span() for match in re.finditer(rf"(?<![\w'’])(?:{pattern})(?![\w'’])", sentence, re.IGNORECASE)]
+
+
+def _take(taken: bytearray, spans: Iterable[tuple[int, int]]) -> None:
+    for start, end in spans:
+        taken[start:end] = b"\x01" * (end - start)
+
+
+def _stemmed(name: str) -> str:
+    """A name as it is compared: without case, article and plural."""
+    return " ".join(word[:-1] if len(word) > 3 and word.endswith("s") else word for word in names.folded(name).split())
+
+
 def _telling(sentence: str, known: Iterable[str]) -> Iterator[tuple[int, int]]:
     """The places of known names, then of times, stretches of time, days and numbers; they may overlap."""
     for name in sorted(known, key=len, reverse=True):
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence, re.IGNORECASE))
-    found = [span for reader in (durations, dates, clock, relative_days, numbers) for span in reader.find(sentence)]
-    yield from ((start, end) for start, end in found if sentence[start:end].casefold() not in _TELL_LITTLE)
+    yield from ((start, end) for start, end in _quantities(sentence) if sentence[start:end].casefold() not in _TELL_LITTLE)
 
 
 _TELL_LITTLE = frozenset(("one", "single", "both", "today", "tonight", "yesterday", "heute", "gestern"))

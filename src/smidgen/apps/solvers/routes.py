@@ -80,6 +80,7 @@ class RouteSolver(Solver):
         "New stop: Baker Moll, 4 crates, before noon.",
     )
     usual: Mapping[str, Any] = events.USUAL
+    telling = events.TELLING
 
     def read(self, settings: VanRouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
         """The problem of the tables."""

@@ -19,7 +19,7 @@ from smidgen.apps.forecasts.ordering import LONGEST_LEAD, STOCK_ROLES, Order, St
 from smidgen.apps.forecasts.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
-from smidgen.core.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement
+from smidgen.core.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Telling
 from smidgen.text import dates, durations, relative_days
 from smidgen.text.column_names import columns_told
 
@@ -129,6 +129,27 @@ class StockSolver(Solver):
         "40 Hearthside mugs arrive on 4 December 2026.",
         "The Moss Velvet Cushion is on offer from 5 to 7 December 2026.",
         "The Oak Stool is discontinued.",
+    )
+    telling = MappingProxyType(
+        {
+            "lead_time": Telling(
+                r"(?:now )?takes?|needs?|lead time|delivers? in|(?:takes? )?to (?:arrive|come|deliver)", "of|for|from|in|up to|on"
+            ),
+            "delivery": Telling(
+                r"(?:will )?(?:arrives?|come|comes|be delivered)|(?:is|are) (?:arriving|coming|due|expected)|arriving|landing|expected|due",
+                "on|of|by|from|more",
+            ),
+            "promotion": Telling(
+                r"(?:is |are )?on (?:offer|promotion|promo)|(?:is |are )?promoted|promotion|promo|offer",
+                "from|to|until|till|on|for|of|percent|%|more",
+            ),
+            "discontinued": Telling(
+                r"(?:is |are )?(?:being )?(?:discontinued|delisted|phased out)|discontinue|delist|end of line", "last day"
+            ),
+            "stock": Telling(
+                r"(?:we )?(?:have )?counted|(?:there (?:is|are)|we have)|in stock|stock of|count of|shelf count", "in stock|on the shelf|of"
+            ),
+        }
     )
 
     def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> StockProblem:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from smidgen.apps.solve.changes import ReadSentence, checked_sentence, read_sentence, reading, unread, valid_change
+from smidgen.apps.solve.changes import ReadSentence, checked_sentence, doubts, read_sentence, reading, unread, valid_change
 from smidgen.apps.solve.page import solution_page
 from smidgen.apps.solve.statements import Rewritten, checked, rewritten
 from smidgen.core.errors import DataError, InputError
@@ -54,6 +54,7 @@ class ProposedChange:
         score: how sure the model is, 0..1; 1 if it was given as it is.
         unread: times, numbers and known names of the sentence that are not in the change.
         rest: what the sentence says after this change: another one.
+        doubts: why the sentence may not change the plan without a person; see `changes.doubts`.
     """
 
     change: Change
@@ -62,6 +63,7 @@ class ProposedChange:
     score: float
     unread: tuple[str, ...] = ()
     rest: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,13 @@ class OpenProblem:
         recipe: where its tables and settings are.
         changes: those that count.
         before: the result of the last solution; None if there is none.
+        made: how many changes were made since it was opened.
     """
 
     recipe: SolverRecipe
     changes: tuple[MadeChange, ...] = ()
     before: Mapping[str, Any] | None = None
+    made: int = 0
     _state: Any = field(default=None, repr=False)
 
     @property
@@ -141,12 +145,15 @@ class OpenProblem:
         read = _understood(self.recipe, sentence, model, known) if sentence else ReadSentence(1.0, given)
         change = valid_change(self.solver, read.output, sentence)
         left = unread(read.words, change, names) if sentence else []
-        return ProposedChange(change, self.solver.shown_change(self.state(), change), read.words, read.score, tuple(left), read.rest)
+        unsafe = doubts(read.words, change, self.solver, names) if sentence else []
+        words = self.solver.shown_change(self.state(), change)
+        return ProposedChange(change, words, read.words, read.score, tuple(left), read.rest, tuple(unsafe))
 
     def make(self, proposed: ProposedChange) -> None:
         """Make a confirmed change. Raises InputError for something that the problem lacks."""
         self._state = self.solver.changed(self.state(), proposed.change)
         at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.made += 1
         self.changes = (*self.changes, MadeChange(proposed.change, proposed.words, proposed.sentence, at))
 
     def solve(self, progress: Progress | None = None) -> SolvedPlan:
