@@ -77,6 +77,16 @@ def test_a_command_after_a_block_of_another_language_is_seen(tmp_path: Path) -> 
     assert commands(page) == ["smidgen biuld x.toml"]
 
 
+def test_every_flag_that_a_page_names_is_one() -> None:
+    known = {"--help"}
+    waiting = [command(verb) for verb in registry.names("cli")]
+    for one in waiting:
+        waiting += getattr(one, "commands", {}).values()
+        known |= {option for param in one.params for option in (*param.opts, *param.secondary_opts)}
+    named = {(page.stem, flag) for page in PAGES for flag in re.findall(r"`(--[a-z][a-z-]+)", page.read_text(encoding="utf-8"))}
+    assert len(named) > 300 and sorted((page, flag) for page, flag in named if flag not in known) == []
+
+
 def test_there_are_commands_and_a_wrong_one_is_seen() -> None:
     assert sum(len(commands(page)) for page in PAGES) >= 60
     assert len([page for page in PAGES if commands(page)]) >= 12

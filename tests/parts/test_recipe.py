@@ -148,3 +148,10 @@ def test_what_may_be_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path) ->
         with pytest.raises(RecipeError) as caught:
             recipe.route(written(tmp_path, f"[route]\n{line}"))
         assert "sk-secret-1" not in str(caught.value) and "route.fallback" in str(caught.value)
+
+
+def test_a_date_and_a_time_need_no_quotes() -> None:
+    over = ["trips.date=2026-12-05", "stock.days=[2026-12-05]", "routes.now=09:40:00"]
+    tree = recipe.laid_over(recipe.parsed("[stock]\ntoday = 2026-12-04\n", "a recipe"), over)
+    assert tree["stock"] == {"today": "2026-12-04", "days": ["2026-12-05"]}
+    assert (tree["trips"], tree["routes"]) == ({"date": "2026-12-05"}, {"now": "09:40:00"})

@@ -5,6 +5,7 @@ Each section is checked against the settings of the part that owns it, and every
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import importlib
 import json
@@ -121,7 +122,8 @@ def route(file: Path) -> Settings:
 def parsed(text: str, source: str) -> dict[str, Any]:
     """The tree of a recipe's text. Raises RecipeError for a text that is not TOML."""
     try:
-        return tomllib.loads(text)
+        tree: dict[str, Any] = _dates_as_text(tomllib.loads(text))
+        return tree
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the recipe is not TOML ({error})", value=source, todo="Correct that line, then run again.") from None
     except RecursionError:
@@ -260,7 +262,7 @@ def laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         if not equals or not all(steps) or (outer.count(".") and outer not in OWNERS):
             raise RecipeError("an override is not of the form section.name=value", value=override, todo="Write: --set train.epochs=3")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
+            value = _dates_as_text(tomllib.loads(f"value = {text}")["value"])
         except (tomllib.TOMLDecodeError, RecursionError):
             value = text
         if len(steps) == 1:
@@ -271,6 +273,15 @@ def laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
             raise RecipeError("an override needs a section, and this is not one", value=override, todo=f"{steps[0]} is a plain value.")
         section[steps[1]] = value
     return tree
+
+
+def _dates_as_text(value: Any) -> Any:
+    """The value with dates and times of TOML as text: settings hold them as text, and 2026-12-05 needs no quotes."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else value
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -31,14 +31,12 @@ class VanRouteSettings(Settings):
     stops: str = setting(
         ...,
         "Table of stops: name, latitude, longitude; if you like address, demand, opens, closes, minutes, priority, optional, skills.",
-        flag="--stops",
         file=True,
     )
     vans: str = setting(
         ...,
         "Table of vans: name, capacity, starts, ends, start (a name) with start_latitude and start_longitude; if you like end, skills, "
         "and break_minutes with break_from and break_until.",
-        flag="--vans",
         file=True,
     )
     customers: str | None = setting(None, "Table of customers, like that of stops: where a new stop may be.", file=True)

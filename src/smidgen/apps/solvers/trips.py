@@ -34,7 +34,6 @@ class TripSettings(Settings):
     places: str = setting(
         ...,
         "Table of places: name, latitude, longitude; if you like kind, minutes, price, score, tags, and hours from monday to sunday.",
-        flag="--places",
         file=True,
     )
     start: str = setting(..., "Name of the place in the table where each day begins and ends.")
