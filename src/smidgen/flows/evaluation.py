@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smidgen.core.errors import DataError, InputError, SmidgenError
+from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
@@ -51,6 +52,7 @@ class Evaluation:
         p50, p99: latency of one text at a time, in milliseconds.
         tokens_per_second: for a model that writes; else None.
         learnt: rows that are in the bundle's training data, as far as known.
+        strange: a warning if the model has none of the labels that the rows want.
         errors: rows in the error file; None if none was asked for.
         units: units of the metrics that are not shares.
         large: a large model on the same rows; None if none was asked.
@@ -70,6 +72,7 @@ class Evaluation:
     rows: list[Row]
     replies: list[Reply]
     learnt: int = 0
+    strange: str = ""
     errors: int | None = None
     headline: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
@@ -77,9 +80,9 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """A warning if rows are not new; empty if none is known to be old."""
+        """A warning if the rows want labels that the model does not have, or are not new; empty if neither is known."""
         if not self.learnt:
-            return ""
+            return self.strange
         rows = "all" if self.learnt == self.n else f"{self.learnt:,}"
         return (
             f"{rows} of these {self.n:,} rows stand in the data that the model was made from: the numbers say how well it remembers them, "
@@ -210,8 +213,23 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
         rows=rows,
         replies=replies,
         learnt=min(learnt, len(rows)),
+        strange=_no_label_in_common(model, rows),
         headline=task.headline,
         units=task.units,
+    )
+
+
+def _no_label_in_common(model: Model, rows: Sequence[Row]) -> str:
+    """A warning if no row wants a label that the model has; empty if one does, or the model gives no labels."""
+    if not isinstance(model.form, LabelForm):
+        return ""
+    known = {*model.form.labels, model.form.unknown}
+    wanted = {one for row in rows for one in ([row.output] if isinstance(row.output, str) else row.output or [])}
+    if not wanted or wanted & known:
+        return ""
+    return (
+        f"the model has none of the {len(wanted):,} labels of these rows, so every answer is wrong. The rows want {min(wanted)!r}, for "
+        f"example; the model answers with {min(model.form.labels)!r}. Is it the right model, and the right column (--label)?"
     )
 
 

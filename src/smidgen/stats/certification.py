@@ -99,7 +99,7 @@ class CertificationResult:
         bound: one-sided upper bound of the risk at a certified threshold, never over alpha. Only alpha is promised: the threshold was
             selected, so the bound is not valid after selection.
         tried: number of thresholds tried.
-        best: lowest mean loss at any threshold with enough rows, tried or not; for information only.
+        best: lowest mean loss at any threshold with enough rows, tried or not, or that of all rows; for information only.
         too_many: only `overall` prevents a certificate: alpha holds at the strictest threshold tried.
     """
 
@@ -159,7 +159,7 @@ def certify_threshold(
     sums = np.concatenate([[0.0], np.cumsum(loss[ranked])])
     counts = np.searchsorted(-score[ranked], [-step.threshold for step in tries], side="right").tolist()
     enough = fewest_rows(claim.alpha, test.level)
-    best = min((float(sums[count]) / count for count in counts if count >= enough), default=None)
+    best = min((float(sums[count]) / count for count in counts if count >= enough), default=float(loss.mean()) if n else None)
     if first is None:
         return CertificationResult(None, n, 0, 0.0, 1.0, 0, best)
     passed, tried, too_many = None, 0, False

@@ -79,6 +79,15 @@ def test_the_summary_of_an_evaluation(bundle: Path, rows: Path) -> None:
     assert set(answer["latency_ms"]) == {"p50", "p99"}
 
 
+def test_labels_that_the_model_does_not_have_are_named(bundle: Path, rows: Path, tmp_path: Path) -> None:
+    header, *lines = rows.read_text(encoding="utf-8").splitlines()
+    strange = tmp_path / "strange.csv"
+    strange.write_text("\n".join([header, *(f"{line.rpartition(',')[0]},mars" for line in lines)]), encoding="utf-8")
+    with closing(load(bundle, 1)) as model:
+        assert "none of the 1 labels of these rows" in evaluate(model, strange).warning
+        assert "'mars'" in evaluate(model, strange).warning and "none of the" not in evaluate(model, rows).warning
+
+
 def test_measuring_on_the_training_file_is_said_to_show_nothing(
     bundle: Path, tiny: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

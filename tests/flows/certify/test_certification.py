@@ -100,6 +100,10 @@ def test_too_few_pairs_say_how_many_more(certified_bundle: Path, tmp_path: Path)
     assert caught.value.facts["certified"] is False and caught.value.exit_code == 1
     with pytest.raises(CertificateError, match=r"about [\d,]+ pairs would do, [\d,]+ more than these 200: draw a new sample"):
         run(certified_bundle, write_pairs(tmp_path / "some.csv", pairs(200, 6, 0.035, 0.05, start=20_000)))
+    with pytest.raises(CertificateError, match=r"lowest risk seen at any threshold is 100.0%. More pairs do not help"):
+        run(certified_bundle, write_pairs(tmp_path / "wrong.csv", pairs(300, 7, 1.0, 1.0, start=20_000)))
+    with pytest.raises(CertificateError, match="More pairs do not help"):
+        run(certified_bundle, write_pairs(tmp_path / "few-wrong.csv", pairs(40, 8, 1.0, 1.0, start=30_000)))
     assert not papers.place(certified_bundle).exists()
 
 

@@ -472,7 +472,9 @@ def _failure(terms: CertificateTerms, graded: bool, sample: CalibrationSample, f
         )
     name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)
     best = f"The lowest risk seen at any threshold is {one.outcome.best:.1%}. " if one.outcome.best is not None else ""
-    if one.needed is None:
+    if one.outcome.best is not None and one.outcome.best > 0.5:
+        todo = f"{best}More pairs do not help: check that these outputs are answers that the model gives (smidgen eval), then improve it."
+    elif one.needed is None:
         larger = "--overall" if one.outcome.too_many else "--alpha"
         todo = f"{best}At this risk no number of pairs would do: improve the model, or allow a larger {larger}."
         if terms.judge is not None:
