@@ -185,6 +185,22 @@ def lossy(
     return at or None, without
 
 
+ATTACKER = "attacker"
+
+
+def by_clients(risk: float, clients: int, most: int, seed: int, claim: RiskClaim, every: int = 0) -> SequentialAudit:
+    """Audit the requests of several clients with this risk until the certificate is revoked, `most` at most. `every`: one client more sends
+    each so many-th request, and is always wrong; 0 for no such client."""
+    rng = np.random.default_rng([seed, 3])
+    audit = SequentialAudit(claim.alpha, claim.delta)
+    for number in range(most):
+        theirs = every > 0 and number % every == 0
+        loss = 1.0 if theirs else float(rng.random() < risk)
+        if audit.observe(loss, client=ATTACKER if theirs else f"client {rng.integers(clients)}"):
+            break
+    return audit
+
+
 def _row(name: str, n: int, found: list[Drawn], claim: RiskClaim) -> str:
     shares = np.array([one.share for one in found])
     over = np.mean([one.risk > claim.alpha for one in found])
@@ -245,6 +261,22 @@ def main() -> None:
         known = [one for one in at if one is not None]
         middle = f"{np.median([2001 if one is None else one for one in at]):,.0f}" if len(known) * 2 > len(at) else "more"
         print(f"| {risk:.0%} | {lost:.0%}, {where} | {len(known)} of {len(at)} | {middle} | {sum(map(bool, dropped))} |")
+    print("\n| risk of the others | clients | one more, always wrong | revoked | it alone suspended | another suspended | audits, median |")
+    print("|---|---|---|---|---|---|---|")
+    for risk, clients, every, most in (
+        *((risk, 3, 7, 1000) for risk in (0.02, 0.035, 0.05)),
+        *((0.10, clients, 0, 3000) for clients in (1, 2, 3, 5, 20)),
+        *((0.05, clients, 0, 2000) for clients in (2, 5)),
+    ):
+        all_found = [by_clients(risk, clients, most, seed, claim, every) for seed in range(100)]
+        counts = [
+            sum(one.revoked for one in all_found),
+            sum(one.suspended == (ATTACKER,) for one in all_found),
+            sum(any(name != ATTACKER for name in one.suspended) for one in all_found),
+        ]
+        who = f"every {every}th request" if every else "no"
+        told = " | ".join(f"{count} of {len(all_found)}" for count in counts)
+        print(f"| {risk:.1%} | {clients} | {who} | {told} | {np.median([one.audits for one in all_found]):,.0f} |")
     alarms = [delay(claim.alpha, claim.alpha, 0, 2000, seed, claim) for seed in range(seeds)]
     print(f"\nFalse alarms in {seeds} streams of 2,000 audits at a risk of exactly α: {sum(at is not None for at in alarms) / seeds:.1%}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tools.certificate import lossy
+from tools.certificate import ATTACKER, by_clients, lossy
 
 from smidgen.stats.certification import RiskClaim
 from smidgen.stats.sequential_audit import SequentialAudit
@@ -302,32 +302,25 @@ def test_while_audits_get_lost_it_stays_unanswered_delta_of_the_time():
     assert ended <= 2 * DELTA * 200
 
 
-def one_client_against(risk, seed, every=7, wrong=1.0, audits=600):
-    """A client that is every so many of the audits, and is wrong on purpose, among three others."""
-    rng, audit = np.random.default_rng(seed), SequentialAudit(ALPHA, DELTA)
-    for number in range(audits):
-        theirs = number % every == 0
-        loss = float(rng.random() < (wrong if theirs else risk))
-        audit.observe(loss, client="attacker" if theirs else f"client {rng.integers(3)}")
-        audit = SequentialAudit.from_json(json.loads(json.dumps(audit.json()))) if number % 50 == 0 else audit
-    return audit
-
-
 def test_one_client_that_is_always_wrong_suspends_itself_and_revokes_nothing():
-    found = [one_client_against(0.03, seed) for seed in range(30)]
-    assert sum(one.revoked for one in found) <= 1
-    assert sum(one.suspended == ("attacker",) for one in found) >= 29
+    found = [by_clients(0.03, 3, 600, seed, RiskClaim(ALPHA, DELTA), every=7) for seed in range(30)]
+    assert len(found) == 30 and sum(one.revoked for one in found) <= 1
+    assert sum(one.suspended == (ATTACKER,) for one in found) >= 29
 
 
 @pytest.mark.parametrize("clients", [1, 2, 3, 5, 20])
 def test_a_breach_for_all_clients_revokes(clients):
-    seen = []
-    for seed in range(20):
-        rng, audit = np.random.default_rng(seed), SequentialAudit(ALPHA, DELTA)
-        while not audit.revoked and audit.audits < 1500:
-            audit.observe(float(rng.random() < 0.12), client=f"client {rng.integers(clients)}")
-        seen.append(audit.revoked)
-    assert len(seen) == 20 and sum(seen) >= 19
+    found = [by_clients(0.12, clients, 1500, seed, RiskClaim(ALPHA, DELTA)) for seed in range(20)]
+    assert len(found) == 20 and sum(one.revoked for one in found) >= 19
+
+
+def test_what_is_known_of_clients_survives_a_restart():
+    whole, broken = SequentialAudit(ALPHA, DELTA), SequentialAudit(ALPHA, DELTA)
+    for number in range(300):
+        for one in (whole, broken):
+            one.observe(float(number % 7 == 0), client="bad" if number % 7 == 0 else "good")
+        broken = SequentialAudit.from_json(json.loads(json.dumps(broken.json())))
+    assert broken.json() == whole.json() == json.loads(json.dumps(whole.json())) and broken.suspended == ("bad",)
 
 
 def test_a_client_that_is_most_of_the_traffic_is_the_traffic():

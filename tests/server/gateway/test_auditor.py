@@ -537,14 +537,14 @@ def test_a_client_cannot_make_right_answers_count_as_wrong(
     """Every seventh request is the attacker's, of a model that is always right."""
     paper = certify(model, reference=AGAINST_MODEL)
     upstream.answer = strict
-    running = gateway()
+    running, local = gateway(), 0
     for number in range(210):
         odd = number % 7 == 0
         found = running.post(CHAT, asking(SURE, **(attack if odd else {"temperature": 0.7, "max_tokens": 200})))
         if not odd:
             assert found.headers["x-smidgen-answered-by"] == "local", (number, found.headers.get("x-smidgen-escalated"))
+        local += found.headers["x-smidgen-answered-by"] == "local"
         asked_above(upstream, number + 1)
-    local = 210 if attack in ({"temperature": 2}, {"presence_penalty": 2}) else 180
     until(running, {"agreed": float(local)})
     kept = audit_log.read_audit(paper)
     assert (kept.losses, kept.revoked, kept.unanswered) == (0.0, False, False)
