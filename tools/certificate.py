@@ -162,8 +162,8 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: R
 def lossy(
     risk: float, lost: float, most: int, seed: int, claim: RiskClaim, where: str = "any", drops: bool = False
 ) -> tuple[int | None, int]:
-    """Audits drawn until the certificate is revoked, None where it is not within `most`; and until it is where lost ones are dropped,
-    as it was once, 0 where it never is, or with `drops` off.
+    """Audits drawn until the certificate is revoked or stale, None where it is not within `most`; and until it is where lost ones are
+    dropped, as it was once, 0 where it never is, or with `drops` off.
 
     `where` they are lost: at `any` answer with the same chance, at `wrong` answers alone, or `together`, in runs of twenty.
     """
@@ -178,11 +178,27 @@ def lossy(
     for number, (loss, away) in enumerate(zip(wrong.tolist(), gone.tolist(), strict=True), 1):
         if drops and not away and not without and dropping.observe(float(loss)):
             without = number
-        if not at and (audit.lost() if away else audit.observe(float(loss))):
+        if not at and ((audit.lost() if away else audit.observe(float(loss))) or audit.unanswered):
             at = number
         if at and (without or not drops):
             break
     return at or None, without
+
+
+ATTACKER = "attacker"
+
+
+def by_clients(risk: float, clients: int, most: int, seed: int, claim: RiskClaim, every: int = 0) -> SequentialAudit:
+    """Audit the requests of several clients with this risk until the certificate is revoked, `most` at most. `every`: one client more sends
+    each so many-th request, and is always wrong; 0 for no such client."""
+    rng = np.random.default_rng([seed, 3])
+    audit = SequentialAudit(claim.alpha, claim.delta)
+    for number in range(most):
+        theirs = every > 0 and number % every == 0
+        loss = 1.0 if theirs else float(rng.random() < risk)
+        if audit.observe(loss, client=ATTACKER if theirs else f"client {rng.integers(clients)}"):
+            break
+    return audit
 
 
 def _row(name: str, n: int, found: list[Drawn], claim: RiskClaim) -> str:
@@ -227,7 +243,7 @@ def main() -> None:
                 median, late = np.percentile(known, [50, 90]).round().astype(int)
                 cells = [f"{value:,}" if value <= 4000 else "more than 4,000" for value in (median, late)]
                 print(f"| {before:.1%} → {before + rise:.1%} | {good:,} | {cells[0]} | {cells[1]} | {(known <= 4000).mean():.0%} |")
-    print("\n| true risk | lost | revoked within 2,000 | at the median | lost ones dropped |\n|---|---|---|---|---|")
+    print("\n| true risk | lost | stopped within 2,000 | at the median | lost ones dropped |\n|---|---|---|---|---|")
     for risk, lost, where in (
         *((0.07, 0.10, where) for where in ("any", "wrong", "together")),
         *((0.07, share, "any") for share in (0.0, 0.01, 0.02)),
@@ -245,6 +261,22 @@ def main() -> None:
         known = [one for one in at if one is not None]
         middle = f"{np.median([2001 if one is None else one for one in at]):,.0f}" if len(known) * 2 > len(at) else "more"
         print(f"| {risk:.0%} | {lost:.0%}, {where} | {len(known)} of {len(at)} | {middle} | {sum(map(bool, dropped))} |")
+    print("\n| risk of the others | clients | one more, always wrong | revoked | it alone suspended | another suspended | audits, median |")
+    print("|---|---|---|---|---|---|---|")
+    for risk, clients, every, most in (
+        *((risk, 3, 7, 1000) for risk in (0.02, 0.035, 0.05)),
+        *((0.10, clients, 0, 3000) for clients in (1, 2, 3, 5, 20)),
+        *((0.05, clients, 0, 2000) for clients in (2, 5)),
+    ):
+        all_found = [by_clients(risk, clients, most, seed, claim, every) for seed in range(100)]
+        counts = [
+            sum(one.revoked for one in all_found),
+            sum(one.suspended == (ATTACKER,) for one in all_found),
+            sum(any(name != ATTACKER for name in one.suspended) for one in all_found),
+        ]
+        who = f"every {every}th request" if every else "no"
+        told = " | ".join(f"{count} of {len(all_found)}" for count in counts)
+        print(f"| {risk:.1%} | {clients} | {who} | {told} | {np.median([one.audits for one in all_found]):,.0f} |")
     alarms = [delay(claim.alpha, claim.alpha, 0, 2000, seed, claim) for seed in range(seeds)]
     print(f"\nFalse alarms in {seeds} streams of 2,000 audits at a risk of exactly α: {sum(at is not None for at in alarms) / seeds:.1%}")
 

@@ -11,6 +11,7 @@ from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, ow
 
 from smidgen.gateway import certificate_audit as audit_log
 from smidgen.gateway import revocation
+from smidgen.gateway.certificate_audit import Contradiction
 from smidgen.gateway.certificate_status import CertificateState, Decision, check_certificate
 from smidgen.store import files
 
@@ -182,17 +183,50 @@ def test_of_a_certificate_by_segments_one_that_errs_is_not_hidden_by_the_others(
 WEEK = timedelta(days=7)
 
 
-def test_lost_audits_count_as_wrong_through_restarts(folder: Path) -> None:  # noqa: F811
+def test_lost_audits_make_it_stale_through_restarts_and_fresh_ones_revive_it(folder: Path) -> None:  # noqa: F811
     """Every second one is lost, and none of the others is wrong."""
     paper = given(folder)
-    told = []
-    for _ in range(60):
-        told.append(audit_log.note_lost(folder, paper, now=NOW))
+    for number in range(60):
+        assert not audit_log.note_lost(folder, paper, now=NOW)
         audit_log.observe(folder, paper, 0.0, now=NOW)
-    assert 3 < told.index(True) < 40
+        assert number > 1 or check_certificate(folder, SUBJECT, NOW).valid, "a few may be chance"
     found = check_certificate(folder, SUBJECT, NOW)
-    assert found.state is CertificateState.REVOKED and "too many audits were never answered, which count as wrong" in found.why
+    assert found.state is CertificateState.LOST and "too many audits were never answered" in found.why
+    assert found.decide(1.0, now=NOW).value == "escalate"
     assert (audit_log.read_audit(paper).losses, audit_log.read_audit(paper).never_answered) == (0.0, 60)
+    assert revocation.find_revocation(folder, paper.id) is None
+    fresh = 0
+    while not check_certificate(folder, SUBJECT, NOW).valid:
+        audit_log.observe(folder, paper, 0.0, now=NOW)
+        fresh += 1
+        assert fresh < 200
+    assert fresh > 60
+
+
+def test_of_one_client_against_all_others_the_evidence_can_be_reviewed(folder: Path) -> None:  # noqa: F811
+    paper = given(folder)
+    for number in range(210):
+        client = "bad" if number % 7 == 0 else f"good {number % 3}"
+        found = Contradiction(NOW.timestamp(), client, "req_1", asked="x" * 5000, answered="here", reference="above")
+        assert not audit_log.observe(folder, paper, float(client == "bad"), now=NOW, found=found)
+    status = check_certificate(folder, SUBJECT, NOW)
+    assert status.valid and status.suspended == {"bad"}
+    kept = audit_log.read_state(paper)
+    assert {(one.client, one.loss, one.request, one.answered, one.reference) for one in kept.against} == {
+        ("bad", 1.0, "req_1", "here", "above")
+    }
+    assert max(len(one.asked) for one in kept.against) == 2000 and "bad" not in kept.audit.clients
+
+
+@pytest.mark.parametrize("against", [["x"], [{"client": "a"}], [{"at": "x"}], 5])
+def test_damaged_evidence_revokes(folder: Path, against: object) -> None:  # noqa: F811
+    paper = given(folder)
+    audit_log.observe(folder, paper, 0.0, now=NOW)
+    file = audit_log.audit_file(paper.id)
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["watch"]["against"] = against
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.REVOKED
 
 
 def test_what_was_drawn_by_a_process_that_died_is_lost_and_counts_once(folder: Path) -> None:  # noqa: F811

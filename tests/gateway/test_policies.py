@@ -14,11 +14,14 @@ from smidgen.core.replies import Reply
 from smidgen.gateway import routing_decision, upstreams
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import (
+    AUDIT_TOKENS,
     CHAT,
     COMPLETIONS,
     ONE_MESSAGE,
+    RESPONSES,
     Conversation,
     Eligibility,
+    canonical_request,
     eligibility_of,
     joined,
     text_of,
@@ -232,3 +235,38 @@ def test_an_origin_is_scheme_host_and_port() -> None:
     assert upstreams.origin("https://API.example.com/v1") == upstreams.origin("https://api.example.com:443/other")
     assert upstreams.origin("http://a") != upstreams.origin("https://a")
     assert upstreams.is_local("http://[::1]:8000/v1") and not upstreams.is_local("http://localhost.example")
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_an_answer_longer_than_the_request_allows_escalates(limit: str) -> None:
+    known = RoutingDecision(certificate="c", score=0.9)
+    assert routing_decision.decision_within(known, {limit: 5}, 5).local and routing_decision.decision_within(known, {}, 500).local
+    cut = routing_decision.decision_within(known, {limit: 4}, 5)
+    assert (cut.why, cut.detail, cut.certificate) == (routing_decision.UNANSWERED, f"{limit} cuts it short", "c")
+    escalated = RoutingDecision(why=routing_decision.SCORE)
+    assert routing_decision.decision_within(escalated, {limit: 1}, 5) is escalated
+
+
+def test_an_audit_asks_for_the_text_in_full() -> None:
+    said = [{"role": "system", "content": "Sort it."}, {"role": "user", "content": "refund"}]
+    ignored = {
+        "seed": 1,
+        "user": "u",
+        "stream": True,
+        "presence_penalty": 2,
+        "frequency_penalty": 2,
+        "store": False,
+        "metadata": {"a": "b"},
+    }
+    asked = {"model": "support", "messages": said, "response_format": {"type": "text"}}
+    assert canonical_request(CHAT, {**asked, **ignored, "temperature": 1.5, "max_tokens": 1}) == {**asked, "max_tokens": AUDIT_TOKENS}
+    assert canonical_request(CHAT, {**asked, "temperature": 0, "top_p": 0.5}) == {**asked, "temperature": 0, "top_p": 0.5}
+    assert canonical_request(COMPLETIONS, {"model": "m", "prompt": "refund", **ignored}) == {"model": "m", "prompt": "refund"}
+    own = {"model": "m", "input": "refund", "instructions": "Sort it.", "max_output_tokens": 16}
+    assert canonical_request(RESPONSES, own) == {**own, "max_output_tokens": AUDIT_TOKENS}
+
+
+@pytest.mark.parametrize("value", [0, 0.7, 2, None])
+def test_an_ordinary_temperature_is_answered_here(value: float | None) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "refund"}], "temperature": value, "max_tokens": 100, "logprobs": False}
+    assert why_ineligible(CHAT, body) is None

@@ -50,6 +50,7 @@ REASONS: Mapping[str, str] = {
     "quality": "The request or `--quality` asks for a smaller alpha than the certificate has.",
     "segment": "The certificate does not cover the request's segment.",
     "job": "With `--take`: the certificate was not tested on requests of this job.",
+    "client": "Audits of this client's requests alone contradicted the certificate.",
     "held out": "The text is kept to measure on (`--held-out-aside`).",
     "request": "The request is not one message of a user, or has a field that a bundle cannot honour. The field stands in brackets.",
     "never": "The server runs with `--local never`.",
@@ -61,6 +62,7 @@ REASONS: Mapping[str, str] = {
     CertificateState.REVOKED.value: "It was revoked, by audits or by hand.",
     CertificateState.STALE.value: "It is older than the last revocation of its line.",
     CertificateState.UNAUDITED.value: "Answers were given for too long without an audit.",
+    CertificateState.LOST.value: "Too many audits were never answered.",
     CertificateState.REFERENCE.value: "It was tested against another large model than the fallback's.",
     CertificateState.EARLY.value: "It is not valid yet.",
     CertificateState.EXPIRED.value: "It has run out.",
@@ -217,6 +219,7 @@ def _check() -> None:
         decisions.SCORE,
         decisions.SEGMENT,
         decisions.JOB,
+        decisions.CLIENT,
         decisions.HELD_OUT,
         decisions.UNANSWERED,
     )

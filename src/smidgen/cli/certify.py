@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,13 @@ from smidgen.flows.certify.settings import CertifySettings
 
 if TYPE_CHECKING:
     from smidgen.data.teacher.settings import TeacherSettings
+    from smidgen.flows.certify.certificate_status import AuditEvidence
     from smidgen.flows.certify.certification import IssuedCertificate
     from smidgen.gateway.certificate import Certificate
     from smidgen.gateway.certificate_status import CertificateStatus
 
+_MOST_SHOWN = 10
+_MOST_WORDS = 80
 _FIRST = ("data", "alpha", "delta", "reference", "loss", "valid_days")
 
 
@@ -152,16 +156,48 @@ def _show(bundle: Path, as_json: bool) -> None:
     from smidgen.flows.certify.certification import certificate_standing
 
     found: CertificateStatus = certificate_standing(bundle)
+    audits = _audits(found.certificate)
     if as_json:
-        print_json(found.json())
+        print_json({**found.json(), "audits": asdict(audits) if audits is not None else None})
     else:
         if found.certificate is not None:
             _print(found.certificate)
+        if audits is not None:
+            _print_audits(audits)
         colour = "green" if found.valid else "red"
         out.print(f"[{colour}]{found.state.value}[/]: {escape(found.why)}", soft_wrap=True)
     if not found.valid:
         errors.print("Everything escalates.")
         raise typer.Exit(1)
+
+
+def _audits(paper: Certificate | None) -> AuditEvidence | None:
+    """Return what audits found; None without a certificate, or if it cannot be read."""
+    from smidgen.flows.certify.certificate_status import evidence
+
+    try:
+        return evidence(paper) if paper is not None else None
+    except (OSError, ValueError):
+        return None
+
+
+def _print_audits(found: AuditEvidence) -> None:
+    """Print what an operator needs to review the audits: by client, and the latest contradictions."""
+    if found.clients or found.suspended:
+        table = plain_table("client", "audits", "loss")
+        for client, (count, loss) in sorted(found.clients.items(), key=lambda one: -one[1][1])[:_MOST_SHOWN]:
+            table.add_row(escape(client or "without a key"), f"{count:,}", f"{loss:.4g}")
+        for client in found.suspended:
+            table.add_row(escape(client or "without a key"), "[red]suspended[/]", "")
+        out.print(table)
+    if found.against:
+        table = plain_table("contradicted", "client", "request", "asked", "answered here", "reference")
+        for one in found.against[-_MOST_SHOWN:]:
+            when = f"{datetime.fromtimestamp(one.at, UTC):%Y-%m-%d %H:%M}"
+            reference = "never answered" if one.loss is None else one.reference
+            texts = (escape(text[:_MOST_WORDS]) for text in (one.asked, one.answered, reference))
+            table.add_row(when, escape(one.client[:8]), escape(one.request), *texts)
+        out.print(table)
 
 
 def _revoke(bundle: Path, reason: str, as_json: bool) -> None:

@@ -33,6 +33,8 @@ _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = timedelta(minutes=15)
 """Age after which an open audit counts as lost: its process is gone."""
 _MOST_OWNERS = 64
+_MOST_CONTRADICTIONS = 100
+_MOST_WORDS = 2000
 SHARE = 0.02
 """Default share of the answers that is audited."""
 _EXPECTED = 10.0
@@ -58,6 +60,39 @@ class UnauditedAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An audit that spoke against the certificate, for an operator to review.
+
+    Attributes:
+        at: the time, in seconds.
+        client: who asked: a hash of its key; empty for a client without a key.
+        request: the id under which the request is stored, if it is.
+        loss: of the answer; None if the audit was never answered.
+        asked, answered, reference: the text, the local answer and the reference's; empty unless requests are stored anyway.
+    """
+
+    at: float
+    client: str
+    request: str = ""
+    loss: float | None = None
+    asked: str = ""
+    answered: str = ""
+    reference: str = ""
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready, with texts of bounded length."""
+        facts = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value[:_MOST_WORDS] if isinstance(value, str) else value for name, value in facts.items()}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Contradiction:
+        """Read one. Raises KeyError, TypeError or ValueError for anything else."""
+        words = {name: str(facts.get(name, "")) for name in ("client", "request", "asked", "answered", "reference")}
+        loss = facts.get("loss")
+        return cls(at=float(facts["at"]), loss=None if loss is None else float(loss), **words)
+
+
+@dataclass(frozen=True, slots=True)
 class AuditState:
     """The state of a certificate's audits.
 
@@ -66,12 +101,14 @@ class AuditState:
         silence: the answers since the last audit.
         barred: audits that were drawn and not sent, because of the privacy policy or the budget; they count neither way.
         open: audits under way: for each owner the number, and the time of its last draw.
+        against: the latest audits that spoke against the certificate.
     """
 
     audit: SequentialAudit
     silence: UnauditedAnswers = UnauditedAnswers()
     barred: int = 0
     open: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+    against: tuple[Contradiction, ...] = ()
 
     @property
     def share(self) -> float:
@@ -88,7 +125,9 @@ class AuditState:
         """JSON-ready."""
         since = self.silence.since.timestamp() if self.silence.since is not None else None
         opened = {name: [count, at.timestamp()] for name, (count, at) in self.open.items()}
-        watch = {"answers": self.silence.answers, "since": since, "barred": self.barred, "open": opened}
+        watch: dict[str, Any] = {"answers": self.silence.answers, "since": since, "barred": self.barred, "open": opened}
+        if self.against:
+            watch["against"] = [one.json() for one in self.against]
         return {**self.audit.json(), "watch": watch}
 
     @classmethod
@@ -100,11 +139,12 @@ class AuditState:
             answers, barred, since = int(watch.get("answers", 0)), int(watch.get("barred", 0)), watch.get("since")
             opened = {str(name): (int(one[0]), _moment(one[1])) for name, one in watch.get("open", {}).items()}
             silence = UnauditedAnswers(answers, None if since is None else _moment(since))
+            against = tuple(Contradiction.from_json(one) for one in watch.get("against", ()))
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError) as error:
             raise ValueError(f"this is not the state of an audit ({error})") from error
         if answers < 0 or barred < 0 or any(count < 0 for count, _ in opened.values()):
             raise ValueError("this is not the state of an audit (a number is out of range)")
-        return cls(audit, silence, barred, opened)
+        return cls(audit, silence, barred, opened, against)
 
 
 def begin(paper: Certificate) -> None:
@@ -184,9 +224,10 @@ def note_lost(
     now: datetime | None = None,
     segment: str | None = None,
     owner: str = "",
+    found: Contradiction | None = None,
 ) -> bool:
     """Record an audit that was drawn and never answered; arguments, result and errors as in `observe`."""
-    return observe(bundle, paper, None, probability, now, segment, owner)
+    return observe(bundle, paper, None, probability, now, segment, owner, found)
 
 
 def observe(
@@ -197,6 +238,7 @@ def observe(
     now: datetime | None = None,
     segment: str | None = None,
     owner: str = "",
+    found: Contradiction | None = None,
 ) -> bool:
     """Record one audited answer, and revoke the certificate if the evidence suffices. Returns whether audits revoke it.
 
@@ -207,6 +249,7 @@ def observe(
             the same.
         segment: the request's, if the certificate is by segments and it is known.
         owner: who drew it, as given to `note_drawn`.
+        found: what to show an operator if it speaks against the certificate, and whose request it was.
 
     Raises ValueError for a loss or a probability out of range, and then records nothing; OSError if the state cannot be written.
     """
@@ -218,8 +261,11 @@ def observe(
             _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
             return True
         audit = kept.audit
-        revoked = audit.lost(probability, segment) if loss is None else audit.observe(loss, probability, segment)
+        client = found.client if found is not None else None
+        revoked = audit.lost(probability, segment, client=client) if loss is None else audit.observe(loss, probability, segment, client)
         kept = kept.settled(owner)
+        if found is not None and loss != 0:
+            kept = replace(kept, against=(*kept.against, replace(found, loss=loss))[-_MOST_CONTRADICTIONS:])
         try:
             _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
         finally:
@@ -294,6 +340,14 @@ def describe_silence(paper: Certificate, silence: UnauditedAnswers) -> str:
     )
 
 
+def describe_lost(audit: SequentialAudit) -> str:
+    """Why a certificate of which too many audits got lost is stale, in words."""
+    return (
+        f"too many audits were never answered, and those may be the wrong ones: {describe(audit)}. It holds again once fresh audits are "
+        "answered: see that the fallback answers, and raise its rate limit if it refuses for that"
+    )
+
+
 def _moment(seconds: Any) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
@@ -313,8 +367,7 @@ def _expired(kept: AuditState, now: datetime) -> AuditState:
 
 def _revoke_if_so(bundle: Path, paper: Certificate, audit: SequentialAudit, now: datetime) -> None:
     if audit.revoked:
-        what = "too many audits were never answered, which count as wrong" if audit.silent else "the audit found too many disagreements"
-        _revoke(bundle, paper, f"{what}: {describe(audit)}", now)
+        _revoke(bundle, paper, f"the audit found too many disagreements: {describe(audit)}", now)
 
 
 def _segments(paper: Certificate) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from smidgen.core.errors import BundleError, CertificateError, InputError
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, revocation, signing
 from smidgen.gateway.certificate import Certificate, CertifiedBundle, CertifiedSegment
-from smidgen.gateway.certificate_audit import UnauditedAnswers
+from smidgen.gateway.certificate_audit import AuditState, UnauditedAnswers
 from smidgen.store import files
 from smidgen.store.files import home
 from smidgen.store.line import line_of
@@ -106,10 +106,15 @@ class CertificateState(StrEnum):
     REVOKED = "revoked"
     STALE = "stale"
     UNAUDITED = "not audited"
+    LOST = "audits lost"
     REFERENCE = "another large model"
     EARLY = "not yet valid"
     EXPIRED = "expired"
     SET_BACK = "clock set back"
+
+
+REVIVED_BY_AUDITS = frozenset({CertificateState.UNAUDITED, CertificateState.LOST})
+"""States that end when fresh audits are answered. Requests escalate, and are audited all the same."""
 
 
 class Decision(StrEnum):
@@ -128,6 +133,8 @@ class CertificateStatus:
         certificate: the certificate, if one could be read; trust it only in the state `VALID`.
         silence: the answers since its last audit.
         stale_from: when it goes stale, if that is known.
+        unanswered: why it is stale because too many audits got lost; empty if it is not.
+        suspended: clients, by the hash of their key, whose audits alone contradicted it. Their requests escalate.
     """
 
     state: CertificateState
@@ -135,6 +142,14 @@ class CertificateStatus:
     certificate: Certificate | None = None
     silence: UnauditedAnswers = field(default_factory=UnauditedAnswers)
     stale_from: datetime | None = None
+    unanswered: str = ""
+    suspended: frozenset[str] = frozenset()
+
+    def with_audits(self, kept: AuditState) -> CertificateStatus:
+        """The status with this state of its audits."""
+        unanswered = certificate_audit.describe_lost(kept.audit) if kept.audit.unanswered else ""
+        found = self.with_silence(kept.silence, kept.share)
+        return replace(found, unanswered=unanswered, suspended=frozenset(kept.audit.suspended))
 
     def with_silence(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
         """The status with these answers since the last audit; `share` of the answers is audited."""
@@ -213,11 +228,7 @@ def status_in_files(bundle: Path, subject: CertifiedBundle, large: frozenset[str
             CertificateState.REFERENCE,
             f"it is against {found.reference.words}, and requests escalate to {', '.join(sorted(large or ()))}",
         )
-    return (
-        CertificateStatus(state, why, found)
-        if kept is None
-        else CertificateStatus(state, why, found).with_silence(kept.silence, kept.share)
-    )
+    return CertificateStatus(state, why, found) if kept is None else CertificateStatus(state, why, found).with_audits(kept)
 
 
 def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> CertificateStatus:
@@ -232,6 +243,8 @@ def status_at(found: CertificateStatus, now: datetime, seen: datetime) -> Certif
     outside = _outside(found.certificate, max(now, seen))
     if outside is not None:
         return CertificateStatus(*outside, found.certificate)
+    if found.unanswered:
+        return replace(found, state=CertificateState.LOST, why=found.unanswered)
     if found.stale_from is not None and max(now, seen) > found.stale_from:
         return replace(found, state=CertificateState.UNAUDITED, why=certificate_audit.describe_silence(found.certificate, found.silence))
     return found

@@ -191,7 +191,7 @@ class CertificateWatch:
             return False
         revoked = kept.audit.revoked
         if not revoked:
-            self._held = replace(held, audits=(path, now), standing=held.standing.with_silence(kept.silence, kept.share))
+            self._held = replace(held, audits=(path, now), standing=held.standing.with_audits(kept))
         return not revoked
 
     def _due(self, held: _LastStatus) -> _UnwrittenAnswers | None:

@@ -6,6 +6,7 @@ unknown field is not eligible: one that OpenAI adds tomorrow escalates today.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,26 @@ _OF = {
     COMPLETIONS: _SHARED | {"prompt"},
 }
 """Fields that say how an answer is sampled, billed or sent, and not what is asked. The reply's facts show their effect on the score."""
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "max_tokens": (1.0, math.inf),
+    "max_completion_tokens": (1.0, math.inf),
+    "max_output_tokens": (1.0, math.inf),
+}
+"""What OpenAI's interface takes. The large model refuses any other value, so it is left to it."""
+_LOGPROBS = ("logprobs", "top_logprobs")
+_CANONICAL = {
+    CHAT: ("model", "messages", "response_format", "reasoning_effort", "verbosity"),
+    COMPLETIONS: ("model", "prompt"),
+    RESPONSES: ("model", "input", "instructions", "text", "reasoning"),
+}
+"""Fields that say what is asked, and of whom."""
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+AUDIT_TOKENS = 4096
+"""Limit of an audit's answer, where the request has one. It is far above any answer of a small model."""
 _ASKED_IN = {CHAT: "messages", COMPLETIONS: "prompt", RESPONSES: "input"}
 _MESSAGE = frozenset({"role", "content", "name"})
 _PIECE = frozenset({"type", "text", "cache_control"})
@@ -132,10 +153,30 @@ def why_ineligible(path: str, body: Mapping[str, Any], eligibility: Eligibility 
     """Why a bundle may not take a request to one of the faces, in a few words; None if it may."""
     if body.get("n") not in (None, 1):
         return "several choices"
+    if any(not is_nothing(body.get(name)) for name in _LOGPROBS):
+        return "log probabilities"
     return _odd_fields(path, body, eligibility.fields) or eligibility.odd(conversation_of(path, body))
 
 
+def canonical_request(path: str, body: Mapping[str, Any], eligibility: Eligibility = ONE_MESSAGE) -> dict[str, Any]:
+    """The request that an audit sends in place of an eligible one: the same text, asked for in full.
+
+    A small model ignores how an answer is to be sampled and cut, so its certificate is about the answer to the text. Penalties, seeds and
+    a client's token limit are left out: with them, one client could make any right answer count as wrong. `temperature` and `top_p` stay
+    where they make the answer no more random than the large model's own default of 1, because the reference of the calibration pairs was
+    asked like this, and a more random one would disagree more often.
+    """
+    asked = {name: value for name, value in body.items() if name in _CANONICAL[path] or name in eligibility.fields}
+    for name in ("temperature", "top_p"):
+        if isinstance(value := body.get(name), int | float) and value <= 1:
+            asked[name] = value
+    return asked | {name: AUDIT_TOKENS for name in _LIMITS if body.get(name) is not None}
+
+
 def _odd_fields(path: str, body: Mapping[str, Any], more: frozenset[str]) -> str | None:
+    outside = next((name for name in _RANGES if not _is_usual(name, body.get(name))), None)
+    if outside is not None:
+        return f"the field {outside}"
     if path == RESPONSES:
         return odd_response_fields(body, more)
     known = _OF[path] | more | {"n"}
@@ -145,6 +186,12 @@ def _odd_fields(path: str, body: Mapping[str, Any], more: frozenset[str]) -> str
     if body.get("store") not in (None, False):  # a local answer is stored nowhere, and cannot be fetched
         return "the completion is to be stored"
     return None
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    """Whether a field that says how an answer is sampled or cut is missing, or has a value that it may have."""
+    low, high = _RANGES[name]
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high)
 
 
 def text_of(path: str, body: Mapping[str, Any]) -> str:

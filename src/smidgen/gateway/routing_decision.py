@@ -80,6 +80,7 @@ SCORE = "score"
 SEGMENT = "segment"
 JOB = "job"
 HELD_OUT = "held out"
+CLIENT = "client"
 UNANSWERED = "no local answer"
 NEVER = "never"
 """Reasons why a request escalates under a valid certificate; otherwise the reason is the certificate's state."""
@@ -118,6 +119,20 @@ class RoutingDecision:
 def held_out_decision(known: RoutingDecision) -> RoutingDecision:
     """The decision for a request that the small model could answer, but whose text is held out."""
     return RoutingDecision(why=HELD_OUT, detail="its text is kept to measure on", certificate=known.certificate)
+
+
+def suspended_decision(known: RoutingDecision) -> RoutingDecision:
+    """The decision for a client whose audits alone contradicted the certificate."""
+    return RoutingDecision(why=CLIENT, detail="audits of this client's requests disagreed too often", certificate=known.certificate)
+
+
+def decision_within(known: RoutingDecision, body: Mapping[str, Any], tokens: int) -> RoutingDecision:
+    """The decision for a local answer of so many tokens: one that the request's limit would cut escalates, as the large model would cut
+    its own."""
+    bound = next((name for name in _BOUNDS if isinstance(body.get(name), int) and body[name] < tokens), None)
+    if not known.local or bound is None:
+        return known
+    return replace(known, why=UNANSWERED, detail=f"{bound} cuts it short")
 
 
 def decision_before(standing: CertificateStatus, asked: RequestedModel) -> RoutingDecision:

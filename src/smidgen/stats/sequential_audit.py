@@ -28,22 +28,38 @@ While the claim holds for every segment, none of them gains money on average, so
 money. Smaller shares pay for the multiple tests.
 
 Lost audits. Some audits are drawn and never answered. If the loss is independent of the answer, the other audits suffice. If not, they say
-too little, because the lost ones may be the wrong ones. So a quarter of the start goes to gamblers who count each lost audit as wrong, and
-bet against a mean of at most alpha + alpha · (1 - alpha) / 5. This is the mean when the risk is alpha and a fifth of alpha of the audits is
-lost at random. The other three quarters bet on the answered audits, as above. The sum is tested as one. It reaches 1/delta with a chance of
-at most delta in both of these cases, whatever the number of looks:
+too little, because the lost ones may be the wrong ones. So a second test counts each lost audit as wrong, and bets against a mean of at
+most alpha + alpha · (1 - alpha) / 5. This is the mean when the risk is alpha and a fifth of alpha of the audits is lost at random. A lost
+audit is no proof of a wrong answer, so this test does not revoke: at 1/delta the audits are `unanswered`, and the certificate is stale.
+By Ville's inequality this happens with a chance of at most delta in both of these cases, whatever the number of looks:
 
 - the risk is at most alpha, and at most a fifth of alpha of the audits is lost, at random;
 - the risk is at most alpha with every lost audit counted as wrong.
 
 Consecutive lost audits count as one: an upstream that is down loses a hundred for one reason. Not betting on the others is as good as not
 having drawn them: in both cases above, the expected money does not grow.
+
+Fresh audits end that state. A third gambler then bets that audits are answered: an audit multiplies a stake of strength h by
+
+    1 + h · (least / p) · (alpha - lost)        lost: 1 for a lost audit, else 0
+
+While at least alpha of the audits get lost, this is a supermartingale, too. So the state ends wrongly with a chance of at most delta each
+time (a one-sided test of a mean by betting; Waudby-Smith and Ramdas 2024). At alpha = delta = 0.05 it takes some 80 answered audits in a
+row. The second test then starts anew.
+
+Clients. One client may send what no other sends. For each client with a loss, a copy of the tests goes on without that client's audits.
+When a test reaches 1/delta, a client is suspended instead if it gave at most half of all audits, its mean loss is at least twice that of
+all, and the copy without it is below 2. Its requests escalate from then on, and the copy takes the place of the test. A client with more
+than half of the audits is the traffic, and is not left out. This takes nothing from the guarantee: revocation still needs the test of all
+audits to reach 1/delta first, so its chance stays at most delta. The copies only delay it, and a breach for all clients
+grows in every copy. `tools.certificate` measures both.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _STRENGTHS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -52,8 +68,15 @@ _SCALE = 500.0  # scale of the Pareto distribution, in audits
 _SHAPE = 0.5
 _MOST = 1e200  # cap on money, far above any 1/delta: more would overflow
 _POOLED = 0.5  # of the start, for the gambler on all audits
-_STRICT = 0.25  # of the start, for gamblers who count lost audits as wrong
+_STRICT = 0.25  # of the start, in states of an older smidgen, for gamblers who count lost audits as wrong
 _LOST = 0.2  # of alpha: the share of audits that may get lost at random
+_ANSWERED = (0.25, 0.5, 0.9)  # strengths of the bets that audits are answered; 1 would lose all on a lost one
+_MOST_CLIENTS = 64  # clients that are left out one by one
+_ODD = 2.0  # a client that stands out has at least this many times the mean loss of all
+_OTHERS = 2.0  # evidence from which on the audits of all others speak against the claim, too
+_MOST_COUNTED = 1024  # clients whose audits are counted
+MOST_OF_ONE = 0.5
+"""Share of the audits up to which a client can be left out."""
 STATE_VERSION = 1
 
 
@@ -155,6 +178,49 @@ class _Bets:
         return made
 
 
+class _Tests:
+    """The two tests on one stream of audits: of the answered ones, and of all with the lost ones counted as wrong.
+
+    Attributes:
+        heard, strict: their gamblers.
+        most, most_strict: their largest evidence so far.
+    """
+
+    def __init__(self, alpha: float, segments: tuple[str, ...]) -> None:
+        self.heard, self.strict = _Bets(alpha, 1.0, segments), _Bets(_with_lost(alpha), 1.0, segments)
+        self.most = self.most_strict = 1.0
+
+    def bet(self, loss: float | None, weight: float, segment: str | None) -> None:
+        """Bet on one audit; None for a lost one."""
+        if loss is not None:
+            self.heard.bet(loss, weight, segment)
+        self.strict.bet(1.0 if loss is None else loss, weight, segment)
+        self.most, self.most_strict = max(self.most, self.heard.evidence), max(self.most_strict, self.strict.evidence)
+
+    def renew_strict(self) -> None:
+        """Start the test of lost audits anew."""
+        self.strict, self.most_strict = _Bets(self.strict.alpha, 1.0, self.strict.segments), 1.0
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "heard": self.heard.json(),
+            "strict": self.strict.json(),
+            "most": self.most,
+            "most_strict": self.most_strict,
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any], alpha: float) -> _Tests:
+        """Restore the tests. Raises ValueError, KeyError, TypeError, AttributeError or OverflowError for an invalid state."""
+        made = cls(alpha, ())
+        made.heard = _Bets.from_json(state["heard"], alpha)
+        made.strict = _Bets.from_json(state["strict"], _with_lost(alpha))
+        made.most, made.most_strict = float(state["most"]), float(state["most_strict"])
+        if not (1 <= made.most < math.inf and 1 <= made.most_strict < math.inf):
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
+        return made
+
+
 class SequentialAudit:
     """The sequential test of one certificate. Not thread-safe.
 
@@ -164,8 +230,8 @@ class SequentialAudit:
         least_probability: no request is audited with a smaller one. If it was not declared, all are audited with the same one, which the
             first audit sets; None before that.
         declared: whether it was declared.
-        most: largest evidence so far.
         never_answered: number of lost audits.
+        suspended: clients whose audits alone contradicted the claim. Their requests are to escalate.
     """
 
     def __init__(self, alpha: float, delta: float, least_probability: float | None = None, segments: Sequence[str] = ()) -> None:
@@ -180,36 +246,43 @@ class SequentialAudit:
         self.declared = False
         if least_probability is not None:
             self.declare(least_probability)
-        names = tuple(sorted(set(segments)))
-        self.most, self.never_answered = 1.0, 0
-        self._heard = _Bets(alpha, 1 - _STRICT, names)
-        self._strict = _Bets(_with_lost(alpha), _STRICT, names)
+        self.never_answered = 0
+        self.suspended: tuple[str, ...] = ()
+        self._tests = _Tests(alpha, tuple(sorted(set(segments))))
+        self._without: dict[str, _Tests] = {}
+        self._counts: dict[str, tuple[int, float]] = {}
         self._in_a_row = False
+        self._fresh: list[float] = []
 
     @property
     def segments(self) -> tuple[str, ...]:
         """Names of the segments that the claim is about."""
-        return self._heard.segments
+        return self._tests.heard.segments
 
     @property
     def audits(self) -> int:
         """Number of answered audits."""
-        return self._heard.all.audits
+        return self._tests.heard.all.audits
 
     @property
     def losses(self) -> float:
         """Sum of their losses."""
-        return self._heard.all.losses
+        return self._tests.heard.all.losses
 
     @property
     def evidence(self) -> float:
         """The current e-value against the claim: the gamblers' money, from a start of 1."""
-        return min(_MOST, self._heard.evidence + self._strict.evidence)
+        return min(_MOST, self._tests.heard.evidence)
 
     @property
-    def silent(self) -> bool:
-        """True if most of the evidence comes from lost audits."""
-        return self.never_answered > 0 and self._strict.evidence > self._heard.evidence
+    def most(self) -> float:
+        """The largest evidence so far."""
+        return self._tests.most
+
+    @property
+    def unanswered(self) -> bool:
+        """True if so many audits got lost that the others say too little. Fresh audits that are answered end this."""
+        return bool(self._fresh)
 
     @property
     def revoked(self) -> bool:
@@ -217,10 +290,15 @@ class SequentialAudit:
         return self.most >= 1 / self.delta
 
     @property
+    def clients(self) -> dict[str, tuple[int, float]]:
+        """Audits and losses of each client that is not suspended; a lost audit is a loss."""
+        return dict(self._counts)
+
+    @property
     def worst(self) -> tuple[str, int, float] | None:
         """The segment with the most evidence against the claim, its audits and the sum of their losses; None without audits of a
         segment."""
-        of = self._heard.of
+        of = self._tests.heard.of
         if not of:
             return None
         name = max(of, key=lambda name: of[name].evidence)
@@ -232,13 +310,14 @@ class SequentialAudit:
             raise ValueError(f"the least probability of an audit is over 0 and at most 1, not {least_probability}")
         self.least_probability, self.declared = least_probability, True
 
-    def observe(self, loss: float, probability: float = 1.0, segment: str | None = None) -> bool:
+    def observe(self, loss: float, probability: float = 1.0, segment: str | None = None, client: str | None = None) -> bool:
         """Add one answered audit. Returns `revoked`.
 
         Args:
             loss: of the answer against the reference, 0..1.
             probability: probability with which this request was chosen for an audit, fixed before its loss was known.
             segment: the request's. If it is unknown, or the claim is not about it, the audit counts for the whole only.
+            client: who sent the request; None if that is unknown.
 
         Raises ValueError for a loss outside of 0..1, and for a probability over 1, below the declared one or, if none was declared,
         different from that of earlier audits. The audit is then not added.
@@ -246,27 +325,71 @@ class SequentialAudit:
         if not 0 <= loss <= 1:
             raise ValueError(f"a loss lies in 0..1, not {loss}")
         least = self._least(probability)
-        self._heard.bet(loss, least / probability, segment)
-        self._strict.bet(loss, least / probability, segment)
         self._in_a_row = False
-        return self._done(least)
+        return self._take(loss, least, least / probability, segment, client)
 
-    def lost(self, probability: float = 1.0, segment: str | None = None, count: int = 1) -> bool:
+    def lost(self, probability: float = 1.0, segment: str | None = None, count: int = 1, client: str | None = None) -> bool:
         """Add audits that were drawn and never answered, in their turn. Returns `revoked`. `count`: number of consecutive ones.
 
         Raises ValueError for a probability as `observe` does.
         """
         least = self._least(probability)
-        if not self._in_a_row:
-            self._strict.bet(1.0, least / probability, segment)
-        self._in_a_row = True
         self.never_answered += count
-        return self._done(least)
+        if self._in_a_row:
+            self.least_probability = least
+            return self.revoked
+        self._in_a_row = True
+        return self._take(None, least, least / probability, segment, client)
 
-    def _done(self, least: float) -> bool:
+    def _take(self, loss: float | None, least: float, weight: float, segment: str | None, client: str | None) -> bool:
         self.least_probability = least
-        self.most = max(self.most, self.evidence)
+        if client in self.suspended:
+            return self.revoked
+        final = self.revoked
+        if client is not None:
+            if client in self._counts or len(self._counts) < _MOST_COUNTED:
+                audits, losses = self._counts.get(client, (0, 0.0))
+                self._counts[client] = (audits + 1, losses + (1.0 if loss is None else loss))
+            if loss != 0 and client not in self._without and len(self._without) < _MOST_CLIENTS:
+                self._without[client] = copy.deepcopy(self._tests)
+        for name, tests in self._without.items():
+            if name != client:
+                tests.bet(loss, weight, segment)
+        self._tests.bet(loss, weight, segment)
+        if self._fresh:
+            self._hope(loss is None, weight)
+        elif self.never_answered and self._tests.most_strict >= 1 / self.delta and self._alone(lambda tests: tests.strict.evidence) is None:
+            self._fresh = [1.0] * len(_ANSWERED)
+        if self.revoked and not final:
+            self._alone(lambda tests: tests.heard.evidence)
         return self.revoked
+
+    def _hope(self, lost: bool, weight: float) -> None:
+        """Bet that audits are answered; enough winnings end the state in which too few are."""
+        self._fresh = [money * (1 + h * weight * (self.alpha - lost)) for money, h in zip(self._fresh, _ANSWERED, strict=True)]
+        if sum(self._fresh) / len(_ANSWERED) >= 1 / self.delta:
+            self._fresh = []
+            for tests in (self._tests, *self._without.values()):
+                tests.renew_strict()
+
+    def _alone(self, evidence: Callable[[_Tests], float]) -> str | None:
+        """Suspend the client from whose audits alone the evidence comes, and go on without them. Returns it; None if there is none."""
+        total, wrong = (sum(column) for column in zip(*self._counts.values(), strict=True)) if self._counts else (0, 0.0)
+        odd = [
+            name
+            for name in self._without
+            if (found := self._counts.get(name)) is not None
+            and found[0] <= MOST_OF_ONE * total
+            and found[1] * total >= _ODD * wrong * found[0]
+        ]
+        name = min(odd, key=lambda known: evidence(self._without[known]), default=None)
+        if name is None or evidence(self._without[name]) >= _OTHERS:
+            return None
+        self._tests = self._without.pop(name)
+        self.suspended = (*self.suspended, name)
+        del self._counts[name]
+        self._without = {}  # they hold its losses; others are copied anew at their next loss
+        return name
 
     def _least(self, probability: float) -> float:
         """Return the least probability that weighs an audit. Raises ValueError for an invalid probability."""
@@ -289,15 +412,27 @@ class SequentialAudit:
 
     def json(self) -> dict[str, Any]:
         """Return the state, JSON-ready, for `from_json`. An older smidgen can read the answered audits."""
+        tests = self._tests
         return {
             "version": STATE_VERSION,
             "alpha": self.alpha,
             "delta": self.delta,
             "least_probability": self.least_probability,
             "declared": self.declared,
-            **self._heard.json(),
+            **tests.heard.json(),
             "most": self.most,
-            "lost": {"audits": self.never_answered, "in_a_row": self._in_a_row, "bets": self._strict.json()},
+            "lost": {
+                "audits": self.never_answered,
+                "in_a_row": self._in_a_row,
+                "bets": tests.strict.json(),
+                "most": tests.most_strict,
+                "fresh": self._fresh,
+            },
+            "clients": {
+                "audits": self._counts,
+                "suspended": list(self.suspended),
+                "without": {name: tests.json() for name, tests in self._without.items()},
+            },
         }
 
     @classmethod
@@ -316,23 +451,43 @@ class SequentialAudit:
             if state["least_probability"] is not None:
                 audit.declare(float(state["least_probability"]))
             audit.declared = bool(state.get("declared", False))  # states of an older smidgen have one probability
-            audit.most = float(state["most"])
-            audit._heard = _Bets.from_json(state, audit.alpha)
-            if "lost" in state:
-                told = state["lost"]
-                audit.never_answered, audit._in_a_row = int(told["audits"]), bool(told["in_a_row"])
-                audit._strict = _Bets.from_json(told["bets"], _with_lost(audit.alpha))
-            else:
-                audit._strict = _Bets(_with_lost(audit.alpha), _STRICT * audit._heard.evidence, audit.segments)
-                audit._heard.scaled(1 - _STRICT)
+            audit._tests = tests = _Tests(audit.alpha, ())
+            tests.heard, tests.most = _Bets.from_json(state, audit.alpha), float(state["most"])
+            audit._restore_lost(state.get("lost"))
+            audit._restore_clients(state.get("clients", {}))
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"this is not the state of an audit ({error})") from error
         fine = audit.least_probability is not None or not (audit.declared or audit.audits)
-        if not (fine and 1 <= audit.most < math.inf and audit.never_answered >= 0):
+        if not (fine and 1 <= tests.most < math.inf and 1 <= tests.most_strict < math.inf and audit.never_answered >= 0):
             raise ValueError("this is not the state of an audit (its numbers cannot be)")
-        for bets in (audit._heard, audit._strict):
-            bets.share_out(tuple(sorted(set(segments))))
+        for one in (tests, *audit._without.values()):
+            for bets in (one.heard, one.strict):
+                bets.share_out(tuple(sorted(set(segments))))
         return audit
+
+    def _restore_lost(self, told: Mapping[str, Any] | None) -> None:
+        """Restore what the lost audits came to."""
+        tests = self._tests
+        if told is None:  # a state from before lost audits counted
+            tests.strict = _Bets(_with_lost(self.alpha), tests.heard.evidence, tests.heard.segments)
+            return
+        self.never_answered, self._in_a_row = int(told["audits"]), bool(told["in_a_row"])
+        tests.strict = _Bets.from_json(told["bets"], _with_lost(self.alpha))
+        if "most" not in told:  # both tests shared one start, and were one sum
+            tests.heard.scaled(1 / (1 - _STRICT))
+            tests.strict.scaled(1 / _STRICT)
+            return
+        tests.most_strict, self._fresh = float(told["most"]), [float(money) for money in told["fresh"]]
+        if len(self._fresh) not in (0, len(_ANSWERED)) or not all(0 <= money <= _MOST for money in self._fresh):
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
+
+    def _restore_clients(self, told: Mapping[str, Any]) -> None:
+        """Restore what is known of single clients; an older smidgen wrote nothing of them."""
+        self._counts = {str(name): (int(one[0]), float(one[1])) for name, one in told.get("audits", {}).items()}
+        self.suspended = tuple(str(name) for name in told.get("suspended", ()))
+        self._without = {str(name): _Tests.from_json(facts, self.alpha) for name, facts in told.get("without", {}).items()}
+        if any(not 0 <= losses <= audits for audits, losses in self._counts.values()):
+            raise ValueError("this is not the state of an audit (its numbers cannot be)")
 
 
 def _with_lost(alpha: float) -> float:

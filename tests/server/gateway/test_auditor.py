@@ -77,14 +77,14 @@ def value(running: Any, name: str) -> str:
     return line.rpartition(" ")[2]
 
 
-def test_what_was_answered_here_is_asked_above_as_it_would_have_escalated(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
+def test_what_was_answered_here_is_asked_above_without_what_the_bundle_ignores(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
     upstream.answer = right
     running = gateway()
-    found = running.client.post(CHAT, json=asking(SURE, "support@0.9", user="u1"), headers={"accept-encoding": "br, gzip"})
+    found = running.client.post(CHAT, json=asking(SURE, "support@0.9", user="u1", temperature=0), headers={"accept-encoding": "br, gzip"})
     assert found.headers["x-smidgen-answered-by"] == "local"
     until(running, {"agreed": 1.0})
-    assert upstream.bodies == [asking(SURE, "big", user="u1")] and "accept-encoding" not in upstream.seen[0].headers
+    assert upstream.bodies == [asking(SURE, "big", temperature=0)] and "accept-encoding" not in upstream.seen[0].headers
     assert audit_log.read_audit(paper).audits == 1 and audit_log.read_audit(paper).losses == 0
     upstream.answer = lambda seen: says("I am not sure")
     running.post("/v1/completions", {"model": "support", "prompt": SURE})
@@ -295,7 +295,7 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
     "said",
     [
         Said(status=500),
-        Said(status=401, body=b"{}"),
+        Said(status=429, body=b"{}"),
         Said(body=b"not json"),
         Said(body=b'{"choices": [', cut=True),
         Said(pieces=[chunk("yes")], headers=STREAM, cut=True),
@@ -304,7 +304,7 @@ def test_losses_are_taken_in_in_the_order_of_their_requests(gateway: Any, upstre
         Said(pieces=[chunk("yes"), b'data: {"error": {"message": "overloaded"}}\n\n', b"data: [DONE]\n\n"], headers=STREAM),
         Said(pieces=[chunk("yes"), *[b": " + b"x" * (MOST_BYTES // 8) + b"\n"] * 9, b"data: [DONE]\n\n"], headers=STREAM),
     ],
-    ids=["failing", "refused", "no json", "cut", "cut stream", "an error", "an error at the end", "an error in a stream", "too long"],
+    ids=["failing", "busy", "no json", "cut", "cut stream", "an error", "an error at the end", "an error in a stream", "too long"],
 )
 def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, upstream: UpstreamStub, model: Model, said: Said) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
@@ -312,7 +312,7 @@ def test_an_upstream_without_an_answer_says_nothing_of_the_bundle(gateway: Any, 
     running = gateway()
     assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
     until(running, {"unanswered": 1.0})
-    final = said.status == 401 or any(len(piece) > MOST_BYTES // 8 for piece in said.pieces or [])
+    final = any(len(piece) > MOST_BYTES // 8 for piece in said.pieces or [])
     assert (audit_log.read_audit(paper).audits, len(upstream.seen)) == (0, 1 if final else 3)
     assert audit_log.read_audit(paper).never_answered == 1 and "smidgen_certificate_audits_lost" in running.client.get("/metrics").text
 
@@ -416,9 +416,9 @@ def test_an_expired_one_is_not_revived_by_a_clock_that_is_set_back(
 def test_audits_spend_from_the_same_budget_and_are_dropped_where_it_is_full(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
     upstream.answer = right
-    running = gateway(budget_day=0.0035, price_in=1.0, price_out=1000.0)  # one of these, and no second
+    running = gateway(budget_day=5.0, price_in=1.0, price_out=1000.0)  # one of these, and no second
     for number, wanted in enumerate(({"agreed": 1.0}, {"agreed": 1.0, "dropped": 1.0})):
-        found = running.post(CHAT, asking(text(3, number), max_tokens=2))
+        found = running.post(CHAT, asking(text(3, number), max_tokens=20))
         assert found.headers["x-smidgen-answered-by"] == "local"
         until(running, wanted)
     assert len(upstream.seen) == audit_log.read_audit(paper).audits == 1
@@ -495,21 +495,77 @@ def test_while_no_upstream_answers_it_stays_stale(
     running = gateway()
     for number in range(3):
         assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-escalated"] == "not audited"
-    until(running, {"unanswered": 3.0})
-    assert audit_log.read_audit(paper).never_answered == 3 and not audit_log.read_audit(paper).revoked
+    until(running, {"refused": 3.0})
+    assert audit_log.read_state(paper).barred == 3 and audit_log.read_audit(paper).never_answered == 0
 
 
-def test_audits_that_are_refused_at_the_wrong_answers_revoke(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
-    """The upstream refuses what the bundle gets wrong, every second request: of the audits that are answered none is wrong."""
+def test_a_request_that_the_large_model_refuses_is_no_evidence(gateway: Any, upstream: UpstreamStub, model: Model) -> None:
     paper = certify(model, reference=AGAINST_MODEL)
-    upstream.answer = lambda seen: Said(status=400, body=b"{}") if int(seen.body.split(b"number ")[1].split(b'"')[0]) % 2 else right(seen)
+    upstream.answer = lambda seen: Said(status=400, body=b"{}") if b"number 1" in seen.body else right(seen)
     running = gateway()
-    asked = 0
-    while running.post(CHAT, asking(text(3, asked))).headers["x-smidgen-answered-by"] == "local":
-        asked += 1
-        until(running, {name: float(n) for name, n in (("agreed", (asked + 1) // 2), ("unanswered", asked // 2)) if n})
-        assert asked < 200
-    found = audit_log.read_audit(paper)
-    assert found.revoked and found.losses == 0 and found.never_answered > 3
-    gone = revocation.find_revocation(model.folder, paper.id)
-    assert gone is not None and "too many audits were never answered" in gone.reason
+    for number in range(2):
+        assert running.post(CHAT, asking(text(3, number))).headers["x-smidgen-answered-by"] == "local"
+    until(running, {"agreed": 1.0, "refused": 1.0})
+    kept = audit_log.read_state(paper)
+    assert (kept.barred, kept.audit.audits, kept.audit.never_answered) == (1, 1, 0)
+
+
+def strict(seen: Seen) -> Said:
+    """A large model that agrees with the bundle, honours limits and penalties, and refuses what OpenAI refuses."""
+    body = json.loads(seen.body)
+    if not 0 <= body.get("temperature", 1) <= 2 or body.get("max_tokens", 1) < 1:
+        return Said(status=400, body=b"{}")
+    if body.get("temperature", 1) > 1 or body.get("presence_penalty") or body.get("logit_bias"):
+        return says("fish fish fish")
+    return says(answer(3), "length") if body.get("max_tokens", 100) < 4 else right(seen)
+
+
+ATTACKS: list[dict[str, Any]] = [
+    {"max_tokens": 1},
+    {"max_completion_tokens": 1},
+    {"temperature": 99},
+    {"temperature": 2},
+    {"presence_penalty": 2},
+    {"temperature": 2, "max_tokens": 1},
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+def test_a_client_cannot_make_right_answers_count_as_wrong(
+    gateway: Any, upstream: UpstreamStub, model: Model, attack: dict[str, Any]
+) -> None:
+    """Every seventh request is the attacker's, of a model that is always right."""
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = strict
+    running, local = gateway(), 0
+    for number in range(210):
+        odd = number % 7 == 0
+        found = running.post(CHAT, asking(SURE, **(attack if odd else {"temperature": 0.7, "max_tokens": 200})))
+        if not odd:
+            assert found.headers["x-smidgen-answered-by"] == "local", (number, found.headers.get("x-smidgen-escalated"))
+        local += found.headers["x-smidgen-answered-by"] == "local"
+        asked_above(upstream, number + 1)
+    until(running, {"agreed": float(local)})
+    kept = audit_log.read_audit(paper)
+    assert (kept.losses, kept.revoked, kept.unanswered) == (0.0, False, False)
+
+
+def test_a_client_that_the_large_model_always_contradicts_loses_the_bundle_alone(
+    gateway: Any, upstream: UpstreamStub, model: Model
+) -> None:
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = lambda seen: says("fish") if "bad" in seen.headers["authorization"] else right(seen)
+    running = gateway(threads=1)
+    answered: list[str] = []
+    for number in range(210):
+        key = "Bearer bad" if number % 7 == 0 else f"Bearer good{number % 3}"
+        found = running.client.post(CHAT, json=asking(text(3, number)), headers={"authorization": key})
+        if key != "Bearer bad":
+            assert found.headers["x-smidgen-answered-by"] == "local", number
+        else:
+            answered.append(found.headers.get("x-smidgen-escalated", ""))
+        asked_above(upstream, number + 1)
+    kept = audit_log.read_state(paper)
+    assert not kept.audit.revoked and len(kept.audit.suspended) == 1
+    assert answered[0] == "" and answered[-1].startswith("client")
+    assert all(one.client in kept.audit.suspended and not one.asked for one in kept.against), "texts only where they are stored anyway"

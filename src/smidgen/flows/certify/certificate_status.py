@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smidgen.bundles.manifest import MANIFEST, Manifest
@@ -16,6 +16,7 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.gateway import certificate, certificate_audit
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, CertifiedBundle
+from smidgen.gateway.certificate_audit import Contradiction
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 from smidgen.gateway.certificate_watch import CertificateWatch
 from smidgen.gateway.sample_reuse import RowFingerprints
@@ -85,6 +86,10 @@ class AuditEvidence:
         lost: audits that were drawn and never answered.
         barred: audits that were drawn and could not be sent.
         answers: answers given since the last answered audit.
+        unanswered: whether too many audits got lost.
+        suspended: clients, by the hash of their key, whose audits alone contradicted the certificate.
+        clients: audits and losses by client.
+        against: the latest audits that spoke against the certificate.
     """
 
     audits: int
@@ -95,6 +100,10 @@ class AuditEvidence:
     lost: int = 0
     barred: int = 0
     answers: int = 0
+    unanswered: bool = False
+    suspended: tuple[str, ...] = ()
+    clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    against: tuple[Contradiction, ...] = ()
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
@@ -126,7 +135,15 @@ def barred(bundle: Path, paper: Certificate, owner: str) -> None:
     certificate_audit.note_blocked(bundle, paper, owner)
 
 
-def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: float, segment: str | None = None, owner: str = "") -> bool:
+def take_in(
+    bundle: Path,
+    paper: Certificate,
+    loss: float | None,
+    probability: float,
+    segment: str | None = None,
+    owner: str = "",
+    found: Contradiction | None = None,
+) -> bool:
     """Add one audited answer to the test. Returns True if audits have revoked the certificate: from then on every request escalates.
 
     Args:
@@ -140,13 +157,14 @@ def take_in(bundle: Path, paper: Certificate, loss: float | None, probability: f
         segment: for a certificate by segments, the request's: the label answered, or the column's value. None if unknown: the audit then
             counts for the whole only.
         owner: the process that drew it, if `drawn` was told.
+        found: whose request it was, and what to show an operator if it speaks against the certificate.
 
     Raises ValueError for an invalid loss or probability, OSError if the state cannot be written; the audit is then not added.
     """
     if loss is None:
-        revoked = certificate_audit.note_lost(bundle, paper, probability, segment=segment, owner=owner)
+        revoked = certificate_audit.note_lost(bundle, paper, probability, segment=segment, owner=owner, found=found)
     else:
-        revoked = certificate_audit.observe(bundle, paper, loss, probability, segment=segment, owner=owner)
+        revoked = certificate_audit.observe(bundle, paper, loss, probability, segment=segment, owner=owner, found=found)
     if revoked:
         _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
     return revoked
@@ -165,6 +183,10 @@ def evidence(paper: Certificate) -> AuditEvidence:
         found.never_answered,
         kept.barred,
         kept.silence.answers,
+        found.unanswered,
+        found.suspended,
+        found.clients,
+        kept.against,
     )
 
 

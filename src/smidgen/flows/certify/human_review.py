@@ -26,7 +26,7 @@ from smidgen.flows.certify.certificate_status import AuditEvidence, certificate_
 from smidgen.flows.local_model import read_task
 from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.certificate_status import CertificateState, check_certificate
+from smidgen.gateway.certificate_status import REVIVED_BY_AUDITS, check_certificate
 from smidgen.gateway.routing_decision import segment_of
 from smidgen.store import files
 from smidgen.store.traffic.records import Feedback
@@ -222,7 +222,7 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
     found = check_certificate(folder, certificate_subject(manifest), now)
     paper = found.certificate
     # A certificate that is stale because audits are missing holds again once they come.
-    if not (found.valid or found.state is CertificateState.UNAUDITED) or paper is None:
+    if not (found.valid or found.state in REVIVED_BY_AUDITS) or paper is None:
         raise CertificateError(
             "the bundle has no valid certificate, so there is nothing to audit",
             value=f"{found.state.value}: {found.why}",

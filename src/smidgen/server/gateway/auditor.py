@@ -1,5 +1,9 @@
 """The auditor: ask the large model about a random share of the bundles' answers, after the client has its answer.
 
+It is asked a canonical request: the client's text without the client's sampling and limits, which the bundle ignores, too
+(`gateway/eligibility.py`). A request that the large model refuses (any 4xx but 408 and 429) is no evidence either way. Each audit names
+its client, so that one client alone revokes nothing (`stats/sequential_audit.py`).
+
 If the request itself is the certificate's reference, nobody is asked: the answer is checked against it.
 
 Requests are drawn before anything is known of their outcome. Losses enter the test in the order in which the requests were drawn, not in
@@ -14,6 +18,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import time
@@ -30,12 +35,14 @@ from smidgen.core.replies import NOT_COMPARABLE, Reply
 from smidgen.flows.certify import certificate_status, losses
 from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader
 from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.certificate_audit import Contradiction
+from smidgen.gateway.eligibility import canonical_request, eligibility_of
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.routing_decision import segment_of
 from smidgen.gateway.upstreams import PASSING_STATUSES
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswerer, UpstreamCall
-from smidgen.server.http_request import UsageRecord
+from smidgen.server.http_request import StreamedBody, UsageRecord
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.usage_account import AccountWriter
 from smidgen.server.served_bundle import ServedBundle
@@ -53,10 +60,12 @@ WAITS = (1.0, 10.0)
 """Seconds before the second and the third try."""
 _AGAINST = ("model", "request")
 _EACH_SECONDS = 60.0
-_DROPPED, _UNANSWERED, _WITHHELD, _STOPPED = "dropped", "unanswered", "withheld", "stopped"
-_BARRED = frozenset({_DROPPED, _WITHHELD})
-"""Outcomes of audits that may not be sent by a rule that depends on the request alone: the privacy policy, or a budget."""
-_Found: TypeAlias = tuple[float, str]
+_DROPPED, _UNANSWERED, _WITHHELD, _STOPPED, _REFUSED = "dropped", "unanswered", "withheld", "stopped", "refused"
+_BARRED = frozenset({_DROPPED, _WITHHELD, _REFUSED})
+"""Outcomes of audits that say nothing, by a rule that depends on the request alone: the privacy policy, a budget, or a request that the
+large model refuses."""
+_Found: TypeAlias = tuple[float, str, str]
+"""The loss; the outcome of an audit without one, else empty; and the large model's answer."""
 _log = logging.getLogger("smidgen.audit")
 
 
@@ -149,7 +158,10 @@ class Auditor:
         asking.add_done_callback(self._asking.discard)
         read = call.body.json if paper.by and isinstance(call.body, RequestBody) else None
         segment = segment_of(paper.by, replies[0], read or {})
-        self._last = loop.create_task(self._taken_in(model.name, folder, paper, segment, asking, record, self._last))
+        found = Contradiction(time.time(), call.requester.client if isinstance(call, UpstreamCall) else "")
+        if self._keep is not None:  # only what is stored anyway is kept as evidence
+            found = replace(found, request=id, asked=asked, answered=json.dumps(replies[0].output, ensure_ascii=False))
+        self._last = loop.create_task(self._taken_in(model.name, folder, paper, segment, asking, record, self._last, found))
         self._turns.add(self._last)
         self._last.add_done_callback(self._turns.discard)
 
@@ -174,12 +186,14 @@ class Auditor:
         if not call.renamed and isinstance(call.body, RequestBody):  # taken from another model, which is asked under its own name
             named = call.body.model
             record.meant(model.name, named)
-        said, without = await self._said_of(replace(call, usage=record))
+        said, without = await self._said_of(replace(call, body=_canonical(model, call), usage=record))
         if without:
-            return 0.0, without
+            return 0.0, without, ""
         if said is not None and id and self._keep is not None and isinstance(named, str):
             self._keep(AuditAnswer(id, said, named))
-        return 1.0 if said is None else await asyncio.to_thread(losses.disagreement, model.task, model.form, asked, reply, said), ""
+        if said is None:
+            return 1.0, "", ""
+        return await asyncio.to_thread(losses.disagreement, model.task, model.form, asked, reply, said), "", said
 
     async def _taken_in(
         self,
@@ -190,19 +204,23 @@ class Auditor:
         asking: asyncio.Task[_Found],
         record: UsageRecord,
         before: asyncio.Task[None] | None,
+        found: Contradiction,
     ) -> None:
         """Add the audit to the test in its turn: after the one drawn before it, however that ended."""
         try:
             await asyncio.wait({asking})
             if before is not None and not before.done():
                 await asyncio.wait({before})
-            loss, without = asking.result()
-            if without:
-                settle = self._barred if without in _BARRED else self._lost
-                await asyncio.to_thread(settle, folder, paper, segment)
+            loss, without, said = asking.result()
+            if without in _BARRED:
+                await asyncio.to_thread(certificate_status.barred, folder, paper, self._owner)
                 self._count(bundle, without, record)
                 return
-            await asyncio.to_thread(self._take_in, folder, paper, loss, segment)
+            found = replace(found, reference=said) if self._keep is not None else found
+            await asyncio.to_thread(self._take_in, folder, paper, None if without else loss, segment, found)
+            if without:
+                self._count(bundle, without, record)
+                return
             self._count(bundle, "agreed" if loss == 0 else "disagreed" if loss == 1 else "graded", record)
         except asyncio.CancelledError:
             self._account(bundle, _STOPPED, record)
@@ -214,13 +232,7 @@ class Auditor:
                 self._said = time.monotonic()
                 _log.error("an audit of %s failed, and its loss is not known: %s", bundle, type(error).__name__)
 
-    def _barred(self, folder: Path, paper: Certificate, segment: str | None) -> None:
-        certificate_status.barred(folder, paper, self._owner)
-
-    def _lost(self, folder: Path, paper: Certificate, segment: str | None) -> None:
-        self._take_in(folder, paper, None, segment)
-
-    def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None) -> None:
+    def _take_in(self, folder: Path, paper: Certificate, loss: float | None, segment: str | None, found: Contradiction) -> None:
         """Add a loss to the test. The share was fixed before any request came, so it can be declared with the first loss.
 
         If another server has since declared another share, this audit fails, and the next one declares this server's share.
@@ -228,7 +240,7 @@ class Auditor:
         if paper.id not in self._declared:
             certificate_status.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
-        certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner)
+        certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner, found)
 
     async def _said_of(self, call: UpstreamCall) -> tuple[str | None, str]:
         """Ask up to three times. Returns the large model's text, or the outcome of an audit without a loss.
@@ -250,7 +262,8 @@ class Auditor:
                 response = (await self._answer(replace(call, headers=plain))).response
                 try:
                     if response.status_code != 200:
-                        return "", _UNANSWERED, response.status_code in PASSING_STATUSES
+                        passing = response.status_code in PASSING_STATUSES
+                        return "", _REFUSED if 400 <= response.status_code < 500 and not passing else _UNANSWERED, passing
                     reading, size = AnswerReader(response.headers.get("content-type", "")), 0
                     async for piece in response.aiter_bytes():
                         reading.feed(piece)
@@ -289,4 +302,13 @@ class Auditor:
 
 async def _alone(model: ServedBundle, reply: Reply, asked: str) -> _Found:
     """Return the loss of an answer against the request itself."""
-    return await asyncio.to_thread(losses.missed_attributes, model.task, model.form, asked, reply), ""
+    return await asyncio.to_thread(losses.missed_attributes, model.task, model.form, asked, reply), "", ""
+
+
+def _canonical(model: ServedBundle, call: UpstreamCall) -> RequestBody | StreamedBody:
+    """Return the body of a call as an audit asks it."""
+    read = call.body.json if isinstance(call.body, RequestBody) else None
+    if read is None:
+        return call.body
+    asked = canonical_request(call.path, read, eligibility_of(model.task))
+    return RequestBody(json.dumps(asked).encode("ascii"))

@@ -14,9 +14,9 @@ from starlette.types import Send
 from smidgen.core.errors import RequestError
 from smidgen.flows.certify.certificate_status import StandingReader, note_answer, read_standing
 from smidgen.gateway import routing_decision as rulings
-from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
+from smidgen.gateway.certificate_status import REVIVED_BY_AUDITS, CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
-from smidgen.gateway.headers import answer_headers
+from smidgen.gateway.headers import answer_headers, client_id
 from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.gateway.auditor import Auditor
@@ -127,6 +127,8 @@ class CertificateRouter:
             return course
         if course.decision.local and course.odd is not None:
             course.decision = RoutingDecision(why=rulings.INELIGIBLE, detail=course.odd)
+        if course.decision.local and standing.suspended and client_id(request.headers) in standing.suspended:
+            course.decision = rulings.suspended_decision(course.decision)
         if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
             course.decision = rulings.held_out_decision(course.decision)
         if not course.decision.local:
@@ -136,7 +138,8 @@ class CertificateRouter:
         if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
             course.standing = await read_standing(reader)
         if course.local is not None:
-            course.decision = rulings.decision_after(course.standing, asked, course.local.replies, body)
+            found = rulings.decision_after(course.standing, asked, course.local.replies, body)
+            course.decision = rulings.decision_within(found, body, token_count(course.local.text) if found.local else 0)
         else:
             course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
         return course
@@ -201,7 +204,7 @@ class CertificateRouter:
 
         None if none is drawn, or if the bundle's answer would not have been sent even under a valid certificate.
         """
-        if self._auditor is None or course.decision.why != CertificateState.UNAUDITED.value or course.odd is not None:
+        if self._auditor is None or course.standing.state not in REVIVED_BY_AUDITS or course.odd is not None:
             return None
         if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
             return None
@@ -212,7 +215,8 @@ class CertificateRouter:
         if course.local is None:
             return None
         valid = replace(course.standing, state=CertificateState.VALID)
-        return call if rulings.decision_after(valid, course.asked, course.local.replies, course.body).local else None
+        found = rulings.decision_after(valid, course.asked, course.local.replies, course.body)
+        return call if rulings.decision_within(found, course.body, token_count(course.local.text)).local else None
 
     async def _ask(self, request: HttpRequest, course: _Course) -> None:
         """Ask the bundle and wait for its whole answer. If it fails, log that and let the request escalate.

@@ -63,8 +63,12 @@ _AUDITS = ("smidgen_certificate_audits", "Audits of the certificate so far, over
 _LOSSES = ("smidgen_certificate_audit_losses", "The sum of their losses.")
 _EVIDENCE = ("smidgen_certificate_evidence", "The largest evidence against the certificate so far.")
 _LOST = ("smidgen_certificate_audits_lost", "Audits of the certificate that were drawn and never answered, over restarts.")
-_BARRED = ("smidgen_certificate_audits_barred", "Audits that were drawn and could not leave: the privacy policy or a budget forbids it.")
+_BARRED = (
+    "smidgen_certificate_audits_barred",
+    "Audits that were drawn and say nothing: the privacy policy or a budget forbids them, or the large model refuses the request.",
+)
 _ANSWERS = ("smidgen_certificate_answers_since_audit", "Answers given under the certificate since its last audit that was answered.")
+_SUSPENDED = ("smidgen_certificate_clients_suspended", "Clients whose audits alone contradicted the certificate; their requests escalate.")
 _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is revoked.")
 
 
@@ -77,7 +81,7 @@ class CertificateGauge(Collector):
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the metrics' names without reading anything."""
         yield GaugeMetricFamily(*_STATE, labels=("model", "state"))
-        for name, help in (_AUDITS, _LOSSES, _EVIDENCE, _NEEDED, _LOST, _BARRED, _ANSWERS):
+        for name, help in (_AUDITS, _LOSSES, _EVIDENCE, _NEEDED, _LOST, _BARRED, _ANSWERS, _SUSPENDED):
             yield GaugeMetricFamily(name, help, labels=("model",))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -93,7 +97,7 @@ class CertificateGauge(Collector):
                 known: AuditEvidence = evidence(found.certificate)
             except (OSError, ValueError):
                 continue
-            told = (known.audits, known.losses, known.evidence, known.needed, known.lost, known.barred, known.answers)
+            told = (known.audits, known.losses, known.evidence, known.needed, known.lost, known.barred, known.answers, len(known.suspended))
             for family, value in zip(numbers, told, strict=True):
                 family.add_metric((name,), float(value))
         yield from families

@@ -36,6 +36,16 @@ interface Paper {
   audit_days?: number;
 }
 
+/** What audits found, as far as a reader reviews it. */
+interface Audits {
+  audits: number;
+  losses: number;
+  suspended: readonly string[];
+  against: readonly { at: number; client: string; loss: number | null; asked: string; answered: string; reference: string }[];
+}
+
+const MOST_SHOWN = 5;
+
 interface Outcome {
   certified: boolean;
   why: string;
@@ -104,7 +114,7 @@ function Promise({ project, model, graded, standing, paper }: { project: string;
     until: formatTime(paper.valid_until),
   };
   const tone: Tone = standing.valid ? "good" : "bad";
-  const audits = standing.audits as { audits: number; losses: number } | null;
+  const audits = standing.audits as unknown as Audits | null;
   return (
     <>
       <Badge tone={tone} icon={standing.valid ? "check" : "warning"}>
@@ -117,7 +127,9 @@ function Promise({ project, model, graded, standing, paper }: { project: string;
         <li>{t("run.like")}</li>
         <li>{standing.valid ? t("run.until_", numbers) : t("run.wasUntil", numbers)}</li>
         {audits !== null && <li>{audits.audits > 0 ? t("run.audited", { audits: formatNumber(audits.audits), losses: formatNumber(audits.losses, { maximumFractionDigits: 1 }) }) : t("run.notAudited")}</li>}
+        {audits !== null && audits.suspended.length > 0 && <li>{t("run.suspended", { count: audits.suspended.length })}</li>}
       </ul>
+      {audits !== null && audits.against.length > 0 && <Against found={audits.against} />}
       {may && standing.valid && (
         <div>
           <Button small kind="quiet" onClick={() => setEnding(true)}>
@@ -127,6 +139,25 @@ function Promise({ project, model, graded, standing, paper }: { project: string;
       )}
       {ending && <Revoke project={project} model={model} onClose={() => setEnding(false)} />}
     </>
+  );
+}
+
+function Against({ found }: { found: Audits["against"] }): ReactNode {
+  const { t } = useTranslation();
+  const latest = found.slice(-MOST_SHOWN).reverse();
+  return (
+    <details>
+      <summary>{t("run.against")}</summary>
+      <ul className={styles.terms}>
+        {latest.map((one, at) => (
+          <li key={`${one.at} ${at}`}>
+            {formatTime(new Date(one.at * 1000).toISOString())}, {t("run.againstClient")} {one.client.slice(0, 8) || "–"}
+            {one.asked !== "" && `; ${t("run.againstAsked")}: ${one.asked}; ${t("run.againstHere")}: ${one.answered}; ${t("run.againstReference")}: ${one.reference || "–"}`}
+          </li>
+        ))}
+      </ul>
+      {latest.every((one) => one.asked === "") && <p className={styles.soft}>{t("run.againstNoTexts")}</p>}
+    </details>
   );
 }
 
