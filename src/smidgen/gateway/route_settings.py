@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from smidgen.core.settings import SectionedSettings, Settings, setting
+from smidgen.privacy.public_names import KNOWN_HELP
 
 
 def _as_several(value: Any) -> Any:
@@ -140,6 +141,7 @@ class CaptureSettings(Settings):
         file=True,
         alias="capture_labels",
     )
+    known: Several = setting((), KNOWN_HELP, alias="capture_known")
     label_texts: int = setting(
         5,
         "How many different texts of a key must get the same short answer before it counts as a label and is stored as it is. 0: "
