@@ -28,6 +28,7 @@ def private(text: str, piece: str, kind: str = "person", known: tuple[str, ...] 
         ("show the way to the George Washington Bridge", "George Washington Bridge"),
         ("songs by unknown singer", "unknown singer"),
         ("can we change your name to clara", "clara"),
+        ("can i start calling you fred", "fred"),
     ],
 )
 def test_what_is_nobodys_stays(text: str, piece: str) -> None:

@@ -62,7 +62,7 @@ _PUBLIC_BEFORE = re.compile(
     r"(?:\b(?:songs?|music|tracks?|albums?|lyrics|movies?|films?|books?|novels?|poems?|paintings?|something)\s+(?:by|of|from|starring|called)"
     r"|\b(?:band|singer|actor|actress|rapper|president|senator|composer|philosopher)"
     r"|\b(?:spell|spelling (?:of|for)|spell the word|synonyms? (?:of|for)|definition of)"
-    r"|\b(?:your name (?:to|is)|call yourself|rename yourself))\s+\Z",
+    r"|\b(?:your name (?:to|is)|call yourself|rename yourself|call(?:ing)? you|you(?: are|'re)?(?: going to| will|'ll)? be called))\s+\Z",
     re.IGNORECASE,
 )
 """What is by or named so is a public person, a word, or the assistant itself."""
