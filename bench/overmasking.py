@@ -23,9 +23,11 @@ from smidgen.stats.intervals import wilson
 
 NAME = "overmasking"
 COLUMNS = ("what", "policy", "of", "altered without need", "share", "95 %", "altered as (kinds)", "personal spans", "wholly masked", "95 %")
-POLICIES: Mapping[str, tuple[str, ...]] = {"mask": (), "health": ("all",)}
-"""The policies, and the kinds that `smidgen.redactor` is asked for."""
+POLICIES: Mapping[str, tuple[str, ...]] = {"mask": (), "health": ("all",), "files": ()}
+"""The policies of the border, and redaction of files and stored traffic, which leaves public names; with the kinds that are asked for."""
 TEXTS = HERE / "overmasking_texts.jsonl"
+SHORT = HERE / "short_requests.jsonl"
+"""Short requests with private names, famous people, companies, streets, assistants and games; the list was tuned on half of them."""
 TRUTH = HERE / "overmasking_truth.json"
 DRAWN = {"banking77": 400, "clinc150": 600}
 """How many texts of each data set are drawn, and were read by a person."""
@@ -75,6 +77,7 @@ def run(context: Context) -> None:
     )
     sets = {name: drawn(context.data, name) for name in DRAWN}
     sets["own texts"] = own(TEXTS)
+    sets |= {f"short requests, {half} half": short(SHORT, half) for half in ("tuning", "blind")}
     if context.quick:
         sets = {name: texts[:_QUICK] for name, texts in sets.items()}
     for name, texts in sets.items():
@@ -126,6 +129,16 @@ def own(file: Path) -> list[Text]:
     ]
 
 
+def short(file: Path, half: str) -> list[Text]:
+    """One half of the short requests."""
+    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [
+        Text(entry["text"], tuple((start, end, DRAWN_KIND) for start, end, _ in entry["spans"]), str(number))
+        for number, entry in enumerate(entries)
+        if entry["half"] == half
+    ]
+
+
 def needless(text: Text, found: Iterable[tuple[int, int, str]]) -> list[str]:
     """The kinds of masked spans that overlap nothing personal."""
     return [kind for start, end, kind in found if not any(start < b and a < end for a, b, _ in text.gold)]
@@ -165,10 +178,16 @@ def parts(texts: Sequence[Text]) -> dict[str, list[int]]:
 
 def masker(policy: str) -> Callable[[str], Found]:
     """A function that gives the masked spans of a text under a policy. Each text is a conversation of its own."""
-    import smidgen
+    from smidgen.flows.redaction_model import finder
+    from smidgen.privacy import text_patterns
+    from smidgen.privacy.public_names import PublicNames
+    from smidgen.privacy.redactor import Redactor
+
+    model = finder(kinds=POLICIES[policy], public=PublicNames() if policy == "files" else None)
 
     def find(text: str) -> Found:
-        return [(span["start"], span["end"], span["label"]) for span in smidgen.redactor(kinds=POLICIES[policy]).spans(text)]
+        redactor = Redactor(model, forms=text_patterns.usual_spans, beside_person=model.beside_person)
+        return [(span["start"], span["end"], span["label"]) for span in redactor.spans(text)]
 
     return find
 

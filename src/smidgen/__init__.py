@@ -96,7 +96,9 @@ def load(path: str | Path, threads: int | None = None) -> Model:
     return run(path, threads)
 
 
-def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
+def redactor(
+    bundle: str | Path | None = None, *, kinds: Sequence[str] = (), threads: int | None = None, known: Sequence[str] = ()
+) -> Redactor:
     """A redactor of one conversation: it masks personal data in texts and restores it in an answer.
 
         redactor = smidgen.redactor()
@@ -113,11 +115,13 @@ def redactor(bundle: str | Path | None = None, *, kinds: Sequence[str] = (), thr
             organisations and dates only where a text also tells who somebody is. `("all",)`: all that it knows, wherever it stands.
             What the patterns find is always taken out.
         threads: threads to compute with; default one a core.
+        known: names that are nobody's, such as your products and assistants. They stay, as well-known companies and people do, unless
+            the words around one show a private person.
 
     Raises:
         BundleError: no model comes with this smidgen, or the bundle must not be opened.
-        InputError: the bundle does not find spans, or knows no such kind.
+        InputError: the bundle does not find spans, or knows no such kind; or there are too many known names, or an empty one.
     """
     from smidgen.flows.redaction_model import redactor as run
 
-    return run(bundle, kinds, threads)
+    return run(bundle, kinds, threads, known)

@@ -182,3 +182,12 @@ def test_all_label_sets_that_are_here_have_names() -> None:
     assert found["banking77, intents"] == 77
     assert found["bitext-support, intents and categories"] >= 27
     assert min(found.values()) >= 3
+
+
+def test_the_halves_of_the_short_requests_are_alike_and_apart() -> None:
+    halves = [overmasking.short(overmasking.SHORT, half) for half in ("tuning", "blind")]
+    assert [len(texts) for texts in halves] == [99, 98]
+    assert not {text.text for text in halves[0]} & {text.text for text in halves[1]}
+    for texts in halves:
+        assert 30 <= sum(bool(text.gold) for text in texts) <= 40
+        assert all(text.text[start:end] == text.text[start:end].strip() != "" for text in texts for start, end, _ in text.gold)

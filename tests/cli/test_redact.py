@@ -214,3 +214,13 @@ def test_without_a_model_nothing_is_written(tmp_path: Path, monkeypatch: pytest.
     assert code(["redact", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv")]) == 1
     assert "does not come with this smidgen" in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_known_name_stays(redaction_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    file.write_text("text\nwhere is my lamp please\n", encoding="utf-8")
+    assert run(redaction_bundle, file, out) == 0
+    assert cells(out)[1] == ["where is my [PERSON_1] please"]
+    assert run(redaction_bundle, file, out, "--known", "Lamp") == 0
+    assert cells(out)[1] == ["where is my lamp please"]
+    assert run(redaction_bundle, file, out, "--known", "") == 2

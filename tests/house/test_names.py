@@ -20,7 +20,7 @@ def test_the_public_names_are_these() -> None:
 def test_their_arguments_are_these() -> None:
     assert list(inspect.signature(smidgen.build).parameters) == ["recipe", "out", "overrides", "fresh", "threads", "progress"]
     assert list(inspect.signature(smidgen.load).parameters) == ["path", "threads"]
-    assert list(inspect.signature(smidgen.redactor).parameters) == ["bundle", "kinds", "threads"]
+    assert list(inspect.signature(smidgen.redactor).parameters) == ["bundle", "kinds", "threads", "known"]
     assert next(iter(inspect.signature(smidgen.check).parameters)) == "file"
 
 

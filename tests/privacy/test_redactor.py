@@ -396,3 +396,22 @@ def test_emoji_stay_as_they_are() -> None:
     flags = "".join(f"\U0001f3f4{''.join(chr(0xE0000 + ord(sign)) for sign in land)}\U000e007f" for land in ("gbeng", "gbsct", "gbwls"))
     text = f"Thanks \u2764\ufe0f \U0001f468\u200d\U0001f469\u200d\U0001f467 {flags} 1\ufe0f\u20e3 or 2\ufe0f\u20e3? \u8fbb\U000e0100"
     assert Redactor(forms=text_patterns.every_span).mask(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card 4\u0301111 1\u030111 1111 1111 1111",
+        "4\u03361\u03361\u03361\u0336 1\u03361\u03361\u03361\u0336 1\u03361\u03361\u03361\u0336 1\u03361\u03361\u03361\u0336",
+        "4111\u0301 1111\u0301 1111\u0301 1111\u0301",
+        "4111 \u03011111 \u03011111 \u03011111",
+    ],
+)
+def test_a_card_number_under_combining_marks_does_not_pass(text: str) -> None:
+    with pytest.raises(RedactionError, match="normalised"):
+        Redactor(forms=text_patterns.every_span).mask(text)
+
+
+def test_marks_over_letters_and_single_digits_stay() -> None:
+    text = "cafe\u0301, 12\u0301, नमस्ते, \u2764\ufe0f 1\ufe0f\u20e3"
+    assert Redactor(forms=text_patterns.every_span).mask(text) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from typing import Any
@@ -390,12 +391,15 @@ def test_usual_numbers_of_the_interface_stay() -> None:
         base64.b64encode(b"Anna lives in Berlin, and her number is 030 1234567.").decode(),
         f"{SEALED[:200]}4111111111111111{SEALED[:200]}",
         "AnnA1" * 20 + "Anna Schmidt",
+        base64.b64encode("Anna Schmidt lives in Berlin, and her number is 030 1234567.".encode("utf-16")).decode(),
+        base64.b64encode("Jürgen Müller lives in Köln, and his number is 030 1234567.".encode("latin-1")).decode(),
+        base64.b64encode(gzip.compress(b"Anna lives in Berlin, and her number is 030 1234567." * 3)).decode(),
     ],
 )
 def test_what_the_upstream_sealed_is_bytes_and_no_text(field: str, said: str) -> None:
     seen: list[str] = []
     walk = BodyWalk(lambda text, _: seen.append(text) or "[X_1]")
     sent = walk.body({"input": [{"type": "reasoning", "summary": [], field: said}]})
-    assert sent["input"][0][field] != said or walk.unread == ["bytes as a text"]
+    assert sent["input"][0][field] != said or walk.unread in (["bytes as a text"], [f"the field {field}"])
     kept = {"input": [{"type": "reasoning", "summary": [], field: SEALED}]}
     assert BodyWalk(mask).body(kept) == kept

@@ -143,3 +143,23 @@ def test_it_is_not(text: str) -> None:
 @pytest.mark.parametrize("text", ["l\u0131cence D1234567", "L\u0130CENCE D1234567", "in\u017furance AB1234567"])
 def test_letters_that_count_as_others_where_case_does_not_matter_hide_no_word(text: str) -> None:
     assert [kind for kind, _ in found(text)] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mail"),
+    [
+        ("anna at example dot org", "anna at example dot org"),
+        ("email me at anna dot smith AT example dot co dot uk please", "anna dot smith AT example dot co dot uk"),
+        ("anna (at) example (dot) org", "anna (at) example (dot) org"),
+        ("anna[at]example.org", "anna[at]example.org"),
+        ("hallo anna ät beispiel punkt de", "anna ät beispiel punkt de"),
+        ("anna@example dot org", "anna@example dot org"),
+    ],
+)
+def test_an_address_in_words_is_found_whole(text: str, mail: str) -> None:
+    assert ("email", mail) in found(text)
+
+
+@pytest.mark.parametrize("text", ["look at example dot org", "we meet at noon dot", "see it at the dot", "order at example dot com"])
+def test_a_preposition_makes_no_address(text: str) -> None:
+    assert [kind for kind, _ in found(text) if kind == "email"] == []

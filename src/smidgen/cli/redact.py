@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from smidgen.cli.flags import Threads
 from smidgen.cli.screen import Screen, errors, out, plain_table, print_json
+from smidgen.privacy.public_names import KNOWN_HELP, PublicNames
 
 if TYPE_CHECKING:
     from smidgen.flows.redact_file import RedactedFile
@@ -28,6 +29,7 @@ def redact(
             "that also names a person). `all`: every kind, wherever it stands."
         ),
     ] = None,
+    known: Annotated[list[str] | None, typer.Option(help=KNOWN_HELP)] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a bundle of your own that finds spans, in place of the shipped one.")
     ] = None,
@@ -44,7 +46,7 @@ def redact(
     from smidgen.flows.redaction_model import finder
 
     with Screen(quiet=as_json) as screen:
-        done = run(file, to, finder(bundle, kind or (), threads), input=input, progress=screen)
+        done = run(file, to, finder(bundle, kind or (), threads, PublicNames(known or ())), input=input, progress=screen)
     if as_json:
         print_json(done.json())
         return

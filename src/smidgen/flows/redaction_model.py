@@ -17,6 +17,7 @@ from smidgen.privacy import encodings, text_patterns
 from smidgen.privacy.border import MOST_CHARACTERS, PIECE, Border
 from smidgen.privacy.encodings import UnescapedText
 from smidgen.privacy.policy import Action, Policy, policy_of
+from smidgen.privacy.public_names import PublicNames
 from smidgen.privacy.redactor import BESIDE_PERSON, HIDDEN, Redactor
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "redaction"
@@ -62,12 +63,19 @@ class PersonalDataFinder:
         kinds: the kinds to find; all that the model knows if empty. A town, a company or a date counts only beside a person, unless its
             kind is named here; `all` names every kind.
         forms: for each kind, a pattern that a whole finding must match; others are dropped.
+        public: names that are nobody's, and stay; None if every finding counts, as at the border.
 
     Raises:
         InputError: the bundle does not find spans, or does not know a kind.
     """
 
-    def __init__(self, model: Model, kinds: Sequence[str] = (), forms: Mapping[str, re.Pattern[str]] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        kinds: Sequence[str] = (),
+        forms: Mapping[str, re.Pattern[str]] | None = None,
+        public: PublicNames | None = None,
+    ) -> None:
         if not isinstance(model.form, SpanForm):
             raise InputError(
                 "this bundle does not find spans",
@@ -82,6 +90,7 @@ class PersonalDataFinder:
         self.model = model
         self.kinds = known
         self._wanted, self._forms = frozenset(kinds or known), forms or {}
+        self._public = public
         self.beside_person = BESIDE_PERSON - frozenset(kinds)
         self._short = functools.lru_cache(KEPT)(lambda text: self.many([text])[text])
 
@@ -104,7 +113,10 @@ class PersonalDataFinder:
                 spans = [(span["label"], span["start"], span["end"]) for span in reply.output if self._counts(span, part.plain)]
                 placed = ((kind, *part.written(start, end)) for kind, start, end in spans)
                 found[part.text].update(_outside_identifiers(part.text, placed))
-        return {text: tuple(sorted(own, key=lambda span: span[1:])) for text, own in found.items()}
+        return {text: tuple(sorted(self._private(text, own), key=lambda span: span[1:])) for text, own in found.items()}
+
+    def _private(self, text: str, found: Iterable[tuple[str, int, int]]) -> Iterable[tuple[str, int, int]]:
+        return found if self._public is None else self._public.private(text, found, places="place" in self._wanted)
 
     def _counts(self, span: Mapping[str, Any], text: str) -> bool:
         """Return True if a span has a wanted kind, and matches that kind's pattern."""
@@ -166,22 +178,28 @@ def _parts(text: str, piece: int | None = None) -> Iterator[_TextPart]:
         yield _TextPart(text, plain[start : start + piece], places[start : start + piece], meant)
 
 
-def redactor(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> Redactor:
+def redactor(
+    bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None, known: Sequence[str] = ()
+) -> Redactor:
     """Return a redactor for one conversation; see `smidgen.redactor`."""
-    model = finder(bundle, kinds, threads)
+    model = finder(bundle, kinds, threads, PublicNames(known))
     return Redactor(model, forms=text_patterns.usual_spans, beside_person=model.beside_person)
 
 
-def finder(bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None) -> PersonalDataFinder:
+def finder(
+    bundle: Path | str | None = None, kinds: Sequence[str] = (), threads: int | None = None, public: PublicNames | None = None
+) -> PersonalDataFinder:
     """Return a finder of personal data with the shipped model, loaded once, or with the bundle in a folder.
+
+    With `public`, names that are nobody's stay: for files and stored traffic, not for what leaves this machine.
 
     Raises:
         BundleError: the bundle must not be opened; or this smidgen comes without a model.
         InputError: the bundle does not find spans, or does not know a kind.
     """
     if bundle is None:
-        return PersonalDataFinder(_shipped(SHIPPED, threads), kinds, _FORMS)
-    return PersonalDataFinder(load(bundle, threads), kinds)
+        return PersonalDataFinder(_shipped(SHIPPED, threads), kinds, _FORMS, public)
+    return PersonalDataFinder(load(bundle, threads), kinds, public=public)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from smidgen.core.settings import SectionedSettings, Settings, setting
+from smidgen.privacy.public_names import KNOWN_HELP
 
 
 def _as_several(value: Any) -> Any:
@@ -152,6 +153,7 @@ class CaptureSettings(Settings):
         file=True,
         alias="capture_labels",
     )
+    known: Several = setting((), KNOWN_HELP, alias="capture_known")
     label_texts: int = setting(
         5,
         "How many different texts of a key must get the same short answer before it counts as a label and is stored as it is. 0: "

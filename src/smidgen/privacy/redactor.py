@@ -108,6 +108,8 @@ HIDDEN = re.compile(
 """Invisible characters: between two digits they hide a number from a pattern, but not from a reader. Unicode's `Cf` and
 `Default_Ignorable_Code_Point`."""
 
+_MARKED = re.compile(r"(?<=[\x1c\s!-@\[-`{-~\d])[^\w\s\x00-\x7f]+")
+"""Signs behind a digit, a blank or punctuation, among which may be combining marks: over a digit they hide a number from a pattern."""
 _LAND = "(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|\U000e0077\U000e006c\U000e0073)"
 _FLAG = f"\U0001f3f4\U000e0067\U000e0062{_LAND}\U000e007f"
 _SMUGGLED = re.compile(
@@ -115,6 +117,8 @@ _SMUGGLED = re.compile(
 )
 """Tags, and variation selectors that vary nothing. Each stands for a letter or a byte, so they can carry a text that people do not see and
 a model reads. The flags of England, Scotland and Wales use tags legitimately."""
+
+_VARIATIONS = frozenset(map(chr, range(0xE0100, 0xE01F0)))
 
 KINDS: Mapping[str, str] = {
     "e-mail": "email",
@@ -310,7 +314,7 @@ class Redactor:
         """Return a masked text unchanged if nothing personal is left after normalisation; else raise RedactionError."""
         # A break replaces a placeholder, so that the parts before and after it are not read as one number.
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
-        meant = encodings.unescape(rest).plain
+        meant = _marks_hidden(encodings.unescape(rest).plain)
         if any(match[1] for match in _SMUGGLED.finditer(meant)):
             raise RedactionError(
                 "a text holds invisible characters that can spell a hidden text",
@@ -447,8 +451,21 @@ class _Cover:
 def _plainly(text: str) -> str:
     """Return a text as it looks: without invisible characters, with the usual width of letters and Latin digits."""
     # Strip before and after: normalisation can produce invisible characters.
-    plain = HIDDEN.sub("", unicodedata.normalize("NFKC", HIDDEN.sub("", text)))
+    plain = HIDDEN.sub("", _marks_hidden(unicodedata.normalize("NFKC", HIDDEN.sub("", text))))
     return "".join(str(unicodedata.digit(letter, letter)) for letter in plain)
+
+
+def _marks_hidden(text: str) -> str:
+    """Return a text with an invisible character for each combining mark that is over no letter: `HIDDEN` then finds them."""
+    return text if text.isascii() else _MARKED.sub(_hidden_marks, text)
+
+
+def _hidden_marks(match: re.Match[str]) -> str:
+    # Not for what HIDDEN has itself, which `_SMUGGLED` looks at.
+    return "".join(
+        "\u200b" if unicodedata.category(sign).startswith("M") and not HIDDEN.match(sign) and sign not in _VARIATIONS else sign
+        for sign in match[0]
+    )
 
 
 def _named(kinds: set[str]) -> str:

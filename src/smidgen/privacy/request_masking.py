@@ -167,7 +167,7 @@ class BodyWalk:
 
     def _field(self, name: str, value: Any, label: FieldContext, above: str, depth: int) -> Any:
         """Return the masked value of a field. `above`: the field that the object is in, or its type."""
-        if request_structure.is_file(name, value):
+        if request_structure.is_file(name, value) or request_structure.is_unread(name, value):
             return self._unread(f"the field {name}", value)
         if name in _TOKENS and isinstance(value, list) and any(_is_tokens(inner) for inner in (value, *value)):
             return self._unread(f"token numbers in {name}", value)

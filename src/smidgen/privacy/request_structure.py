@@ -31,6 +31,23 @@ _WORDS = frozenset(
 """Fields whose values are names, or words in small letters, of the interface, if they have that form."""
 _SEALED = frozenset(("encrypted_content", "thought_signature"))
 """Fields that the upstream wrote for itself, about texts that were masked when it read them."""
+_SPREAD = 5
+"""Standard deviations by which the share of bytes over 127 may differ from a half. Texts in any usual encoding have far fewer."""
+_PACKED = (
+    b"\x1f\x8b",
+    b"PK",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+    b"\x78\x01",
+    b"\x78\x9c",
+    b"\x78\xda",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"%PDF",
+    b"Rar!",
+    b"7z\xbc\xaf",
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _LONG_NUMBER = re.compile(r"[0-9]{12}")
 """In random base64, one in five billion runs of twelve characters is a number."""
@@ -113,19 +130,41 @@ def is_structure(name: str, value: Any, above: str, around: str) -> bool:
 
 
 def _is_sealed(value: Any) -> bool:
-    """Return True if a value looks like encrypted bytes in base64: mixed, without a long number, and not text when decoded."""
+    """Return True if a value looks like encrypted bytes in base64: mixed, without a long number, and evenly spread when decoded."""
     if not isinstance(value, str) or not _BASE64.fullmatch(value) or _LONG_NUMBER.search(value):
         return False
     if not all(any(map(is_one, value)) for is_one in (str.isupper, str.islower, str.isdigit)):
         return False
     plain = value.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8")
-    except UnicodeDecodeError:
-        return True
+        content = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:
         return False
-    return False
+    return _looks_encrypted(content)
+
+
+def _looks_encrypted(content: bytes) -> bool:
+    """Return True if bytes are as evenly spread as encrypted ones, and begin as no packed file does."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return False
+    high = sum(byte > 0x7F for byte in content)
+    even = abs(high - len(content) / 2) <= _SPREAD * len(content) ** 0.5 / 2
+    return even and not content.startswith(_PACKED)
+
+
+def is_unread(name: str, value: Any) -> bool:
+    """Return True if a field that the upstream wrote for itself holds base64 that is not what it wrote: it may hide anything."""
+    return (
+        name in _SEALED
+        and isinstance(value, str)
+        and _BASE64.fullmatch(value) is not None
+        and all(any(map(is_one, value)) for is_one in (str.isupper, str.islower, str.isdigit))
+        and not _is_sealed(value)
+    )
 
 
 def is_ordinary(name: str, value: float) -> bool:

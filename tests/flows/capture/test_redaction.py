@@ -310,3 +310,37 @@ def test_a_value_of_the_requests_own_schema_stays_wherever_it_is_a_whole_text_of
         ("ask", '{"team": "Ann", "by": "[PERSON_1]", "note": "for [PERSON_2]"}'),
         ("ask", "[PERSON_1]"),
     ]
+
+
+LABELS = ("alexa_stop", "jordan_shoes", "wemo_off", "recommendation_events", "play.radio", "iot.hue_lightup", "anna-call")
+
+
+def test_a_label_that_is_seen_for_the_first_time_stays() -> None:
+    scrubber = CaptureRedactor(finding=Names(*LABELS, "jordan", "anna"))
+    listed = "Answer with one of: " + ", ".join(LABELS)
+    for label in LABELS:
+        for system in ("", listed):
+            for said in (label, f"{label}.", json.dumps({"intent": label})):
+                (safe,) = scrubber.exchanges([asked("what is on", answer=said, system=system)])
+                assert safe is not None and safe.answer == said
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "system"),
+    [
+        ("anna wants to be called", "anna-call", ""),
+        ("I am john smith", "john_smith", ""),
+        ("who is it", "john.smith", "User: john.smith. Tools: get_weather"),
+        ("who is it", "Jean-Luc", ""),
+        ("who is it", "john smith", ""),
+    ],
+)
+def test_an_answer_that_may_name_somebody_of_the_request_is_masked(text: str, answer: str, system: str) -> None:
+    scrubber = CaptureRedactor(finding=Names("anna", "john smith", "john_smith", "john.smith", "Jean-Luc"))
+    (safe,) = scrubber.exchanges([asked(text, answer=answer, system=system)])
+    assert safe is not None and safe.answer is not None and "[PERSON_" in safe.answer
+
+
+def test_a_number_is_no_label_however_it_is_written() -> None:
+    (safe,) = CaptureRedactor(finding=Names()).exchanges([asked("who", answer="card_4111111111111111")])
+    assert safe is not None and safe.answer is not None and "4111" not in safe.answer

@@ -350,7 +350,7 @@ def test_rows_are_redacted_by_the_policy_that_the_captured_texts_show(
         def many(self, given: Any) -> dict[str, tuple[tuple[str, int, int], ...]]:
             return {one: (("place", one.index("Porto"), one.index("Porto") + 5),) if "Porto" in one else () for one in given}
 
-    monkeypatch.setattr(windows, "finder", lambda threads: Towns())
+    monkeypatch.setattr(windows, "finder", lambda threads, public: Towns())
     recent = [StoredText(str(number), at(number), said, "b", None, False, True) for number, said in enumerate(texts)]
     rule = windows._beside_person(recent)
     assert ("place" in rule, "organisation" in rule, "date" in rule) == (beside, beside, beside)

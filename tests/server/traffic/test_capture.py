@@ -233,7 +233,7 @@ def test_without_a_gateway_a_bundle_is_captured_too(serve: Any, model: Model) ->
 
 
 def test_personal_data_is_taken_out_before_anything_is_stored(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret"))
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: Finds("Margaret"))
     gateway(capture_redact="mask").post(CHAT, asking(f"{SURE} from Margaret, m@example.org"))
     (row,) = rows()
     assert row["input"] == f"{SURE} from [PERSON_1], [EMAIL_1]" and row["altered"] == 1
@@ -256,7 +256,7 @@ class Finds:
 
 def test_where_redaction_cannot_run_nothing_is_stored_and_it_is_counted(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finds = Finds("Margaret", EngineError("it broke", value="x", todo="Mend it."))
-    monkeypatch.setattr(redaction, "finder", lambda threads: finds)
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: finds)
     running = gateway(capture_redact="mask")
     assert running.post(CHAT, asking("from Margaret")).status_code == 200
     assert until(running, "unredacted", 1)["stored"] == 0
@@ -471,7 +471,7 @@ def test_the_schema_of_a_request_says_what_its_answer_may_hold(
     assert set(choices_of(CHAT, {"response_format": SCHEMA})) == {"team", "deep", "Margaret Holloway", "Ann", "Bob", "x"}
     assert choices_of("/v1/responses", {"text": {"format": SCHEMA["json_schema"]}, "response_format": 7})
     assert choices_of(CHAT, {"response_format": "text"}) == choices_of(CHAT, {}) == ()
-    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret Holloway"))
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: Finds("Margaret Holloway"))
     upstream.answer = lambda seen: completed('{"team": "Margaret Holloway"}')
     running = gateway(capture_redact="mask")
     running.post(CHAT, asking("who takes it", "big", response_format=SCHEMA))
@@ -487,7 +487,7 @@ def completed(answer: str) -> Said:
 def test_no_client_makes_the_name_of_anothers_customer_a_label(
     gateway: Any, upstream: UpstreamStub, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret Holloway"))
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: Finds("Margaret Holloway"))
     upstream.answer = lambda seen: completed("Margaret Holloway")
     running = gateway(capture_redact="mask", api_key=("anna", "mallory"))
     for key in ("mallory", "anna"):

@@ -59,3 +59,21 @@ def test_a_server_stores_nothing_that_its_border_lets_not_out(tmp_path: Path) ->
     one = Exchange("r", datetime(2026, 5, 1, tzinfo=UTC), "big", "/v1/chat/completions", text, "upstream", answer="Germany")
     (safe,) = _scrubber(settings.capture, settings.privacy, KnownNames()).exchanges([one])
     assert safe is not None and safe.input == "[URL_1] sent me to [PLACE_1]. I am [AGE_1] years old." and safe.answer == "Germany"
+
+
+def test_known_names_are_stored_as_they_are() -> None:
+    text = "Margit Osterloh, is it in stock"
+    one = Exchange("r", datetime(2026, 5, 1, tzinfo=UTC), "big", "/v1/chat/completions", text, "upstream", answer="yes")
+    settings = [
+        ServeSettings(capture="answers", capture_known=known, privacy=on) for known in ((), ("margit osterloh",)) for on in ("off", "mask")
+    ]
+    found = [_scrubber(own.capture, own.privacy, KnownNames()).exchanges([one])[0] for own in settings]
+    assert [safe and safe.input for safe in found] == ["[PERSON_1], is it in stock"] * 2 + [text] * 2
+
+
+def test_known_names_without_capture_are_refused() -> None:
+    for settings in (CaptureSettings(known=("Margo",)), CaptureSettings(mode="answers", redact="allow", known=("Margo",))):
+        with pytest.raises(InputError, match="known names are given"):
+            capture_setup.check_labels(settings)
+    with pytest.raises(InputError, match="empty"):
+        capture_setup.check_labels(CaptureSettings(mode="answers", known=("",)))

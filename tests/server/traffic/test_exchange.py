@@ -41,7 +41,7 @@ def test_an_answer_that_is_not_one_whole_text_is_stored_as_what_it_is(
 
 
 def test_no_name_carries_personal_data_round_the_redaction(gateway: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("nobody"))
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: Finds("nobody"))
     running = gateway(capture_redact="mask")
     running.post(CHAT, {**asking("hello", "m.holloway@example.org"), "4111 1111 1111 1111": 1})
     running.post(CHAT, {"model": "gpt-9", "messages": [{"role": "user", "content": "hello", "078-05-1120": 1}]})

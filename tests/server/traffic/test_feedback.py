@@ -201,7 +201,7 @@ def test_a_store_that_is_locked_acknowledges_nothing(serve: Any, home: Path, mon
 
 
 def test_personal_data_in_feedback_is_taken_out(serve: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "finder", lambda threads: Finds("Margaret"))
+    monkeypatch.setattr(redaction, "finder", lambda threads, public: Finds("Margaret"))
     running = serve(**{**ON, "capture_redact": "mask"})
     id = asked(running, "a refund for Margaret")
     assert running.post("/v1/feedback", {"request_id": id, "corrected": "shipping", "comment": "Margaret is angry"}).status_code == 200

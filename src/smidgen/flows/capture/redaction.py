@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from smidgen.flows.certify import losses
 from smidgen.flows.redaction_model import Found, PersonalDataFinder, finder
 from smidgen.privacy import text_patterns
 from smidgen.privacy.policy import KINDS, Action, policy_of
+from smidgen.privacy.public_names import PublicNames
 from smidgen.privacy.redactor import BESIDE_PERSON, Redactor, readable
 from smidgen.privacy.request_masking import BodyWalk, FieldContext, masking
 from smidgen.store.traffic.records import AuditAnswer, Exchange, Feedback, LateLabel
@@ -98,6 +100,9 @@ _MOST_CHOICES = 4_096
 """Most requests whose choices are remembered for later feedback."""
 _LONGEST_PROMPT = 8_000
 """Most characters of a prompt to search for names. Of a longer one, only numbers and dates are removed from its kind."""
+_IDENTIFIER = re.compile(r"[^\W\d_]+(?:[_.:/-][^\W_]+)*[_.:/][^\W_]+(?:[_.:/-][^\W_]+)*|[a-z]+(?:-[a-z0-9]+)+")
+"""Form of labels: `alexa_stop`, `iot.hue_lightup`, `play-radio`. A hyphen beside capitals is a name's (`Jean-Luc`)."""
+_WORD = re.compile(r"[^\W_]+")
 _Masking: TypeAlias = Callable[[str | None], str | None]
 
 
@@ -118,17 +123,21 @@ class ExtraRedaction:
     beside_person: frozenset[str] = BESIDE_PERSON
 
 
-def extra_redaction(profile: str, given: tuple[str, ...] = (), bundle: Path | None = None) -> ExtraRedaction:
+def extra_redaction(
+    profile: str, given: tuple[str, ...] = (), bundle: Path | None = None, public: PublicNames | None = None
+) -> ExtraRedaction:
     """Return the redaction that a border of this profile requires, with the actions given for single kinds and the user's own model.
+
+    `public`: names that are nobody's, and are stored.
 
     Raises BundleError if the bundle must not be opened; InputError if it does not find spans, or the policy is invalid.
     """
-    own = finder(bundle, threads=1) if bundle is not None else None
+    own = finder(bundle, threads=1, public=public) if bundle is not None else None
     known = own.kinds if own is not None else ()
     policy = policy_of(profile, given, known)
     left = policy.allowed({*KINDS, *known})
     wanted = [kind for kind in known if kind not in left]
-    model = PersonalDataFinder(own.model, wanted) if own is not None and wanted else None
+    model = PersonalDataFinder(own.model, wanted, public=public) if own is not None and wanted else None
     # Kinds that the border masks anywhere are not stored either.
     beside_person = frozenset(kind for kind in BESIDE_PERSON if policy.of(kind) in (Action.BESIDE, Action.ALLOW))
     return ExtraRedaction(text_patterns.usual_with(kind for kind in KINDS if kind not in left), model, beside_person)
@@ -143,6 +152,7 @@ class CaptureRedactor:
         besides: additional redaction, if the server's border lets less through.
         labels: answers that are not personal, whatever they look like. Each stays if it is the whole answer, in any case and with or
             without a full stop. Within a text, and in the question, it is masked like anything else.
+        public: names that are nobody's, and stay; default: the shipped list.
         label_texts: number of different texts with the same short answer before it counts as such a label; 0: only named labels count.
 
     Attributes:
@@ -156,9 +166,10 @@ class CaptureRedactor:
         besides: ExtraRedaction | None = None,
         labels: Iterable[str] = (),
         label_texts: int = 0,
+        public: PublicNames | None = None,
     ) -> None:
         self._names, self._labels = names, frozenset(map(spell_label, labels))
-        self._finding: TextFinder = finder(threads=1) if finding is None else finding
+        self._finding: TextFinder = finder(threads=1, public=public or PublicNames()) if finding is None else finding
         self._besides = besides if besides is not None else ExtraRedaction()
         self._prompts: OrderedDict[str, str] = OrderedDict()
         self._harmless = CleanAnswers()
@@ -182,7 +193,10 @@ class CaptureRedactor:
                 self.recurring.saw(one, _personal(one, asked or (), found))
         for words in prompts:
             self._note_prompt(words, found)
-        return [self._exchange(one, found) if may else None for one, may in zip(given, whole, strict=True)]
+        return [
+            self._exchange(one, found, self._is_new_label(one, asked or (), found)) if may else None
+            for one, asked, may in zip(given, inputs, whole, strict=True)
+        ]
 
     def feedback(self, said: Feedback, asked: str, key: str = "") -> Feedback:
         """Mask feedback on a request that named `asked` and came with the key of this hash.
@@ -244,10 +258,25 @@ class CaptureRedactor:
             while len(self._choices) > _MOST_CHOICES:
                 self._choices.popitem(last=False)
 
-    def _exchange(self, one: Exchange, found: Mapping[str, Found]) -> Exchange | None:
+    def _is_new_label(self, one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -> bool:
+        """Return True if an answer that was not seen before is surely a label: an identifier that says nothing of the request.
+
+        A name in it can only come from the request. So no word of it may be personal in the question, or stand in the system prompt other
+        than in a list of identifiers.
+        """
+        said = losses.unwrap_field(one.answer or "").strip().removesuffix(".")
+        if len(said) > LONGEST or not _IDENTIFIER.fullmatch(said) or self._has_form(said):
+            return False
+        words = set(_WORD.findall(said.casefold()))
+        pieces = (text[start:end].casefold() for text in asked for _, start, end in found[text])
+        if any(words & set(_WORD.findall(piece)) for piece in pieces):
+            return False
+        return not words <= set(_WORD.findall(one.system.casefold())) or _in_list(said, one.system)
+
+    def _exchange(self, one: Exchange, found: Mapping[str, Found], is_new_label: bool) -> Exchange | None:
         redactor = self._redactor(one.asked, found)
         try:
-            answered = self._answering(one.asked, redactor, one.key, one.choices)
+            answered = self._answering(one.asked, redactor, one.key, one.choices, is_new_label)
             safe = redactor.twice(functools.partial(_safe, one, redactor, answered))
             safe = dataclasses.replace(safe, kind=self._kind(one))
         except (RedactionError, RecursionError):
@@ -292,11 +321,11 @@ class CaptureRedactor:
         redactor.keep(*self._names(asked))
         return redactor
 
-    def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str]) -> _Masking:
+    def _answering(self, asked: str, redactor: Redactor, key: str, choices: Collection[str], is_new_label: bool = False) -> _Masking:
         """Return a function that masks an answer.
 
-        An answer that is a named label, the bundle's own or one that recurs under this key stays. So does a string in it that the request's
-        own schema allows, or that recurs in its field.
+        An answer that is a named label, the bundle's own, one that recurs under this key, or surely a new one stays. So does a string in it
+        that the request's own schema allows, or that recurs in its field.
         """
         own, recurring = frozenset(map(spell_label, self._names(asked))), self.recurring.labels(key)
         given = frozenset(choices)
@@ -308,9 +337,16 @@ class CaptureRedactor:
             if said is None:
                 return None
             label = spell_label(losses.unwrap_field(said))
-            return _answered(said, any(label in known for known in (self._labels, own, recurring)), redactor, kept)
+            return _answered(said, is_new_label or any(label in known for known in (self._labels, own, recurring)), redactor, kept)
 
         return answered
+
+
+def _in_list(said: str, prompt: str) -> bool:
+    """Return True if an identifier stands in a prompt beside another one, as in a list of labels."""
+    name, apart = re.escape(said), r"[\s\"'`]*[,;|\n][\s\"'`*-]*"
+    beside = f"(?:{_IDENTIFIER.pattern})"
+    return re.search(rf"(?<![\w.]){beside}{apart}{name}(?!\w)|(?<![\w.]){name}{apart}{beside}", prompt, re.IGNORECASE) is not None
 
 
 def _safe(one: Exchange, redactor: Redactor, answered: _Masking) -> Exchange:

@@ -18,6 +18,7 @@ from smidgen.flows.learn import line_data, traffic_rows
 from smidgen.flows.learn.holdout import LineSides
 from smidgen.flows.redaction_model import finder
 from smidgen.privacy import text_patterns
+from smidgen.privacy.public_names import PublicNames
 from smidgen.privacy.redactor import BESIDE_PERSON, NOT_SOMEBODY, Redactor
 from smidgen.store.line import Line, LinePointer
 from smidgen.store.traffic.queries import StoredText
@@ -278,7 +279,9 @@ def _masked(
     """Return each text with placeholders, as capturing would store it; None for one that cannot be made safe."""
     looked_for = text_patterns.usual_with(besides)
     read = {piece: _leaves(piece) for text in texts for piece in ((text,) if isinstance(text, str) else text)}
-    known = finder(threads=threads).many(dict.fromkeys(leaf for found in read.values() if found is not None for leaf in found))
+    known = finder(threads=threads, public=PublicNames()).many(
+        dict.fromkeys(leaf for found in read.values() if found is not None for leaf in found)
+    )
 
     def masked(text: Text) -> Text | None:
         if any(read[piece] is None for piece in ((text,) if isinstance(text, str) else text)):

@@ -15,6 +15,7 @@ from smidgen.core.placeholders import PLACEHOLDER
 from smidgen.flows.capture.redaction import CaptureRedactor, extra_redaction
 from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
 from smidgen.gateway.route_settings import CaptureSettings, PrivacySettings
+from smidgen.privacy.public_names import PublicNames
 from smidgen.server.gateway.prices import upstream_prices
 from smidgen.server.served_bundle import BundleIdentity, bundle_identity
 from smidgen.server.traffic.captured_request import CapturedRequest
@@ -33,7 +34,14 @@ _MOST_LABELS_BYTES = 4_000_000
 
 
 def check_labels(capture: CaptureSettings) -> None:
-    """Raise InputError for labels without capture, and as `read_labels` does."""
+    """Raise InputError for labels or known names without capture, as `read_labels` does, and for invalid known names."""
+    if capture.known and not (capture.on and capture.redact == "mask"):
+        raise InputError(
+            "known names are given, but nothing is captured without personal data",
+            value="--capture-known",
+            todo="Add --capture answers, or leave it out.",
+        )
+    PublicNames(capture.known)
     if capture.labels is not None and not capture.on:
         raise InputError(
             "labels are given for captured answers, but nothing is captured",
@@ -133,10 +141,9 @@ def open_recorder(service: Service) -> Recorder:
 def _scrubber(capture: CaptureSettings, privacy: PrivacySettings, names: KnownNames) -> CaptureRedactor:
     """Return the redactor: its own kinds, plus the kinds that this server's border masks or blocks, which must not be stored either."""
     labels = labels_of(capture)
-    if not privacy.on:
-        return CaptureRedactor(names, labels=labels, label_texts=capture.label_texts)
-    more = extra_redaction(privacy.policy, privacy.kinds, privacy.bundle)
-    return CaptureRedactor(names, besides=more, labels=labels, label_texts=capture.label_texts)
+    public = PublicNames(capture.known)
+    more = extra_redaction(privacy.policy, privacy.kinds, privacy.bundle, public) if privacy.on else None
+    return CaptureRedactor(names, besides=more, labels=labels, label_texts=capture.label_texts, public=public)
 
 
 class KnownNames:

@@ -18,6 +18,7 @@ from smidgen.flows.redaction_model import PersonalDataFinder, finder
 from smidgen.parts import registry
 from smidgen.privacy import text_patterns
 from smidgen.privacy.identifiers import identifier_spans
+from smidgen.privacy.public_names import PublicNames
 from smidgen.privacy.redactor import Redactor
 from smidgen.store.studio.data_rows import DataRow, DataVersion, RowFilter
 from smidgen.store.studio.store import StudioStore
@@ -113,7 +114,7 @@ def _meant(store: StudioStore, project: str, keys: Sequence[int] | None) -> list
 
 
 def _redacted(rows: Sequence[DataRow]) -> Iterator[RedactedRow]:
-    model = finder(None, (), 1)
+    model = finder(None, (), 1, PublicNames())
     waiting = iter(rows)
     while batch := list(islice(waiting, _AT_ONCE)):
         found = model.many(text for row in batch for text in (row.input, row.second) if text)
