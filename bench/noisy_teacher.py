@@ -33,7 +33,7 @@ def answers(rows: list[tuple[str, str]], noise: float, kind: str, seed: int) -> 
     """The answer to each text. Which texts are answered wrongly, and how, depends on the seed and the text alone: asking again, or more
     often, brings no better answer."""
     labels = sorted({label for _, label in rows})
-    near = _nearest(rows, labels) if kind == "likely" else None
+    near = nearest_labels(rows, labels) if kind == "likely" else None
     found = {}
     for number, (text, label) in enumerate(rows):
         draw = random.Random(f"{seed}-{text}")
@@ -44,7 +44,7 @@ def answers(rows: list[tuple[str, str]], noise: float, kind: str, seed: int) -> 
     return found
 
 
-def _nearest(rows: list[tuple[str, str]], labels: list[str]) -> list[list[str]]:
+def nearest_labels(rows: list[tuple[str, str]], labels: list[str]) -> list[list[str]]:
     """For each text the wrong labels whose texts share most words with it."""
     import numpy as np
 

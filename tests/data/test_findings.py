@@ -142,7 +142,11 @@ def test_languages() -> None:
     assert finding.severity == "warning"
     assert set(finding.details["languages"]) == {"en", "de", "ru"}
     assert finding.details["scripts"]["CYRILLIC"] == 10
-    assert set(finding.rows) <= {*range(100, 110), *range(200, 210)}
+    assert finding.rows == () and finding.details["base"] == "e5", "rows of mixed data are not offered for removal"
+    most = look([*german, *(Row(f"{row.input} und danach", "a", row.number + 500) for row in german), *english[:3]]).of("language")
+    assert most is not None and most.rows == () and most.details["base"] == "e5" and "pull e5" in most.todo
+    few = look([*english, *(Row(f"{row.input} again", "a", row.number + 300) for row in english), *german[:2]]).of("language")
+    assert few is not None and few.severity == "note" and set(few.rows) == {100, 101} and "base" not in few.details
     one = look(english).of("language")
     assert one is not None
     assert one.severity == "note"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from smidgen.core.rows import Row
 from smidgen.data import label_errors
 from smidgen.data.findings.mislabels import look, propose_labels
-from smidgen.data.inspection import Survey
+from smidgen.data.inspection import Survey, inspect
 
 SENTENCES = {
     "parcel": "where is my parcel the courier has not come tracking shows nothing delivery late van driver door",
@@ -136,3 +136,20 @@ def test_noise_in_real_messages() -> None:
     assert len(hits) >= 0.6 * len(flipped)
     assert len(hits) >= 0.8 * len(found)
     assert sum(one.proposed == pairs[one.place][1] for one in hits) >= 0.9 * len(hits)
+
+
+def test_labels_that_a_model_tells_apart_are_not_offered_for_merging() -> None:
+    rows, _ = noisy(0.0, each=30)
+    pair = {"parcel": "taxes_in", "refund": "taxes_on"}
+    apart = [Row(row.input, pair.get(str(row.output), row.output), row.number) for row in rows]
+    alike = [Row(row.input, ("taxes_in", "taxes_on")[row.number % 2] if row.output in pair else row.output, row.number) for row in rows]
+    kinds = [{finding.kind for finding in inspect(Survey(made)).findings} for made in (apart, alike)]
+    assert "label_names.alike" not in kinds[0] and "label_names.alike" in kinds[1]
+
+
+def test_people_are_shown_only_the_sure_doubts() -> None:
+    rows, _ = noisy(0.1)
+    judgement = label_errors.judge_labels([str(row.input) for row in rows], [str(row.output) for row in rows])
+    all_doubts, sure = judgement.doubts(), judgement.sure_doubts()
+    assert 0 < len(sure) < len(all_doubts)
+    assert min(one.proposed_chance for one in sure) >= label_errors.SHOWN > min(one.proposed_chance for one in all_doubts)

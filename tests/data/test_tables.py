@@ -249,7 +249,7 @@ def test_lines_above_a_table_of_csv_are_left_out(tmp_path: Path) -> None:
     table = open_table(write(tmp_path, "export.csv", lines))
     assert (table.columns, table.facts["above"], pairs(table)) == (("text", "category"), "3", PAIRS)
     assert [number for number, _ in table.records()] == list(range(1, 13))
-    with pytest.raises(DataError, match="row 13: the row has 3 cells"):
+    with pytest.raises(DataError, match="row 17: the row has 3 cells"):
         list(open_table(write(tmp_path, "ragged.csv", lines + "a;b;c\n")).records())
 
 
@@ -340,7 +340,7 @@ def test_cells_of_a_file_of_texts_are_told_from_typed_ones(tmp_path: Path) -> No
 def test_a_number_too_large_for_the_task_names_its_row(tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
     table.write_text("text,stars\nhello,4\nhi,inf\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"row 2, column 'stars': the output cannot be used \(cannot convert float infinity"):
+    with pytest.raises(DataError, match=r"row 3, column 'stars': the output cannot be used \(cannot convert float infinity"):
         list(open_table(table, input="text", label="stars").rows(lambda cell: int(float(str(cell)))))
 
 
@@ -351,7 +351,7 @@ def test_a_row_that_cannot_be_used_names_its_columns(tmp_path: Path) -> None:
     def refuse(cell: object) -> object:
         raise ValueError("no")
 
-    with pytest.raises(DataError, match=r"row 1, column 'count,name': the output cannot be used \(no\)"):
+    with pytest.raises(DataError, match=r"row 2, column 'count,name': the output cannot be used \(no\)"):
         list(open_table(table, input="text", label="count,name", most_labels=2).rows(refuse))
     with pytest.raises(DataError, match="too many columns for --label"):
         open_table(table, input="text", label="count,name")

@@ -92,16 +92,18 @@ def _print(inspection: Inspection) -> None:
     out.print(
         f"[bold]{escape(inspection.facts['file'])}[/]: {inspection.facts['format']}{', ' + how if how else ''}; {', '.join(chosen)}\n"
     )
+    above = inspection.facts["above"]
     table = plain_table("", "finding", "what to do")
     for finding in inspection.findings:
         colour = _COLOURS[finding.severity]
-        table.add_row(f"[{colour}]{finding.severity}[/]", escape(finding.text) + _rows(finding), escape(finding.todo))
+        table.add_row(f"[{colour}]{finding.severity}[/]", escape(finding.text) + _rows(finding, above), escape(finding.todo))
     for kind, why in inspection.skipped.items():
         table.add_row("[yellow]skipped[/]", escape(kind), escape(why))
     out.print(table)
     _print_labels(inspection.of("counts"))
-    _print_proposals(inspection.of("mislabels"))
-    out.print("\n[dim]Rows are counted from 1 without the header: row 1 is the second line of a CSV file.[/]")
+    _print_proposals(inspection.of("mislabels"), above)
+    if above:
+        out.print("\n[dim]Rows are counted as a spreadsheet counts them: the header is row 1.[/]")
     _print_verdict(inspection.buildable, "this file")
 
 
@@ -117,10 +119,10 @@ def _visible(value: str) -> str:
     return {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}.get(value, value)
 
 
-def _rows(finding: DataFinding) -> str:
+def _rows(finding: DataFinding, above: int) -> str:
     if not finding.rows or finding.severity == "note":
         return ""
-    shown = ", ".join(str(row) for row in finding.rows[:6])
+    shown = ", ".join(str(row + above) for row in finding.rows[:6])
     return f"\n[dim]rows {shown}{' …' if len(finding.rows) > 6 else ''}[/]"
 
 
@@ -140,7 +142,7 @@ def _print_labels(counts: DataFinding | None) -> None:
     out.print(table)
 
 
-def _print_proposals(mislabels: DataFinding | None) -> None:
+def _print_proposals(mislabels: DataFinding | None, above: int) -> None:
     proposals: list[dict[str, Any]] = mislabels.details.get("proposals", []) if mislabels else []
     if not proposals:
         return
@@ -148,7 +150,11 @@ def _print_proposals(mislabels: DataFinding | None) -> None:
     for one in proposals[:_PROPOSALS_SHOWN]:
         text = one["text"] if len(one["text"]) <= 90 else one["text"][:89] + "…"
         table.add_row(
-            str(one["row"]), escape(text), escape(one["label"]), f"[bold]{escape(one['proposed'])}[/]", f"{one['proposed_chance']:.0%}"
+            str(one["row"] + above),
+            escape(text),
+            escape(one["label"]),
+            f"[bold]{escape(one['proposed'])}[/]",
+            f"{one['proposed_chance']:.0%}",
         )
     out.print(f"\nLikely mislabelled, the surest first ({min(_PROPOSALS_SHOWN, len(proposals))} of {len(proposals)}; all with --json)")
     out.print(table)

@@ -59,8 +59,8 @@ class InputError(SmidgenError):
 
 
 class DataError(InputError):
-    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `column` is a name; `fault` is `what` without the
-    place."""
+    """A data file that cannot be read, or a row of it. `row` counts data rows from 1; `above` is how many rows of the file stand above
+    them, so that the message counts as a spreadsheet does; `column` is a name; `fault` is `what` without the place."""
 
     def __init__(
         self,
@@ -71,9 +71,10 @@ class DataError(InputError):
         file: str | None = None,
         row: int | None = None,
         column: str | None = None,
+        above: int = 0,
     ) -> None:
-        self.file, self.row, self.column, self.fault = file, row, column, what
-        places = [file, f"row {row}" if row is not None else None, f"column {column!r}" if column is not None else None]
+        self.file, self.row, self.column, self.fault, self.above = file, row, column, what, above
+        places = [file, f"row {row + above}" if row is not None else None, f"column {column!r}" if column is not None else None]
         where = ", ".join(place for place in places if place)
         super().__init__(f"{where}: {what}" if where else what, value=value, todo=todo)
 

@@ -7,7 +7,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -122,6 +122,7 @@ class CsvSource:
         if any(len(cells) != len(rows[above]) for cells in rows[:above]):
             above = 0  # lines of an export have as many cells as its table; this may be no table
         columns = header(rows[above], origin.name, origin.header)
+        origin = replace(origin, above=above + origin.header)
 
         def records() -> Rows:
             with open_text(origin, encoding) as stream:
@@ -130,7 +131,7 @@ class CsvSource:
         facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
         if above:
             facts["above"] = str(above)
-        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
+        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records, origin.above)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write with the delimiter that was read; in UTF-8 unless the file was UTF-16 or had a byte order mark."""
@@ -206,7 +207,8 @@ def _ragged(cells: list[str], width: int, dialect: _CsvFormat, origin: SourceFil
     return origin.error(
         f"the row has {len(cells)} cells, the header has {width}",
         value=value,
-        todo=f"Put texts that hold a {between} between double quotes, or add the missing cells.",
+        todo=f"Put texts that hold a {between} between double quotes, or add the missing cells. "
+        f"To leave such rows out: smidgen check {origin.name} --fix OUT.",
         row=row,
     )
 

@@ -89,7 +89,7 @@ class Survey:
         progress: shows the slow parts.
         named: whether the task's outputs are names of labels. Written texts are none, however often some of them repeat.
         examples: most row numbers and details that a finding lists.
-        agreement: share of the labels that the judges of labels would give too; None until `propose_labels` ran.
+        judgement: of the labels by models that have not seen them, a `LabelJudgement`; None until `propose_labels` ran.
         proposals: likely wrong labels; None until `propose_labels` ran.
     """
 
@@ -101,7 +101,7 @@ class Survey:
     progress: Progress = field(default_factory=Silent)
     named: bool = True
     examples: int = EXAMPLES
-    agreement: float | None = field(default=None, repr=False)
+    judgement: Any = field(default=None, repr=False)
     proposals: list[Any] | None = field(default=None, repr=False)
 
     @cached_property

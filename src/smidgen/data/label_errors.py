@@ -32,12 +32,16 @@ LEAST_ROWS = 20
 """Least rows for judging labels."""
 LEAST_AGREEMENT = 0.75
 """Judges that agree with a smaller share of the labels are not believed about the others. With one label in twenty flipped, in twelve
-samples of six sets, 8 to 10 of 10 findings of `judge_labels` were flipped rows above it and 3 to 8 below; of `judge_quickly` 5 to 10, and
-3 to 4 below."""
+samples of six sets, 8 to 10 of 10 doubts were flipped rows above it and 3 to 8 below."""
 LOWEST_AGREEMENT = 0.5
 """A lower bound for programs that leave out doubtful rows (a teacher's labels, `data.select`): losing a good row costs little."""
 CLEAR = 0.8
 """Probability from which a proposed label is taken without a person reading the row."""
+SHOWN = 0.6
+"""Probability of the proposed label from which a row is shown to a person."""
+_LEAST_TOLD = 5
+"""Least rows of each of two labels for telling them apart; and the share of them that the judges must get right, by chance one half."""
+_TOLD_APART = 0.8
 MOST_CELLS = 50_000_000
 """Most rows times labels that are held at once, as 4-byte numbers."""
 FOLDS = 5
@@ -125,6 +129,24 @@ class LabelJudgement:
         ]
         return sorted(found, key=lambda doubt: (-doubt.margin, doubt.place))
 
+    def sure_doubts(self) -> list[SuspectLabel]:
+        """The doubts that are shown to people: fewer and surer ones. Those who read ten good rows for one wrong one stop reading."""
+        return [doubt for doubt in self.doubts() if doubt.proposed_chance >= SHOWN]
+
+    def tells_apart(self, one: str, other: str) -> bool:
+        """Whether the judges, of these two classes alone, mostly name the one that a row has: then the two mean different things."""
+        if one not in self.names or other not in self.names:
+            return False
+        pair = [self.names.index(one), self.names.index(other)]
+        chances = self._chances()[:, pair]
+        right = []
+        for place, name in enumerate(pair):
+            rows = chances[self.given == name]
+            if len(rows) < _LEAST_TOLD:
+                return False
+            right.append(float((rows[:, place] > rows[:, 1 - place]).mean()))
+        return sum(right) / 2 >= _TOLD_APART
+
     def _chances(self) -> Array:
         return np.asarray((self.crossed + self.near) / 2, dtype=np.float32)
 
@@ -151,21 +173,6 @@ def judge_labels(texts: Sequence[str], labels: Sequence[str], vectors: Array | N
         places = _unit(vectors)
         features = np.concatenate([places, reduced], axis=1)
     return LabelJudgement(names, given, _crossed(features, given, len(names)), _neighbours(places, given, len(names)))
-
-
-def judge_quickly(names: Sequence[str], given: NDArray[np.int64], left_out: Array, vectors: Array) -> LabelJudgement:
-    """Judge every label by probabilities that somebody has computed already, and by the nearest other rows: seconds in place of a minute.
-
-    With 150 of 3,000 BANKING77 labels flipped at random, and a kernel head's leave-one-out probabilities, this finds 89 % of them, and 77 %
-    of its findings were flipped; `judge_labels` on the same rows finds 77 %, with 87 %.
-
-    Args:
-        names: the classes, sorted.
-        given: the class of each row as labelled, (n,).
-        left_out: probabilities by a model that has not seen the row, (n, classes).
-        vectors: an embedding of each text, (n, width).
-    """
-    return LabelJudgement(tuple(names), given, left_out, _neighbours(_unit(vectors), given, len(names)))
 
 
 def word_vectors(texts: Sequence[str]) -> Array:

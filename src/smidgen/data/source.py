@@ -100,6 +100,7 @@ class SourceFile:
         encoding: the text encoding, if the user has named it.
         sheet: the worksheet, if the user has named it.
         header: whether the first row of a table of cells names its columns.
+        above: rows of the file above the first data row, once they are known: in a table of cells the header.
     """
 
     path: Path
@@ -109,6 +110,7 @@ class SourceFile:
     encoding: str | None = None
     sheet: str | None = None
     header: bool = True
+    above: int = 0
 
     @property
     def suffix(self) -> str:
@@ -117,7 +119,7 @@ class SourceFile:
 
     def error(self, what: str, *, value: object, todo: str, row: int | None = None, column: str | None = None) -> DataError:
         """An error about this file; row 0 is the header."""
-        return DataError(what, value=value, todo=todo, file=self.name, row=row or None, column=column)
+        return DataError(what, value=value, todo=todo, file=self.name, row=row or None, column=column, above=self.above)
 
     def too_long(self, length: int, start: str, row: int, column: str | None) -> DataError:
         """The error for a cell of more characters than are read; `start` is its beginning."""
@@ -139,11 +141,13 @@ class SourceContent:
         facts: how it was read (`encoding`, `delimiter`, `sheet`; `header` where it has none): shown to the user, and used by
             `write` to write in the same way.
         records: reads the rows from the start; may be called again. A row that cannot be read gives an error instead.
+        above: rows of the file above the first data row.
     """
 
     columns: tuple[str, ...]
     facts: Mapping[str, str]
     records: Callable[[], Rows]
+    above: int = 0
 
 
 @runtime_checkable

@@ -74,6 +74,8 @@ class DataTable:
     max_rows: int | None
     _read: Callable[[], Rows] = field(repr=False)
     _keep: object = field(default=None, repr=False)
+    above: int = 0
+    """Rows of the file above the first data row."""
 
     def records(self) -> Records:
         """Every row as (number from 1, cells by column), from the start at each call, in bounded memory. The first row that cannot be read
@@ -184,7 +186,7 @@ class DataTable:
             raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
 
     def _error(self, what: str, value: object, number: int, column: str, todo: str) -> DataError:
-        return DataError(what, value=value, todo=todo, file=self.name, row=number, column=column)
+        return DataError(what, value=value, todo=todo, file=self.name, row=number, column=column, above=self.above)
 
 
 def open_table(
@@ -220,7 +222,9 @@ def open_table(
     second = choose_label(content.columns, sample, origin.name, label, remembered[1], first.names, most_labels)
     if second is None and need_label:
         raise _no_label(origin, content)
-    return DataTable(origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep)
+    return DataTable(
+        origin.name, source, content.columns, first, second, content.facts, settings.max_rows, content.records, keep, content.above
+    )
 
 
 def open_columns(
@@ -233,7 +237,16 @@ def open_columns(
     names = content.columns if columns is None else resolve(columns, content.columns, origin.name, "--input", len(content.columns))
     how = "all" if columns is None else "given"
     return DataTable(
-        origin.name, source, content.columns, ColumnChoice(names, how), None, content.facts, settings.max_rows, content.records, keep
+        origin.name,
+        source,
+        content.columns,
+        ColumnChoice(names, how),
+        None,
+        content.facts,
+        settings.max_rows,
+        content.records,
+        keep,
+        content.above,
     )
 
 

@@ -64,7 +64,7 @@ class XlsxSource:
                 yield number, {name: _as_shown(cell) for name, cell in zip(columns, cells, strict=True)}
 
         facts = {"sheet": sheet, "sheets": "\n".join(sheets)} | ({"above": str(above)} if above else {})
-        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records)
+        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records, above + origin.header)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""

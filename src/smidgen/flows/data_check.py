@@ -173,7 +173,7 @@ def _embed(threads: int | None, progress: Progress) -> Embed | None:
 
 def _facts(table: DataTable, test: str | Path | None) -> dict[str, Any]:
     columns = {"input": _choice(table.input), "label": _choice(table.label)}
-    facts = {"file": table.name, "format": table.source.name, "columns": columns, "read": dict(table.facts)}
+    facts = {"file": table.name, "format": table.source.name, "columns": columns, "read": dict(table.facts), "above": table.above}
     return facts | ({"test": Path(test).name} if test is not None else {})
 
 

@@ -1982,6 +1982,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/bases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Bases
+         * @description List the starter bases, and which of them are on this machine. A run of the kind `fetch` fetches one.
+         */
+        get: operations["list_bases_api_v1_bases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{project}/settings": {
         parameters: {
             query?: never;
@@ -2120,6 +2140,26 @@ export interface paths {
          * @description Store from which score on the model is to answer by itself, in the project's settings, for serving.
          */
         post: operations["choose_point_api_v1_projects__project__models__model__operating_point_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Exports
+         * @description List the programs that `smidgen export` writes models for, those that take this one first.
+         */
+        get: operations["list_exports_api_v1_projects__project__models__model__exports_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3472,6 +3512,43 @@ export interface components {
             /** Wanted */
             wanted: number;
             point?: components["schemas"]["CoveragePoint"] | null;
+        };
+        /**
+         * BaseView
+         * @description A starter base: pretrained weights that are fetched once.
+         */
+        BaseView: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /**
+             * Family
+             * @description `encoder` reads texts, `decoder` writes them.
+             */
+            family: string;
+            /** Licence */
+            licence: string;
+            /**
+             * Megabytes
+             * @description What a fetch transfers.
+             */
+            megabytes: number;
+            /**
+             * Automatic
+             * @description Whether a build takes it by itself.
+             */
+            automatic: boolean;
+            /**
+             * Multilingual
+             * @description Whether it reads other languages than English.
+             */
+            multilingual: boolean;
+            /**
+             * Here
+             * @description Whether it is on this machine.
+             */
+            here: boolean;
         };
         /**
          * BaselineFacts
@@ -4991,6 +5068,31 @@ export interface components {
             remarks: string[];
         };
         /**
+         * ExportView
+         * @description A program that models are exported to, and whether it takes this one.
+         */
+        ExportView: {
+            /** Target */
+            target: string;
+            /** Summary */
+            summary: string;
+            /**
+             * Command
+             * @description The command that writes its files; empty where it does not take the model.
+             */
+            command: string;
+            /**
+             * Why
+             * @description Why it does not; empty where it does.
+             */
+            why: string;
+            /**
+             * Todo
+             * @description The build that it would take.
+             */
+            todo: string;
+        };
+        /**
          * FailingTestView
          * @description A test that fails, and the line that tells why.
          */
@@ -5175,7 +5277,7 @@ export interface components {
              * Shape
              * @enum {string}
              */
-            shape: "relabel" | "drop" | "decide" | "names" | "redact" | "facts";
+            shape: "relabel" | "drop" | "decide" | "names" | "redact" | "base" | "facts";
             /** Details */
             details: {
                 [key: string]: unknown;
@@ -8833,6 +8935,26 @@ export interface components {
             reply: components["schemas"]["ReplyView"] | null;
         };
         /**
+         * UnreadableRow
+         * @description A row of a file that cannot be read.
+         */
+        UnreadableRow: {
+            /**
+             * Row
+             * @description Its number as a spreadsheet counts: the header is row 1.
+             */
+            row: number | null;
+            /** What */
+            what: string;
+            /**
+             * Value
+             * @description The row as it stands in the file.
+             */
+            value: string;
+            /** Todo */
+            todo: string;
+        };
+        /**
          * UploadView
          * @description A file that was sent but not yet added: what it holds, and the columns that were guessed.
          */
@@ -8899,6 +9021,16 @@ export interface components {
             facts: {
                 [key: string]: string;
             };
+            /**
+             * Faults
+             * @description The first rows that cannot be read. An import leaves all of them out.
+             */
+            faults: components["schemas"]["UnreadableRow"][];
+            /**
+             * Unreadable
+             * @description How many rows of the file cannot be read.
+             */
+            unreadable: number;
         };
         /**
          * ValueView
@@ -14026,6 +14158,44 @@ export interface operations {
             };
         };
     };
+    list_bases_api_v1_bases_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaseView"][];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
     list_settings_api_v1_projects__project__settings_get: {
         parameters: {
             query?: {
@@ -14348,6 +14518,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_exports_api_v1_projects__project__models__model__exports_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */

@@ -477,6 +477,7 @@ def test_what_cannot_be_handed_over_is_refused_with_what_to_do(
     assert code(["export", str(folder), "--to", target, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "cannot be exported" in said and other in said
+    assert ("--task write" in said) == (which == "bundle"), "the build that it would take"
     assert not (tmp_path / "out").exists()
 
 

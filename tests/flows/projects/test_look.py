@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from smidgen.flows.projects import fetch
 from smidgen.flows.projects.data.findings import item_id, keep_items, open_findings, open_suspects
 from smidgen.flows.projects.data.first_answer import PREFERRED, operating_points, shown_point, why_no_answer
 from smidgen.flows.projects.data.labelling import RowAnswer, answer_rows, label_queue
-from smidgen.flows.projects.look import ANSWER, KIND, newest_look, queue_look, read_answers, read_look, run_look
+from smidgen.flows.projects.look import ANSWER, FINDINGS, KIND, newest_look, queue_look, read_answers, read_look, run_look
 from smidgen.flows.projects.run_process import RunProgress, run_folder
 from smidgen.store.studio.data_rows import DataRow
 from smidgen.store.studio.runs import RunStore
@@ -247,3 +250,30 @@ def test_the_shown_point_is_the_strictest_from_the_preferred_on() -> None:
 
 def test_items_have_ids_of_their_own() -> None:
     assert item_id("mislabels", 1, "a") != item_id("mislabels", 1, "b") and item_id("duplicates", 1) == item_id("duplicates", 1)
+
+
+def test_a_fetched_base_is_followed_by_another_look(store: StudioStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = filled(store, examples()[:30])
+    runs = RunStore(store.database)
+    fetched: list[str] = []
+
+    def pull(name: str, progress: RunProgress) -> SimpleNamespace:
+        fetched.append(name)
+        return SimpleNamespace(name=name, licence="Apache-2.0")
+
+    monkeypatch.setattr(fetch, "pull", pull)
+    run = runs.enqueue(project, "fetch", {"base": "minilm"}, "ann")
+    assert fetch.run_fetch(store, run, RunProgress(runs, run.id)) == {"base": "minilm", "licence": "Apache-2.0"}
+    looks = [one for one in runs.of_project(project) if one.kind == KIND]
+    assert fetched == ["minilm"] and [one.request for one in looks] == [{"version": 1}]
+
+
+def test_texts_in_other_languages_get_a_base_and_are_not_dropped(store: StudioStore) -> None:
+    finding = {"kind": "language", "severity": "warning", "count": 9, "text": "", "todo": "", "rows": [], "details": {"base": "e5"}}
+    project = filled(store, examples()[:30])
+    run = RunStore(store.database).enqueue(project, KIND, {"version": 1}, "ann")
+    run_folder(run.id).mkdir(parents=True)
+    (run_folder(run.id) / ANSWER).write_text("{}", encoding="utf-8")
+    (run_folder(run.id) / FINDINGS).write_text(json.dumps([finding]), encoding="utf-8")
+    (opened,) = open_findings(store, project)
+    assert opened.shape == "base" and [(item.proposed, item.rows) for item in opened.items] == [("e5", ())]

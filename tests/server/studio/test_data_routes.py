@@ -199,3 +199,14 @@ def test_a_text_may_have_several_labels(client: TestClient, project: str) -> Non
 def test_what_no_database_holds_is_refused(client: TestClient, project: str, route: str, body: str) -> None:
     refused = client.post(f"/api/v1/projects/{project}/{route}", content=body, headers={"content-type": "application/json"})
     assert refused.status_code == 400 and "cannot be stored or looked for" in refused.json()["error"]["message"]
+
+
+def test_a_row_that_cannot_be_read_is_named_and_the_others_come_in(client: TestClient, project: str) -> None:
+    lines = "text,label\nwhere is my parcel,delivery\nstop, this now,account\nmy money back please,refund\n"
+    seen = send(client, project, "comma.csv", lines.encode()).json()
+    (fault,) = seen["faults"]
+    assert (seen["unreadable"], fault["row"], fault["value"]) == (1, 3, "stop, this now,account"), "the header is row 1"
+    assert "3 cells" in fault["what"] and len(seen["rows"]) == 2
+    wanted = {"upload": seen["upload"], "input": ["text"], "label": ["label"]}
+    added = client.post(f"/api/v1/projects/{project}/imports", json=wanted).json()
+    assert (added["version"]["changed"], added["skipped"]) == (2, 1)

@@ -189,6 +189,13 @@ def test_the_files_can_be_downloaded(built: BuiltProject, tmp_path: Path) -> Non
         assert built.client.get(built.path(built.first, f"/files/{name}")).status_code in (400, 404), name
 
 
+def test_programs_that_take_the_model_come_first_with_their_command(built: BuiltProject) -> None:
+    found = built.client.get(built.path(built.first, "/exports")).json()
+    assert {one["target"] for one in found} == {"hf", "lmstudio", "ollama", "onnx-web"}
+    assert all(bool(one["command"]) != bool(one["why"]) for one in found)
+    assert next(one for one in found if one["target"] == "ollama")["todo"].startswith("It runs models that write: for it, build again")
+
+
 def test_a_model_of_another_project_is_not_shown(built: BuiltProject) -> None:
     other = built.store.create("Other", "classify").id
     for rest in ("", "/confusion", "/answers", "/changes", "/bundle.zip", "/files/report.html"):

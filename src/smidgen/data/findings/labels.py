@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections import defaultdict
@@ -9,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from smidgen.core.errors import MissingExtra
+from smidgen.data.findings.mislabels import propose_labels
 from smidgen.data.inspection import DataFinding, Survey, counted
 
 FEW = 8
@@ -42,6 +45,7 @@ def look(survey: Survey) -> Iterator[DataFinding]:
     yield from _missing(survey)
     merged = {frozenset((one, other)) for names in variants for one in names for other in names}
     alike = [pair for pair in _alike(survey) if frozenset(pair[:2]) not in merged]
+    alike = _not_told_apart(survey, alike) if alike else []
     if alike:
         shown = [f"{one!r} and {other!r} ({why})" for one, other, why in alike]
         text = f"{counted(len(alike), 'pair')} of label names look alike: {'; '.join(shown[:3])}"
@@ -141,6 +145,14 @@ def _alike(survey: Survey) -> list[tuple[str, str, str]]:
     for one, other, why in (*_plurals(survey), *_one_letter(survey), *_meanings(survey)):
         found.setdefault(frozenset((one, other)), (one, other, why))
     return list(found.values())
+
+
+def _not_told_apart(survey: Survey, alike: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The pairs without those whose rows differ: `light_on` and `light_off` look alike and are two things."""
+    with contextlib.suppress(MissingExtra):  # without the judges, people judge
+        propose_labels(survey)
+    told = survey.judgement
+    return alike if told is None else [pair for pair in alike if not told.tells_apart(*pair[:2])]
 
 
 def _plurals(survey: Survey) -> Iterator[tuple[str, str, str]]:

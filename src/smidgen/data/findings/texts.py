@@ -18,6 +18,11 @@ _CHARACTERS = 20_000
 """Most characters of one text that are searched for personal data."""
 LOOKED_AT = 20_000
 _SHARE = 0.005
+_MIXED = 0.05
+"""Share of the texts in other languages from which the data counts as mixed."""
+_MULTILINGUAL = (
+    "Run `smidgen pull e5` once: a build then takes this base, which reads many languages, by itself. The starter reads English best."
+)
 
 
 def look(survey: Survey) -> Iterator[DataFinding]:
@@ -111,20 +116,18 @@ def look_at_languages(survey: Survey) -> list[DataFinding]:
     details = {"languages": shares, "scripts": dict(scripts.most_common()), "texts": told}
     main = ordered[0]
     if len(ordered) == 1:
-        return [DataFinding("language", "note", len(common[main]), f"the texts are in one language: {main}", details=details)]
+        text = f"the texts are in one language: {main}"
+        if main == "en":
+            return [DataFinding("language", "note", len(common[main]), text, details=details)]
+        return [DataFinding("language", "note", len(common[main]), text, _MULTILINGUAL, details={**details, "base": "e5"})]
     others = [row for language in ordered[1:] for row in common[language]]
     listed = ", ".join(f"{language} {shares[language]:.1%}" for language in ordered[:6])
-    return [
-        DataFinding(
-            "language",
-            "warning" if main != "en" or len(others) > 0.05 * told else "note",
-            len(others),
-            f"the texts are in several languages: {listed}",
-            "The starter base reads English best. For others run `smidgen pull e5`: a build then takes that base by itself.",
-            tuple(others[: survey.examples]),
-            details,
-        )
-    ]
+    text = f"the texts are in several languages: {listed}"
+    if main != "en" or len(others) > _MIXED * told:
+        # The rows are as they should be; what does not fit them is a base that reads English. So none is named.
+        return [DataFinding("language", "warning", len(others), text, _MULTILINGUAL, details={**details, "base": "e5"})]
+    rows = tuple(others[: survey.examples])
+    return [DataFinding("language", "note", len(others), text, f"Keep them if customers write so. {_MULTILINGUAL}", rows, details)]
 
 
 def _script(text: str) -> str:

@@ -55,14 +55,31 @@ class ExportTarget(Protocol):
         ...
 
 
-def engine_of(bundle: Bundle, wanted: Sequence[str], target: str, todo: str = SERVE) -> Manifest:
-    """The manifest, if the bundle runs on one of the wanted engines. Raises ExportRefusal otherwise."""
+_WRITES = "llama"
+"""The engine of models that write, which is all that Ollama, LM Studio and transformers run."""
+
+
+def other_build(manifest: Manifest, engines: Sequence[str]) -> str:
+    """The build that a program would take which runs one of the engines; `SERVE` where there is none."""
+    if manifest.engine.engine == _WRITES:
+        return SERVE
+    task = registry.find("tasks", manifest.task)
+    student = next((kind for kind in task.students if registry.find("students", kind).engine in engines), None)
+    if student is not None:
+        return f"Build one that is a graph alone: smidgen build with --student {student}."
+    if _WRITES in engines and task.rows_name_labels:
+        return "It runs models that write: for it, build again with --task write, which writes the label as a text."
+    return SERVE
+
+
+def engine_of(bundle: Bundle, wanted: Sequence[str], target: str) -> Manifest:
+    """The manifest, if the bundle runs on one of the wanted engines. Raises ExportRefusal otherwise, with the build that would."""
     manifest = bundle.manifest
     if manifest.engine.engine not in wanted:
         raise ExportRefusal(
             f"a bundle of the task {manifest.task} that runs on the engine {manifest.engine.engine} cannot be exported to {target}",
             value=str(bundle.folder),
-            todo=todo,
+            todo=other_build(manifest, wanted),
         )
     return manifest
 
@@ -207,6 +224,30 @@ def other_targets(bundle: Bundle, target: str, todo: str = SERVE) -> str:
     others = [name for name in registry.names(ROOM) if name != target and is_taken(bundle, name)]
     offer = f"Export it --to {' or '.join(others)}, or serve it: smidgen serve." if others else SERVE
     return offer if todo == SERVE else f"{todo} {offer}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """A target, and why it does not take a bundle with what to do about it; empty where it does."""
+
+    name: str
+    summary: str
+    why: str
+    todo: str
+
+
+def target_states(bundle: Bundle) -> list[TargetState]:
+    """Every target, those that take the bundle first."""
+    found = []
+    for name in registry.names(ROOM):
+        part: ExportTarget = registry.find(ROOM, name)
+        why = todo = ""
+        try:
+            part.check(bundle)
+        except ExportRefusal as refusal:
+            why, todo = refusal.what, refusal.todo
+        found.append(TargetState(name, part.summary, why, todo))
+    return sorted(found, key=lambda one: bool(one.why))
 
 
 def is_taken(bundle: Bundle, target: str) -> bool:

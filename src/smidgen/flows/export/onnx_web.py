@@ -24,7 +24,6 @@ from smidgen.core.parts import PLAIN
 from smidgen.engines.model_files import load_tokenizer
 from smidgen.engines.onnx import open_session
 from smidgen.flows.export.exporter import SERVE, ExportNotes, ExportRefusal, copy_file, engine_of, form_of, licence_of, measured_line
-from smidgen.parts import registry
 from smidgen.stats import field_values
 from smidgen.text import dates, numbers
 from smidgen.text.tagging import TaggerReader
@@ -68,11 +67,7 @@ class OnnxWeb:
     def check(self, bundle: Bundle) -> None:
         """See `ExportTarget`. It takes one ONNX graph that gives labels, or a tagger whose tokenizer the page's own script can run."""
         manifest = bundle.manifest
-        kinds = registry.find("tasks", manifest.task).students
-        student = next((kind for kind in kinds if registry.find("students", kind).engine in _ENGINES), None)
-        writes = manifest.engine.engine == "llama"
-        todo = SERVE if writes or student is None else f"Build one that is a graph alone: smidgen build with --student {student}."
-        engine_of(bundle, _ENGINES, "onnx-web", todo)
+        engine_of(bundle, _ENGINES, "onnx-web")
         form = form_of(manifest)
         if not form.page:
             raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def run_look(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str
         facts = {"version": version, "rows": total, "looked_at": len(train), "unlabelled": unlabelled}
         told = {**facts, "by": None, "why_not": "other_task", "answer": None, "seconds": None}
         write(folder / ANSWER, _json(told))
-    write(folder / FINDINGS, _json(_findings(project, train, test, meaning, answers, progress)))
+    write(folder / FINDINGS, _json(_findings(project, train, test, meaning, progress)))
     return told
 
 
@@ -264,7 +264,6 @@ def _findings(
     train: Sequence[DataRow],
     test: Sequence[DataRow],
     meaning: _Remembered,
-    answers: QuickAnswers | None,
     progress: RunProgress,
 ) -> list[dict[str, Any]]:
     """The check's findings, rows by their keys."""
@@ -282,10 +281,6 @@ def _findings(
     embed = meaning.remembered(meaning.embed) if meaning.embed is not None else None
     tests = [Row(row.text, row.output, row.key) for row in test]
     survey = Survey(rows, (), tests, embed, unknown, progress, labels is not None or part.rows_name_labels, MOST_LISTED)
-    if answers is not None:  # the judges have judged already
-        index = {place: number for number, place in enumerate(places)}
-        survey.agreement = answers.agreement
-        survey.proposals = [replace(one, place=index[one.place]) for one in answers.suspects if one.given not in unknown]
     progress.start("check the rows")
     found = inspect(survey)
     progress.finish()

@@ -143,7 +143,10 @@ def parts_of_error(error: SmidgenError) -> dict[str, Any]:
     """The parts of an error's message one by one, as a page puts them into its own words."""
     what, place = error.what, {}
     if isinstance(error, DataError):
-        what, place = error.fault, {"file": error.file, "row": error.row, "column": error.column}
+        what, place = (
+            error.fault,
+            {"file": error.file, "row": None if error.row is None else error.row + error.above, "column": error.column},
+        )
     told = {"what": what, "value": shown(error.value, _LONGEST), "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
     return told | {name: value for name, value in place.items() if value is not None}
 

@@ -66,7 +66,7 @@ def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: floa
 def error_of(fault: Mapping[str, Any]) -> DataError:
     """The error of a file or of a row, from the parts in which the child tells it."""
     place = {name: fault.get(name) for name in ("file", "row", "column")}
-    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
+    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], above=fault.get("above", 0), **place)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -108,7 +108,7 @@ def fault_of(error: SmidgenError) -> dict[str, Any]:
     value = error.value if isinstance(error.value, int | float | str) else str(error.value)
     what, place = error.what, {"file": getattr(error, "file", None)}
     if isinstance(error, DataError):
-        what, place = error.fault, {"file": error.file, "row": error.row, "column": error.column}
+        what, place = error.fault, {"file": error.file, "row": error.row, "column": error.column, "above": error.above}
     return {"kind": type(error).__name__, "what": what, "value": value, "todo": error.todo, **place}
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from smidgen.core.errors import InputError, RequestError
+from smidgen.core.errors import DataError, InputError, RequestError
 from smidgen.core.forms import AnswerShape
 from smidgen.flows.projects.data.answer_form import FieldKind, answer_form
 from smidgen.flows.projects.data.imports import import_file, parse_output, preview_file, remembered_columns, take_several
@@ -30,6 +30,15 @@ MOST_UPLOAD = 512 << 20
 _MOST_ROWS = 500
 _MOST_KEYS = 100_000
 _MOST_MERGED = 1_000
+
+
+class UnreadableRow(BaseModel):
+    """A row of a file that cannot be read."""
+
+    row: int | None = Field(description="Its number as a spreadsheet counts: the header is row 1.")
+    what: str
+    value: str = Field(description="The row as it stands in the file.")
+    todo: str
 
 
 class UploadView(BaseModel):
@@ -51,6 +60,8 @@ class UploadView(BaseModel):
     facts: dict[str, str] = Field(
         description="How the file was read: format, encoding, delimiter; of a workbook `sheet`, all `sheets`, rows `above` the table."
     )
+    faults: list[UnreadableRow] = Field(description="The first rows that cannot be read. An import leaves all of them out.")
+    unreadable: int = Field(description="How many rows of the file cannot be read.")
 
 
 class ImportRequest(BaseModel):
@@ -238,12 +249,22 @@ def row_view(row: DataRow) -> RowView:
     return RowView(key=row.key, input=row.input, second=row.second, output=row.output, part=row.part, source=row.source)
 
 
+def _unreadable(error: DataError) -> dict[str, Any]:
+    return {
+        "row": None if error.row is None else error.row + error.above,
+        "what": error.fault,
+        "value": str(error.value),
+        "todo": error.todo,
+    }
+
+
 def _looked_at(
     store: StudioStore, project: Project, file: Path, upload: str, name: str, settings: Mapping[str, Any] | None = None
 ) -> UploadView:
     part = registry.find("tasks", project.task)
     seen = preview_file(file, project.task, settings, remembered=remembered_columns(store.rows(project.id)))
-    guessed = {**vars(seen), "may_have_several": bool(part.several), "most_label": part.most_columns}
+    faults = list(map(_unreadable, seen.faults))
+    guessed = {**vars(seen), "faults": faults, "may_have_several": bool(part.several), "most_label": part.most_columns}
     return UploadView.model_validate({"upload": upload, "name": name, **guessed})
 
 

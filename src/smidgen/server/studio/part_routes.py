@@ -7,10 +7,13 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from smidgen.bases.starter import starters
 from smidgen.flows.projects.recipes.able_students import able_students, check_build
 from smidgen.flows.projects.recipes.build_settings import parts_of, sections_of
 from smidgen.server.studio.access import Viewer
 from smidgen.store.studio.store import StudioStore
+
+_BASE_FACTS = ("name", "title", "family", "licence", "megabytes", "automatic", "multilingual")
 
 
 class PartView(BaseModel):
@@ -19,6 +22,19 @@ class PartView(BaseModel):
     name: str
     summary: str
     settings: dict[str, Any] | None = Field(description="The JSON Schema of its settings; null for a part without.")
+
+
+class BaseView(BaseModel):
+    """A starter base: pretrained weights that are fetched once."""
+
+    name: str
+    title: str
+    family: str = Field(description="`encoder` reads texts, `decoder` writes them.")
+    licence: str
+    megabytes: int = Field(description="What a fetch transfers.")
+    automatic: bool = Field(description="Whether a build takes it by itself.")
+    multilingual: bool = Field(description="Whether it reads other languages than English.")
+    here: bool = Field(description="Whether it is on this machine.")
 
 
 class SectionView(BaseModel):
@@ -50,6 +66,11 @@ def part_routes(store: StudioStore) -> APIRouter:
     def list_parts(person: Viewer, room: str) -> list[PartView]:
         """List the parts of a room: `tasks`, `students`, `compress` or `engines`. A part that was added to smidgen is listed by itself."""
         return [PartView(name=part.name, summary=part.summary, settings=_copy(part.schema)) for part in parts_of(room)]
+
+    @router.get("/bases")
+    def list_bases(person: Viewer) -> list[BaseView]:
+        """List the starter bases, and which of them are on this machine. A run of the kind `fetch` fetches one."""
+        return [BaseView(**{name: getattr(one, name) for name in _BASE_FACTS}, here=one.here()) for one in starters().values()]
 
     @router.get("/projects/{project}/settings")
     def list_settings(person: Viewer, project: str, student: str | None = None) -> list[SectionView]:

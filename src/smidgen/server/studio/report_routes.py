@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal, cast
@@ -11,7 +12,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, StreamingResponse
 
-from smidgen.bundles.open import read_manifest
+from smidgen.bundles.open import open_bundle, read_manifest
+from smidgen.flows.export.exporter import target_states
 from smidgen.flows.operating_point import OperatingPoint
 from smidgen.flows.projects.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.flows.projects.models.downloads import bundle_file, zip_bundle
@@ -36,6 +38,16 @@ from smidgen.store.studio.store import StudioStore
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_CHANGES = 100
 Verdict = Literal["yes", "barely", "no", "open"]
+
+
+class ExportView(BaseModel):
+    """A program that models are exported to, and whether it takes this one."""
+
+    target: str
+    summary: str
+    command: str = Field(description="The command that writes its files; empty where it does not take the model.")
+    why: str = Field(description="Why it does not; empty where it does.")
+    todo: str = Field(description="The build that it would take.")
 
 
 class ModelFile(BaseModel):
@@ -237,6 +249,16 @@ def report_routes(store: StudioStore) -> APIRouter:
     def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectView:
         """Store from which score on the model is to answer by itself, in the project's settings, for serving."""
         return project_view(choose_operating_point(store, project, model, body.threshold, body.wrong_cost, body.escalation_cost))
+
+    @router.get("/exports")
+    def list_exports(person: Viewer, project: str, model: str) -> list[ExportView]:
+        """List the programs that `smidgen export` writes models for, those that take this one first."""
+        folder = model_folder(store, project, model)
+        command = f"smidgen export {shlex.quote(str(folder))} --to"
+        return [
+            ExportView(target=one.name, summary=one.summary, command="" if one.why else f"{command} {one.name}", why=one.why, todo=one.todo)
+            for one in target_states(open_bundle(folder))
+        ]
 
     @router.get("/files/{name:path}", response_class=FileResponse)
     def download_file(person: Viewer, project: str, model: str, name: str) -> FileResponse:

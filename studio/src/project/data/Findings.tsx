@@ -13,6 +13,7 @@ import { useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { Bars } from "../../charts/Bars";
 import styles from "./Findings.module.css";
+import { FetchBase } from "./FetchBase";
 import { RedactRows } from "./Redact";
 import { largestFirst } from "./largestFirst";
 import { type Finding, type FindingItem, isLooking, useAnswers, useFindings, useKeep, useLook } from "./queries";
@@ -107,9 +108,9 @@ function OneFinding({ project, finding, onAll }: OneProps): ReactNode {
       <MixUps finding={finding} />
       {many && mayEdit && (
         <div className={styles.bar}>
-          <label>
+          {finding.shape !== "relabel" && <label>
             <input type="checkbox" checked={picked.length === items.length} onChange={(event) => setChosen(new Set(event.target.checked ? items.map((item) => item.id) : []))} /> {t("findings.all", { rows: formatNumber(items.length) })}
-          </label>
+          </label>}
           {picked.length > 0 && (
             <>
               {finding.shape === "relabel" && (
@@ -213,6 +214,7 @@ function Item({ project, finding, item, mend, mayEdit, onRedact }: ItemProps): R
     </Button>
   );
   if (finding.shape === "names") return <Names project={project} finding={finding} item={item} mend={mend} mayEdit={mayEdit} />;
+  if (finding.shape === "base" && item.proposed) return <FetchBase project={project} base={item.proposed} />;
   if (!row) return null;
   if (finding.shape === "decide") {
     return (
@@ -251,12 +253,13 @@ function Item({ project, finding, item, mend, mayEdit, onRedact }: ItemProps): R
               </Button>
             )}
             {item.chance !== null && <span className={styles.soft}>{t("findings.alike", { share: formatShare(item.chance) })}</span>}
-            <Button small kind="plain" disabled={!mayEdit || mend.busy} onClick={() => mend.drop([item])}>
+            {finding.shape === "base" && keep}
+            <Button small kind={finding.shape === "base" ? "quiet" : "plain"} disabled={!mayEdit || mend.busy} onClick={() => mend.drop([item])}>
               {t("findings.drop")}
             </Button>
           </>
         )}
-        {keep}
+        {finding.shape !== "base" && keep}
       </div>
     </div>
   );

@@ -18,6 +18,7 @@ import { NumberField } from "../../ui/NumberField";
 import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { type Assumptions, type FirstAnswer, isLooking, type Look, useFindings, useLook, useLookAgain, useRemember, useSaving } from "./queries";
+import { FetchBase } from "./FetchBase";
 import styles from "./FirstAnswer.module.css";
 import { rowsMissing } from "./rowsMissing";
 
@@ -57,6 +58,7 @@ export function FirstAnswerCard({ project }: { project: string }): ReactNode {
       )}
       {found.answer !== null && <Told project={project} look={found} answer={found.answer} looking={looking} />}
       {found.version !== null && found.answer === null && !looking && <NoAnswer project={project} look={found} />}
+      {found.by === "words" && !looking && <FetchBase project={project} base="minilm" />}
       {stale && (
         <Notice tone="accent" action={lookButton}>
           {t("look.stale")}

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { type Upload, useImport, useLookAgain, useMay, useUpload } from "../../api/queries";
 import { formatNumber } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Button } from "../../ui/Button";
 import { cx } from "../../ui/cx";
 import { Notice } from "../../ui/Feedback";
@@ -124,7 +125,7 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
         <>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
           <Button kind="primary" busy={add.isPending} disabled={!canAdd(texts, label) || (!upload.attributes && input === second)} onClick={submit}>
-            {t("data.add")}
+            {t(upload.unreadable > 0 ? "data.addOthers" : "data.add")}
           </Button>
         </>
       }
@@ -172,6 +173,16 @@ function ChooseColumns({ project, upload, again, onClose }: { project: string; u
       )}
       {["csv", "xlsx"].includes(format) && <Switch label={t("data.header")} checked={upload.header} disabled={again.isPending} onChange={(event) => again.mutate({ header: event.target.checked, ...(sheet && { sheet }) })} />}
       {above !== "0" && <p className={styles.why}>{t("data.above", { count: Number(above), rows: formatNumber(Number(above)) })}</p>}
+      {upload.unreadable > 0 && (
+        <Notice tone="warn">
+          <p>{t("data.unreadable", { count: upload.unreadable, rows: formatNumber(upload.unreadable) })}</p>
+          {upload.faults.map((fault) => (
+            <p key={fault.row} className={styles.why}>
+              {t("data.unreadableRow", { row: fault.row })}: <code>{fault.value}</code>. {told(fault.what)}.
+            </p>
+          ))}
+        </Notice>
+      )}
       {label.length === 0 && <Notice>{fields ? t("data.noFieldsNotice") : words("unlabelledNotice")}</Notice>}
       {/* A region that scrolls takes the focus, so that arrow keys scroll it. */}
       <div className={styles.preview} tabIndex={0} role="region" aria-label={t("data.preview")}>

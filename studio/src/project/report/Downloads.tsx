@@ -1,9 +1,14 @@
-import type { ReactNode } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import { api, body } from "../../api/client";
 import { formatNumber } from "../../i18n";
+import { told } from "../../i18n/serverTexts";
 import { Card } from "../../ui/Card";
 import { Icon, type IconName } from "../../ui/icons";
+import { Problem } from "../../ui/Problem";
+import { Disclosure } from "../../ui/SchemaForm";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 
@@ -20,6 +25,8 @@ function fileSize(bytes: number): string {
 /** The bundle as one file, and the papers that an auditor asks for. */
 export function Downloads({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  const exports = useQuery({ queryKey: ["exports", project, view.id], enabled: open, queryFn: () => body(api.GET("/api/v1/projects/{project}/models/{model}/exports", { params: { path: { project, model: view.id } } })) });
   const base = `/api/v1/projects/${project}/models/${view.id}`;
   const sizes = new Map(view.files.map((file) => [file.name, file.size]));
   const whole = view.files.reduce((sum, file) => sum + file.size, 0);
@@ -51,6 +58,16 @@ export function Downloads({ project, view }: { project: string; view: ReportView
           </li>
         ))}
       </ul>
+      <Disclosure title={t("report.exports")} about={t("report.exportsAbout")} open={open} onToggle={setOpen}>
+          <ul>
+            {exports.data?.map((one) => (
+              <li key={one.target}>
+                <strong>{one.target}</strong> {one.command ? <code>{one.command}</code> : `${told(one.why)}. ${told(one.todo)}`}
+              </li>
+            ))}
+          </ul>
+      </Disclosure>
+      <Problem query={exports} />
     </Card>
   );
 }

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
+from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError
 from smidgen.flows.projects.data.personal_data import can_redact, holds_personal_data
 from smidgen.flows.projects.look import FINDINGS, newest_look, read_look
@@ -24,9 +25,9 @@ _BATCH = 1_000
 _LOCK_SECONDS = 10
 _MIX_UPS = 5
 
-Shape = Literal["relabel", "drop", "decide", "names", "redact", "facts"]
+Shape = Literal["relabel", "drop", "decide", "names", "redact", "base", "facts"]
 """How an item is mended: a row gets another label; a row is removed; rows with one text get one label; labels are merged; personal data is
-replaced by placeholders; not at all."""
+replaced by placeholders; the model starts from another base; not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +220,19 @@ def _merges(groups: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], 
     return read
 
 
+def _languages(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
+    """One item for a base that reads the texts' languages; without the need for one, the few rows in another language."""
+    base = finding["details"].get("base")
+    if base is None:
+        yield from _row_items(kind, finding, now)
+    elif not starters()[base].here():
+        yield FindingItem(item_id(kind, base), proposed=base)
+
+
 _READERS: Mapping[str, tuple[Shape, Callable[[str, Mapping[str, Any], _Now], Iterator[FindingItem]]]] = {
     "mislabels": ("relabel", _suspects),
     "personal": ("redact", _personal),
+    "language": ("base", _languages),
     "conflicts": ("decide", _conflicts),
     "duplicates": ("drop", _repeats),
     "duplicates.near": ("drop", _repeats),

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.core.rows import Text, joined
-from smidgen.data.label_errors import LEAST_ROWS, SuspectLabel, judge_quickly
+from smidgen.data.label_errors import LEAST_ROWS
 from smidgen.judge.cost_estimate import tokens
 from smidgen.stats.certification import RiskClaim, certify_threshold, needed, threshold_steps
 from smidgen.stats.intervals import wilson
@@ -72,8 +72,6 @@ class QuickAnswers:
         chances: (n, k) their probabilities.
         measured: places of the labelled rows on which the model is measured.
         given: (measured) number of the row's own label.
-        suspects: of the measured rows, those whose label is likely wrong, the surest first.
-        agreement: the share of the labels that the judges of labels would give too.
         tested: the answers to test rows that no training row nearly repeats; None where there are too few.
     """
 
@@ -82,8 +80,6 @@ class QuickAnswers:
     chances: Floats
     measured: Places
     given: Places
-    suspects: tuple[SuspectLabel, ...]
-    agreement: float
     tested: TestedAnswers | None = None
 
     @property
@@ -140,8 +136,6 @@ def answer_quickly(
     head = fit_classifier(vectors[measured], given, len(names), LANDMARKS)
     chances = np.zeros((len(texts), len(names)), np.float32)
     left_out = class_probabilities(head.left_out).astype(np.float32)
-    judgement = judge_quickly(names, given, left_out, vectors[measured])
-    suspects = tuple(replace(doubt, place=int(measured[doubt.place])) for doubt in judgement.doubts())
     chances[measured] = left_out
     asked = np.array([place for place, label in enumerate(labels) if label is None], dtype=np.int64)
     if len(asked):
@@ -156,7 +150,7 @@ def answer_quickly(
         wanted = np.array([index.get(tests.labels[place], -1) for place in new])
         tested = TestedAnswers(answers.max(axis=1).astype(np.float32), answers.argmax(axis=1) == wanted)
     told = np.take_along_axis(chances, best, axis=1)
-    return QuickAnswers(names, best, told, measured, given, suspects, judgement.agreement, tested)
+    return QuickAnswers(names, best, told, measured, given, tested)
 
 
 def measure(answers: QuickAnswers, texts: Sequence[Text]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class FilePreview:
         why: how the guesses were made, one sentence each.
         rows: the first rows, by column.
         facts: how the file was read: format, encoding, delimiter, sheet.
+        faults: the errors of the first rows that cannot be read; `unreadable` is how many there are in the file.
     """
 
     columns: tuple[str, ...]
@@ -52,6 +53,8 @@ class FilePreview:
     why: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     facts: Mapping[str, str]
+    faults: tuple[DataError, ...]
+    unreadable: int
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def preview_file(
     told = read_upload("preview", file, task, settings or {}, limits=limits, remembered=remembered)
     lists = {name: tuple(told[name]) for name in ("columns", "input", "label", "why", "rows")}
     others = {name: told[name] for name in ("header", "attributes", "several", "separator", "facts")}
-    return FilePreview(**{**lists, **others})
+    faults = tuple(map(error_of, told["faults"]))
+    return FilePreview(**{**lists, **others, "faults": faults, "unreadable": told["unreadable"]})
 
 
 def remembered_columns(rows: ProjectRows) -> ChosenColumns | None:

@@ -28,6 +28,7 @@ _SAMPLE = 2000
 _NOT_KNOWN = "not known"
 _PREVIEW_CELL = 500
 _MOST_FAULTS = 20
+_SHOWN_FAULTS = 5
 _MOST_ROW_FAULTS = 10_000
 _SMALLER = "Send a part of the file, or save it as CSV."
 
@@ -129,17 +130,42 @@ def _read(asked: Mapping[str, Any]) -> dict[str, Any]:
         "facts": {**table.facts, "format": table.source.name},
     }
     if asked["reading"] == "preview":
-        records = [record for _, record in islice(table.records(), PREVIEW_ROWS)]
+        records, faults, unreadable = _seen(table)
         guess = guess_answer(table, task, records)
         why = [str(choice) for choice in (table.input, guess.label) if choice is not None]
         rows = [{name: _short(value) for name, value in record.items()} for record in records]
         label = guess.label.names if guess.label else ()
-        return {**told, "label": label, "several": guess.several, "separator": guess.separator, "why": why, "rows": rows}
+        return {
+            **told,
+            "label": label,
+            "several": guess.several,
+            "separator": guess.separator,
+            "why": why,
+            "rows": rows,
+            "faults": faults,
+            "unreadable": unreadable,
+        }
     with Path(asked["out"]).open("w", encoding="utf-8", newline="\n") as stream:
         sheet = _Sheet(stream, table, limits)
         if asked["reading"] == "records":
             return {**told, "input": table.input.names, **_records(table, sheet)}
         return {**told, **_rows(table, task, recipe.asked, sheet, asked["separator"])}
+
+
+def _seen(table: DataTable) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """The first rows; the errors of the first rows that cannot be read, and their number in the file. Raises DataError if none can."""
+    records: list[dict[str, Any]] = []
+    errors: list[DataError] = []
+    unreadable = 0
+    for _, record in table.each():
+        if isinstance(record, DataError):
+            unreadable += 1
+            errors += [record] if len(errors) < _SHOWN_FAULTS else []
+        elif len(records) < PREVIEW_ROWS:
+            records.append(record)
+    if not records and errors:
+        raise errors[0]
+    return records, [fault_of(error) for error in errors], unreadable
 
 
 def _table(asked: Mapping[str, Any], task: Task, settings: DataSettings, bounds: ReadLimits, remembered: ChosenColumns) -> DataTable:
