@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client
 from mcp_types import ElicitResult
@@ -16,6 +17,7 @@ from tests.server.desk.serving import serving
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.policy import parse_policy
+from smidgen.apps.tools.toolbox import ToolCall, ToolUser
 from smidgen.core.replies import Reply
 from smidgen.server.app import create_app
 from smidgen.server.desk.served_desk import ServedDesk
@@ -39,7 +41,20 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, A
         yield f"{url}/mcp", there.shop, there
 
 
-def called(url: str, name: str, arguments: dict[str, Any], answer: Any = None) -> tuple[Any, list[str]]:
+@pytest.fixture
+def asking(tmp_path: Path) -> Iterator[tuple[str, Any]]:
+    """A served desk that proposes to cancel orders, and the shop."""
+    with ExitStack() as stack:
+        there = stack.enter_context(shop_desk(tmp_path))
+        store = stack.enter_context(ConversationStore(f"sqlite:///{tmp_path / 'conversations.db'}"))
+        sorts = {"intents": lambda text: Reply("order/cancel" if "cancel" in text else "other", 0.9)}
+        policy = parse_policy('unknown = "answer"\n[intents]\n"order/cancel" = "act cancel_order"', "policy.toml")
+        desk = Desk("shop", policy, sorts, there.tools.tools, there.tools, live=True)
+        url = stack.enter_context(serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])))
+        yield f"{url}/mcp", there.shop
+
+
+def called(url: str, name: str, arguments: dict[str, Any], answer: Any = None, mode: str = "auto") -> tuple[Any, list[str]]:
     """The result of a call, and the questions that were put to the person."""
     asked: list[str] = []
 
@@ -48,7 +63,7 @@ def called(url: str, name: str, arguments: dict[str, Any], answer: Any = None) -
         return answer
 
     async def run() -> Any:
-        async with Client(url, elicitation_callback=put if answer is not None else None) as client:
+        async with Client(url, elicitation_callback=put if answer is not None else None, mode=mode) as client:
             return await client.call_tool(name, arguments)
 
     return asyncio.run(run()), asked
@@ -96,11 +111,38 @@ def test_nothing_is_changed_without_a_persons_yes(shop: tuple[str, Any, Any]) ->
     assert no.is_error and "nothing was changed" in words(no) and "FH-20953" in asked[0]
     declined, _ = called(url, "cancel_order", ORDER, ElicitResult(action="decline"))
     assert declined.is_error and len(made.requests) == before
-    with pytest.raises(ExceptionGroup):
-        called(url, "cancel_order", ORDER)
-    assert len(made.requests) == before, "a client that cannot ask gets no call made"
+    unable, _ = called(url, "cancel_order", ORDER)
+    earlier, asked = called(url, "cancel_order", ORDER, ElicitResult(action="accept", content={"confirm": True}), mode="legacy")
+    for refused in (unable, earlier):
+        assert refused.is_error and "cannot ask one: nothing was changed" in words(refused)
+    assert asked == [] and len(made.requests) == before, "a client that cannot ask gets no call made"
     yes, asked = called(url, "cancel_order", ORDER, ElicitResult(action="accept", content={"confirm": True}))
     assert "is cancelled" in words(yes) and len(made.requests) == before + 1 and len(asked) == 1
+
+
+def test_no_text_is_a_persons_yes(asking: tuple[str, Any]) -> None:
+    url, made = asking
+    wish = {"message": "cancel my order FH-20953, hugh.whitcombe@example.com"}
+    before = len(made.requests)
+    proposed, _ = called(url, "ask", wish)
+    assert proposed.structured_content["outcome"] == "proposed"
+    waits = {"conversation": proposed.structured_content["conversation"]}
+    for text in ("yes", "Yes, cancel it", "yes please"):
+        refused, _ = called(url, "ask", {"message": text} | waits)
+        assert refused.is_error and "nothing was changed" in words(refused)
+    no, asked = called(url, "ask", wish, ElicitResult(action="accept", content={"confirm": False}))
+    assert no.structured_content["outcome"] == "cancelled" and "FH-20953" in asked[0]
+    assert len(made.requests) == before
+    yes, _ = called(url, "ask", wish, ElicitResult(action="accept", content={"confirm": True}))
+    assert yes.structured_content["outcome"] != "proposed" and "is cancelled" in words(yes)
+
+
+def test_a_yes_to_one_tool_runs_no_other(shop: tuple[str, Any, Any]) -> None:
+    box = shop[2].tools
+    user = ToolUser("mcp-one", "mcp")
+    proposed = box.propose(ToolCall("cancel_order", ORDER), user)
+    decided = box.decide(proposed.id, user, True, "order_status")
+    assert decided.tool is None and "another tool" in decided.result.reason
 
 
 def test_mistakes_are_told(shop: tuple[str, Any, Any]) -> None:
@@ -116,3 +158,9 @@ def test_a_model_is_a_tool(bundle: Path) -> None:
     with serving(create_app([load(bundle, threads=1)], ServeSettings())) as url:
         result, _ = called(f"{url}/mcp", "tiny", {"text": "I would like to talk to a person"})
     assert result.structured_content["output"] == words(result) and 0 <= result.structured_content["score"] <= 1
+
+
+def test_without_its_package_the_answer_says_what_to_install(shop: tuple[str, Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.server.mcp.model_tools.importlib.util.find_spec", lambda name: None)
+    answer = httpx.post(shop[0], json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert answer.status_code == 501 and "[desk]" in answer.json()["error"]["message"]

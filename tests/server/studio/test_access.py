@@ -130,7 +130,9 @@ def test_people_log_in_and_out(stranger: TestClient, access: StudioAccess) -> No
     access.save_account("ann", "builder", PASSWORD)
     assert stranger.post("/api/v1/session", json={"name": "ann", "password": "wrong"}).status_code == 401
     assert stranger.post("/api/v1/session", json={"name": "nobody", "password": PASSWORD}).status_code == 401
+    assert stranger.get("/api/v1/openapi.json").status_code == 401
     told = stranger.post("/api/v1/session", json={"name": "ann", "password": PASSWORD}).json()
+    assert "/api/v1/session" in stranger.get("/api/v1/openapi.json").json()["paths"]
     assert (told["name"], told["role"], "manage" in told["permissions"]) == ("ann", "builder", False)
     assert stranger.delete("/api/v1/session").status_code == 204
     assert stranger.get("/api/v1/session").json()["name"] is None

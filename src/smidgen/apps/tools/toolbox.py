@@ -190,14 +190,19 @@ class Toolbox:
         made = self._store.propose(who.conversation, waiting, WAITING_SECONDS, self._now())
         return ProposedCall(made, tool.name, checked.values, words)
 
-    def decide(self, proposed: str, who: ToolUser, yes: bool) -> DecidedCall:
-        """Run the waiting call of this conversation with this id, or drop it. It is used once, whatever comes of it."""
+    def decide(self, proposed: str, who: ToolUser, yes: bool, of: str = "") -> DecidedCall:
+        """Run the waiting call of this conversation with this id, or drop it. It is used once, whatever comes of it.
+
+        `of`: the tool that it must be a call of.
+        """
         state, waiting = self._store.take(who.conversation, proposed, self._now())
         if waiting is None:
             return DecidedCall(None, {}, ToolResult("refused", reason="it has expired" if state == "expired" else "no such call waits"))
         tool = self._by_name.get(waiting.tool)
         if tool is None:
             return DecidedCall(None, {}, ToolResult("refused", reason="the desk has this tool no more"))
+        if of and tool.name != of:
+            return DecidedCall(None, {}, ToolResult("refused", reason="the yes was for a call of another tool"))
         if not yes:
             result = ToolResult("refused", reason="the customer said no")
         elif _fingerprint(tool) != waiting.fingerprint.partition(":")[0]:

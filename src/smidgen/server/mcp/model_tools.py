@@ -1,7 +1,8 @@
 """`/mcp`: each served model, each desk, and each of a desk's tools, as a tool of the Model Context Protocol.
 
 Requests are stateless. A call that changes something is made only after a person said yes: the client is asked to ask (elicitation), and
-what it then runs is the call as it was shown. A client that cannot ask gets no such call made.
+what it then runs is the call as it was shown. A text decides nothing here: an agent writes it. A client that cannot ask gets no such call
+made; so do clients of the protocols before 2026, whose questions need a session that lives longer than a request.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from starlette.routing import Route
 
 from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk
 from smidgen.apps.desk.reply_json import reply_output
+from smidgen.apps.desk.texts import decision
 from smidgen.apps.tools.definition import Tool
 from smidgen.apps.tools.results import ToolResult, answer_text
 from smidgen.apps.tools.toolbox import ToolCall, ToolUser
-from smidgen.core.errors import MissingExtra, SmidgenError
+from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.http_request import face_router
@@ -65,12 +67,14 @@ class AskedCall:
         yes: a person's answer to the question for a yes; None if none came with the request.
         state: what that answer belongs to.
         request: the HTTP request, if there is one.
+        can_ask: whether the client can put a question to a person.
     """
 
     arguments: Mapping[str, Any]
     yes: bool | None = None
     state: str = ""
     request: Request | None = None
+    can_ask: bool = False
 
 
 def face(service: Service) -> APIRouter:
@@ -80,7 +84,8 @@ def face(service: Service) -> APIRouter:
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if importlib.util.find_spec("mcp") is None:
-            raise MissingExtra("mcp", "desk")
+            missing = MissingExtra("mcp", "desk")
+            raise RequestError(missing.what, value=missing.value, todo=missing.todo, status=501, code="not_installed")
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         if not made:
@@ -102,7 +107,12 @@ def face(service: Service) -> APIRouter:
 def _server(service: Service) -> Server[Any]:
     """Create the server. Its tools are found anew for each request: a line's champion may have changed."""
     from mcp.server.lowlevel import Server
-    from mcp_types import CallToolResult, ListToolsResult, TextContent
+    from mcp_types import CallToolResult, ClientCapabilities, ElicitationCapability, ListToolsResult, TextContent
+    from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+    def can_ask(context: Any) -> bool:
+        wanted = ClientCapabilities(elicitation=ElicitationCapability())
+        return context.protocol_version in MODERN_PROTOCOL_VERSIONS and bool(context.session.check_client_capability(wanted))
 
     async def list_tools(context: Any, params: Any) -> ListToolsResult:
         return ListToolsResult(tools=[one.told for one in _offered(service).values()])
@@ -112,7 +122,7 @@ def _server(service: Service) -> Server[Any]:
         if found is None:
             return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
         try:
-            asked = AskedCall(params.arguments or {}, _said(params), params.request_state or "", context.request)
+            asked = AskedCall(params.arguments or {}, _said(params), params.request_state or "", context.request, can_ask(context))
             return await asyncio.to_thread(found.run, asked)
         except SmidgenError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
@@ -172,13 +182,15 @@ def _of_desk(served: ServedDesk, prefix: str) -> list[OfferedTool]:
     from mcp_types import Tool as McpTool
     from mcp_types import ToolAnnotations
 
-    def ask(asked: AskedCall) -> CallToolResult:
+    def ask(asked: AskedCall) -> CallToolResult | InputRequiredResult:
         return _asked(served, asked)
 
     schema = {"type": "object", "properties": {"message": _MESSAGE, "conversation": _CONVERSATION}, "required": ["message"]}
     about = "Ask the desk as a customer would: it answers from the business's documents, looks things up, and says what it does not know."
-    offered = [OfferedTool(McpTool(name=f"{prefix}ask", description=about, input_schema=schema), ask)]
     desk = served.desk
+    changes = not isinstance(desk, Desk) or desk.toolbox is None or any(tool.changes for tool in desk.toolbox.tools)
+    hints = ToolAnnotations(read_only_hint=False, destructive_hint=changes, open_world_hint=False)
+    offered = [OfferedTool(McpTool(name=f"{prefix}ask", description=about, input_schema=schema, annotations=hints), ask)]
     if not isinstance(desk, Desk) or desk.toolbox is None:
         return offered
     for tool in desk.toolbox.tools:
@@ -193,11 +205,13 @@ def _origin(served: ServedDesk, asked: AskedCall) -> str:
     return served.address(asked.request) if asked.request is not None else ""
 
 
-def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult:
-    """The desk's answer to a message, with the conversation to go on with."""
+def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult | InputRequiredResult:
+    """The desk's answer to a message, with the conversation to go on with. A call that it proposes is put to a person."""
     from mcp_types import CallToolResult, TextContent
 
-    message, id = asked.arguments.get("message"), asked.arguments.get("conversation")
+    of, _, call = asked.state.partition(".")
+    decided = asked.yes is not None and asked.can_ask and bool(call)
+    message, id = asked.arguments.get("message"), of if decided else asked.arguments.get("conversation")
     if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE:
         return _wrong(f"message is a text of at most {LONGEST_MESSAGE:,} characters")
     if id:
@@ -214,8 +228,17 @@ def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult:
         return CallToolResult(
             content=[TextContent(text="A person has this conversation.")], structured_content={"conversation": conversation.id}
         )
-    found = served.desk.answer(replace(conversation, origin=_origin(served, asked)), message)
+    conversation = replace(conversation, origin=_origin(served, asked))
+    if decided:
+        found, message = served.desk.decide(conversation, call, bool(asked.yes)), "yes" if asked.yes else "no"
+    else:
+        waiting = conversation.state.get("waiting")
+        if isinstance(waiting, Mapping) and decision(message, str(waiting.get("words", ""))):
+            return _wrong("a person must say yes to this, and a message on this channel is not a person's: nothing was changed")
+        found = served.desk.answer(conversation, message)
     served.store.record(conversation, message, found)
+    if found.reply.outcome == "proposed" and found.reply.call is not None and asked.can_ask:
+        return _question(found.reply.call.words, f"{conversation.id}.{found.reply.call.id}")
     return CallToolResult(
         content=[TextContent(text=found.reply.text)],
         structured_content={"conversation": conversation.id, **reply_output(found.reply)},
@@ -232,13 +255,15 @@ def _caller(served: ServedDesk, desk: Desk, tool: Tool) -> Callable[[AskedCall],
             user = ToolUser(f"mcp-{secrets.token_hex(8)}", CHANNEL, origin=origin)
             return _told(tool, arguments, toolbox.run(ToolCall(tool.name, arguments), user))
         conversation, _, proposed = asked.state.partition(".")
-        if yes is not None and proposed:
-            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL, origin=origin), yes)
+        if yes is not None and proposed and asked.can_ask:
+            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL, origin=origin), yes, tool.name)
             if decided.tool is None:
                 return _wrong("this question is no longer open; nothing was changed")
             if not yes:
                 return _wrong("the person said no; nothing was changed")
             return _told(decided.tool, decided.arguments, decided.result)
+        if not asked.can_ask:
+            return _wrong("a person must say yes to this, and this client cannot ask one: nothing was changed. Use the chat or mail")
         conversation = f"mcp-{secrets.token_hex(16)}"
         made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL, origin=origin))
         return _told(tool, arguments, made) if isinstance(made, ToolResult) else _question(made.words, f"{conversation}.{made.id}")

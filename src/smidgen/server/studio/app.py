@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -17,7 +18,7 @@ from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
 from smidgen.server.errors import handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
-from smidgen.server.studio.access import StudioAccess, StudioGuard
+from smidgen.server.studio.access import StudioAccess, StudioGuard, Viewer
 from smidgen.server.studio.captured_routes import captured_routes
 from smidgen.server.studio.channel_routes import channel_routes
 from smidgen.server.studio.code_routes import code_routes
@@ -76,13 +77,18 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,
         responses=STUDIO_RESPONSES,
         middleware=[
             Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.host, *settings.hosts)),
             Middleware(StudioGuard, access=access, secure=settings.secure),
         ],
     )
+
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    async def description(_: Viewer) -> dict[str, Any]:
+        return app.openapi()
+
     app.include_router(session_routes(access, settings.secure))
     app.include_router(project_routes(store, lambda project: delete_project(store, project, servers)))
     app.include_router(model_routes(store, here=not settings.accounts_needed))
