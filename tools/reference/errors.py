@@ -101,6 +101,7 @@ CODES: Mapping[str, tuple[tuple[int, ...], str]] = {
         (502, 503, 504),
         "No fallback answered. 502: not reached, or no answer. 503: busy, left alone, or the budget is unreadable. 504: too slow.",
     ),
+    "not_installed": ((501,), "`/mcp` needs a package that is not installed. The message has the command."),
     "overloaded": ((503,), "More texts wait than `--max-queue`, or the model did not get to this one in `--request-seconds`."),
     "stopping": ((503,), "The server stops, or the bundle was replaced. Try again."),
     "not_ready": ((503,), "Not every bundle can answer now."),
