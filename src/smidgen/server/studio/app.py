@@ -85,8 +85,9 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         ],
     )
 
-    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    @app.get("/api/v1/openapi.json", include_in_schema=False, tags=["session"])
     async def description(_: Viewer) -> dict[str, Any]:
+        """Describe every route, in OpenAPI."""
         return app.openapi()
 
     app.include_router(session_routes(access, settings.secure))
