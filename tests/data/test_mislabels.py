@@ -148,7 +148,7 @@ def test_labels_that_a_model_tells_apart_are_not_offered_for_merging() -> None:
 
 
 def test_people_are_shown_only_the_sure_doubts() -> None:
-    rows, _ = noisy(0.1)
+    rows, _ = noisy(0.2)
     judgement = label_errors.judge_labels([str(row.input) for row in rows], [str(row.output) for row in rows])
     all_doubts, sure = judgement.doubts(), judgement.sure_doubts()
     assert 0 < len(sure) < len(all_doubts)

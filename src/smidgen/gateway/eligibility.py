@@ -42,7 +42,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_output_tokens": (1.0, math.inf),
 }
 """What OpenAI's interface takes. The large model refuses any other value, so it is left to it."""
-_LOGPROBS = ("logprobs", "top_logprobs")
 _CANONICAL = {
     CHAT: ("model", "messages", "response_format", "reasoning_effort", "verbosity"),
     COMPLETIONS: ("model", "prompt"),
@@ -153,8 +152,6 @@ def why_ineligible(path: str, body: Mapping[str, Any], eligibility: Eligibility 
     """Why a bundle may not take a request to one of the faces, in a few words; None if it may."""
     if body.get("n") not in (None, 1):
         return "several choices"
-    if any(not is_nothing(body.get(name)) for name in _LOGPROBS):
-        return "log probabilities"
     return _odd_fields(path, body, eligibility.fields) or eligibility.odd(conversation_of(path, body))
 
 

@@ -365,8 +365,13 @@ class SequentialAudit:
         return self.revoked
 
     def _hope(self, lost: bool, weight: float) -> None:
-        """Bet that audits are answered; enough winnings end the state in which too few are."""
-        self._fresh = [money * (1 + h * weight * (self.alpha - lost)) for money, h in zip(self._fresh, _ANSWERED, strict=True)]
+        """Bet that audits are answered; enough winnings end the state in which too few are.
+
+        A gambler keeps at least delta of the start, so that a long outage does not last for ever: the restarts of an e-detector (Shin,
+        Ramdas and Rinaldo, "E-detectors", 2023).
+        """
+        bets = zip(self._fresh, _ANSWERED, strict=True)
+        self._fresh = [max(self.delta, money * (1 + h * weight * (self.alpha - lost))) for money, h in bets]
         if sum(self._fresh) / len(_ANSWERED) >= 1 / self.delta:
             self._fresh = []
             for tests in (self._tests, *self._without.values()):
@@ -429,7 +434,7 @@ class SequentialAudit:
                 "fresh": self._fresh,
             },
             "clients": {
-                "audits": self._counts,
+                "audits": {name: list(counts) for name, counts in self._counts.items()},
                 "suspended": list(self.suspended),
                 "without": {name: tests.json() for name, tests in self._without.items()},
             },

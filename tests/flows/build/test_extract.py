@@ -106,5 +106,5 @@ def test_spans_that_are_not_in_their_text_stop_a_build(tmp_path: Path) -> None:
     file = tmp_path / "bad.csv"
     file.write_text('text,spans\nhello there,"[{""start"": 0, ""end"": 40, ""label"": ""a""}]"\nhello,[]\n', encoding="utf-8")
     wanted = make({"name": "bad", "task": "extract", "data": {"train": str(file), "input": "text", "label": "spans"}})
-    with pytest.raises(DataError, match=r"bad\.csv, row 1, column 'spans'.*ends at 40"):
+    with pytest.raises(DataError, match=r"bad\.csv, row 2, column 'spans'.*ends at 40"):
         build(wanted, tmp_path / "out", threads=1)

@@ -184,7 +184,6 @@ def test_the_quality_of_one_request(gateway: Any, upstream: UpstreamStub, model:
         {"temperature": "hot"},
         {"top_p": 2},
         {"frequency_penalty": -3},
-        {"logprobs": True},
         {"stop": ["x"]},
         {"logit_bias": {"50256": -100}},
     ],

@@ -172,7 +172,7 @@ def test_an_audit_reads_the_large_models_response(gateway: Any, upstream: Upstre
         assert running.post(RESPONSES, asked).headers["x-smidgen-answered-by"] == "local"
         wanted = {"agreed": 1.0, "disagreed": float(min(number, 3) - 1), "unanswered": float(number > 3)}
         until(running, {name: count for name, count in wanted.items() if count})
-    assert upstream.bodies == [{**asked, "model": "big"}] * 6
+    assert upstream.bodies == [{"model": "big", "input": asked["input"]}] * 6, "the wanted text alone, in one piece"
     assert (certificate_audit.read_audit(paper).audits, certificate_audit.read_audit(paper).losses) == (3, 2)
 
 
