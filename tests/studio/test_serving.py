@@ -47,7 +47,7 @@ def test_a_model_is_put_to_work_and_taught(studio: RunningStudio, project: str, 
         page.get_by_text("Let a large model answer what yours is not sure of").click()
         page.get_by_label("Address", exact=True).fill(upstream.url)
         page.get_by_label("Name of the large model").fill("big")
-        page.get_by_text("Answer what it is sure of").click()
+        page.get_by_role("radio", name="Measured").check()
         page.get_by_text("More settings").click()
         page.get_by_text("Take names, addresses and numbers").click()
         page.get_by_role("button", name="Start", exact=True).click()

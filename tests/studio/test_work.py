@@ -108,7 +108,9 @@ def test_a_message_is_answered_and_put_right(studio: RunningStudio, tmp_path: Pa
         passed.wait_for()
         assert "qzx" in passed.inner_text()
         browser.goto(f"/projects/{project}/costs")
-        page.get_by_text("On one that is there anyway, it saves").wait_for()
+        page.get_by_text("Saved in a month").first.wait_for()
+        said = page.inner_text("main")
+        assert "next to nothing" in said and "Your machine: there anyway" in said and "Measured on 64 test rows" in said
 
 
 def test_a_build_goes_on_when_the_studio_is_killed(home: Path, tmp_path: Path) -> None:
