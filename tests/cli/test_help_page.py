@@ -8,7 +8,7 @@ import re
 import pytest
 
 from smidgen.cli.help_page import completions, options_of
-from smidgen.cli.main import GROUPS, code, command, groups
+from smidgen.cli.main import _ELSEWHERE, GROUPS, code, command, groups
 from smidgen.core.settings import settings_of
 from smidgen.parts import registry
 from smidgen.server.settings import ServeSettings
@@ -87,6 +87,13 @@ def test_a_shell_completes_verbs_flags_and_choices(capfd: pytest.CaptureFixture[
     assert completed("smidgen build --unl", capfd, monkeypatch) == ["--unlabelled"]
     assert completed("smidgen serve --cache s", capfd, monkeypatch) == ["semantic"]
     assert "--version" in completed("smidgen no-such-verb --", capfd, monkeypatch)
+
+
+def test_a_word_of_another_tool_is_met_with_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(_ELSEWHERE.values()) <= set(registry.names("cli")) and not set(_ELSEWHERE) & set(registry.names("cli"))
+    for word, ours in (("train", "build"), ("deploy", "serve"), ("run", "predict"), ("buidl", "build")):
+        assert code([word, "--data", "a.csv"]) == 2
+        assert f"no command has this name: '{word}'. Did you mean '{ours}'?" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_verbs_stand_in_groups_with_a_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
