@@ -16,7 +16,7 @@ from smidgen.server.settings import ServeSettings
 
 def page(verb: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", columns)
-    assert code([verb, "--help"]) == 0
+    assert code([verb, "--help", "--all"]) == 0
     return capsys.readouterr().out.splitlines()
 
 
@@ -37,6 +37,29 @@ def test_every_flag_is_whole(columns: str, capsys: pytest.CaptureFixture[str], m
         if columns == "80":
             assert [line for line in lines if len(line) > 80 and not line.startswith("Example: ")] == [], verb
     assert seen > 200
+
+
+def test_of_many_flags_the_usual_ones_have_a_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    short = []
+    for verb in registry.names("cli"):
+        panels = options_of(command(verb))
+        assert code([verb, "--help"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        if sum(map(len, panels.values())) <= 20:
+            assert lines == page(verb, "80", capsys, monkeypatch), verb
+            continue
+        short.append(verb)
+        usual = next(iter(panels.values()))
+        start = lines.index("Options:") + 1
+        assert len(usual) <= 10 and [line.split()[0].rstrip(",") for line in lines[start : start + len(usual)]] == [
+            option.opts[0] for option in usual
+        ], verb
+        assert all(len(line) <= 80 for line in lines if not line.startswith("Example: ")), verb
+        rest = sum(map(len, panels.values())) - len(usual)
+        assert lines[start + len(usual) : -1] == ["", f"{rest} more flags, and all of this in full: smidgen {verb} --help --all"]
+        assert len(page(verb, "80", capsys, monkeypatch)) > len(lines) + rest
+    assert set(short) >= {"build", "serve"}
 
 
 def test_what_looks_like_markup_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
