@@ -133,7 +133,7 @@ def _array(stream: TextIO, origin: SourceFile) -> Rows:
 
 
 def _loaded(text: str, origin: SourceFile, row: int | None, line: int = 0) -> Any:
-    """What a text of JSON holds. `line`: of the file, blank ones counted; 0 where the text is the whole file."""
+    """Parse a text of JSON. `line`: of the file, blank ones counted; 0 where the text is the whole file."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
