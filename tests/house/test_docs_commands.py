@@ -77,6 +77,17 @@ def test_a_command_after_a_block_of_another_language_is_seen(tmp_path: Path) -> 
     assert commands(page) == ["smidgen biuld x.toml"]
 
 
+def test_a_page_says_how_to_install_the_client_that_its_code_imports() -> None:
+    seen = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        code = "".join(block for language, block in BLOCK.findall(text) if language == "python")
+        if re.search(r"^(from|import) openai\b", code, re.MULTILINE):
+            seen += 1
+            assert "pip install openai" in text, page
+    assert seen >= 5
+
+
 def test_every_flag_that_a_page_names_is_one() -> None:
     known = {"--help", "--all"}
     waiting = [command(verb) for verb in registry.names("cli")]
