@@ -37,6 +37,13 @@ def test_json_alone_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert set(result["findings"][0]) == {"kind", "severity", "count", "text", "todo", "rows", "details"}
 
 
+def test_a_row_that_cannot_be_read_is_a_finding_and_fix_leaves_it_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = table(tmp_path, [GOOD[0], "one, two, three,sales", *GOOD[1:]])
+    assert code(["check", str(file), "--fix", str(tmp_path / "clean.csv")]) == 0
+    assert "the row has 4 cells, the header has 2" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "clean.csv").read_text(encoding="utf-8").splitlines() == ["message,team", *GOOD]
+
+
 def test_a_readable_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = table(tmp_path, [*GOOD, GOOD[0], "write to me at jane@example.org [bold],sales"])
     assert code(["check", str(file), "--label", "team"]) == 0

@@ -138,6 +138,18 @@ def test_what_the_report_knows_is_not_asked(tmp_path: Path, prices: str, capsys:
     assert found["energy"] == {"training_wh": 30.0, "method": "rapl: counters"} and "30\N{NO-BREAK SPACE}Wh, measured" in said
 
 
+def test_a_model_whose_every_score_is_too_often_wrong_answers_nothing(
+    tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = CoveragePoint(threshold=0.9, coverage=0.45, risk=0.2, risk_low=0.1, risk_high=0.3)
+    curve = RiskCoverage(points=(point,), at=(AtRisk(wanted=0.05, point=None),))
+    found = told(capsys, str(bundle(tmp_path / "shop", risk_coverage=curve)), "--requests-per-month", "1000", "--prices", prices)
+    assert found["share_local_from"]["source"] == "measured" and found["asked"]["share_local"] == 0
+    assert "its report measured no score with at most 5 % wrong answers" in " ".join(found["assumptions"])
+    said = "".join(found["assumptions"] + found["answers"])
+    assert "80 %" not in said, "what was measured is not assumed"
+
+
 def test_energy_that_was_not_measured_is_not_told(tmp_path: Path, prices: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = bundle(tmp_path / "shop", training=TrainingFacts(seconds=60, energy_wh=1.0, energy_method="estimate: 10 W a busy core"))
     found = told(capsys, str(folder), "--requests-per-month", "1000", "--prices", prices)

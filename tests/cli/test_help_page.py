@@ -8,7 +8,7 @@ import re
 import pytest
 
 from smidgen.cli.help_page import completions, options_of
-from smidgen.cli.main import GROUPS, code, command, groups
+from smidgen.cli.main import _ELSEWHERE, GROUPS, code, command, groups
 from smidgen.core.settings import settings_of
 from smidgen.parts import registry
 from smidgen.server.settings import ServeSettings
@@ -16,7 +16,7 @@ from smidgen.server.settings import ServeSettings
 
 def page(verb: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", columns)
-    assert code([verb, "--help"]) == 0
+    assert code([verb, "--help", "--all"]) == 0
     return capsys.readouterr().out.splitlines()
 
 
@@ -37,6 +37,29 @@ def test_every_flag_is_whole(columns: str, capsys: pytest.CaptureFixture[str], m
         if columns == "80":
             assert [line for line in lines if len(line) > 80 and not line.startswith("Example: ")] == [], verb
     assert seen > 200
+
+
+def test_of_many_flags_the_usual_ones_have_a_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    short = []
+    for verb in registry.names("cli"):
+        panels = options_of(command(verb))
+        assert code([verb, "--help"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        if sum(map(len, panels.values())) <= 20:
+            assert lines == page(verb, "80", capsys, monkeypatch), verb
+            continue
+        short.append(verb)
+        usual = next(iter(panels.values()))
+        start = lines.index("Options:") + 1
+        assert len(usual) <= 10 and [line.split()[0].rstrip(",") for line in lines[start : start + len(usual)]] == [
+            option.opts[0] for option in usual
+        ], verb
+        assert all(len(line) <= 80 for line in lines if not line.startswith("Example: ")), verb
+        rest = sum(map(len, panels.values())) - len(usual)
+        assert lines[start + len(usual) : -1] == ["", f"{rest} more flags, and all of this in full: smidgen {verb} --help --all"]
+        assert len(page(verb, "80", capsys, monkeypatch)) > len(lines) + rest
+    assert set(short) >= {"build", "serve"}
 
 
 def test_what_looks_like_markup_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +110,13 @@ def test_a_shell_completes_verbs_flags_and_choices(capfd: pytest.CaptureFixture[
     assert completed("smidgen build --unl", capfd, monkeypatch) == ["--unlabelled"]
     assert completed("smidgen serve --cache s", capfd, monkeypatch) == ["semantic"]
     assert "--version" in completed("smidgen no-such-verb --", capfd, monkeypatch)
+
+
+def test_a_word_of_another_tool_is_met_with_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(_ELSEWHERE.values()) <= set(registry.names("cli")) and not set(_ELSEWHERE) & set(registry.names("cli"))
+    for word, ours in (("train", "build"), ("deploy", "serve"), ("run", "predict"), ("buidl", "build")):
+        assert code([word, "--data", "a.csv"]) == 2
+        assert f"no command has this name: '{word}'. Did you mean '{ours}'?" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_verbs_stand_in_groups_with_a_line_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,8 @@ CASES: list[tuple[str, str | bytes, str, int | None, str | None]] = [
     ("headless.csv", GOOD.split("\n", 1)[1], "not like column names", None, None),
     ("blanks.csv", GOOD + "  ,b\n", "text is empty", 21, "text"),
     ("cut.jsonl", '{"input": "a b", "output": "c"}\n{"input":\n', "not JSON", 2, None),
+    ("first.jsonl", '"input": "a b", "output": "c"}\n{"input": "d e", "output": "f"}\n', "Correct line 1 (", 1, None),
+    ("open.txt", '\n{"input": "a b", "output": "c"\n{"input": "d e", "output": "f"}\n', "Correct line 2 (", 1, None),
     ("lists.jsonl", '["a", "b"]\n["c", "d"]\n', "not JSON", None, None),
     ("numbers.json", "[1, 2]", "not an object", 1, None),
     ("deep.jsonl", '{"input":' + "[" * 100_000 + "\n", "not JSON", 1, None),

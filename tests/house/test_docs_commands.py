@@ -44,7 +44,7 @@ def faults(line: str) -> list[str]:
         flag, _, value = word.partition("=")
         if not flag.startswith("-") or flag == "-":
             continue
-        if flag not in known and flag != "--help":
+        if flag not in known and flag not in ("--help", "--all"):
             wrong.append(f"{verb} has no {flag}")
         following = value or (words[place + 1] if place + 1 < len(words) else "")
         if flag == "--set":
@@ -77,8 +77,19 @@ def test_a_command_after_a_block_of_another_language_is_seen(tmp_path: Path) -> 
     assert commands(page) == ["smidgen biuld x.toml"]
 
 
+def test_a_page_says_how_to_install_the_client_that_its_code_imports() -> None:
+    seen = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        code = "".join(block for language, block in BLOCK.findall(text) if language == "python")
+        if re.search(r"^(from|import) openai\b", code, re.MULTILINE):
+            seen += 1
+            assert "pip install openai" in text, page
+    assert seen >= 5
+
+
 def test_every_flag_that_a_page_names_is_one() -> None:
-    known = {"--help"}
+    known = {"--help", "--all"}
     waiting = [command(verb) for verb in registry.names("cli")]
     for one in waiting:
         waiting += getattr(one, "commands", {}).values()

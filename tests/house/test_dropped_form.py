@@ -85,7 +85,7 @@ def report(run: Run) -> dict[str, Any]:
 def test_a_file_is_checked(run: Run) -> None:
     checked = json.loads(run("check", "reviews.csv", "--task", "rating", "--input", "text", "--label", "stars", "--json"))
     assert checked["rows"] == 400, checked
-    assert "--highest" in run("build", "--help")
+    assert "--highest" in run("build", "--help", "--all")
 
 
 def test_it_is_built_and_measured_by_its_own_metrics(report: dict[str, Any], place: Path) -> None:

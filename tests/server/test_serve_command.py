@@ -81,7 +81,7 @@ def test_help_has_an_example_and_every_setting(capsys, monkeypatch):
     for verb in ("serve", "chat"):
         assert main.code([verb, "--help"]) == 0
         assert f"Example: smidgen {verb} ./my-bundle" in capsys.readouterr().out
-    main.code(["serve", "--help"])
+    main.code(["serve", "--help", "--all"])
     shown = capsys.readouterr().out
     flags = [flag_of(name, field) for name, field in settings_of(ServeSettings).items()]
     assert len(flags) > 10 and [flag for flag in flags if flag not in shown] == []

@@ -40,7 +40,7 @@ _RUN = "Run"
 
 def build(
     recipe: Annotated[Path | None, typer.Argument(help="A recipe (TOML). Without one, the flags say it all.")] = None,
-    task: Annotated[str | None, typer.Option(help=f"Kind of job: {', '.join(_TASKS)}.")] = None,
+    task: Annotated[str | None, typer.Option(help=f"Kind of job, such as classify or extract. One of: {', '.join(_TASKS)}.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Folder of the bundle (default: the recipe's name beside it).")] = None,
     name: Annotated[str | None, typer.Option(rich_help_panel=_RUN, help="Name of the model (default: the bundle folder's).")] = None,
     seed: Annotated[

@@ -1,7 +1,8 @@
-"""Help pages: the verbs in groups, and every flag of a verb in full, with its description beside or below it."""
+"""Help pages: the verbs in groups, and the flags of a verb: all of them in full, or of many the usual ones with a line each."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,9 +20,17 @@ from smidgen.cli.screen import out
 _FLAGS_WIDTH = 22
 _WIDEST = 100
 _NARROWEST = 40
+_MANY = 20
+"""Most flags of a verb whose help shows all of them without `--all`."""
+_SENTENCE_END = re.compile(r"\.?$|\.(?= [A-Z])")
+_CLAUSE = re.compile(r"[;:.] | \(")
+_CHOICES = re.compile(r"One of: ([^.]+)\.")
 _SHOWN = 64
 """Most characters of a help text that a shell shows beside a completion."""
 _KINDS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+
+
+_ALL = "smidgen.help.all"
 
 
 class VerbCommand(typer.core.TyperCommand):
@@ -29,6 +38,14 @@ class VerbCommand(typer.core.TyperCommand):
 
     Typer's own help puts an ellipsis in a flag that is longer than its column.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the flags; `--all` beside `--help` asks for all of them."""
+        if "--all" in args and "--help" in args:
+            ctx.meta[_ALL] = True
+            args = ["--help"]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb, then print next steps."""
@@ -42,7 +59,7 @@ class VerbCommand(typer.core.TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page."""
-        print_lines(_page(self, str(ctx.command_path), _width()))
+        print_lines(_page(self, str(ctx.command_path), _width(), whole=ctx.meta.get(_ALL, False)))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return flags that begin like this, as a shell shows them."""
@@ -127,7 +144,7 @@ def _kind(option: Any) -> str:
     return _KINDS.get(annotation, "TEXT")
 
 
-def _page(command: Any, path: str, width: int) -> Iterator[Text]:
+def _page(command: Any, path: str, width: int, whole: bool) -> Iterator[Text]:
     arguments, panels = arguments_of(command), options_of(command)
     text, _, example = (command.help or "").rpartition("Example:")
     yield from _wrapped(" ".join(["Usage:", path, *map(usage_of, arguments), "[OPTIONS]" if panels else ""]).strip(), width, "bold")
@@ -138,6 +155,15 @@ def _page(command: Any, path: str, width: int) -> Iterator[Text]:
     yield Text(f"Example: {' '.join(example.split())}", "green")  # on one line, ready to paste
     if arguments:
         yield from _listed("Arguments", [(usage_of(argument), argument.help or "") for argument in arguments], width)
+    flags = sum(map(len, panels.values()))
+    if flags > _MANY and not whole:
+        title, usual = next(iter(panels.items()))
+        column = max(len(names_of(option)) for option in usual)
+        room = width - column - 4
+        yield from _listed(title, [(names_of(option), _brief(option, room)) for option in usual], width, column)
+        yield Text()
+        yield from _wrapped(f"{flags - len(usual)} more flags, and all of this in full: {path} --help --all", width)
+        return
     for title, options in panels.items():
         rows = []
         for option in options:
@@ -145,6 +171,17 @@ def _page(command: Any, path: str, width: int) -> Iterator[Text]:
             default = f" (default: {found})" if (found := default_of(option)) else ""
             rows.append((names_of(option), f"{option.help or ''}{more}{default}"))
         yield from _listed(title, rows, width)
+
+
+def _brief(option: Any, room: int) -> str:
+    """Return what fits on a line about a flag: its first sentences, else its first clause; then its choices or its default."""
+    text = " ".join((option.help or "").split())
+    sentences = [match.start() for match in _SENTENCE_END.finditer(text) if match.start() <= room]
+    clause = text[: max(sentences)] if sentences else _CLAUSE.split(text, maxsplit=1)[0]
+    choices, default = _CHOICES.search(text), default_of(option)
+    added = f" ({choices[1]})" if choices else f" (default: {default})" if default else ""
+    clause = clause.rstrip(".")
+    return clause + added if added not in clause and len(clause + added) <= room else clause
 
 
 def _width() -> int:

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from smidgen.cli.help_page import VerbCommand, completions, group_page, print_lines
 from smidgen.cli.screen import errors
-from smidgen.core.errors import MachineError, MissingExtra, SmidgenError
+from smidgen.core.errors import MachineError, MissingExtra, SmidgenError, UnknownPart
 from smidgen.core.printable import printable
 from smidgen.parts import registry
 
@@ -33,6 +33,19 @@ GROUPS = {
 }
 """Groups of verbs in `smidgen --help` and in the reference. A verb in no group is under "More"."""
 
+_ELSEWHERE = {
+    **dict.fromkeys(("train", "fit", "finetune", "fine-tune", "distill"), "build"),
+    **dict.fromkeys(("create", "new"), "init"),
+    **dict.fromkeys(("validate", "lint", "inspect", "clean"), "check"),
+    **dict.fromkeys(("evaluate", "test", "score", "benchmark"), "eval"),
+    **dict.fromkeys(("run", "infer", "inference", "classify", "generate"), "predict"),
+    **dict.fromkeys(("deploy", "api", "server", "gateway"), "serve"),
+    **dict.fromkeys(("ui", "web", "gui", "dashboard"), "studio"),
+    **dict.fromkeys(("list", "ls"), "models"),
+    **dict.fromkeys(("download", "fetch", "install"), "pull"),
+    **dict.fromkeys(("plan", "forecast", "optimize"), "solve"),
+}
+"""Verbs of other tools, with ours."""
 
 _KEPT = {
     "build": " Finished steps are kept: run the same command to go on.",
@@ -57,6 +70,8 @@ class Verbs(typer.core.TyperGroup):
         """
         if ctx is not None and ctx.resilient_parsing and cmd_name not in registry.names("cli"):
             return None
+        if cmd_name in _ELSEWHERE:
+            raise UnknownPart("command", cmd_name, registry.names("cli"), likely=_ELSEWHERE[cmd_name])
         return command(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -89,11 +89,11 @@ class RecipeError(InputError):
 
 
 class UnknownPart(InputError):
-    """A name that no part of that kind has. The message suggests the nearest name and lists all."""
+    """A name that no part of that kind has. The message suggests `likely`, else the nearest name, and lists all."""
 
-    def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, available: Iterable[str], likely: str | None = None) -> None:
         self.kind, self.name, self.available = kind, name, tuple(sorted(available))
-        close = difflib.get_close_matches(name, self.available, n=1)
+        close = [likely] if likely in self.available else difflib.get_close_matches(name, self.available, n=1)
         meant = f"Did you mean {close[0]!r}? " if close else ""
         super().__init__(f"no {kind} has this name", value=name, todo=f"{meant}Available: {', '.join(self.available)}.")
 

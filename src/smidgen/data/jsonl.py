@@ -30,19 +30,19 @@ class JsonlSource:
     suffixes = (".jsonl", ".ndjson", ".json")
 
     def recognises(self, origin: SourceFile) -> bool:
-        """Whether the first line is a JSON object, or the file starts as an array of objects."""
+        """Whether the file starts as an array of objects, or a line is an object: the first, or in a file that seems to be meant as JSON
+        a later one."""
         start = _START.match(origin.head)
-        if not start:
-            return False
-        if start[1] == b"[":
-            return origin.suffix in self.suffixes or bool(_ARRAY.match(origin.head))
-        if b"\n" not in origin.head:
+        meant = origin.suffix in self.suffixes
+        if start and start[1] == b"[":
+            return meant or bool(_ARRAY.match(origin.head))
+        if start and b"\n" not in origin.head:
             return True
-        try:
-            json.loads(origin.head.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", errors="replace"))
-        except (ValueError, RecursionError):
-            return origin.suffix in self.suffixes
-        return True
+        lines = (line for line in origin.head.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+        first = next(lines, b"")
+        if start and (meant or _is_object(first)):
+            return True
+        return bool(start or meant) and any(map(_is_object, islice(lines, _LOOK)))
 
     def open(self, origin: SourceFile) -> SourceContent:
         """Find the columns: the keys of the first thousand rows, in order of appearance."""
@@ -72,9 +72,16 @@ class JsonlSource:
         return count
 
 
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line.decode("utf-8", errors="replace")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _lines(stream: TextIO, origin: SourceFile, encoding: Encoding) -> Rows:
     most = 4 * origin.limits.cell
-    row = 0
+    row = place = 0
     while True:
         try:
             line = stream.readline(most + 1)
@@ -82,18 +89,19 @@ def _lines(stream: TextIO, origin: SourceFile, encoding: Encoding) -> Rows:
             raise undecodable(origin, encoding, row + 1, None, str(error)) from error
         if not line:
             return
+        place += 1
         if not line.strip():
             continue
         row += 1
         try:
-            yield row, _line(line, most, origin, encoding, row)
+            yield row, _line(line, most, origin, encoding, row, place)
         except DataError as error:
             yield row, error
         while len(line) > most and not line.endswith("\n"):  # skip the rest of a line that is too long
             line = stream.readline(most + 1)
 
 
-def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int) -> Record:
+def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int, place: int) -> Record:
     if len(line) > most:
         raise origin.error(
             f"the line holds more than {most:,} characters",
@@ -103,7 +111,7 @@ def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int
         )
     if not line.isascii() and HALVES.search(line):
         raise undecodable(origin, encoding, row, None, line)
-    return _object(_loaded(line, origin, row), origin, row)
+    return _object(_loaded(line, origin, row, place), origin, row)
 
 
 def _array(stream: TextIO, origin: SourceFile) -> Rows:
@@ -124,14 +132,18 @@ def _array(stream: TextIO, origin: SourceFile) -> Rows:
             yield row, error
 
 
-def _loaded(text: str, origin: SourceFile, row: int | None) -> Any:
+def _loaded(text: str, origin: SourceFile, row: int | None, line: int = 0) -> Any:
+    """Parse a text of JSON. `line`: of the file, blank ones counted; 0 where the text is the whole file."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
+        where = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) and line else str(error)
         raise origin.error(
-            "this is not JSON" if row is None else "the line is not JSON",
+            "the line is not JSON" if line else "this is not JSON",
             value=text[:120].strip(),
-            todo=f"Correct it ({error}); a line must hold one whole object.",
+            todo=f"Correct line {line} ({where}): a line holds one whole object. To leave it out: smidgen check {origin.name} --fix OUT."
+            if line
+            else f"Correct it ({where}), or write one object a line.",
             row=row,
         ) from error
 

@@ -13,7 +13,7 @@ from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import InputError, UnknownPart
 from smidgen.core.quantities import count, dollars, duration, rate, watt_hours
 from smidgen.flows.certify.certificate_status import certificate_subject
-from smidgen.flows.operating_point import operating_point
+from smidgen.flows.operating_point import WANTED_ERROR, answers_nothing, operating_point
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate_status import check_certificate
 from smidgen.judge import cost_estimate
@@ -47,11 +47,15 @@ class LocalShare:
 def local_share(told: float | None, bundle: Path | None, report: Report | None = None, now: datetime.datetime | None = None) -> LocalShare:
     """Return the share that the small model answers: as given, else at the bundle's operating point, else a default.
 
+    It is 0 if the report measured the bundle, and no score keeps wrong answers rare enough.
+
     Raises BundleError if there is a certificate and the bundle's manifest cannot be read.
     """
     if told is not None:
         return LocalShare(told, "flag", "as you say")
     point = operating_point(bundle, report=report, now=now) if bundle is not None else None
+    if point is None and answers_nothing(report):
+        return LocalShare(0.0, "measured", f"its report measured no score with at most {share_percent(WANTED_ERROR)} wrong answers")
     if bundle is None or point is None:
         return LocalShare(ASSUMED, "assumed", "assumed")
     if point.measured_on == "certificate":
@@ -286,6 +290,8 @@ def _of_the_machine(asked: CostSettings, report: Report | None, case: CostCase, 
         )
     if 0 < case.share_local < 1:
         yield f"Where both are used the small model answers {share_percent(round(case.share_local, 3))}, {local.said}."
+    elif local.source == "measured" and case.share_local == 0:
+        yield f"Before a large model the small one would answer nothing by itself: {local.said}. Say another share with --share-local."
 
 
 def _of_the_calls(

@@ -259,7 +259,7 @@ def _likely(task: str, cells: Sequence[Any]) -> float:
 def _cells(table: DataTable, column: str) -> list[Any]:
     """Return the first cells of a column that are not empty or null. Of several columns, the first one counts."""
     name = column if column in table.columns else column.split(",")[0].strip()
-    found = (record.get(name) for _, record in islice(table.records(), _SAMPLE))
+    found = (record.get(name) for _, record in islice(table.each(), _SAMPLE) if not isinstance(record, DataError))
     return [cell for cell in found if cell is not None and (not isinstance(cell, str) or cell.strip() not in ("", "null"))]
 
 

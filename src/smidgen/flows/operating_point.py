@@ -81,6 +81,12 @@ def operating_point(
     return None if best is None else _measured(report, best, "default")
 
 
+def answers_nothing(report: Report | None) -> bool:
+    """Whether a report measured the scores of a model, and none of them keeps wrong answers rare enough."""
+    curve = None if report is None else report.risk_coverage
+    return curve is not None and bool(curve.points) and all(point.risk > WANTED_ERROR for point in curve.points)
+
+
 def chosen_score(setting: Any, model: str) -> float | None:
     """The score that a person chose for a model, as the project's settings hold it; None if they chose none."""
     if not isinstance(setting, Mapping) or setting.get("model") != model:

@@ -33,7 +33,8 @@ class FallbackSettings(Settings):
 
     urls: Several = setting(
         (),
-        "Base URL of an OpenAI-compatible server for requests that no bundle may answer. May be repeated; tried in order.",
+        "Base URL of the large model's server: one with OpenAI's API, for requests that no bundle may answer. May be "
+        "repeated; tried in order.",
         hidden=True,
         alias="fallback",
     )
@@ -130,7 +131,7 @@ class CaptureSettings(Settings):
 
     mode: Literal["off", "answers"] = setting(
         "off",
-        "Store requests to chat, completions and responses with their answers, to learn from. off: nothing is stored.",
+        "Store requests and answers, to learn from them: those of chat, completions and responses. off: nothing is stored.",
         alias="capture",
     )
     days: int = setting(30, "Days after which stored requests are deleted.", ge=1, le=3650, alias="capture_days")
@@ -179,7 +180,7 @@ class PrivacySettings(Settings):
 
     policy: Literal["off", "mask", "block", "health", "card"] = setting(
         "off",
-        "What happens to personal data in requests to the fallback. off: it stays. mask: placeholders replace it. block: the "
+        "What happens to personal data sent to the fallback. off: it stays. mask: placeholders replace it. block: the "
         "request is refused. health, card: ready policies.",
         alias="privacy",
     )
@@ -215,7 +216,7 @@ class CacheSettings(Settings):
 
     mode: Literal["off", "exact", "semantic"] = setting(
         "off",
-        "Give answers of the fallback again, from memory, within a scope. exact: to the same chat or completions request. "
+        "Answer repeated requests from memory, within a scope. exact: the fallback's answer to the same chat or completions request. "
         "semantic: also to one whose last text is near.",
         alias="cache",
     )

@@ -28,8 +28,8 @@ class StudentSettings(Settings):
     )
     quality: Literal["best", "balanced", "fast"] = setting(
         "balanced",
-        "best: the best metric, whatever the size. balanced: the fastest within a point of the best. fast: the fastest that is at "
-        "least as good as the baseline.",
+        "Quality or speed. best: the best metric, whatever the size. balanced: the fastest within a point of the best. fast: the fastest "
+        "that is at least as good as the baseline.",
         flag="--quality",
     )
     max_latency_ms: float | None = setting(

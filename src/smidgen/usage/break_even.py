@@ -39,7 +39,7 @@ class CostSettings(Settings):
     share_local: float | None = setting(
         None,
         "Share of requests that the small model answers when both are used (default: as its certificate says, else as its report measured; "
-        "without a bundle 0.8).",
+        "0.8 where nothing was measured).",
         ge=0,
         le=1,
     )

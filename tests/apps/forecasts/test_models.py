@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.apps.forecasts.models import backtest, is_intermittent, quantiles, spreads
+from smidgen.apps.forecasts.models import _chosen, backtest, is_intermittent, quantiles, spreads
 
 pytest.importorskip("statsforecast")
 
@@ -33,8 +33,37 @@ def test_last_year_counts_most_where_it_is_better() -> None:
 def test_rare_sales() -> None:
     values = (np.random.default_rng(0).random(400) < 0.1).astype(float)
     made = backtest(values, 28, 1)
-    assert is_intermittent(values) and made.method == "the mean of Croston and TSB"
+    assert is_intermittent(values) and made.method == "the plain mean"
     assert 1 < made.mean.sum() < 6
+
+
+@pytest.mark.parametrize("period", [1, 7])
+def test_slow_movers_of_a_constant_rate_get_their_plain_mean(period: int) -> None:
+    """A forecast that follows chance is off by more: Croston's by half as much again."""
+    off, plain = [], []
+    for seed in range(60):
+        values = np.random.default_rng(seed).poisson(0.3, 540 // period).astype(float)
+        made = backtest(values, 28 // period, period)
+        off.append(abs(made.mean.mean() / 0.3 - 1))
+        plain.append(abs(values.mean() / 0.3 - 1))
+    assert len(off) == 60 and float(np.mean(off)) < 1.22 * float(np.mean(plain))
+
+
+def test_a_slow_mover_whose_level_changed_gets_its_new_level() -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        for before, now in ((0.05, 0.3), (0.4, 0.05)):
+            made = backtest(np.concatenate([rng.poisson(before, 400), rng.poisson(now, 200)]).astype(float), 28, 1)
+            assert abs(made.mean.mean() - now) < 0.5 * abs(before - now), (seed, before, now, made.weights)
+
+
+def test_another_method_counts_only_where_it_was_clearly_better() -> None:
+    rng = np.random.default_rng(0)
+    usual, same, better = rng.normal(0, 2, (40, 4)), rng.normal(0, 1.9, (40, 4)), rng.normal(0, 0.2, (40, 4))
+    assert _chosen({"a": usual, "b": same}, 4) == {"a": 1, "b": 0}
+    assert _chosen({"a": usual, "b": same, "c": better}, 4) == {"a": 0, "b": 0, "c": 1}
+    assert _chosen({"a": usual[:3], "c": better[:3]}, 4) == {"a": 1, "c": 0}, "three spans tell nothing"
+    assert _chosen({"a": usual[:8], "c": better[:8]}, 1) == {"a": 1, "c": 0}, "neighbouring dates share most of their periods"
 
 
 def test_a_forecast_is_never_below_zero_and_never_runs_away() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.apps.forecasts.tables import daily, table
 
-from smidgen.apps.solve.changes import valid_change
+from smidgen.apps.solve.changes import reading, valid_change
 from smidgen.apps.solve.numbers import strange_numbers
 from smidgen.apps.solve.statements import checked
 from smidgen.apps.solvers import stock
@@ -162,6 +162,44 @@ def test_lead_times_in_words(problem: Any, words: str) -> None:
 def test_nothing_is_guessed(problem: Any, change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         SOLVER.changed(problem, valid_change(SOLVER, change))
+
+
+NAMES = {"1": "Linen Cushion 45", "2": "Linen Cushion 50", "3": "Linen Cushion 50 x 30", "4": "Oak Stool", "5": "Jug", "6": "Jug"}
+
+
+@pytest.mark.parametrize(
+    ("said", "item"),
+    [
+        ("Linen Cushion 50", "2"), ("the linen cushions 50", "2"), ("Linen Cushion 50 x 30", "3"), ("the Oak Stool in green", "4"),
+        ("50 x 30", "3"), ("Linen Cushion 45 cm", "1"), ("stools", "4"), ("4", "4"),
+    ],
+)  # fmt: skip
+def test_an_exact_name_or_the_longest_full_one_is_meant(said: str, item: str) -> None:
+    assert stock._named_item(said, NAMES) == item
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("linen cushion", "Linen Cushion 45, Linen Cushion 50, Linen Cushion 50 x 30"), ("jug", r"Jug \(5\), Jug \(6\)"),
+        ("Oak Stool and Jug", "several items.*Oak Stool|no item"), ("Linen Cushion 50 x 45", "no item"), ("Linen Cushion 5", "no item"),
+    ],
+)  # fmt: skip
+def test_a_name_of_several_items_is_refused_with_all_of_them(said: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        stock._named_item(said, NAMES)
+
+
+def test_a_number_in_a_name_is_not_read_as_a_quantity(problem: Any) -> None:
+    """The model never sees the name, so it cannot take its number for pieces."""
+
+    def predict(texts: list[str]) -> list[tuple[float, Any]]:
+        assert texts == ["40 lantern arrive on 4 December 2026."]
+        return [(0.9, {"kind": "delivery", "item": "lantern", "quantity": 40, "day": "4 December 2026"})]
+
+    read = reading(predict, SOLVER, {"item": list(NAMES.values()), "supplier": []})
+    ((_, change),) = read(["40 Linen Cushion 50 arrive on 4 December 2026."])
+    assert change["item"] == "Linen Cushion 50" and change["quantity"] == 40
 
 
 def test_names_that_differ_in_the_case_of_letters_are_one_item() -> None:

@@ -130,6 +130,7 @@ class StockSolver(Solver):
         "The Moss Velvet Cushion is on offer from 5 to 7 December 2026.",
         "The Oak Stool is discontinued.",
     )
+    usual = MappingProxyType({"item": ("lantern", "bike pump", "teapot")})
     telling = MappingProxyType(
         {
             "lead_time": Telling(
@@ -285,7 +286,7 @@ def _today(given: str | None, after: datetime.date) -> datetime.date:
 
 
 def _item(problem: StockProblem, change: Change) -> str:
-    """The item that a change names: by its id, its name, or words that only one name holds. Raises InputError otherwise."""
+    """The item that a change names; see `_named_item`."""
     said = str(change.get("item", "")).strip()
     if not said:
         raise InputError("the change names no item", value=str(dict(change)), todo="Name one by its name or its id.")
@@ -293,20 +294,47 @@ def _item(problem: StockProblem, change: Change) -> str:
 
 
 def _named_item(said: str, known: Mapping[str, str]) -> str:
-    """The id of the item that some words mean. `known`: names by id."""
-    folded = said.strip().casefold()
+    """The id of the item that some words mean: by its id, its name, a name in full among them, or words that only one name holds.
+
+    `known`: names by id. Raises InputError for no item and for several.
+    """
+    folded, words = said.strip().casefold(), _words(said)
     exact = [id for id, name in known.items() if folded in (id.casefold(), name.casefold())]
-    words = [_stem(word) for word in folded.split() if word not in ("the", "a", "an", "der", "die", "das")]
-    within = [id for id, name in known.items() if words and all(word in f"{name} {id}".casefold() for word in words)]
-    found = exact or within
+    same = [id for id, name in known.items() if words and words in (_words(id), _words(name))]
+    within = [id for id, name in known.items() if words and all(_in_name(word, f"{name} {id}") for word in words)]
+    found = exact or same or _in_full(words, known) or within
     if len(found) == 1:
         return found[0]
     if found:
-        names = shown_names([known[id] for id in found])
-        raise InputError("several items have this name", value=said, todo=f"Name one of them in full: {names}.")
+        names = [known[id] for id in found]
+        shown = shown_names([name if names.count(name) == 1 else f"{name} ({id})" for id, name in zip(found, names, strict=True)])
+        raise InputError("several items have this name", value=said, todo=f"Name one of them in full: {shown}.")
     near = difflib.get_close_matches(said, list(known.values()), n=3, cutoff=0.5)
     todo = f"Did you mean {' or '.join(near)}?" if near else "Name one of the tables."
     raise InputError("no item of the tables has this name", value=said, todo=todo)
+
+
+_WORD = re.compile(r"\w+")
+_ARTICLES = frozenset({"the", "a", "an", "our", "der", "die", "das", "den", "dem"})
+
+
+def _words(text: str) -> list[str]:
+    return [_stem(word) for word in _WORD.findall(text.casefold()) if word not in _ARTICLES]
+
+
+def _in_name(word: str, name: str) -> bool:
+    """Whether a word is a part of a name; one with a digit must be whole: 50 is not in 150."""
+    return word in _words(name) if any(letter.isdigit() for letter in word) else word in name.casefold()
+
+
+def _in_full(words: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Items whose name stands in full among some words: the longest of them. None if other words are of another item's name."""
+    names = {id: _words(name) for id, name in known.items()}
+    held = [id for id, own in names.items() if own and any(list(words[at : at + len(own)]) == own for at in range(len(words)))]
+    longest = max((len(names[id]) for id in held), default=0)
+    best = [id for id in held if len(names[id]) == longest]
+    rest = set(words).difference(*(names[id] for id in best))
+    return best if not rest.intersection(*[{word for id, own in names.items() if id not in best for word in own}]) else []
 
 
 def _stem(word: str) -> str:

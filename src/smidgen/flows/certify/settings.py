@@ -27,7 +27,7 @@ class PromiseSettings(Settings):
 
     alpha: float | None = setting(
         None,
-        "Largest share of local answers that may disagree with the reference (default: that of the line's last certificate, else 0.05).",
+        "Largest share of local answers unlike the reference (default: that of the line's last certificate, else 0.05).",
         gt=0,
         lt=1,
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from smidgen.core.errors import InputError
 from smidgen.flows.cost_report import ASSUMED, CostReport, reckon_cost
-from smidgen.flows.operating_point import OperatingPoint
+from smidgen.flows.operating_point import OperatingPoint, answers_nothing
 from smidgen.flows.projects.data.first_answer import shown_point
 from smidgen.flows.projects.look import ANSWER, newest_look, read_look
 from smidgen.flows.projects.models.built_models import model_folder
@@ -97,7 +97,7 @@ def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> 
     report = read_bundle_report(folder / "report.json") if folder is not None else None
     assumed = _assumed(project)
     point = None if run is None else project_point(store, project, run)
-    share, share_from = _share(store, project, asked, point, asked.risk if asked.risk is not None else assumed.get("risk"))
+    share, share_from = _share(store, project, asked, point, report, asked.risk if asked.risk is not None else assumed.get("risk"))
     asked = replace(
         asked,
         tokens_in=asked.tokens_in if asked.tokens_in is not None else assumed.get("tokens_in"),
@@ -148,7 +148,7 @@ def _assumed(project: Project) -> Mapping[str, Any]:
 
 
 def _share(
-    store: StudioStore, project: Project, asked: CostQuestion, point: OperatingPoint | None, risk: float | None
+    store: StudioStore, project: Project, asked: CostQuestion, point: OperatingPoint | None, report: Report | None, risk: float | None
 ) -> tuple[float, Source]:
     """The share that is answered here: as said, at the model's operating point, else as the first answer from the data says."""
     if asked.share is not None:
@@ -156,6 +156,8 @@ def _share(
     if point is not None:
         sources: dict[str, Source] = {"certificate": "certificate", "user": "operating_point", "default": "report"}
         return point.share, sources[point.chosen_by]
+    if answers_nothing(report):
+        return 0.0, "report"
     answer = _first_answer(store, project)
     points = [] if answer is None else answer["points"]
     first = shown_point(points, risk)
