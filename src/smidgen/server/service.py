@@ -228,6 +228,10 @@ class Service:
         return note
 
     def _take(self, model: ServedBundle) -> None:
+        if model.task.converses:
+            from smidgen.flows.desk.opening import serve_desk
+
+            serve_desk(model)
         queues = ModelQueues(model, self.settings.limits, self.metering)
         self.models[model.name] = model
         self._queues[model.name] = self._open[id(model)] = queues

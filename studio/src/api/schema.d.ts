@@ -7917,6 +7917,11 @@ export interface components {
             };
             /** @description The desk that it shows to customers; null if it shows none. */
             desk: components["schemas"]["ShownDeskView"] | null;
+            /**
+             * Uncalled
+             * @description The desk's tools that cannot be called, because no tool file is known: it proposes none.
+             */
+            uncalled: string[];
         };
         /**
          * SessionView

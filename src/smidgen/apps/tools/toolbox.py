@@ -42,6 +42,7 @@ FAILURE_SECONDS = 15 * 60.0
 _LEAST_SECONDS = 0.03
 """A look-up that finds nothing takes at least this long, so that its time does not say why."""
 _SHOWN_CODES = 500
+UNCALLED = "it is not known how this tool is called"
 _MASK = "•••"
 
 
@@ -177,6 +178,8 @@ class Toolbox:
         tool = self.tool(call.tool)
         checked = check_arguments(tool, call.arguments)
         refusal = None if checked.valid else ToolResult("refused", reason=_unfit(checked))
+        if tool.target is None:  # nor is its guard known
+            refusal = ToolResult("failed", reason=UNCALLED)
         told: Facts = {}
         if refusal is None and tool.guard is not None:
             found = self._guarded(tool, checked.values, who)
@@ -277,7 +280,7 @@ class Toolbox:
         elif isinstance(target, McpTarget):
             found = call_tool(target, values, self._environment, tool.changes, self._sessions)
         else:
-            raise InputError("it is not known how this tool is called", value=tool.name, todo="Name a tool file that says it.")
+            raise InputError(UNCALLED, value=tool.name, todo="Name a tool file that says it.")
         rows, cut, size = clean_rows(found, tool.links, MOST_ROWS)
         return ToolResult("ok" if rows or tool.changes else "nothing", rows, cut, size=size)
 
