@@ -9223,7 +9223,7 @@ export interface components {
             messages_a_minute: number;
             /**
              * Calls A Minute
-             * @description Most calls a minute from one address. Further ones get 429.
+             * @description Most calls a minute of one conversation, and of one address outside its conversations. Further ones get 429.
              * @default 240
              */
             calls_a_minute: number;
