@@ -99,13 +99,17 @@ def serve(
         models = _loaded(folders, chosen.limits.threads, stack)
         _remember(folders)
         chosen = with_desk_privacy(chosen, models)
-        app = create_app(models, chosen, desks=_shown(desk, models, stack))
+        shown = _shown(desk, models, stack)
+        app = create_app(models, chosen, desks=shown)
+        uncalled = _uncalled(models, shown)
         url = url_of(bound)
         names = [model.name for model in models]
         example = _example(names, chosen, bool(models) and models[0].form.writing.reach is not None)
         watched = list(_watched(models, chosen)) if chosen.fallback.urls and not as_json else []
 
         def ready() -> None:
+            for line in uncalled:
+                errors.print(f"[yellow]warning:[/] {escape(line)}")
             if as_json:
                 print_json({"url": url, "models": names, "pid": os.getpid()}, indent=None)
             else:
@@ -184,6 +188,22 @@ def _shown(file: Path | None, models: list[Model], stack: ExitStack) -> list[Ser
     from smidgen.server.desk.desk_file import shown_desks
 
     return stack.enter_context(shown_desks(file, models))
+
+
+def _uncalled(models: Sequence[Model], shown: Sequence[ServedDesk]) -> list[str]:
+    """Return a line for each desk with tools that it cannot call, because their tool file is not known here."""
+    if not any(model.task.converses for model in models):
+        return []
+    from smidgen.flows.desk.opening import desk_of
+
+    desks = {model.name: desk_of(model) for model in models} | {one.desk.name: one.desk for one in shown}
+    left_out = {name: ", ".join(getattr(desk, "left_out", ())) for name, desk in desks.items()}
+    return [
+        f"{name} cannot call its tools here, so it looks up and proposes nothing ({tools}): its tool file is not on this machine. "
+        "Name the file as tools in a desk file, and serve with --desk"
+        for name, tools in left_out.items()
+        if tools
+    ]
 
 
 def _close(there: weakref.ref[Model]) -> None:

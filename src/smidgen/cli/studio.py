@@ -35,6 +35,14 @@ def studio(
         list[str] | None, typer.Option(help="A host name that browsers use for the Studio, besides localhost. May be repeated.")
     ] = None,
     https: Annotated[bool, typer.Option("--https", help="A proxy before the Studio speaks HTTPS: cookies travel by HTTPS alone.")] = False,
+    address_header: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Header in which your own proxy tells the address of who asks, such as x-real-ip: failed log-ins are counted by it. "
+            "Only with a proxy that always sets it.",
+        ),
+    ] = "",
     add_owner: Annotated[
         str | None, typer.Option(metavar="NAME", help="Make an account that may do everything, ask for its password, and stop.")
     ] = None,
@@ -53,7 +61,7 @@ def studio(
         if add_owner is not None:
             _add_owner(StudioAccess(store), add_owner)
         else:
-            serve_page(store, port, host, allow_host or [], https, as_json, opened=not (no_open or as_json))
+            serve_page(store, port, host, allow_host or [], https, as_json, opened=not (no_open or as_json), address_header=address_header)
     finally:
         store.close()
 
@@ -67,6 +75,7 @@ def serve_page(
     as_json: bool = False,
     opened: bool = True,
     at: str = "/",
+    address_header: str = "",
 ) -> None:
     """Serve the page and its API until Ctrl-C. `at`: the path that the link leads to. `opened`: whether to open a browser."""
     from smidgen.server.process import run, take_port, url_of
@@ -84,7 +93,7 @@ def serve_page(
     with take_port(listen) as bound:
         url = url_of(bound)
         link = url if access.accounts_needed else f"{url}/?link={access.new_link()}" + (f"&to={at}" if at != "/" else "")
-        app = create_studio(store, access, StudioSettings(host, names, access.accounts_needed, https), page)
+        app = create_studio(store, access, StudioSettings(host, names, access.accounts_needed, https, address_header), page)
 
         def ready() -> None:
             if as_json:

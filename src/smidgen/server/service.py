@@ -64,6 +64,7 @@ class Service:
             if desk.desk.name in self.desks:
                 raise InputError("two desks have the same name", value=desk.desk.name, todo="Rename one of them, or serve them apart.")
             self.desks[desk.desk.name] = desk
+        self.metering.proxy_unnamed.set_function(lambda: any(desk.client.unnamed for desk in self.desks.values()))
         self.models: dict[str, ServedBundle] = {}
         self._queues: dict[str, ModelQueues] = {}
         self._open: dict[int, ModelQueues] = {}
@@ -228,6 +229,10 @@ class Service:
         return note
 
     def _take(self, model: ServedBundle) -> None:
+        if model.task.converses:
+            from smidgen.flows.desk.opening import serve_desk
+
+            serve_desk(model)
         queues = ModelQueues(model, self.settings.limits, self.metering)
         self.models[model.name] = model
         self._queues[model.name] = self._open[id(model)] = queues

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, delete, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Float, Index, Integer, MetaData, String, Table, Text, delete, func, insert, select, update
 
 from smidgen.core.conversations import Facts
 from smidgen.core.errors import MachineError
@@ -30,6 +30,8 @@ URL_ENV = "SMIDGEN_CALLS_URL"
 _NAME = "the store of calls"
 _LOCK = 7_205_113
 _MOST_WAITING = 3
+_MOST_COUNTED = 100_000
+"""Rows of failed look-ups that are kept. The oldest go first."""
 _MOST_ROWS = 1000
 _TABLES = MetaData()
 _META = Table("call_meta", _TABLES, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
@@ -109,11 +111,15 @@ class LoggedCall:
 
 @dataclass(frozen=True, slots=True)
 class LookupLimit:
-    """At most so many failed look-ups of a pseudonym in so many seconds."""
+    """At most so many failed look-ups of a pseudonym in so many seconds.
+
+    `unless`: pseudonyms; if there are any, and none of them has failed in that time, one more look-up may be made.
+    """
 
     who: str
     most: int
     seconds: float
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +204,17 @@ class CallStore:
             connection.execute(delete(_FAILURES).where(_FAILURES.c.time < now.timestamp() - longest))
             for limit in limits:
                 recent = _FAILURES.c.time >= now.timestamp() - limit.seconds
-                counted = select(func.count()).where(_FAILURES.c.who == limit.who, recent)
-                if (connection.scalar(counted) or 0) >= limit.most:
+
+                def failed(who: tuple[str, ...], recent: ColumnElement[bool] = recent) -> int:
+                    return connection.scalar(select(func.count()).where(_FAILURES.c.who.in_(who), recent)) or 0
+
+                if failed((limit.who,)) >= limit.most and (not limit.unless or failed(limit.unless)):
                     return None
             rows = [{"who": limit.who, "time": now.timestamp(), "lookup": made} for limit in limits]
             if rows:
                 connection.execute(insert(_FAILURES), rows)
+                newest = connection.scalar(select(func.max(_FAILURES.c.number))) or 0
+                connection.execute(delete(_FAILURES).where(_FAILURES.c.number <= newest - _MOST_COUNTED))
         return made
 
     def end_lookup(self, made: str, found: bool) -> None:

@@ -7917,6 +7917,11 @@ export interface components {
             };
             /** @description The desk that it shows to customers; null if it shows none. */
             desk: components["schemas"]["ShownDeskView"] | null;
+            /**
+             * Uncalled
+             * @description The desk's tools that cannot be called, because no tool file is known: it proposes none.
+             */
+            uncalled: string[];
         };
         /**
          * SessionView
@@ -9218,7 +9223,7 @@ export interface components {
             messages_a_minute: number;
             /**
              * Calls A Minute
-             * @description Most calls a minute from one address. Further ones get 429.
+             * @description Most calls a minute of one conversation, and of one address outside its conversations. Further ones get 429.
              * @default 240
              */
             calls_a_minute: number;

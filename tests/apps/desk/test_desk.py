@@ -21,7 +21,8 @@ from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.desk.spoken_arguments import spoken_arguments
 from smidgen.apps.desk.texts import decision, is_foreign, language_of
 from smidgen.apps.tools.definition import HttpTarget, SqlTarget, Tool
-from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox
+from smidgen.apps.tools.results import ToolResult
+from smidgen.apps.tools.toolbox import WAITING_SECONDS, Toolbox, ToolCall, ToolUser
 from smidgen.core.conversations import DeskAnswer, DeskConversation, Turn
 from smidgen.core.errors import RecipeError
 from smidgen.core.replies import Reply
@@ -536,6 +537,30 @@ def test_a_waiting_call_is_corrected_and_needs_a_yes_of_its_own(chat: Chat, shop
     assert corrected.outcome == "proposed" and corrected.call is not None and corrected.call.arguments == {"order": "FH-20104"}
     assert shop.asked == []
     assert chat.say("yes").reply.outcome == "done" and shop.asked == ["/orders/FH-20104/cancel"]
+
+
+def test_without_its_tool_file_nothing_is_proposed_and_nobodys_contact_is_carried_to_another_order(shop: Shop, clock: Clock) -> None:
+    """A bundle says neither how a tool is called nor what guards it, so a call of it would be proposed for anybody's order."""
+    known = tuple(replace(tool, target=None, guard=None) for tool in shop.tools)
+    guarded = {"type": "object", "properties": {"order": ORDER, "email": EMAIL}, "required": ["order", "email"]}
+    known = (known[0], replace(known[1], schema=guarded))
+    box = Toolbox(known, shop.store, {}, now=lambda: datetime.fromtimestamp(clock(), UTC))
+    members: dict[str, Member] = {"intents": sorts, "answer": quotes, "act": calls}
+    measured = Desk("shop", parse_policy(POLICY, "policy.toml"), members, known, box, now=clock)
+    served = [measured.for_customers(), measured.live_with(box, "shop").for_customers()]
+    for desk in served:
+        chat = Chat(desk)
+        said = [chat.say(text).reply for text in ("please cancel FH-20103", "nia@example.com", "no, FH-20104", "where is my order")]
+        assert [reply.outcome for reply in said if reply.call is not None or reply.outcome in ("asked", "proposed", "done")] == []
+        assert desk.left_out == ("order_status", "cancel_order") and desk.tools == ()
+    assert box.propose(ToolCall("cancel_order", {"order": "FH-20104", "email": "nia@example.com"}), ToolUser("c")) == ToolResult(
+        "failed", reason="it is not known how this tool is called"
+    )
+    chat = Chat(measured)
+    chat.say("please cancel FH-20103")
+    assert chat.say("nia@example.com").reply.outcome == "proposed", "to measure a desk, what it would propose is told"
+    whole = made(shop, clock).for_customers()
+    assert whole.left_out == () and Chat(whole).say("please cancel FH-20103").reply.outcome == "proposed"
 
 
 def test_a_call_with_the_whole_message_is_confirmed_and_not_corrected_by_the_yes(shop: Shop, clock: Clock) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from smidgen.apps.tools.results import ToolResult, answer_text, card_of
-from smidgen.apps.tools.toolbox import MOST_FAILURES, MOST_FAILURES_FOR_ONE, Toolbox, ToolUser
+from smidgen.apps.tools.toolbox import MOST_FAILURES, MOST_FAILURES_FOR_ONE, MOST_FAILURES_OF_ORIGIN, Toolbox, ToolUser
 from smidgen.core.conversations import ProposedCall
 from smidgen.core.errors import InputError, UnknownPart
-from smidgen.store.calls import CallStore, LoggedCall
+from smidgen.store.calls import CallStore, LoggedCall, LookupLimit
 
 from .shop_desk import DELIVERED, NIA, OPEN, OTHER, ShopDesk, call, shop_desk
 
@@ -93,6 +93,35 @@ def test_guesses_at_one_order_are_counted_over_all_who_ask(desk: ShopDesk) -> No
         for number in range(MOST_FAILURES_FOR_ONE + 1)
     ]
     assert seen == ["nothing"] * MOST_FAILURES_FOR_ONE + ["refused"]
+
+
+def test_a_guesser_does_not_lock_out_others_at_a_shared_address_nor_the_owner_of_an_order(desk: ShopDesk) -> None:
+    def asked(visitor: int, origin: str, order: str, contact: str) -> str:
+        who = ToolUser(f"conversation {visitor}", "widget", f"visitor {visitor}", origin)
+        return desk.tools.run(call("order_status", order=order, contact=contact), who).status
+
+    office, home = "198.51.100.1", "203.0.113.9"
+    many = [asked(number, office, f"FH-2{number:04}", "guess@example.com") for number in range(MOST_FAILURES_OF_ORIGIN)]
+    assert set(many) == {"nothing"}
+    assert asked(0, office, "FH-20103", "guess@example.com") == "refused", "who has guessed guesses no more"
+    assert asked(100, office, DELIVERED["order"], DELIVERED["contact"]) == "ok", "a customer at the same address is answered"
+    assert [asked(101, office, "FH-20108", "guess@example.com") for _ in range(2)] == ["nothing", "refused"]
+    for number in range(MOST_FAILURES_FOR_ONE):
+        asked(200 + number, f"192.0.2.{number}", OPEN["order"], "guess@example.com")
+    assert asked(300, home, OPEN["order"], OPEN["contact"]) == "ok", "the owner of an order under attack is answered"
+    again = [asked(301 + number, "192.0.2.77", OPEN["order"], "guess@example.com") for number in range(2)]
+    assert again == ["nothing", "refused"], "one guess is left to an origin, whatever it calls itself"
+    agent = ToolUser("", "mcp", "", office)
+    assert desk.tools.run(call("order_status", **DELIVERED), agent).status == "refused", "without a customer's address all count together"
+
+
+def test_failed_look_ups_are_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.store.calls._MOST_COUNTED", 4)
+    with contextlib.closing(CallStore(tmp_path / "calls.db")) as store:
+        for number in range(10):
+            store.begin_lookup([LookupLimit(f"who {number}", 1, 900.0)], datetime.now(UTC))
+        with contextlib.closing(sqlite3.connect(tmp_path / "calls.db")) as base:
+            assert [row[0] for row in base.execute("SELECT who FROM failed_lookups ORDER BY number")] == [f"who {n}" for n in range(6, 10)]
 
 
 def test_guesses_at_once_are_counted_too(desk: ShopDesk) -> None:

@@ -14,7 +14,8 @@ from tests.apps.channels.vendor import Answer, Asked, vendor
 from tests.eventually import eventually
 from tests.made_once import made_once
 
-from smidgen.apps.tools.known_files import known_test_copy, known_tool_file
+from smidgen.apps.tools.known_files import known_test_copy, known_tool_file, remember_tool_file
+from smidgen.cli.serve import _uncalled
 from smidgen.core.errors import DataError, EngineError, InputError, RecipeError
 from smidgen.core.progress import Silent
 from smidgen.engines.desk import packed_key
@@ -110,6 +111,7 @@ def test_it_is_measured_on_conversations(desk: Path) -> None:
 
 
 def test_it_is_served_with_its_whole_conversation(desk: Path) -> None:
+    remember_tool_file(packed_key(desk / "desk"), desk / "tools.toml")
     said = ["please cancel my order", "FH-20103", "yes"]
     messages: list[dict[str, str]] = []
     with TestClient(create_app([load(desk / "desk", threads=1)], ServeSettings()), base_url="http://127.0.0.1") as client:
@@ -124,6 +126,23 @@ def test_it_is_served_with_its_whole_conversation(desk: Path) -> None:
         "Shall I do this? Cancel order FH-20103",
         "This would now be done: Cancel order FH-20103.",
     ], "a bundle makes no call"
+
+
+def test_served_without_its_tool_file_it_proposes_nothing_and_says_so(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path))  # a machine that does not know the tool file
+    asked = {"model": "shop", "messages": [{"role": "user", "content": "cancel my order FH-20104"}]}
+    model = load(desk / "desk", threads=1)
+    found = evaluate(model, desk / "talks.jsonl")
+    assert any(reply.output["outcome"] == "proposed" for reply in found.replies), "it is measured on what it would propose"
+    with TestClient(create_app([model], ServeSettings()), base_url="http://127.0.0.1") as client:
+        answer = client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"]
+    assert "Shall I" not in answer and "FH-20104" not in answer
+    (line,) = _uncalled([model], [])
+    assert "shop cannot call its tools here" in line and "cancel_order" in line and "--desk" in line
+    remember_tool_file(packed_key(desk / "desk"), desk / "tools.toml")
+    known = load(desk / "desk", threads=1)
+    create_app([known], ServeSettings())
+    assert _uncalled([known], []) == []
 
 
 def test_it_comes_alive_with_a_store_of_calls(desk: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,6 +283,37 @@ def test_limits_hold_for_a_conversation_and_for_an_address(tmp_path: Path) -> No
             for address in ("", "", "203.0.113.5", "203.0.113.5", "203.0.113.5", "203.0.113.5")
         ]
         assert begun == [200, 429, 200, 200, 200, 429]
+
+
+def test_a_stranger_at_a_shared_address_does_not_use_up_the_calls_of_others(tmp_path: Path) -> None:
+    with shown_desk(tmp_path, calls_a_minute=5) as shown:
+        visitor, other = shown.visitor().begin(), shown.visitor().begin()
+        seen = [shown.client.get(f"{visitor.path}/none", headers=visitor.headers).status_code for _ in range(5)]
+        assert seen == [404, 404, 404, 429, 429], "the two beginnings count for the address too"
+        assert (
+            shown.client.get(f"{visitor.path}/{visitor.id}", headers={**visitor.headers, "x-smidgen-conversation": "x"}).status_code == 429
+        )
+        assert visitor.say(QUESTION)[-1][0] == "end"
+        mine = [shown.client.get(f"{visitor.path}/{visitor.id}", headers=visitor.headers).status_code for _ in range(6)]
+        assert (mine[0], mine[-1]) == (200, 429), "a conversation has a limit of its own"
+        assert other.read()["status"] == "open"
+
+
+def test_a_proxy_that_no_setting_names_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def told(shown: ShownDesk, **headers: str) -> list[str]:
+        caplog.clear()
+        for _ in range(2):
+            shown.client.post(f"/desk/{shown.desk.name}/conversations", json={}, headers={**shown.visitor().headers, **headers})
+        return [one.getMessage() for one in caplog.records if "proxy" in one.getMessage()]
+
+    forwarded = {"x-forwarded-for": "203.0.113.5"}
+    with caplog.at_level(logging.WARNING, logger="smidgen.server"), shown_desk(tmp_path) as shown:
+        assert told(shown) == [] and "smidgen_proxy_unnamed 0.0" in shown.client.get("/metrics").text
+        (line,) = told(shown, **forwarded)
+        assert "x-forwarded-for" in line and "address_header" in line and "203.0.113.5" not in line
+        assert "smidgen_proxy_unnamed 1.0" in shown.client.get("/metrics").text
+    with caplog.at_level(logging.WARNING, logger="smidgen.server"), shown_desk(tmp_path, address_header="X-Forwarded-For") as shown:
+        assert told(shown, **forwarded) == [] and "smidgen_proxy_unnamed 0.0" in shown.client.get("/metrics").text
 
 
 def test_visitors_need_no_key_and_open_nothing_else(tmp_path: Path) -> None:

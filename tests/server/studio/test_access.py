@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
@@ -180,6 +181,37 @@ def test_failed_log_ins_are_limited(access: StudioAccess) -> None:
         access.log_in("ann", PASSWORD, "10.0.0.1")
     assert refused.value.status == 429
     assert access.log_in("ann", PASSWORD, "10.0.0.2")
+
+
+def test_who_tries_many_names_does_not_free_the_one_under_attack(access: StudioAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that is counted the oldest is forgotten, not everything; and another address is not locked out."""
+    monkeypatch.setattr(rules, "_MOST_COUNTED", 3)
+    for _ in range(5):
+        access._count_try("ann", "10.0.0.1")
+    for number in range(10):
+        access._count_try(f"name{number}", "10.0.0.1")
+        with pytest.raises(RequestError, match="too many"):
+            access._count_try("ann", "10.0.0.1")
+    access._count_try("ann", "10.0.0.2")
+    assert len(access._failed) == 3
+
+
+def test_log_ins_are_counted_by_the_address_that_the_proxy_tells(store: StudioStore, caplog: pytest.LogCaptureFixture) -> None:
+    access = StudioAccess(store, accounts_needed=True)
+
+    def statuses(app: FastAPI) -> list[int]:
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            body, own = {"name": "ann", "password": "no"}, {"x-studio-page": "1"}
+            return [
+                client.post("/api/v1/session", json=body, headers={**own, "x-real-ip": address}).status_code
+                for address in (*["203.0.113.5"] * 6, "203.0.113.6")
+            ]
+
+    named = StudioSettings(accounts_needed=True, address_header="x-real-ip")
+    assert statuses(create_studio(store, access, named, None)) == [*[401] * 5, 429, 401]
+    assert not [one for one in caplog.records if "proxy" in one.getMessage()]
+    assert statuses(create_studio(store, access, StudioSettings(accounts_needed=True), None)) == [*[401] * 5, 429, 429]
+    assert len([one for one in caplog.records if "--address-header" in one.getMessage()]) == 1
 
 
 def test_the_last_owner_stays(access: StudioAccess) -> None:

@@ -16,7 +16,9 @@ from tests.apps.channels.vendor import Asked, Vendor, vendor
 from tests.desk_project import desk_bundle, desk_project
 from tests.server.desk.serving import Visitor
 
+from smidgen.apps.tools.known_files import remember_tool_file
 from smidgen.core.conversations import Card, Citation, DeskAnswer, DeskReply, IncomingMessage
+from smidgen.engines.desk import packed_key
 from smidgen.flows.projects.material import material_path
 from smidgen.flows.projects.recipes.project_recipe import project_folder
 from smidgen.flows.projects.serving.desk_serving import (
@@ -32,6 +34,7 @@ from smidgen.flows.projects.serving.servers import serving_folder
 from smidgen.server.studio import access as rules
 from smidgen.server.studio.access import COOKIE, StudioAccess
 from smidgen.store.conversations.store import ConversationStore
+from smidgen.store.files import home
 from smidgen.store.studio.store import StudioStore
 
 from .test_serving_routes import wait
@@ -282,6 +285,18 @@ def test_a_desk_is_served_and_a_person_answers_its_visitor(
         assert "real person" not in log
     finally:
         client.post(f"{path}/serving/stop")
+
+
+def test_a_desk_without_its_tool_file_says_which_tools_it_cannot_call(
+    client: TestClient, store: StudioStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bundle = desk_bundle(tmp_path_factory)
+    project = desk_project(store, bundle)
+    (home() / "tool_files.json").unlink(missing_ok=True)
+    shown = client.get(f"/api/v1/projects/{project}/serving").json()
+    assert (shown["state"], shown["uncalled"]) == ("stopped", ["cancel_order"]), "told before the start"
+    remember_tool_file(packed_key(bundle), bundle.parent / "tools.toml")
+    assert client.get(f"/api/v1/projects/{project}/serving").json()["uncalled"] == []
 
 
 def test_a_tool_file_and_its_secrets_go_to_the_desk_alone(store: StudioStore, project: str) -> None:

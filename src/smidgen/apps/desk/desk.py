@@ -83,7 +83,7 @@ class Desk:
         policy: which intent goes where.
         members: the models by name; see `apps/desk/members.py`. A step whose member is missing cannot answer.
         tools: the tools that it may call.
-        toolbox: makes the calls; without it none is made.
+        toolbox: makes the calls; without it none is made, and those that wait for a yes are only told: to measure what would be proposed.
         no_intent: the label by which the member `intents` says that a message has none of its intents; empty if it has no such label.
         confidence: how sure it must be of a reply; without it each member decides for itself.
         signs: finds what speaks for a quotation.
@@ -107,6 +107,7 @@ class Desk:
     ) -> None:
         self.name, self.policy, self._members, self._toolbox, self._now = name, policy, members, toolbox, now
         self.live = live and toolbox is not None
+        self.left_out: tuple[str, ...] = ()
         self._tools, self._no_intent = {tool.name: tool for tool in tools}, no_intent
         self._confidence, self._signs = confidence, signs or QuotationSigns(None, members.get("intents"), no_intent)
 
@@ -114,6 +115,14 @@ class Desk:
         """A desk like this one, under a name, that makes calls with a toolbox, after a yes; without `changes`, look-ups alone."""
         made = copy.copy(self)
         made.name, made._toolbox, made.live, made._tools = name, toolbox, changes, {tool.name: tool for tool in toolbox.tools}
+        return made
+
+    def for_customers(self) -> Desk:
+        """A desk like this one, without the tools that it cannot call: it names them in `left_out`. Nothing would guard their calls, so it
+        does not propose them either."""
+        made, known = copy.copy(self), self._tools.items()
+        made._tools = {name: tool for name, tool in known if self._toolbox is not None and tool.target is not None}
+        made.left_out = (*self.left_out, *(name for name, _ in known if name not in made._tools))
         return made
 
     @property
@@ -485,7 +494,7 @@ class Desk:
         """Propose a call that waits for the customer's yes."""
         words = tool.wording(arguments, turn.language)
         call = ProposedCall(secrets.token_urlsafe(16), tool.name, arguments, words)
-        if self._toolbox is not None and not turn.rehearsed:
+        if self._toolbox is not None and tool.target is not None and not turn.rehearsed:
             made = self._toolbox.propose(ToolCall(tool.name, arguments), self._user(turn), turn.language)
             if isinstance(made, ToolResult):
                 return self._result(turn, tool, arguments, made, score)

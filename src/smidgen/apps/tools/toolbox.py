@@ -33,15 +33,20 @@ WAITING_SECONDS = 15 * 60.0
 """How long a proposed call waits for a yes."""
 
 MOST_FAILURES = 5
-"""Failed look-ups of a conversation, an address or an origin in 15 minutes; after them, look-ups are refused."""
+"""Failed look-ups in 15 minutes of a conversation, of a customer's address, and of an origin that asks for one thing (an order). After
+them, look-ups are refused."""
+
+MOST_FAILURES_OF_ORIGIN = 30
+"""Failed look-ups of one origin in 15 minutes, whatever is asked for. Many may share it."""
 
 MOST_FAILURES_FOR_ONE = 15
-"""Failed look-ups of one thing (an order) in 15 minutes, whoever asks."""
+"""Failed look-ups of one thing in 15 minutes, whoever asks."""
 
 FAILURE_SECONDS = 15 * 60.0
 _LEAST_SECONDS = 0.03
 """A look-up that finds nothing takes at least this long, so that its time does not say why."""
 _SHOWN_CODES = 500
+UNCALLED = "it is not known how this tool is called"
 _MASK = "•••"
 
 
@@ -177,6 +182,8 @@ class Toolbox:
         tool = self.tool(call.tool)
         checked = check_arguments(tool, call.arguments)
         refusal = None if checked.valid else ToolResult("refused", reason=_unfit(checked))
+        if tool.target is None:  # nor is its guard known
+            refusal = ToolResult("failed", reason=UNCALLED)
         told: Facts = {}
         if refusal is None and tool.guard is not None:
             found = self._guarded(tool, checked.values, who)
@@ -247,10 +254,25 @@ class Toolbox:
         return result
 
     def _limits(self, tool: Tool, values: Facts, who: ToolUser) -> list[LookupLimit]:
+        """What a look-up counts against: who asks, where from and for what, and these together.
+
+        Of an origin that many share, and of a thing that a stranger guesses at, those who have guessed nothing yet have one look-up left,
+        so that nobody can lock out the others. Without a customer's address anybody could be new, and there is none left.
+        """
         thing = json.dumps([str(values.get(tool.owner[0], "")).casefold()])
-        named = [("conversation", who.conversation), ("address", who.address), ("origin", who.origin)]
-        limits = [LookupLimit(self._store.pseudonym(kind, value), MOST_FAILURES, FAILURE_SECONDS) for kind, value in named if value]
-        return [*limits, LookupLimit(self._store.pseudonym("thing", thing), MOST_FAILURES_FOR_ONE, FAILURE_SECONDS)]
+
+        def limit(kind: str, value: str, most: int, unless: tuple[str, ...] = ()) -> LookupLimit:
+            return LookupLimit(self._store.pseudonym(kind, value), most, FAILURE_SECONDS, unless)
+
+        mine: tuple[str, ...] = (self._store.pseudonym("address", who.address),) if who.address else ()
+        limits = [
+            limit(kind, value, MOST_FAILURES) for kind, value in (("conversation", who.conversation), ("address", who.address)) if value
+        ]
+        if who.origin:
+            here = limit("origin and thing", json.dumps([who.origin, thing]), MOST_FAILURES)
+            limits += [here, limit("origin", who.origin, MOST_FAILURES_OF_ORIGIN if mine else MOST_FAILURES, mine)]
+            mine = (*mine, here.who) if mine else ()
+        return [*limits, limit("thing", thing, MOST_FAILURES_FOR_ONE, mine)]
 
     def _made(self, tool: Tool, values: Facts, key: str) -> ToolResult:
         """Make a call, and measure it."""
@@ -277,7 +299,7 @@ class Toolbox:
         elif isinstance(target, McpTarget):
             found = call_tool(target, values, self._environment, tool.changes, self._sessions)
         else:
-            raise InputError("it is not known how this tool is called", value=tool.name, todo="Name a tool file that says it.")
+            raise InputError(UNCALLED, value=tool.name, todo="Name a tool file that says it.")
         rows, cut, size = clean_rows(found, tool.links, MOST_ROWS)
         return ToolResult("ok" if rows or tool.changes else "nothing", rows, cut, size=size)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from smidgen.apps.desk.desk import Desk
 from smidgen.apps.desk.live_test import live_replies
@@ -19,9 +20,9 @@ from smidgen.flows.local_model import Model
 from smidgen.store.calls import CallStore
 
 
-def desk_of(model: Model) -> Desk | None:
+def desk_of(model: Any) -> Desk | None:
     """The desk in a loaded model; None if it is another kind of model. It makes no call that changes anything."""
-    found = getattr(model.runner, "desk", None)
+    found = getattr(getattr(model, "runner", None), "desk", None)
     return found if isinstance(found, Desk) else None
 
 
@@ -38,7 +39,14 @@ def live_desk(model: Model, calls: CallStore, tools: Path | None = None, environ
     """
     desk = desk_of(model)
     assert desk is not None, "the model is a desk"
-    return desk.live_with(Toolbox(tools_of(model, tools), calls, environment), model.name)
+    return desk.live_with(Toolbox(tools_of(model, tools), calls, environment), model.name).for_customers()
+
+
+def serve_desk(model: Any) -> None:
+    """Make a desk that is about to be served one for customers: see `Desk.for_customers`. Another model stays as it is."""
+    desk = desk_of(model)
+    if desk is not None:
+        model.runner.desk = desk.for_customers()
 
 
 def tools_of(model: Model, file: Path | None = None) -> tuple[Tool, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from starlette.requests import Request
 
 from smidgen.core.conversations import Answering
 from smidgen.flows.desk.channel_file import DeskChannels
+from smidgen.server.client_address import ClientAddress
 from smidgen.server.desk.widget_settings import WidgetSettings
 from smidgen.store.conversations.store import ConversationStore
 
@@ -22,7 +24,10 @@ class ServedDesk:
     channels: DeskChannels | None = None
 
     def address(self, request: Request) -> str:
-        """The network address of who asks: that of the connection, or what the operator's own proxy says."""
-        header = self.settings.address_header
-        named = request.headers.get(header, "").rpartition(",")[2].strip() if header else ""
-        return named[:64] or (request.client.host if request.client else "")
+        """The network address of who asks: see `ClientAddress`."""
+        return self.client.of(request)
+
+    @cached_property
+    def client(self) -> ClientAddress:
+        """Reads the addresses of visitors."""
+        return ClientAddress(self.settings.address_header, "address_header in the section [widget] of the desk file")

@@ -1,7 +1,8 @@
-"""Rate limits of visitors: so many calls in so many seconds, for each conversation and each address."""
+"""Rate limits of visitors: so many calls in so many seconds, for each conversation, and for each address outside its conversations."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -39,3 +40,27 @@ class VisitorLimit:
                 status=429,
                 code="too_many_messages",
             )
+
+
+class KnownVisitors:
+    """Visitors whose token was checked: their calls count for their conversation, so nobody else at their address can use them up."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, id: str, token: str) -> None:
+        """Remember a visitor. The one that was quiet for longest is forgotten first."""
+        self._known[_hashed(id, token)] = None
+        while len(self._known) > MOST_KEPT:
+            self._known.popitem(last=False)
+
+    def has(self, id: str, token: str) -> bool:
+        """Whether a visitor is known."""
+        key = _hashed(id, token)
+        if known := key in self._known:
+            self._known.move_to_end(key)
+        return known
+
+
+def _hashed(id: str, token: str) -> str:
+    return hashlib.sha256(f"{id}\0{token}".encode("utf-8", "replace")).hexdigest()

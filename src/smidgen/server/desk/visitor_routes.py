@@ -23,7 +23,7 @@ from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.server.desk import conversation_json, frame_page
 from smidgen.server.desk.preview_page import preview_page
 from smidgen.server.desk.served_desk import ServedDesk
-from smidgen.server.desk.visitor_limits import VisitorLimit
+from smidgen.server.desk.visitor_limits import KnownVisitors, VisitorLimit
 from smidgen.server.desk.visits import Accepted, Visits
 from smidgen.server.errors import answer, as_json, told
 from smidgen.server.http_request import asked_of, face_router, from_other_origin
@@ -96,6 +96,7 @@ class DeskCounter:
     def __post_init__(self) -> None:
         settings = self.served.settings
         self.visits = Visits(self.served)
+        self.known = KnownVisitors()
         self.calls = VisitorLimit(settings.calls_a_minute, 60.0)
         self.messages = VisitorLimit(settings.messages_a_minute, 60.0)
         self.starts = VisitorLimit(settings.starts_an_hour, _HOUR)
@@ -176,6 +177,7 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         counter = _own_page(counters, desk, request)
         counter.starts.count(counter.served.address(request))
         conversation, token = await asyncio.to_thread(counter.visits.begin, body.language)
+        counter.known.add(conversation.id, token)
         return _sent({"id": conversation.id, "token": token, "status": conversation.status})
 
     @router.get(conversations + "/{id}", include_in_schema=False)
@@ -187,8 +189,8 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         message: str = Query("", max_length=64),
         wait: bool = False,
     ) -> Response:
-        counter = _own_page(counters, desk, request)
-        conversation = await asyncio.to_thread(counter.visits.read, id, _token(request))
+        counter = _own_page(counters, desk, request, id)
+        conversation = await _conversation(counter, request, id)
         if wait and not _newer(conversation, after):
             conversation = await _poll(counter, request, conversation, after)
         known = message != "" and any(one.id == conversation_json.message_turn(id, message) for one in conversation.turns)
@@ -197,10 +199,10 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
 
     @router.post(conversations + "/{id}/messages", include_in_schema=False)
     async def write(request: Request, desk: str, id: str, body: VisitorMessage) -> Response:
-        counter = _own_page(counters, desk, request)
+        counter = _own_page(counters, desk, request, id)
         text = _clean(body.text, counter.served.settings.longest)
         token = _token(request)
-        await asyncio.to_thread(counter.visits.read, id, token)
+        await _conversation(counter, request, id)
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
@@ -210,9 +212,9 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
 
     @router.post(conversations + "/{id}/calls/{call}", include_in_schema=False)
     async def decide(request: Request, desk: str, id: str, call: str, body: CallDecision) -> Response:
-        counter = _own_page(counters, desk, request)
+        counter = _own_page(counters, desk, request, id)
         token = _token(request)
-        await asyncio.to_thread(counter.visits.read, id, token)
+        await _conversation(counter, request, id)
         counter.messages.count(id)
 
         def work(accepted: Accepted) -> DeskConversation:
@@ -222,16 +224,16 @@ def _add_calls(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
 
     @router.post(conversations + "/{id}/turns/{turn}/feedback", include_in_schema=False)
     async def rate(request: Request, desk: str, id: str, turn: str, body: ThumbRequest) -> Response:
-        counter = _own_page(counters, desk, request)
-        conversation = await asyncio.to_thread(counter.visits.read, id, _token(request))
+        counter = _own_page(counters, desk, request, id)
+        conversation = await _conversation(counter, request, id)
         await asyncio.to_thread(counter.visits.rate, conversation, turn[:64], body.verdict, body.comment.strip())
         return _sent({"turn": turn[:64], "verdict": body.verdict})
 
     @router.post(conversations + "/{id}/person", include_in_schema=False)
     async def person(request: Request, desk: str, id: str, body: PersonRequest) -> Response:
-        counter = _own_page(counters, desk, request)
+        counter = _own_page(counters, desk, request, id)
         token = _token(request)
-        before = await asyncio.to_thread(counter.visits.read, id, token)
+        before = await _conversation(counter, request, id)
         newest = before.turns[-1].id if before.turns else ""
 
         def work() -> dict[str, Any]:
@@ -325,16 +327,28 @@ def _newer(conversation: DeskConversation, after: str) -> bool:
     return bool(conversation.turns) and conversation.turns[-1].id != after
 
 
-def _own_page(counters: Mapping[str, DeskCounter], desk: str, request: Request) -> DeskCounter:
-    """The desk, for a call of its own frame. Raises RequestError: 404 for an unknown desk, 403 for another page, 429 for too many calls."""
+def _own_page(counters: Mapping[str, DeskCounter], desk: str, request: Request, id: str = "") -> DeskCounter:
+    """The desk, for a call of its own frame. It counts for the conversation of a known visitor, else for the address.
+
+    Raises RequestError: 404 for an unknown desk, 403 for another page, 429 for too many calls.
+    """
     counter = _counter(counters, desk)
     asked = asked_of(request)
     unnamed = request.method == "POST" and not asked.header(b"origin")
     if unnamed or from_other_origin(asked, ()):
         todo = "Only the chat's own frame may call this."
         raise RequestError("another page sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
-    counter.calls.count(counter.served.address(request))
+    address = counter.served.address(request)
+    counter.calls.count(f"conversation {id}" if id and counter.known.has(id, _token(request)) else f"address {address}")
     return counter
+
+
+async def _conversation(counter: DeskCounter, request: Request, id: str) -> DeskConversation:
+    """The conversation of a visitor, who is known from now on. Raises RequestError, 404, unless the token fits."""
+    token = _token(request)
+    found = await asyncio.to_thread(counter.visits.read, id, token)
+    counter.known.add(id, token)
+    return found
 
 
 def _counter(counters: Mapping[str, DeskCounter], desk: str) -> DeskCounter:

@@ -34,7 +34,12 @@ class WidgetSettings(Settings):
     )
     longest: int = setting(2_000, "Longest message of a visitor, in characters.", ge=50, le=20_000)
     messages_a_minute: int = setting(20, "Most messages a minute in one conversation. Further ones get 429.", ge=1, le=1_000)
-    calls_a_minute: int = setting(240, "Most calls a minute from one address. Further ones get 429.", ge=1, le=1_000_000)
+    calls_a_minute: int = setting(
+        240,
+        "Most calls a minute of one conversation, and of one address outside its conversations. Further ones get 429.",
+        ge=1,
+        le=1_000_000,
+    )
     starts_an_hour: int = setting(60, "Most conversations that one address may begin in an hour.", ge=1, le=1_000_000)
     address_header: str = setting(
         "",

@@ -81,6 +81,11 @@ class ServerMetrics:
         self.breakers = Gauge(
             "smidgen_upstream_breaker", "Of each upstream: 0 closed, 1 half-open, 2 open.", ("upstream",), registry=self.registry
         )
+        self.proxy_unnamed = Gauge(
+            "smidgen_proxy_unnamed",
+            "1 if visitors of a desk come through a proxy whose header no setting names: its limits then hold for all of them together.",
+            registry=self.registry,
+        )
         self.captured = Counter(
             "smidgen_capture_rows", "Requests that were to be stored, by what became of them.", ("outcome",), registry=self.registry
         )

@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any, Final, Literal, get_args
@@ -51,6 +51,8 @@ _OWN_PATH = re.compile(r"/(?:[\w-][\w/?=&.-]*)?", re.ASCII)
 """A path of the Studio's own: `//other.example` would lead away."""
 _TRIES, _TRY_SECONDS = 5, 60.0
 """Failed log-ins per account and address within these seconds; further ones are refused without a look at the password."""
+_MOST_COUNTED = 10_000
+"""Accounts and addresses whose log-ins are counted. The one that was quiet for longest is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class StudioAccess:
     def __init__(self, store: StudioStore, accounts_needed: bool = False) -> None:
         self._store, self.accounts_needed = store, accounts_needed
         self._links: dict[str, float] = {}
-        self._failed: dict[tuple[str, str], deque[float]] = {}
+        self._failed: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
         self._lock = threading.Lock()
         self._hashing = threading.Lock()
         """One password at a time: each check takes 64 MB, and anyone may ask for many at once."""
@@ -178,12 +180,13 @@ class StudioAccess:
         now = time.monotonic()
         with self._lock:
             tries = self._failed.setdefault((name, address), deque(maxlen=_TRIES))
+            self._failed.move_to_end((name, address))
+            if len(self._failed) > _MOST_COUNTED:
+                self._failed.popitem(last=False)
             if len(tries) == _TRIES and now - tries[0] < _TRY_SECONDS:
                 todo = "Wait a minute, then try again."
                 raise RequestError("too many failed log-ins", value=name, todo=todo, status=429, code="too_many_tries")
             tries.append(now)
-            if len(self._failed) > 10_000:
-                self._failed.clear()
 
     def _open(self, account: str) -> str:
         cookie, now = secrets.token_urlsafe(32), time.time()

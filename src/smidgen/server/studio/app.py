@@ -16,6 +16,7 @@ from smidgen.flows.projects.deletion import delete_project
 from smidgen.flows.projects.models.open_models import OpenModels
 from smidgen.flows.projects.serving.servers import ModelServers
 from smidgen.flows.projects.supervisor import Supervisor
+from smidgen.server.client_address import ClientAddress
 from smidgen.server.errors import handle_in
 from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.server.studio.access import StudioAccess, StudioGuard, Viewer
@@ -51,12 +52,16 @@ from smidgen.store.studio.store import StudioStore
 
 @dataclass(frozen=True)
 class StudioSettings:
-    """How the Studio listens. `hosts`: further names that it answers to. `secure`: it stands behind HTTPS."""
+    """How the Studio listens. `hosts`: further names that it answers to. `secure`: it stands behind HTTPS.
+
+    `address_header`: in which its proxy tells the address of who asks.
+    """
 
     host: str = "127.0.0.1"
     hosts: Sequence[str] = ()
     accounts_needed: bool = False
     secure: bool = False
+    address_header: str = ""
 
 
 def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSettings, page: Path | None) -> FastAPI:
@@ -90,7 +95,7 @@ def create_studio(store: StudioStore, access: StudioAccess, settings: StudioSett
         """Describe every route, in OpenAPI."""
         return app.openapi()
 
-    app.include_router(session_routes(access, settings.secure))
+    app.include_router(session_routes(access, settings.secure, ClientAddress(settings.address_header, "--address-header")))
     app.include_router(project_routes(store, lambda project: delete_project(store, project, servers)))
     app.include_router(model_routes(store, here=not settings.accounts_needed))
     app.include_router(file_routes(store))

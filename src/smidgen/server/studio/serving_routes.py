@@ -22,6 +22,7 @@ from smidgen.flows.projects.serving.servers import (
     keep_fallback_key,
     limits_of,
     served_point,
+    uncalled_tools,
     write_keys,
 )
 from smidgen.flows.projects.serving.snippets import example_text, snippets
@@ -66,6 +67,7 @@ class ServingView(BaseModel):
     )
     snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
     desk: ShownDeskView | None = Field(description="The desk that it shows to customers; null if it shows none.")
+    uncalled: list[str] = Field(description="The desk's tools that cannot be called, because no tool file is known: it proposes none.")
 
 
 class ServingStart(BaseModel):
@@ -232,6 +234,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             limits=limits_of(store, project, running=bool(status.url)),
             snippets=lines(project, status) if status.url else {},
             desk=_shown(store, project, status) if status.desk and status.url else None,
+            uncalled=uncalled_tools(store, project, status.settings.model),
         )
 
     def lines(project: str, status: ServerStatus) -> dict[str, str]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from smidgen.core.version import VERSION
+from smidgen.server.client_address import ClientAddress
 from smidgen.server.studio.access import ROLES, Owner, Permission, Person, Role, StudioAccess, cookie_of, set_cookie
 
 
@@ -49,7 +50,7 @@ class LinkView(BaseModel):
     path: str
 
 
-def session_routes(access: StudioAccess, secure: bool) -> APIRouter:
+def session_routes(access: StudioAccess, secure: bool, client: ClientAddress) -> APIRouter:
     """The routes of sessions and accounts."""
     router = APIRouter(prefix="/api/v1")
 
@@ -73,7 +74,7 @@ def session_routes(access: StudioAccess, secure: bool) -> APIRouter:
     @router.post("/session", tags=["session"])
     def log_in(request: Request, response: Response, body: LogIn) -> SessionView:
         """Log in. Anybody may try; after five failures within a minute the next are refused."""
-        cookie = access.log_in(body.name, body.password, request.client.host if request.client else "")
+        cookie = access.log_in(body.name, body.password, client.of(request))
         set_cookie(response, cookie, secure)
         return view(access.person(cookie))
 

@@ -27,6 +27,7 @@ export function DeskCard({ project, serving }: { project: string; serving: Servi
             {desk.public === "" && ` · ${t("channels.scriptLocal")}`}
           </p>
         )}
+        {serving.uncalled.length > 0 && <Notice tone="warn" action={<ButtonLink small to={`/projects/${project}/tools`}>{t("nav.tools")}</ButtonLink>}>{t("run.deskUncalled", { tools: serving.uncalled.join(", ") })}</Notice>}
         {desk?.outdated && <Notice tone="warn" action={<ButtonLink small to={`/projects/${project}/channels`}>{t("nav.channels")}</ButtonLink>}>{t("channels.outdated")}</Notice>}
         {figures && (
           <>

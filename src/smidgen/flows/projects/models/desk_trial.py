@@ -37,7 +37,7 @@ def desk_answers(project: Project, model: Model, texts: Sequence[Text]) -> list[
         return None
     began = time.perf_counter()
     with closing(ReadingToolbox(tools, tool_environment(project.id))) as toolbox:
-        own = desk.live_with(toolbox, desk.name, changes=False)
+        own = desk.live_with(toolbox, desk.name, changes=False).for_customers()
         given = [_last_reply(own, read_messages(joined(text))) for text in texts]
     seconds = (time.perf_counter() - began) / max(1, len(texts))
     raw = {"replies": [{"output": reply_output(one), "score": one.score} for one in given]}

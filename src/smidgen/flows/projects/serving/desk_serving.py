@@ -279,7 +279,7 @@ def desk_text(store: StudioStore, project: str) -> str:
         if one.on
     }
     ways = {way: kind for way, kind in _WAYS.items() if way in held.hand_over and kind in channels}
-    tools = _tool_file(store, project)
+    tools = tool_file(store, project)
     # A tool sees the secrets of tools alone: whoever may write one could else have a channel's key sent somewhere.
     tree: dict[str, Any] = {"keep_days": held.keep_days, "tool_secrets": TOOL_SECRETS}
     tree |= {"tools": str(tools)} if tools is not None else {}
@@ -288,7 +288,7 @@ def desk_text(store: StudioStore, project: str) -> str:
     return reached + written({**tree, **{name: section for name, section in sections.items() if section}})
 
 
-def _tool_file(store: StudioStore, project: str) -> Path | None:
+def tool_file(store: StudioStore, project: str) -> Path | None:
     """The tool file that the recipe of a project names; None if it names none of the project's own, or no tool is in it yet."""
     found = store.project(project)
     try:
@@ -314,7 +314,7 @@ def write_desk_file(store: StudioStore, project: str) -> Path:
 def is_outdated(store: StudioStore, project: str, started: float) -> bool:
     """Whether the desk that runs since a time was started with other channels, secrets or tools than there are now."""
     folder = _folder(project)
-    tools = _tool_file(store, project)
+    tools = tool_file(store, project)
     read = [secrets_file(project), folder / TOOL_SECRETS, *([tools] if tools is not None else [])]
     try:
         written_then = (folder / DESK_FILE).read_text(encoding="utf-8")

@@ -28,12 +28,13 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smidgen.bundles.open import folder_of, read_manifest
-from smidgen.core.errors import InputError
+from smidgen.core.errors import InputError, SmidgenError
+from smidgen.engines.desk import packed_tools
 from smidgen.flows.operating_point import OperatingPoint, operating_point
 from smidgen.flows.projects.models.built_models import model_folder
 from smidgen.flows.projects.models.project_point import newest_model, project_point
 from smidgen.flows.projects.recipes.project_recipe import recipe_tree
-from smidgen.flows.projects.serving.desk_serving import desk_environment, held_desk, is_desk, write_desk_file
+from smidgen.flows.projects.serving.desk_serving import desk_environment, held_desk, is_desk, tool_file, write_desk_file
 from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.upstreams import checked_url
 from smidgen.machine.processes import name_process, process_runs
@@ -185,6 +186,18 @@ def limits_of(store: StudioStore, project: str, running: bool) -> dict[str, Any]
         return dict(parsed(file.read_text(encoding="utf-8"), file.name)[ROUTE]) if file.is_file() else {}
     given = recipe_tree(store.project(project)).get(ROUTE) or {}
     return {name: given[name] for name in _OF_RECIPE if name in given}
+
+
+def uncalled_tools(store: StudioStore, project: str, model: str) -> list[str]:
+    """The tools that the desk of a model's id could not call, because no tool file is known; empty for another model, or with mistakes in
+    the file, which the start tells."""
+    try:
+        folder = served_folder(store, project, model)
+        if folder is None or not shows_desk(folder):
+            return []
+        return [tool.name for tool in packed_tools(folder_of(folder), tool_file(store, project)) if tool.target is None]
+    except SmidgenError:
+        return []
 
 
 def _proposed(store: StudioStore, project: str) -> ServingSettings:
