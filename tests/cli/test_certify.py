@@ -9,6 +9,8 @@ import pytest
 from tests.certified_bundle import certified_bundle, make, pairs, write_pairs  # noqa: F401
 
 from smidgen.cli.main import code
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import certificate_audit
 
 
 def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
@@ -21,11 +23,18 @@ def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.C
     assert said["certified"] and said["certificate"]["answering"][0]["n"] == 1500 and Path(said["file"]).is_file()
     assert code(["certify", bundle, "--show"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "at most α = 0.05 disagree with the reference" in shown and "valid: until" in shown
+    assert "at most α = 0.05 disagree with the reference" in shown and "valid: until" in shown and "the line" not in shown
+    paper = papers.read(papers.place(certified_bundle))
+    certificate_audit.observe(certified_bundle, paper, 1.0)
+    assert code(["certify", bundle, "--show"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the line since its last revocation: 1 audits, versions: 1, loss 1, evidence" in shown and "of 40, which would revoke" in shown
     assert code(["certify", bundle, "--revoke", "new products"]) == 0
     assert "everything escalates" in capsys.readouterr().out
     assert code(["certify", bundle, "--show"]) == 1
     told = capsys.readouterr()
+    line = certificate_audit.read_state(paper).line
+    assert line is not None and line.audit.audits == 0, "a revocation begins the line's audits anew"
     assert "revoked: new products" in " ".join(told.out.split()) and "Everything escalates" in told.err
     assert code(["certify", bundle, "--data", str(file), "--threads", "1"]) == 2
 

@@ -190,6 +190,12 @@ def _print_audits(found: AuditEvidence) -> None:
         for client in found.suspended:
             table.add_row(escape(client or "without a key"), "[red]suspended[/]", "")
         out.print(table)
+    if found.line is not None:
+        told = f"{found.line.audits:,} audits, versions: {found.line.versions:,}"
+        print_line(
+            f"the line since its last revocation: {told}, loss {found.line.losses:.4g}, evidence {found.line.evidence:.3g} of "
+            f"{found.line.needed:.3g}, which would revoke them all"
+        )
     if found.against:
         table = plain_table("contradicted", "client", "request", "asked", "answered here", "reference")
         for one in found.against[-_MOST_SHOWN:]:

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from smidgen.flows.certify.settings import CertifySettings, PromiseSettings, che
 from smidgen.flows.learn.data_overlap import SampleLook, known_data
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, sample_reuse
+from smidgen.gateway import certificate_audit, revocation, sample_reuse
 from smidgen.gateway.certificate import MOST_NAME, Certificate, CertifiedSegment, JudgeError, Reference
 from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
 from smidgen.gateway.sample_reuse import SpentConfidence
@@ -306,7 +306,10 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     try:
         sample = found.calibration
         moment = now or datetime.now(UTC)
-        return revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
+        written = revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
+        with suppress(OSError):  # the line's test then goes on: it revokes sooner
+            certificate_audit.restart_line(folder, found)
+        return written
     except OSError as error:
         raise CertificateError(
             "the revocation could not be recorded",
