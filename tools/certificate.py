@@ -163,8 +163,8 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: R
 def lossy(
     risk: float, lost: float, most: int, seed: int, claim: RiskClaim, where: str = "any", drops: bool = False
 ) -> tuple[int | None, int]:
-    """Audits drawn until the certificate is revoked or stale, None where it is not within `most`; and until it is where lost ones are
-    dropped, as it was once, 0 where it never is, or with `drops` off.
+    """Audits drawn until the certificate is revoked or stale, None where it is not within `most`; and until it is revoked, for which lost
+    ones do not count, 0 where it never is, or with `drops` off.
 
     `where` they are lost: at `any` answer with the same chance, at `wrong` answers alone, or `together`, in runs of twenty.
     """
@@ -262,7 +262,7 @@ def main() -> None:
                 median, late = np.percentile(known, [50, 90]).round().astype(int)
                 cells = [f"{value:,}" if value <= 4000 else "more than 4,000" for value in (median, late)]
                 print(f"| {before:.1%} → {before + rise:.1%} | {good:,} | {cells[0]} | {cells[1]} | {(known <= 4000).mean():.0%} |")
-    print("\n| true risk | lost | stopped within 2,000 | at the median | lost ones dropped |\n|---|---|---|---|---|")
+    print("\n| true risk | lost | revoked or stale within 2,000 | at the median | revoked |\n|---|---|---|---|---|")
     for risk, lost, where in (
         *((0.07, 0.10, where) for where in ("any", "wrong", "together")),
         *((0.07, share, "any") for share in (0.0, 0.01, 0.02)),
