@@ -11,6 +11,7 @@ from tests.certified_bundle import certified_bundle, make, pairs, write_pairs  #
 from smidgen.cli.main import code
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit
+from smidgen.store.files import home
 
 
 def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
@@ -60,6 +61,25 @@ def test_no_certificate_is_exit_1_with_what_is_missing(
     facts = json.loads(told.out)
     assert facts["certified"] is False and facts["tests"][0]["pairs_missing"] == 19
     assert "59 pairs are needed, 19 more than these 40" in " ".join(told.err.split())
+
+
+def test_the_chance_is_told_beforehand_and_a_test_that_would_fail_need_not_be_made(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = str(write_pairs(tmp_path / "few.csv", pairs(70, 3, start=20_000)))
+    flags = ["certify", str(certified_bundle), "--threads", "1"]
+    assert code([*flags, "--data", few, "--likely", "0.8", "--json"]) == 1
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert facts["certified"] is False and 0 <= facts["forecast"]["chance"] < 0.8 and facts["n"] == 70
+    said = " ".join(told.err.split())
+    assert "no test was made" in said and "70 pairs give a certificate with a chance of" in said and "the chance is 80%" in said
+    assert not (home() / "looks").exists() or not list((home() / "looks").iterdir()), "nothing was spent"
+    many = str(write_pairs(tmp_path / "many.csv", pairs(1500, 3, start=20_000)))
+    assert code([*flags, "--data", many, "--likely", "0.8"]) == 0
+    assert "1,500 pairs give a certificate with a chance of 100%, and then some" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_could_not_be_checked_is_printed_with_the_certificate_each_time(

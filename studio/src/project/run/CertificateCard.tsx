@@ -222,6 +222,7 @@ function Issue({ project, model, graded, standing, again, last, alpha, delta, on
             <Select label={t("run.delta")} value={String(delta)} options={DELTAS.map((value) => ({ value: String(value), label: formatShare(1 - value) }))} onChange={(event) => onDelta(Number(event.target.value))} />
           </div>
           <p className={styles.soft}>{own ? t("run.ownRows") : t("run.rowsToTest", { rows: formatNumber(standing.rows), fewest: formatNumber(standing.fewest) })}</p>
+          {standing.chance !== null && standing.share !== null && <p className={styles.soft}>{t(standing.share > 0 ? "run.chanceAndShare" : "run.chance", { chance: formatShare(standing.chance), share: formatShare(standing.share) })}</p>}
           {few && (
             <Notice action={<ButtonLink small to={`/projects/${project}/data`}>{t("run.addRows")}</ButtonLink>}>{t("run.fewRows", { missing: formatNumber(standing.fewest - standing.rows) })}</Notice>
           )}
