@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.gateway.line_audit import LineAudit, begun
 from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_threshold, threshold_steps
 from smidgen.stats.risk_coverage_curve import risk_coverage
 from smidgen.stats.sequential_audit import SequentialAudit
@@ -162,8 +163,8 @@ def delay(before: float, after: float, good: int, most: int, seed: int, claim: R
 def lossy(
     risk: float, lost: float, most: int, seed: int, claim: RiskClaim, where: str = "any", drops: bool = False
 ) -> tuple[int | None, int]:
-    """Audits drawn until the certificate is revoked or stale, None where it is not within `most`; and until it is where lost ones are
-    dropped, as it was once, 0 where it never is, or with `drops` off.
+    """Audits drawn until the certificate is revoked or stale, None where it is not within `most`; and until it is revoked, for which lost
+    ones do not count, 0 where it never is, or with `drops` off.
 
     `where` they are lost: at `any` answer with the same chance, at `wrong` answers alone, or `together`, in runs of twenty.
     """
@@ -199,6 +200,24 @@ def by_clients(risk: float, clients: int, most: int, seed: int, claim: RiskClaim
         if audit.observe(loss, client=ATTACKER if theirs else f"client {rng.integers(clients)}"):
             break
     return audit
+
+
+VERSIONS, AUDITS_EACH = 10, 200
+
+
+def by_versions(risk: float, seed: int, claim: RiskClaim, line: bool = True) -> int | None:
+    """Audit versions of a line one after the other, each with this risk and a certificate of its own, until one is revoked. Returns the
+    number of audits; None if none is revoked. `line`: whether the audits of all versions count together, too."""
+    losses = np.random.default_rng([seed, 5]).random((VERSIONS, AUDITS_EACH)) < risk
+    found = LineAudit(begun(claim.alpha, claim.delta, ()))
+    for number, of_version in enumerate(losses.tolist()):
+        own = SequentialAudit(claim.alpha, claim.delta)
+        for place, wrong in enumerate(of_version, 1):
+            if line:
+                found.join(str(number), own)
+            if own.observe(float(wrong)) or (line and found.observe(own, float(wrong), 1.0, None, None)):
+                return number * AUDITS_EACH + place
+    return None
 
 
 def _row(name: str, n: int, found: list[Drawn], claim: RiskClaim) -> str:
@@ -243,7 +262,7 @@ def main() -> None:
                 median, late = np.percentile(known, [50, 90]).round().astype(int)
                 cells = [f"{value:,}" if value <= 4000 else "more than 4,000" for value in (median, late)]
                 print(f"| {before:.1%} → {before + rise:.1%} | {good:,} | {cells[0]} | {cells[1]} | {(known <= 4000).mean():.0%} |")
-    print("\n| true risk | lost | stopped within 2,000 | at the median | lost ones dropped |\n|---|---|---|---|---|")
+    print("\n| true risk | lost | revoked or stale within 2,000 | at the median | revoked |\n|---|---|---|---|---|")
     for risk, lost, where in (
         *((0.07, 0.10, where) for where in ("any", "wrong", "together")),
         *((0.07, share, "any") for share in (0.0, 0.01, 0.02)),
@@ -277,6 +296,13 @@ def main() -> None:
         who = f"every {every}th request" if every else "no"
         told = " | ".join(f"{count} of {len(all_found)}" for count in counts)
         print(f"| {risk:.1%} | {clients} | {who} | {told} | {np.median([one.audits for one in all_found]):,.0f} |")
+    print(f"\n| true risk of {VERSIONS} versions, {AUDITS_EACH} audits each | revoked by own tests | with the line's |\n|---|---|---|")
+    for risk in (0.05, 0.07, 0.10):
+        shown = []
+        for line in (False, True):
+            ends = [by_versions(risk, seed, claim, line) for seed in range(300)]
+            shown.append(f"{sum(one is not None for one in ends) / len(ends):.1%}")
+        print(f"| {risk:.0%} | {' | '.join(shown)} |")
     alarms = [delay(claim.alpha, claim.alpha, 0, 2000, seed, claim) for seed in range(seeds)]
     print(f"\nFalse alarms in {seeds} streams of 2,000 audits at a risk of exactly α: {sum(at is not None for at in alarms) / seeds:.1%}")
 

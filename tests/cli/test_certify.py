@@ -9,6 +9,9 @@ import pytest
 from tests.certified_bundle import certified_bundle, make, pairs, write_pairs  # noqa: F401
 
 from smidgen.cli.main import code
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import certificate_audit
+from smidgen.store.files import home
 
 
 def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
@@ -21,11 +24,18 @@ def test_its_whole_life(certified_bundle: Path, tmp_path: Path, capsys: pytest.C
     assert said["certified"] and said["certificate"]["answering"][0]["n"] == 1500 and Path(said["file"]).is_file()
     assert code(["certify", bundle, "--show"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "at most α = 0.05 disagree with the reference" in shown and "valid: until" in shown
+    assert "at most α = 0.05 disagree with the reference" in shown and "valid: until" in shown and "the line" not in shown
+    paper = papers.read(papers.place(certified_bundle))
+    certificate_audit.observe(certified_bundle, paper, 1.0)
+    assert code(["certify", bundle, "--show"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the line since its last revocation: 1 audits, versions: 1, loss 1, evidence" in shown and "of 40, which would revoke" in shown
     assert code(["certify", bundle, "--revoke", "new products"]) == 0
     assert "everything escalates" in capsys.readouterr().out
     assert code(["certify", bundle, "--show"]) == 1
     told = capsys.readouterr()
+    line = certificate_audit.read_state(paper).line
+    assert line is not None and line.audit.audits == 0, "a revocation begins the line's audits anew"
     assert "revoked: new products" in " ".join(told.out.split()) and "Everything escalates" in told.err
     assert code(["certify", bundle, "--data", str(file), "--threads", "1"]) == 2
 
@@ -51,6 +61,25 @@ def test_no_certificate_is_exit_1_with_what_is_missing(
     facts = json.loads(told.out)
     assert facts["certified"] is False and facts["tests"][0]["pairs_missing"] == 19
     assert "59 pairs are needed, 19 more than these 40" in " ".join(told.err.split())
+
+
+def test_the_chance_is_told_beforehand_and_a_test_that_would_fail_need_not_be_made(
+    certified_bundle: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = str(write_pairs(tmp_path / "few.csv", pairs(70, 3, start=20_000)))
+    flags = ["certify", str(certified_bundle), "--threads", "1"]
+    assert code([*flags, "--data", few, "--likely", "0.8", "--json"]) == 1
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert facts["certified"] is False and 0 <= facts["forecast"]["chance"] < 0.8 and facts["n"] == 70
+    said = " ".join(told.err.split())
+    assert "no test was made" in said and "70 pairs give a certificate with a chance of" in said and "the chance is 80%" in said
+    assert not (home() / "looks").exists() or not list((home() / "looks").iterdir()), "nothing was spent"
+    many = str(write_pairs(tmp_path / "many.csv", pairs(1500, 3, start=20_000)))
+    assert code([*flags, "--data", many, "--likely", "0.8"]) == 0
+    assert "1,500 pairs give a certificate with a chance of 100%, and then some" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_could_not_be_checked_is_printed_with_the_certificate_each_time(

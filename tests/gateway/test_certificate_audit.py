@@ -27,7 +27,9 @@ def test_good_audits_keep_it_and_bad_ones_revoke_it_through_restarts(folder: Pat
     assert 20 < first < 100 and all(told[first:])
     found = check_certificate(folder, SUBJECT, NOW)
     assert (found.state, found.decide(1.0, now=NOW)) == (CertificateState.REVOKED, Decision.ESCALATE)
-    assert "the audit found too many disagreements" in found.why and [gone.sample for gone in revocation.find_related(folder)] == ["d" * 64]
+    assert "the audits found too many disagreements" in found.why and [gone.sample for gone in revocation.find_related(folder)] == [
+        "d" * 64
+    ]
     assert audit_log.read_audit(paper).audits == 320
 
 

@@ -98,7 +98,7 @@ def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
         )
     terms = {name: given[name] for name in settings_of(LineCertificateSettings) if name in given and given[name] != "likeness"}
     with Screen(quiet=as_json) as screen, closing(load(line, settings.file.threads)) as model:
-        done = recertify(model, LineCertificateSettings(likely=0.0, **terms), screen)
+        done = recertify(model, LineCertificateSettings(**{"likely": 0.0, **terms}), screen)
     if as_json:
         print_json(done.json())
     elif done.certificate is not None:
@@ -144,7 +144,9 @@ def _judge(settings: CertifySettings) -> TeacherSettings | None:
 
 def _show_issued(done: IssuedCertificate, as_json: bool) -> None:
     if as_json:
-        print_json({"certified": True, "file": str(done.file), "refused": done.refused, "certificate": done.certificate.facts_for_reader()})
+        forecast = asdict(done.forecast) if done.forecast is not None else None
+        facts = {"file": str(done.file), "refused": done.refused, "forecast": forecast, "certificate": done.certificate.facts_for_reader()}
+        print_json({"certified": True, **facts})
         return
     _print(done.certificate)
     for name, why in done.refused.items():
@@ -190,6 +192,12 @@ def _print_audits(found: AuditEvidence) -> None:
         for client in found.suspended:
             table.add_row(escape(client or "without a key"), "[red]suspended[/]", "")
         out.print(table)
+    if found.line is not None:
+        told = f"{found.line.audits:,} audits, versions: {found.line.versions:,}"
+        print_line(
+            f"the line since its last revocation: {told}, loss {found.line.losses:.4g}, evidence {found.line.evidence:.3g} of "
+            f"{found.line.needed:.3g}, which would revoke them all"
+        )
     if found.against:
         table = plain_table("contradicted", "client", "request", "asked", "answered here", "reference")
         for one in found.against[-_MOST_SHOWN:]:

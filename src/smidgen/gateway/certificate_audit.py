@@ -8,6 +8,8 @@ may write to it, one at a time. If it cannot be read, or is gone, evidence was l
 revocation counts as one, even if the revocation was not written.
 
 Two kinds of certificates may have no state yet: those of an older smidgen, and those of another machine.
+
+Each answered audit also enters the test of the line: see `line_audit`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +25,9 @@ from typing import Any
 
 import filelock
 
-from smidgen.gateway import revocation, signing
+from smidgen.gateway import line_audit, revocation, signing
 from smidgen.gateway.certificate import Certificate
+from smidgen.gateway.line_audit import LineAudit
 from smidgen.stats.sequential_audit import SequentialAudit
 from smidgen.store import files
 from smidgen.store.files import home
@@ -102,6 +106,10 @@ class AuditState:
         barred: audits that were drawn and not sent, because of the privacy policy or the budget; they count neither way.
         open: audits under way: for each owner the number, and the time of its last draw.
         against: the latest audits that spoke against the certificate.
+        test: the id of the first certificate that this test began with; others have carried it on.
+        line_file: the name of the file of the line's audits; empty before the line has counted one of these.
+        line: the line's audits, if there are any.
+        lost_line: why they cannot be read; empty if they can.
     """
 
     audit: SequentialAudit
@@ -109,11 +117,27 @@ class AuditState:
     barred: int = 0
     open: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
     against: tuple[Contradiction, ...] = ()
+    test: str = ""
+    line_file: str = ""
+    line: LineAudit | None = None
+    lost_line: str = ""
 
     @property
     def share(self) -> float:
         """The share of the answers that is audited."""
         return self.audit.least_probability or SHARE
+
+    @property
+    def revocation(self) -> str:
+        """Why the audits revoke the certificate; empty if they do not."""
+        if self.audit.revoked:
+            return f"the audits found too many disagreements: {describe(self.audit)}"
+        return self.lost_line or (self.line.ended.get(self.test, "") if self.line is not None else "")
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Clients whose audits alone contradicted the certificate, or the line's."""
+        return frozenset((*self.audit.suspended, *(self.line.audit.suspended if self.line is not None else ())))
 
     def settled(self, owner: str) -> AuditState:
         """The state after one open audit of this owner has ended."""
@@ -128,6 +152,7 @@ class AuditState:
         watch: dict[str, Any] = {"answers": self.silence.answers, "since": since, "barred": self.barred, "open": opened}
         if self.against:
             watch["against"] = [one.json() for one in self.against]
+        watch |= {name: value for name, value in (("test", self.test), ("line", self.line_file)) if value}
         return {**self.audit.json(), "watch": watch}
 
     @classmethod
@@ -140,11 +165,12 @@ class AuditState:
             opened = {str(name): (int(one[0]), _moment(one[1])) for name, one in watch.get("open", {}).items()}
             silence = UnauditedAnswers(answers, None if since is None else _moment(since))
             against = tuple(Contradiction.from_json(one) for one in watch.get("against", ()))
+            test, line_file = str(watch.get("test", "")), str(watch.get("line", ""))
         except (KeyError, TypeError, AttributeError, IndexError, OverflowError, OSError) as error:
             raise ValueError(f"this is not the state of an audit ({error})") from error
         if answers < 0 or barred < 0 or any(count < 0 for count, _ in opened.values()):
             raise ValueError("this is not the state of an audit (a number is out of range)")
-        return cls(audit, silence, barred, opened, against)
+        return cls(audit, silence, barred, opened, against, test, line_file)
 
 
 def begin(paper: Certificate) -> None:
@@ -193,7 +219,7 @@ def note_drawn(bundle: Path, paper: Certificate, owner: str, now: datetime | Non
             return
         count, _ = kept.open.get(owner, (0, now))
         _write(file, replace(kept, open={**kept.open, owner: (count + 1, now)}))
-        _revoke_if_so(bundle, paper, kept.audit, now)
+        _revoke_if_so(bundle, paper, kept, now)
 
 
 def note_blocked(bundle: Path, paper: Certificate, owner: str, now: datetime | None = None) -> None:
@@ -205,7 +231,7 @@ def note_blocked(bundle: Path, paper: Certificate, owner: str, now: datetime | N
         except (OSError, ValueError):
             return
         _write(file, replace(kept, barred=kept.barred + 1))
-        _revoke_if_so(bundle, paper, kept.audit, now)
+        _revoke_if_so(bundle, paper, kept, now)
 
 
 def note_answers(paper: Certificate, answers: int, first: datetime, now: datetime | None = None) -> None:
@@ -254,25 +280,60 @@ def observe(
     Raises ValueError for a loss or a probability out of range, and then records nothing; OSError if the state cannot be written.
     """
     now = now or datetime.now(UTC)
-    with _turn(file := audit_file(paper.id)):
+    with _turn(file := audit_file(paper.id)), ExitStack() as stack:
         try:
             kept = _expired(_read(file, paper), now)
         except (OSError, ValueError) as error:
             _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
             return True
-        audit = kept.audit
         client = found.client if found is not None else None
-        revoked = audit.lost(probability, segment, client=client) if loss is None else audit.observe(loss, probability, segment, client)
+        if loss is None:
+            kept.audit.lost(probability, segment, client=client)
+        else:
+            kept = _observed(bundle, paper, kept, loss, probability, segment, client, stack)
         kept = kept.settled(owner)
         if found is not None and loss != 0:
             kept = replace(kept, against=(*kept.against, replace(found, loss=loss))[-_MOST_CONTRADICTIONS:])
         try:
+            if loss is not None and kept.line is not None:
+                line_audit.write(file.with_name(kept.line_file), kept.line)
             _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
         finally:
             # Revoke on every call, not only the first: if a process is killed between the two writes, the next one makes the second. And
             # if the state cannot be written, perhaps the revocation can: one of the two suffices.
-            _revoke_if_so(bundle, paper, audit, now)
-    return revoked
+            _revoke_if_so(bundle, paper, kept, now)
+    return bool(kept.revocation)
+
+
+def _observed(
+    bundle: Path,
+    paper: Certificate,
+    kept: AuditState,
+    loss: float,
+    probability: float,
+    segment: str | None,
+    client: str | None,
+    stack: ExitStack,
+) -> AuditState:
+    """The state after an answered audit, which also enters the line's test; `stack` holds the lock of that one. If it cannot be read, the
+    state revokes, as for the certificate's own, and what cannot be read gives way to a new test."""
+    file, test = line_audit.line_file(bundle, paper), kept.test or paper.id
+    stack.enter_context(line_audit.turn(file))
+    try:
+        line = line_audit.read(file, paper, _segments(paper), known=kept.line_file == file.name)
+    except (OSError, ValueError) as error:
+        line = LineAudit(line_audit.begun(paper.alpha, paper.delta, _segments(paper)))
+        kept = replace(kept, lost_line=f"the state of its line's audits cannot be read ({error})")
+    kept = replace(kept, test=test, line_file=file.name, line=line)
+    if kept.revocation:  # this audit was drawn before
+        kept.audit.observe(loss, probability, segment, client)
+        return kept
+    line.join(test, kept.audit)
+    own = kept.audit.observe(loss, probability, segment, client)
+    over = line.observe(kept.audit, loss, probability, segment, client)
+    if own or over:
+        line.end("" if own else f"the audits of all versions of its line found too many disagreements: {describe(line.audit)}")
+    return kept
 
 
 def read_audit(paper: Certificate) -> SequentialAudit:
@@ -300,6 +361,7 @@ def carry_over(before: Certificate, paper: Certificate) -> None:
         facts = json.loads(content)
         if isinstance(facts, dict) and isinstance(facts.get("watch"), dict):
             facts["watch"].pop("open", None)  # audits under way are the earlier certificate's
+            facts["watch"].setdefault("test", before.id)
             content = (json.dumps(facts) + "\n").encode("ascii")
     except ValueError:
         pass
@@ -310,10 +372,23 @@ def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None)
     """Write the revocation that a certificate's audits demand, if a killed process did not. Raises OSError if it cannot be written. A state
     that cannot be read is left to the next audit, and until then nothing is answered under the certificate."""
     try:
-        audit = read_audit(paper)
+        kept = read_state(paper)
     except (OSError, ValueError):
         return
-    _revoke_if_so(bundle, paper, audit, now or datetime.now(UTC))
+    _revoke_if_so(bundle, paper, kept, now or datetime.now(UTC))
+
+
+def restart_line(bundle: Path, paper: Certificate) -> None:
+    """Start the test of a certificate's line anew, because an operator has revoked the certificate. Raises OSError if it cannot be written.
+    Audits that cannot be read are left to the next one, which revokes."""
+    file = line_audit.line_file(bundle, paper)
+    with line_audit.turn(file):
+        try:
+            line = line_audit.read(file, paper, _segments(paper), known=True)
+        except ValueError:
+            return
+        line.end()
+        line_audit.write(file, line)
 
 
 def audit_file(certificate: str) -> Path:
@@ -321,10 +396,17 @@ def audit_file(certificate: str) -> Path:
     return home() / "audits" / f"{certificate}.json"
 
 
+def watched_files(bundle: Path, paper: Certificate) -> list[Path]:
+    """The files that `read_state` reads: the certificate's own and its line's."""
+    with suppress(OSError):  # a line that cannot be read is found out by what else depends on it
+        return [audit_file(paper.id), line_audit.line_file(bundle, paper)]
+    return [audit_file(paper.id)]
+
+
 def describe(audit: SequentialAudit) -> str:
     """The findings of audits, in words."""
     gone = f" and {audit.never_answered:,} that were never answered" if audit.never_answered else ""
-    found = f"a loss of {audit.losses:.4g} in {audit.audits:,} audits{gone}, evidence {audit.most:.3g} of {1 / audit.delta:.3g}"
+    found = f"a loss of {audit.losses:.4g} in {audit.audits:,} audits{gone}, evidence {audit.most:.3g} of {audit.needed:.3g}"
     if audit.worst is None:
         return found
     name, count, losses = audit.worst
@@ -365,9 +447,9 @@ def _expired(kept: AuditState, now: datetime) -> AuditState:
     return replace(kept, open={name: one for name, one in kept.open.items() if name not in gone}) if gone else kept
 
 
-def _revoke_if_so(bundle: Path, paper: Certificate, audit: SequentialAudit, now: datetime) -> None:
-    if audit.revoked:
-        _revoke(bundle, paper, f"the audit found too many disagreements: {describe(audit)}", now)
+def _revoke_if_so(bundle: Path, paper: Certificate, kept: AuditState, now: datetime) -> None:
+    if why := kept.revocation:
+        _revoke(bundle, paper, why, now)
 
 
 def _segments(paper: Certificate) -> tuple[str, ...]:
@@ -407,4 +489,6 @@ def _read(file: Path, paper: Certificate) -> AuditState:
     kept = AuditState.from_json(state, _segments(paper))
     if (kept.audit.alpha, kept.audit.delta) != (paper.alpha, paper.delta):
         raise ValueError("it is of another certificate")
-    return kept
+    if not kept.line_file:
+        return kept
+    return replace(kept, line=line_audit.read(file.with_name(kept.line_file), paper, _segments(paper), known=True))

@@ -149,7 +149,7 @@ class CertificateStatus:
         """The status with this state of its audits."""
         unanswered = certificate_audit.describe_lost(kept.audit) if kept.audit.unanswered else ""
         found = self.with_silence(kept.silence, kept.share)
-        return replace(found, unanswered=unanswered, suspended=frozenset(kept.audit.suspended))
+        return replace(found, unanswered=unanswered, suspended=kept.suspended)
 
     def with_silence(self, silence: UnauditedAnswers, share: float) -> CertificateStatus:
         """The status with these answers since the last audit; `share` of the answers is audited."""
@@ -270,11 +270,11 @@ def _state(found: Certificate, bundle: Path, subject: CertifiedBundle) -> tuple[
     if gone is not None:
         return CertificateState.REVOKED, f"{gone.reason} ({gone.at:%Y-%m-%d %H:%M} UTC)" if gone.at else gone.reason
     try:
-        audit = certificate_audit.read_audit(found)
+        audited = certificate_audit.read_state(found).revocation
     except ValueError as error:
         return CertificateState.REVOKED, f"the state of its audits cannot be read ({error})"
-    if audit.revoked:
-        return CertificateState.REVOKED, f"the audits found too many disagreements: {certificate_audit.describe(audit)}"
+    if audited:
+        return CertificateState.REVOKED, audited
     since = _fresh_since(bundle)
     if since is not None and found.created < since.replace(microsecond=0):
         when = f"{since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -41,12 +41,12 @@ Stamp = tuple[int | str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _LastStatus:
-    """The last status, the stamps of its files and of the audit state taken before it was read, and its clock if it needs one."""
+    """The last status, the stamps of its files and of the audits' two states taken before it was read, and its clock if it needs one."""
 
     standing: CertificateStatus
     stamps: tuple[tuple[str, Stamp], ...]
     clock: CertificateClock | None
-    audits: tuple[str, Stamp] | None = None
+    audits: tuple[tuple[str, Stamp], ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -56,7 +56,7 @@ class _LastStatus:
     @property
     def audited(self) -> bool:
         """Whether the state of the audits has changed since."""
-        return self.audits is not None and stamp(self.audits[0]) != self.audits[1]
+        return any(stamp(path) != before for path, before in self.audits)
 
 
 @dataclass(slots=True)
@@ -159,8 +159,7 @@ class CertificateWatch:
             *(revocation.watched_files(self._bundle, name, manifest) if name else ()),
         ):
             stamps[str(path)] = stamp(path)
-        audits = certificate_audit.audit_file(name) if name else None
-        audited = (str(audits), stamp(audits)) if audits is not None else None
+        audited = tuple((str(path), stamp(path)) for path in (certificate_audit.watched_files(self._bundle, paper) if name else ()))
         found = certificate_status.status_in_files(self._bundle, self._subject, self._large)
         if found.valid and _content(self._manifest) != self._opened:
             found = replace(found, state=CertificateState.BUNDLE, why=_REBUILT)
@@ -181,17 +180,16 @@ class CertificateWatch:
     def _read_audits(self, held: _LastStatus) -> bool:
         """Read the state of the audits alone, after an audit; False if it revokes, and all files must be read anew. Each audit writes the
         whole state, so none is missed for long."""
-        if held.standing.certificate is None or held.audits is None:
+        if held.standing.certificate is None:
             return False
-        path, _ = held.audits
-        now = stamp(path)
+        now = tuple((path, stamp(path)) for path, _ in held.audits)
         try:
             kept = certificate_audit.read_state(held.standing.certificate)
         except (OSError, ValueError):
             return False
-        revoked = kept.audit.revoked
+        revoked = bool(kept.revocation)
         if not revoked:
-            self._held = replace(held, audits=(path, now), standing=held.standing.with_audits(kept))
+            self._held = replace(held, audits=now, standing=held.standing.with_audits(kept))
         return not revoked
 
     def _due(self, held: _LastStatus) -> _UnwrittenAnswers | None:

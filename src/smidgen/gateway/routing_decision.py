@@ -81,6 +81,7 @@ SEGMENT = "segment"
 JOB = "job"
 HELD_OUT = "held out"
 CLIENT = "client"
+REPEATED = "repeated text"
 UNANSWERED = "no local answer"
 NEVER = "never"
 """Reasons why a request escalates under a valid certificate; otherwise the reason is the certificate's state."""
@@ -124,6 +125,11 @@ def held_out_decision(known: RoutingDecision) -> RoutingDecision:
 def suspended_decision(known: RoutingDecision) -> RoutingDecision:
     """The decision for a client whose audits alone contradicted the certificate."""
     return RoutingDecision(why=CLIENT, detail="audits of this client's requests disagreed too often", certificate=known.certificate)
+
+
+def repeated_decision(known: RoutingDecision) -> RoutingDecision:
+    """The decision for a text that is a large share of the traffic, and whose answer is not known to be right."""
+    return replace(known, why=REPEATED, detail="it is a large share of the requests, and its answer is not known to be right")
 
 
 def decision_within(known: RoutingDecision, body: Mapping[str, Any], tokens: int) -> RoutingDecision:

@@ -53,6 +53,11 @@ all, and the copy without it is below 2. Its requests escalate from then on, and
 than half of the audits is the traffic, and is not left out. This takes nothing from the guarantee: revocation still needs the test of all
 audits to reach 1/delta first, so its chance stays at most delta. The copies only delay it, and a breach for all clients
 grows in every copy. `tools.certificate` measures both.
+
+Versions. Each version of a line has a certificate and a test of its own, which knows nothing of the versions before. So a second test goes
+on through all versions. The two share delta: each needs 2/delta (`shared_by`). While there is only one version both are the same test, and
+1/delta is enough: half of the sum of both tests then has a start of 1, too, and reaches 1/delta whenever one of them reaches its bound, so
+Ville's inequality holds for the two together.
 """
 
 from __future__ import annotations
@@ -230,6 +235,7 @@ class SequentialAudit:
         least_probability: no request is audited with a smaller one. If it was not declared, all are audited with the same one, which the
             first audit sets; None before that.
         declared: whether it was declared.
+        shared_by: number of tests that share delta; this one revokes at so many times 1/delta.
         never_answered: number of lost audits.
         suspended: clients whose audits alone contradicted the claim. Their requests are to escalate.
     """
@@ -246,6 +252,7 @@ class SequentialAudit:
         self.declared = False
         if least_probability is not None:
             self.declare(least_probability)
+        self.shared_by = 1
         self.never_answered = 0
         self.suspended: tuple[str, ...] = ()
         self._tests = _Tests(alpha, tuple(sorted(set(segments))))
@@ -285,9 +292,19 @@ class SequentialAudit:
         return bool(self._fresh)
 
     @property
+    def needed(self) -> float:
+        """The evidence that revokes."""
+        return self.shared_by / self.delta
+
+    @property
     def revoked(self) -> bool:
-        """True if the evidence ever reached 1/delta. This is final."""
-        return self.most >= 1 / self.delta
+        """True if the evidence ever was enough. This is final."""
+        return self.most >= self.needed
+
+    def share(self, tests: int) -> None:
+        """Let so many tests share delta from now on. Changes nothing after a revocation."""
+        if not self.revoked:
+            self.shared_by = tests
 
     @property
     def clients(self) -> dict[str, tuple[int, float]]:
@@ -424,6 +441,7 @@ class SequentialAudit:
             "delta": self.delta,
             "least_probability": self.least_probability,
             "declared": self.declared,
+            "shared_by": self.shared_by,
             **tests.heard.json(),
             "most": self.most,
             "lost": {
@@ -456,6 +474,7 @@ class SequentialAudit:
             if state["least_probability"] is not None:
                 audit.declare(float(state["least_probability"]))
             audit.declared = bool(state.get("declared", False))  # states of an older smidgen have one probability
+            audit.shared_by = int(state.get("shared_by", 1))
             audit._tests = tests = _Tests(audit.alpha, ())
             tests.heard, tests.most = _Bets.from_json(state, audit.alpha), float(state["most"])
             audit._restore_lost(state.get("lost"))
@@ -463,6 +482,7 @@ class SequentialAudit:
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"this is not the state of an audit ({error})") from error
         fine = audit.least_probability is not None or not (audit.declared or audit.audits)
+        fine = fine and audit.shared_by >= 1
         if not (fine and 1 <= tests.most < math.inf and 1 <= tests.most_strict < math.inf and audit.never_answered >= 0):
             raise ValueError("this is not the state of an audit (its numbers cannot be)")
         for one in (tests, *audit._without.values()):

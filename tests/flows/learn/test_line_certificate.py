@@ -20,13 +20,13 @@ from smidgen.core.errors import InputError
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.flows.certify.certification import certificate_standing
+from smidgen.flows.certify.forecast import fewest_rows_likely
 from smidgen.flows.learn import holdout, line_data
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow, Source
 from smidgen.flows.learn.line_certificate import (
     LineCertification,
     RowsOutlook,
     certify_version,
-    fewest_rows_likely,
     outlook,
     recertify,
 )

@@ -22,7 +22,7 @@ from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
 from smidgen.core.replies import Reply
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate_audit as audit_log
-from smidgen.gateway import revocation
+from smidgen.gateway import heavy_texts, revocation
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.certificate_watch import CertificateWatch
@@ -569,3 +569,25 @@ def test_a_client_that_the_large_model_always_contradicts_loses_the_bundle_alone
     assert not kept.audit.revoked and len(kept.audit.suspended) == 1
     assert answered[0] == "" and answered[-1].startswith("client")
     assert all(one.client in kept.audit.suspended and not one.asked for one in kept.against), "texts only where they are stored anyway"
+
+
+def test_a_text_that_is_a_large_share_of_the_traffic_is_checked_before_it_is_answered_here(
+    gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heavy_texts, "_LEAST", 3)
+    paper = certify(model, reference=AGAINST_MODEL)
+    upstream.answer = right
+    running = gateway(audit_share=0.0001)
+    found = [running.post(CHAT, asking(SURE)).headers for _ in range(3)]
+    assert [one["x-smidgen-answered-by"] for one in found] == ["local", "local", "upstream"]
+    assert found[-1]["x-smidgen-escalated"].startswith("repeated text")
+    until(running, {"checked": 1.0})
+    assert running.post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local", "the large model agreed"
+    assert audit_log.read_audit(paper).audits == 0, "it was not drawn at random"
+    upstream.answer = lambda seen: says("I am not sure")
+    other = text(2, 7)
+    while (told := running.post(CHAT, asking(other)).headers)["x-smidgen-answered-by"] == "local":
+        pass
+    assert told["x-smidgen-escalated"].startswith("repeated text")
+    until(running, {"checked": 2.0})
+    assert running.post(CHAT, asking(other)).headers["x-smidgen-answered-by"] == "upstream", "it disagreed"

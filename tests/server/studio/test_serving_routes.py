@@ -47,7 +47,17 @@ def test_a_model_is_served_by_the_page_with_keys_and_ends_with_its_project(clien
     assert client.delete(f"{path}/serving/keys/{made['id']}").status_code == 204
     assert client.delete(f"{path}/serving/keys/none").status_code == 404
     assert client.get(f"{path}/certificates/{model}").json() | {"why": ""} == {
-        **{"state": "none", "valid": False, "why": "", "certificate": None, "audits": None, "rows": 0, "fewest": 59}
+        **{
+            "state": "none",
+            "valid": False,
+            "why": "",
+            "certificate": None,
+            "audits": None,
+            "rows": 0,
+            "fewest": 59,
+            "chance": None,
+            "share": None,
+        }
     }
     assert client.post(f"{path}/certificates/{model}/revoke", json={"reason": "none"}).status_code == 409
     assert client.delete(path).status_code == 204

@@ -74,6 +74,22 @@ _log = logging.getLogger("smidgen.audit")
 
 
 @dataclass(frozen=True, slots=True)
+class LineEvidence:
+    """Result of the audits of all versions of a line since its last revocation.
+
+    Attributes:
+        versions: number of the certificates' own tests whose audits it counted.
+        audits, losses, evidence, needed: as in `AuditEvidence`; at `needed`, all these certificates are revoked.
+    """
+
+    versions: int
+    audits: int
+    losses: float
+    evidence: float
+    needed: float
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEvidence:
     """Result of a certificate's audits so far.
 
@@ -90,6 +106,7 @@ class AuditEvidence:
         suspended: clients, by the hash of their key, whose audits alone contradicted the certificate.
         clients: audits and losses by client.
         against: the latest audits that spoke against the certificate.
+        line: what those of all versions of its line came to; None if it has counted none of this certificate.
     """
 
     audits: int
@@ -104,6 +121,7 @@ class AuditEvidence:
     suspended: tuple[str, ...] = ()
     clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     against: tuple[Contradiction, ...] = ()
+    line: LineEvidence | None = None
 
 
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
@@ -173,20 +191,24 @@ def take_in(
 def evidence(paper: Certificate) -> AuditEvidence:
     """Return the evidence so far. Raises OSError or ValueError if the state cannot be read."""
     kept = certificate_audit.read_state(paper)
-    found = kept.audit
+    found, of_line = kept.audit, None
+    if kept.line is not None and kept.test in kept.line.tests:
+        every = kept.line.audit
+        of_line = LineEvidence(len(kept.line.tests), every.audits, every.losses, every.most, every.needed)
     return AuditEvidence(
         found.audits,
         found.losses,
         found.most,
-        1 / found.delta,
-        found.revoked,
+        found.needed,
+        bool(kept.revocation),
         found.never_answered,
         kept.barred,
         kept.silence.answers,
         found.unanswered,
-        found.suspended,
+        tuple(sorted(kept.suspended)),
         found.clients,
         kept.against,
+        of_line,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -23,16 +23,18 @@ from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import calibration_sample, certificate_status, losses
 from smidgen.flows.certify.calibration_sample import CalibrationPairs, CalibrationSample
 from smidgen.flows.certify.certificate_status import certificate_subject
+from smidgen.flows.certify.forecast import certificate_odds, describe_odds
 from smidgen.flows.certify.losses import Choice, Marking
 from smidgen.flows.certify.settings import CertifySettings, PromiseSettings, check_reference
 from smidgen.flows.learn.data_overlap import SampleLook, known_data
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, sample_reuse
+from smidgen.gateway import certificate_audit, revocation, sample_reuse
 from smidgen.gateway.certificate import MOST_NAME, Certificate, CertifiedSegment, JudgeError, Reference
 from smidgen.gateway.certificate_status import CertificateStatus, check_certificate
 from smidgen.gateway.sample_reuse import SpentConfidence
 from smidgen.judge import report
+from smidgen.stats.certificate_forecast import CertificateChance
 from smidgen.stats.certification import (
     CertificationResult,
     ReferenceErrors,
@@ -63,6 +65,7 @@ class CertificateTerms:
         segment: `label` for the label answered, or a column: each value gets its own threshold.
         look: number of this look at a set of rows that grows and is looked at repeatedly: all looks together spend delta. None for a
             separate sample.
+        likely: test only if the report makes a certificate at least this likely.
         own: this test of a separate sample, with the level that it may spend. See `sample_reuse`.
         spent: confidence spent by earlier tests of that sample.
         loss: for texts, the loss whose mean alpha bounds: see `certify/losses.py`. With `attributes` the reference is the request itself.
@@ -85,6 +88,7 @@ class CertificateTerms:
     overall: float | None = None
     distinct: bool = False
     audit_days: int | None = None
+    likely: float = 0.0
     own: sample_reuse.SampleTest | None = None
     spent: SpentConfidence = field(default_factory=SpentConfidence)
 
@@ -121,6 +125,15 @@ class CertificateTerms:
             overall = overall if self.own is None else self.own.overall
         return RiskClaim(self.alpha, delta, graded, self.judge, self.level, overall, rare)
 
+    def odds(self, bundle: Path) -> Callable[[int], CertificateChance] | None:
+        """The chance of a certificate on these terms, by number of rows; None if the bundle's report does not tell.
+
+        Its curve is of likeness, and of all requests: a certificate by segments takes many tests. For graded losses it is a lower bound.
+        """
+        if self.segment is not None or self.loss != "likeness":
+            return None
+        return certificate_odds(bundle, self.claim(self.level, False))
+
     def told(self, counts: str) -> str:
         """Return the terms in one canonical spelling, so that equal tests give equal strings."""
         judge = (self.judge.wrong, self.judge.reviewed) if self.judge is not None else None
@@ -147,16 +160,18 @@ def terms_of(settings: CertifySettings) -> CertificateTerms:
         overall=asked.overall,
         distinct=asked.distinct,
         audit_days=asked.audit_days,
+        likely=asked.likely,
     )
 
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """An issued certificate, its file, and the reason for each segment that got none."""
+    """An issued certificate, its file, the reason for each segment that got none, and how likely it was by the report."""
 
     certificate: Certificate
     file: Path
     refused: dict[str, str]
+    forecast: CertificateChance | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +243,7 @@ def certify_pairs(
         progress.say(f"not checked: {sentence}")
     fewest = fewest_rows(terms.alpha, terms.delta)
     sample = calibration_sample.answer_pairs(model, drawn, friend, loss, terms.segment, fewest, progress, terms.distinct)
+    forecast = _foretell(model, terms, sample.calibration.n, progress)
     looking: AbstractContextManager[SampleLook | None] = friend.own.look() if friend.own is not None and sample.own else nullcontext()
     with looking as look:
         if look is not None:
@@ -282,7 +298,27 @@ def certify_pairs(
         smidgen_version=VERSION,
     ).signed()
     certificate_status.begin_audits(model.folder, paper)
-    return IssuedCertificate(paper, papers.write(paper, model.folder), refused)
+    return IssuedCertificate(paper, papers.write(paper, model.folder), refused, forecast)
+
+
+def _foretell(model: Model, terms: CertificateTerms, n: int, progress: Progress) -> CertificateChance | None:
+    """Say how likely a certificate is, before a test looks at the answers and spends confidence. None if the report does not tell.
+
+    Raises CertificateError if it is less likely than `terms.likely`.
+    """
+    odds = terms.odds(model.folder)
+    if odds is None:
+        return None
+    found, said = odds(n), describe_odds(odds, n, fewest_rows(terms.alpha, terms.level))
+    if found.chance < terms.likely:
+        raise CertificateError(
+            "no test was made, because it would probably fail",
+            value=said,
+            todo="Nothing was spent. Give more pairs, improve the model, or test all the same with --likely 0.",
+            facts={"certified": False, "n": n, "forecast": asdict(found)},
+        )
+    progress.say(said)
+    return found
 
 
 def certificate_standing(folder: Path, now: datetime | None = None) -> CertificateStatus:
@@ -306,7 +342,10 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     try:
         sample = found.calibration
         moment = now or datetime.now(UTC)
-        return revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
+        written = revocation.revoke(folder, found.id, reason.strip(), moment, sample.rows_sha256, sample.marks, found.bundle.sha256)
+        with suppress(OSError):  # the line's test then goes on: it revokes sooner
+            certificate_audit.restart_line(folder, found)
+        return written
     except OSError as error:
         raise CertificateError(
             "the revocation could not be recorded",

@@ -52,6 +52,13 @@ class PromiseSettings(Settings):
         metavar="NAME",
     )
     valid_days: int = setting(90, "Days until the certificate expires.", ge=1, le=3650)
+    likely: float = setting(
+        0.0,
+        "Test only if a certificate is at least this likely, by the report of the bundle. Each test spends confidence on its rows. 0: "
+        "always test.",
+        ge=0,
+        le=1,
+    )
     audit_days: int | None = setting(
         None,
         "Days for which the bundle may answer without an audit; after that everything escalates until one arrives. 0: no limit "

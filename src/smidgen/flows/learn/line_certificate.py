@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,20 +16,18 @@ from smidgen.flows.build.work import GivenTables
 from smidgen.flows.certify import losses
 from smidgen.flows.certify.calibration_sample import BY_LABEL, CalibrationPairs
 from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, certify_pairs
+from smidgen.flows.certify.forecast import fewest_rows_likely
 from smidgen.flows.learn import challenger, holdout, line_data
 from smidgen.flows.learn.learning_rows import LineRow, Source, newest
 from smidgen.flows.learn.settings import LineCertificateSettings, TrafficSettings
 from smidgen.flows.local_model import Model
 from smidgen.gateway.certificate import Certificate
-from smidgen.judge import report
 from smidgen.parts.recipe import make
-from smidgen.stats.certificate_forecast import CertificateChance, certificate_chance
+from smidgen.stats.certificate_forecast import CertificateChance
 from smidgen.stats.risk_bounds import fewest_rows
 
 # Forecast: the number of rows that a certificate still needs, and the date when they will be there at the current pace.
 
-MOST_ROWS = 1_000_000
-"""A certificate that needs more rows than this is called out of reach."""
 _PACE = timedelta(days=7)
 _SHORTEST = timedelta(hours=1)
 """The pace is measured over at least this time: a burst of minutes says nothing of a day."""
@@ -90,23 +88,6 @@ def outlook(rows: Sequence[LineRow], needed: int | None, now: datetime) -> RowsO
     return RowsOutlook(len(rows), needed, per_day, ready)
 
 
-def fewest_rows_likely(likely: Callable[[int], float], wanted: float, least: int) -> int | None:
-    """Find the fewest rows, at least `least` and to within 1 %, that make a certificate as likely as wanted. None if no number does.
-
-    Args:
-        likely: chance of a certificate, by number of rows.
-    """
-    low, high = least - 1, max(1, least)
-    while likely(high) < wanted:
-        low, high = high, 2 * high
-        if high > MOST_ROWS:
-            return None
-    while high - low > max(1, high // 100):
-        middle = (low + high) // 2
-        low, high = (low, middle) if likely(middle) >= wanted else (middle, high)
-    return high
-
-
 # The challenger's certificate, on the terms of the champion's unless others are asked for.
 
 Reference = Literal["gold", "model", "reviews", "judge", "request"]
@@ -123,7 +104,6 @@ A request that is its own reference needs no output. A person's correction is no
 measured on its own verdicts and does not carry over to other answers.
 """
 _NAME = "the held-out rows"
-_HANDFUL = 20
 _NEWEST = 100
 """The newest rows that decide which large model answers now."""
 _EVEN = 0.5
@@ -238,22 +218,10 @@ def certify_version(
 def expected_certificate(challenger: Model, n: int, terms: CertificateTerms) -> CertificateChance | None:
     """Predict the result of a test on `n` rows from the challenger's report.
 
-    None if the report does not tell: it has no curve, or one of a handful of rows; the curve is of likeness and another loss is asked for;
-    or the certificate is by label, which takes many tests.
+    None if the report does not tell: see `CertificateTerms.odds`.
     """
-    found = _curve(challenger, terms)
-    claim = terms.claim(terms.level, False)
-    return certificate_chance(*found, n, claim.alpha, claim.delta, claim.overall, claim.overall_level) if found is not None else None
-
-
-def _curve(challenger: Model, terms: CertificateTerms) -> tuple[list[tuple[float, float]], int] | None:
-    """Return the curve of the challenger's report and the number of rows that it was measured on; None if the report does not tell."""
-    known = report.read(challenger.folder / "report.json")
-    metric = known.metrics.get(known.headline)
-    measured = metric.n if metric is not None else known.data.test or 0
-    if known.risk_coverage is None or measured < _HANDFUL or terms.segment is not None or terms.loss != "likeness":
-        return None
-    return [(point.coverage, point.risk) for point in known.risk_coverage.points], measured
+    odds = terms.odds(challenger.folder)
+    return odds(n) if odds is not None else None
 
 
 def _forecast_rows(
@@ -273,14 +241,8 @@ def _forecast_rows(
     following = replace(terms, look=terms.look + 1) if looked and terms.look is not None else terms
     enough = fewest_rows(following.alpha, following.level)
     asked: list[int | None] = [tests[0]["pairs_needed"]] if tests is not None else []
-    if (found := _curve(challenger, following)) is not None:
-        curve, measured = found
-        claim = following.claim(following.level, False)
-
-        def chance(n: int) -> float:
-            return certificate_chance(curve, measured, n, claim.alpha, claim.delta, claim.overall, claim.overall_level).chance
-
-        asked.append(fewest_rows_likely(chance, max(_EVEN, likely), enough))
+    if (odds := following.odds(challenger.folder)) is not None:
+        asked.append(fewest_rows_likely(lambda n: odds(n).chance, max(_EVEN, likely), enough))
     needed = None if not asked or None in asked else max(enough, *(count for count in asked if count is not None))
     return outlook(fit, needed, now or datetime.now(UTC))
 

@@ -165,6 +165,40 @@ class Auditor:
         self._turns.add(self._last)
         self._last.add_done_callback(self._turns.discard)
 
+    def check(
+        self,
+        model: ServedBundle,
+        paper: Certificate | None,
+        replies: Sequence[Reply],
+        call: UpstreamCall,
+        asked: str,
+        settle: Callable[[str, bool], None],
+    ) -> None:
+        """Ask the reference about one text because it is a large share of the traffic. Returns at once.
+
+        It was not drawn at random, so it does not enter the test. `settle` is told whether the answer is right, if that is found out.
+        """
+        if len(replies) != 1 or paper is None or paper.reference.kind not in _AGAINST or len(self._asking) >= MOST_IN_FLIGHT:
+            return
+        if self._left_alone(paper, call):
+            return
+        record = UsageRecord(budgets.today())
+        alone = paper.reference.kind == "request"
+        loss = _alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, record, "")
+        checking = asyncio.get_running_loop().create_task(loss)
+        self._asking.add(checking)
+
+        def ended(task: asyncio.Task[_Found]) -> None:
+            self._asking.discard(task)
+            if task.cancelled() or task.exception() is not None:
+                return
+            found, without, _ = task.result()
+            self._count(model.name, without or "checked", record)
+            if not without:
+                settle(asked, found <= paper.alpha)
+
+        checking.add_done_callback(ended)
+
     async def close(self) -> None:
         """Cancel running audits. They are dropped, whatever their result would be."""
         waiting = [*self._turns, *self._asking]

@@ -17,6 +17,7 @@ from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.certificate_status import REVIVED_BY_AUDITS, CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers, client_id
+from smidgen.gateway.heavy_texts import HeavyTexts
 from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.gateway.auditor import Auditor
@@ -33,6 +34,7 @@ from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 _LOOK_AGAIN_SECONDS = 1.0
+_HEAVY = "heavy texts"
 _INVALID, _FAILED = "HTTP 422", "HTTP 500"
 _log = logging.getLogger("smidgen.server")
 
@@ -59,6 +61,7 @@ class _Course:
         failed: why the bundle gave no answer, in words that a client may read; empty if it gave one or was not asked.
         uncertified: why the bundle may answer without a certificate; empty if it may not.
         error: the measured share of wrong answers among those; None if it was not measured.
+        checks: where to note what the reference says of this text, if it is to be asked; None if it is not.
     """
 
     asked: RequestedModel
@@ -72,6 +75,7 @@ class _Course:
     failed: str = ""
     uncertified: str = ""
     error: float | None = None
+    checks: HeavyTexts | None = None
 
 
 class CertificateRouter:
@@ -140,9 +144,21 @@ class CertificateRouter:
         if course.local is not None:
             found = rulings.decision_after(course.standing, asked, course.local.replies, body)
             course.decision = rulings.decision_within(found, body, token_count(course.local.text) if found.local else 0)
+            self._weigh(request, course, course.local)
         else:
             course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
         return course
+
+    def _weigh(self, request: HttpRequest, course: _Course, local: LocalAnswer) -> None:
+        """Escalate a text that is a large share of the traffic, unless its own answer is known to be right."""
+        paper = course.standing.certificate
+        if not course.decision.local or paper is None:
+            return
+        heavy = self._service.noted(course.model, _HEAVY, lambda _: HeavyTexts())
+        said = text_of(request.path, course.body)
+        if heavy.escalates(said, local.replies, paper):
+            course.decision = rulings.repeated_decision(course.decision)
+            course.checks = heavy if self._auditor is not None and heavy.take_check(said) else None
 
     async def _decide_uncertified(self, request: HttpRequest, course: _Course) -> None:
         """Let a bundle that never had a certificate answer from its operating point on, if the operator says so."""
@@ -177,6 +193,10 @@ class CertificateRouter:
     async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
         """Send the fallback's answer; if there is none, the bundle's, if that may replace it."""
         audited = await self._drawn_all_the_same(request, course)
+        checks = course.checks
+        if checks is not None and course.local is not None and self._auditor is not None:
+            said, call = text_of(request.path, course.body), self._fallback.call(request, course.asked)
+            self._auditor.check(course.model, course.standing.certificate, course.local.replies, call, said, checks.settle)
         replaceable = (
             self._local_at_last and self._mode != "never" and course.odd is None and course.asked.names_bundle and not course.failed
         )

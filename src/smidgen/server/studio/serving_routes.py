@@ -109,6 +109,8 @@ class CertificateView(BaseModel):
     audits: dict[str, Any] | None
     rows: int = Field(description="Test rows that the model has never seen.")
     fewest: int = Field(description="How many it takes at least, if none of its answers is wrong.")
+    chance: float | None = Field(description="How likely these rows give a certificate, by the model's report; null if it does not tell.")
+    share: float | None = Field(description="The share of the requests that it then answers, about.")
 
 
 class CertificateEnd(BaseModel):
@@ -300,6 +302,8 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             audits=None if found.audits is None else dict(found.audits),
             rows=found.rows,
             fewest=found.fewest,
+            chance=None if found.forecast is None else found.forecast.chance,
+            share=None if found.forecast is None else found.forecast.share,
         )
 
     @router.post("/certificates/{model}/revoke", status_code=204)

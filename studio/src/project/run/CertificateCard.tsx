@@ -41,6 +41,7 @@ interface Audits {
   audits: number;
   losses: number;
   suspended: readonly string[];
+  line: { versions: number; audits: number; losses: number } | null;
   against: readonly { at: number; client: string; loss: number | null; asked: string; answered: string; reference: string }[];
 }
 
@@ -127,6 +128,7 @@ function Promise({ project, model, graded, standing, paper }: { project: string;
         <li>{t("run.like")}</li>
         <li>{standing.valid ? t("run.until_", numbers) : t("run.wasUntil", numbers)}</li>
         {audits !== null && <li>{audits.audits > 0 ? t("run.audited", { audits: formatNumber(audits.audits), losses: formatNumber(audits.losses, { maximumFractionDigits: 1 }) }) : t("run.notAudited")}</li>}
+        {audits?.line && audits.line.versions > 1 && <li>{t("run.lineAudited", { versions: formatNumber(audits.line.versions), audits: formatNumber(audits.line.audits), losses: formatNumber(audits.line.losses, { maximumFractionDigits: 1 }) })}</li>}
         {audits !== null && audits.suspended.length > 0 && <li>{t("run.suspended", { count: audits.suspended.length })}</li>}
       </ul>
       {audits !== null && audits.against.length > 0 && <Against found={audits.against} />}
@@ -220,6 +222,7 @@ function Issue({ project, model, graded, standing, again, last, alpha, delta, on
             <Select label={t("run.delta")} value={String(delta)} options={DELTAS.map((value) => ({ value: String(value), label: formatShare(1 - value) }))} onChange={(event) => onDelta(Number(event.target.value))} />
           </div>
           <p className={styles.soft}>{own ? t("run.ownRows") : t("run.rowsToTest", { rows: formatNumber(standing.rows), fewest: formatNumber(standing.fewest) })}</p>
+          {standing.chance !== null && standing.share !== null && <p className={styles.soft}>{t(standing.share > 0 ? "run.chanceAndShare" : "run.chance", { chance: formatShare(standing.chance), share: formatShare(standing.share) })}</p>}
           {few && (
             <Notice action={<ButtonLink small to={`/projects/${project}/data`}>{t("run.addRows")}</ButtonLink>}>{t("run.fewRows", { missing: formatNumber(standing.fewest - standing.rows) })}</Notice>
           )}

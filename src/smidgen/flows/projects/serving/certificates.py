@@ -11,9 +11,10 @@ from smidgen.bundles.open import folder_of
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row, joined
 from smidgen.flows.certify import certificate_status
-from smidgen.flows.certify.certification import certificate_standing, revoke
+from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, revoke
 from smidgen.flows.projects.serving.servers import LINE, served_folder
 from smidgen.gateway.certificate_status import CertificateStatus
+from smidgen.stats.certificate_forecast import CertificateChance
 from smidgen.stats.risk_bounds import fewest_rows
 from smidgen.store.studio.data_rows import DataRow, RowFilter
 from smidgen.store.studio.runs import RunStore
@@ -31,6 +32,7 @@ class ModelCertificate:
         audits: what audits have found so far; None without a certificate, or where they cannot be read.
         rows: rows that the model has never seen, and that may test it.
         fewest: how many it takes at least for a promise of `alpha` and `delta`, if none of its answers is wrong.
+        forecast: how likely these rows give a certificate, by the model's report; None if it does not tell, or there are too few.
     """
 
     status: CertificateStatus
@@ -38,6 +40,7 @@ class ModelCertificate:
     audits: Mapping[str, Any] | None
     rows: int
     fewest: int
+    forecast: CertificateChance | None = None
 
 
 def read_certificate(store: StudioStore, project: str, model: str, alpha: float = 0.05, delta: float = 0.05) -> ModelCertificate:
@@ -53,7 +56,9 @@ def read_certificate(store: StudioStore, project: str, model: str, alpha: float 
             audits = None
     fresh = 0 if model == LINE else len(fresh_rows(store, project, model))
     facts = paper.facts_for_reader() if paper is not None else None
-    return ModelCertificate(status, facts, audits, fresh, fewest_rows(alpha, delta))
+    fewest = fewest_rows(alpha, delta)
+    odds = CertificateTerms(alpha=alpha, delta=delta).odds(folder) if fresh >= fewest else None
+    return ModelCertificate(status, facts, audits, fresh, fewest, odds(fresh) if odds is not None else None)
 
 
 def revoke_certificate(store: StudioStore, project: str, model: str, reason: str) -> None:
