@@ -63,12 +63,12 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         # A port offers what fits it; a wire that is missing is a mistake at the step, until it is connected again.
         step("gate").locator(".react-flow__handle.target").first.click()
         menu = page.get_by_role("menu")
-        menu.get_by_role("menuitem", name="Connect to Student").wait_for()
+        menu.get_by_role("menuitem", name="Connect to Your model").wait_for()
         browser.shot("canvas-port")
         offered = [item.strip() for item in menu.get_by_role("menuitem").all_inner_texts()]
-        assert offered == ["Disconnect from Compress", "Connect to Student"]
-        menu.get_by_role("menuitem", name="Disconnect from Compress").click()
-        step("gate").get_by_text("connect it to the step Compress").wait_for()
+        assert offered == ["Disconnect from Shrink", "Connect to Your model"]
+        menu.get_by_role("menuitem", name="Disconnect from Shrink").click()
+        step("gate").get_by_text("connect it to the step Shrink").wait_for()
         page.get_by_role("button", name="Close").click()
         page.wait_for_timeout(600)  # the drawing moves once more when the panel has gone, and must not move under the pointer
         step("compress").locator(".react-flow__handle.source").drag_to(step("gate").locator(".react-flow__handle-left"))
@@ -125,8 +125,8 @@ def test_a_narrow_screen_has_the_steps_as_a_list(studio: RunningStudio, project:
     with browsing(studio, "narrow") as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/canvas")
-        page.get_by_role("button", name="Gate").click()
-        page.get_by_label("Largest loss by compressing").fill("0.03")
+        page.get_by_role("button", name="Conditions").click()
+        page.get_by_label("Largest loss by shrinking").fill("0.03")
         page.get_by_text("Not saved yet").wait_for()
         browser.shot("canvas-narrow")
         page.get_by_role("button", name="Save").click()

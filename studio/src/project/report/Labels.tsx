@@ -9,6 +9,7 @@ import { cx } from "../../ui/cx";
 import { withInterval } from "./Headline";
 import type { Report, ReportView } from "./queries";
 import styles from "./Report.module.css";
+import { metricTerm } from "./wording";
 
 type ClassRow = Report["per_class"][number];
 type Sorting = "label" | "precision" | "recall" | "f1" | "support" | "train";
@@ -51,7 +52,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
   };
   const head = (name: Sorting, number = true) => (
     <th scope="col" className={cx(number && styles.right)} aria-sort={name === sorting ? (down ? "descending" : "ascending") : "none"}>
-      <button type="button" className={styles.sort} onClick={() => sort(name)}>
+      <button type="button" className={styles.sort} title={metricTerm(t, name)} onClick={() => sort(name)}>
         {t(`report.column.${name === "label" ? what : name}`)}
         <span aria-hidden="true">{name === sorting ? (down ? " ↓" : " ↑") : ""}</span>
       </button>
