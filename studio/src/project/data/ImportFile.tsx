@@ -89,7 +89,7 @@ function pasted(text: string, name: string): File | undefined {
 }
 
 /** A sent file, looked at again where somebody says that its first row is an example or is none, or chooses another sheet. */
-function SentFile({ project, upload, ...rest }: { project: string; upload: Upload; onAdded: (added: AddedFile) => void; onClose: () => void }): ReactNode {
+export function SentFile({ project, upload, ...rest }: { project: string; upload: Upload; onAdded: (added: AddedFile) => void; onClose: () => void }): ReactNode {
   const again = useLookAgain(project, upload.upload);
   const shown = again.data ?? upload;
   return <ChooseColumns key={`${shown.header} ${shown.facts["sheet"]}`} project={project} upload={shown} again={again} {...rest} />;
