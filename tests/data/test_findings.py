@@ -77,6 +77,19 @@ def test_labels_with_too_few_rows(labels: list[str], kind: str, severity: str, b
         assert finding.rows == (41,)
 
 
+def test_a_rare_label_is_told_its_nearest() -> None:
+    def meaning(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[float("wheel" in text or "access" in text), 0.1] for text in texts], dtype=np.float32)
+
+    names = ["shop wheelchair"] * 20 + ["other spam"] * 20 + ["other accessibility"] + ["billing"] * 20 + ["others spam"] * 3
+    rows = [Row(row.input, label, row.number) for row, label in zip(rows_of(["x"], len(names)), names, strict=True)]
+    found, spelt = look(rows, embed=meaning), look(rows)
+    once, few, once_spelt = found.of("counts.once"), spelt.of("counts.few"), spelt.of("counts.once")
+    assert once is not None and once.details["nearest"] == {"other accessibility": "shop wheelchair"}
+    assert few is not None and few.details["nearest"] == {"others spam": "other spam"}
+    assert once_spelt is not None and once_spelt.details["nearest"]["other accessibility"] in ("other spam", "others spam")
+
+
 def test_no_usable_row_is_an_error() -> None:
     fault = DataError("the text is empty", value="", todo="Fill it in.", file="a.csv", row=1, column="text")
     found = look([], unusable=[fault])

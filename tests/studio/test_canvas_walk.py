@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.studio_browser import RunningStudio, browsing, needed, running_studio
+from tests.tried_model import LINEAR, ticket_rows
 
 pytestmark = needed
 
@@ -63,15 +64,23 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         # A port offers what fits it; a wire that is missing is a mistake at the step, until it is connected again.
         step("gate").locator(".react-flow__handle.target").first.click()
         menu = page.get_by_role("menu")
-        menu.get_by_role("menuitem", name="Connect to Student").wait_for()
+        menu.get_by_role("menuitem", name="Connect to Your model").wait_for()
         browser.shot("canvas-port")
         offered = [item.strip() for item in menu.get_by_role("menuitem").all_inner_texts()]
-        assert offered == ["Disconnect from Compress", "Connect to Student"]
-        menu.get_by_role("menuitem", name="Disconnect from Compress").click()
-        step("gate").get_by_text("connect it to the step Compress").wait_for()
+        assert offered == ["Disconnect from Shrink", "Connect to Your model"]
+        menu.get_by_role("menuitem", name="Disconnect from Shrink").click()
+        step("gate").get_by_text("connect it to the step Shrink").wait_for()
         page.get_by_role("button", name="Close").click()
         page.wait_for_timeout(600)  # the drawing moves once more when the panel has gone, and must not move under the pointer
         step("compress").locator(".react-flow__handle.source").drag_to(step("gate").locator(".react-flow__handle-left"))
+        wire("compress.model>gate.model").wait_for(state="attached")
+
+        # A chosen wire goes by Delete; undo works after it, though what had the focus is gone.
+        wire("compress.model>gate.model").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Delete")
+        wire("compress.model>gate.model").wait_for(state="detached")
+        page.keyboard.press("Control+z")
         wire("compress.model>gate.model").wait_for(state="attached")
 
         # Undo and redo, by keyboard.
@@ -81,7 +90,6 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         page.keyboard.press("Delete")
         step("teacher").wait_for(state="detached")
         assert step("redact").count() == 0
-        step("gate").focus()
         page.keyboard.press("Control+z")
         step("teacher").wait_for()
         wire("teacher.labels>student.labels").wait_for(state="attached")
@@ -121,12 +129,53 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         browser.faults[:] = [fault for fault in browser.faults if "400" not in fault]  # of the text that was no recipe
 
 
+def test_a_step_is_copied_a_file_dropped_and_the_drawing_built(studio: RunningStudio, project: str) -> None:
+    studio.client.call(
+        "PUT", f"projects/{project}/recipe", {"tree": {"name": "inbox", "task": "classify", **LINEAR, "gate": {"max_loss": 0.2}}}
+    )
+    with browsing(studio) as browser:
+        page = browser.page
+        step = lambda name: page.locator(f".react-flow__node[data-id={name}]")  # noqa: E731
+        browser.goto(f"/projects/{project}/canvas")
+        step("data").get_by_text("Drop a file here").wait_for()
+        content = "\n".join(["text,label", *(f"{row.input},{row.output}" for row in ticket_rows())])
+        browser.drop(".react-flow__node[data-id=data] strong", "tickets.csv", content)
+        page.get_by_role("button", name="Add these rows").click()
+        step("data").get_by_text("432 rows").wait_for()
+
+        # Copied from the drawing, and pasted into an empty one.
+        step("gate").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Conditions").wait_for()
+        step("gate").focus()
+        page.keyboard.press("Control+c")
+        page.get_by_text("Copied: Conditions").wait_for()
+        page.get_by_role("button", name="Templates").click()
+        page.get_by_role("menuitem", name="Empty").click()
+        step("gate").get_by_text("as usual").wait_for()
+        step("gate").focus()
+        page.keyboard.press("Control+v")
+        step("gate").get_by_text("0.2").wait_for()
+        page.keyboard.press("Control+z")
+        step("gate").get_by_text("as usual").wait_for()
+        page.keyboard.press("Control+z")
+
+        # What is drawn is built, and tells on its steps what came of it.
+        step("student").get_by_text("Word counter").wait_for()
+        page.get_by_role("button", name="Build this").first.click()
+        step("gate").get_by_text("Right answers: 100.0%").wait_for()
+        step("split").get_by_text("to test on").wait_for()
+        browser.shot("canvas-built")
+    (run,) = [run for run in studio.client.call("GET", f"projects/{project}/runs") if run["kind"] == "build"]
+    assert run["state"] == "done" and recipe(studio, project)["tree"]["gate"] == {"max_loss": 0.2}
+
+
 def test_a_narrow_screen_has_the_steps_as_a_list(studio: RunningStudio, project: str) -> None:
     with browsing(studio, "narrow") as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/canvas")
-        page.get_by_role("button", name="Gate").click()
-        page.get_by_label("Largest loss by compressing").fill("0.03")
+        page.get_by_role("button", name="Conditions").click()
+        page.get_by_label("Largest loss by shrinking").fill("0.03")
         page.get_by_text("Not saved yet").wait_for()
         browser.shot("canvas-narrow")
         page.get_by_role("button", name="Save").click()

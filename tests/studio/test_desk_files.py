@@ -107,10 +107,10 @@ def test_the_policy_is_changed_as_form_and_text(studio: RunningStudio, project: 
     with browsing(studio) as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/policy")
-        page.get_by_label("Intent 1", exact=True).wait_for()
+        page.get_by_label("Kind of message 1", exact=True).wait_for()
         pictures(browser, "policy")
         page.get_by_role("button", name="Move order/cancel up").click()
-        assert page.get_by_label("Intent 1", exact=True).input_value() == "order/cancel"
+        assert page.get_by_label("Kind of message 1", exact=True).input_value() == "order/cancel"
         page.get_by_label("Add a step to feedback/praise").select_option("person")
         page.get_by_role("button", name="Add hours on Saturday").click()
         page.get_by_label("Saturday, from").fill("10:00")
@@ -131,7 +131,7 @@ def test_the_policy_is_changed_as_form_and_text(studio: RunningStudio, project: 
         page.get_by_text("1 mistake", exact=True).wait_for(state="hidden")
         page.get_by_text("Form", exact=True).click()
         assert page.get_by_label("Pass to a person after so many messages").input_value() == "3"
-        page.get_by_label("Intent", exact=True).select_option("feedback/praise")
+        page.get_by_label("Kind of message", exact=True).select_option("feedback/praise")
         page.get_by_role("button", name="See what happens").click()
         page.get_by_text("The line feedback/praise counts.").wait_for()
         page.get_by_role("button", name="Save").click()

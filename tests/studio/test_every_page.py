@@ -53,6 +53,24 @@ def test_every_page_is_in_order(studio: RunningStudio, project: str) -> None:
     assert len(paths) == 2 + len(PAGES) and marked >= 2, "the pages show markup as text"
 
 
+def test_a_telephone_shows_which_page_is_open_and_lists_look_like_the_house(studio: RunningStudio, project: str) -> None:
+    seen = """() => { const strip = document.querySelector("nav").getBoundingClientRect();
+      const open = document.querySelector("nav [aria-current=page]").getBoundingClientRect();
+      return open.left >= strip.left && open.right <= strip.right; }"""
+    looks = "it => [getComputedStyle(it).appearance, getComputedStyle(document.documentElement).scrollbarColor]"
+    with browsing(studio, "narrow") as browser:
+        browser.goto(f"/projects/{project}/canvas")
+        browser.page.locator("nav [aria-current=page]").wait_for()
+        assert browser.page.evaluate(seen)
+        browser.page.locator("nav a").first.evaluate("it => it.click()")
+        browser.page.wait_for_url("**/data")
+        browser.page.wait_for_function(seen)
+        light = browser.page.get_by_label("Language").evaluate(looks)
+        browser.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        dark = browser.page.get_by_label("Language").evaluate(looks)
+    assert light[0] in ("base-select", "none") and light[1] != "auto" and dark[1] not in ("auto", light[1])
+
+
 def test_an_address_that_no_page_has_leads_back(studio: RunningStudio, project: str) -> None:
     with browsing(studio) as browser:
         browser.goto("/nowhere/at/all")

@@ -34,7 +34,8 @@ def test_a_dropped_spreadsheet_becomes_rows(studio: RunningStudio) -> None:
         page.locator("input[type=file]").set_input_files({"name": "tickets.csv", "mimeType": "text/csv", "buffer": table(300).encode()})
         page.get_by_role("button", name="Add these rows").click()
         page.get_by_role("grid").wait_for()
-        page.get_by_text("300 rows").first.wait_for()
+        page.get_by_text("300 rows added from tickets.csv.").wait_for()
+        assert "300 rows added" in page.evaluate("document.activeElement.innerText"), "the focus stands at what was added"
         browser.shot("data")
         assert browser.accessibility_faults() == []
         seen = 0

@@ -21,6 +21,7 @@ def test_a_trip_is_planned_and_changed(studio: RunningStudio) -> None:
     with browsing(studio) as browser:
         page = browser.page
         browser.goto("/")
+        page.get_by_text("More jobs").click()
         page.get_by_role("button", name="Trips").click()
         page.get_by_label("Name of the plan").fill("Our weekend")
         page.get_by_role("button", name="Create plan").click()

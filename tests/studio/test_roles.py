@@ -50,7 +50,7 @@ def log_in(page: Any, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.get_by_role("heading", level=1, name="What should your model do?").wait_for()
+    page.get_by_role("heading", level=1, name="Your projects").wait_for()
 
 
 def add_account(page: Any, name: str, role: str) -> None:

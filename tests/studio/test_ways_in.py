@@ -100,6 +100,7 @@ def test_a_model_is_opened_from_its_folder(studio: RunningStudio, tmp_path_facto
 def test_collected_requests_become_rows_without_personal_data(studio: RunningStudio) -> None:
     with browsing(studio) as browser:
         page = browser.page
+        page.get_by_text("More jobs").click()
         page.get_by_role("button", name="Take load off a large AI model").click()
         page.get_by_role("button", name="Create project").click()
         dialog = page.get_by_role("dialog")

@@ -27,13 +27,13 @@ LocalMode = Literal["certified", "measured", "never"]
 
 
 class FallbackSettings(Settings):
-    """Where requests go that no bundle may answer, and how long to wait there."""
+    """Where requests go that the bundle passes on, and how long to wait there."""
 
     title = "Fallback"
 
     urls: Several = setting(
         (),
-        "Base URL of the large model's server: one with OpenAI's API, for requests that no bundle may answer. May be "
+        "Base URL of the large model's server: one with OpenAI's API, for requests that the bundle passes on. May be "
         "repeated; tried in order.",
         hidden=True,
         alias="fallback",

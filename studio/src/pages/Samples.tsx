@@ -25,6 +25,9 @@ function useStartFrom() {
   });
 }
 
+/** One example of each of the commonest jobs; the others follow under "more". */
+const FIRST: readonly string[] = ["support", "field-extraction", "answer", "desk"];
+
 /** Examples with their data: one click makes a project of each. */
 export function Samples(): ReactNode {
   const { t } = useTranslation();
@@ -33,6 +36,17 @@ export function Samples(): ReactNode {
   const may = useMay("edit");
   if (samples.error) return <Problem query={samples} />;
   if (!samples.data || samples.data.length === 0) return null;
+  const first = FIRST.flatMap((name) => samples.data.filter((sample) => sample.name === name));
+  const rest = samples.data.filter((sample) => !FIRST.includes(sample.name));
+  const card = (sample: (typeof samples.data)[number]) => {
+    const title = t(`start.example.${sample.name}.title`, { defaultValue: sample.name });
+    return (
+      <button key={sample.name} type="button" className={styles.example} disabled={!may || start.isPending} onClick={() => start.mutate({ sample: sample.name, name: title })}>
+        <strong>{title}</strong>
+        <span>{t(`start.example.${sample.name}.about`, { defaultValue: sample.summary })}</span>
+      </button>
+    );
+  };
   return (
     <section className={styles.samples} aria-labelledby="samples">
       <div className={styles.section}>
@@ -43,17 +57,13 @@ export function Samples(): ReactNode {
         <SampleProject />
       </div>
       <Problem query={{ error: start.error }} />
-      <div className={styles.examples}>
-        {samples.data.map((sample) => {
-          const title = t(`start.example.${sample.name}.title`, { defaultValue: sample.name });
-          return (
-            <button key={sample.name} type="button" className={styles.example} disabled={!may || start.isPending} onClick={() => start.mutate({ sample: sample.name, name: title })}>
-              <strong>{title}</strong>
-              <span>{t(`start.example.${sample.name}.about`, { defaultValue: sample.summary })}</span>
-            </button>
-          );
-        })}
-      </div>
+      <div className={styles.examples}>{first.map(card)}</div>
+      {rest.length > 0 && (
+        <details className={styles.more}>
+          <summary>{t("start.moreExamples", { count: rest.length })}</summary>
+          <div className={styles.examples}>{rest.map(card)}</div>
+        </details>
+      )}
     </section>
   );
 }
@@ -74,7 +84,7 @@ export function SampleProject(): ReactNode {
   return (
     <>
       <Problem query={{ error: open.error }} />
-      <Button icon="bolt" disabled={!may} busy={open.isPending} onClick={() => open.mutate()}>
+      <Button icon="run" disabled={!may} busy={open.isPending} onClick={() => open.mutate()}>
         {t("start.sample")}
       </Button>
     </>

@@ -7,31 +7,29 @@ import { formatNumber, formatTime } from "../i18n";
 import { PlanJobs, PlanList } from "../plans/StartPlans";
 import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
-import { Badge, Empty, Skeleton } from "../ui/Feedback";
+import { Badge, Skeleton } from "../ui/Feedback";
 import { TextField } from "../ui/Field";
-import { Icon, type IconName } from "../ui/icons";
+import { goalIcon, Icon } from "../ui/icons";
 import { Dialog, Menu, useToast } from "../ui/Overlay";
 import { RoleNote } from "../ui/RoleNote";
 import { Main, PageTitle, Shell } from "../ui/Shell";
 import { Problem } from "../ui/Problem";
 import { OpenModel } from "./OpenModel";
-import { Samples, SampleProject } from "./Samples";
+import { Samples } from "./Samples";
 import styles from "./Start.module.css";
 
-export const GOAL_ICONS: Record<string, IconName> = { classify: "label", extract: "search", write: "doc", desk: "chat", answer: "search", act: "bolt", recommend: "data", complete: "branch" };
-
-/** What most people come for, in this order; other jobs follow. */
-const FIRST: readonly string[] = ["desk", "classify", "extract", "write", "answer", "act", "recommend", "complete"];
+/** What most people come for, shown large and in this order; other jobs follow under "more". */
+const FIRST: readonly string[] = ["classify", "extract", "answer", "desk"];
 
 /** A card of the first page: a kind of job, and the page on which one begins it. */
-interface Job {
+export interface Job {
   name: string;
   goal: Goal;
   page: "" | "data?take=traffic";
 }
 
 /** The jobs to choose from. Taking load off a large model begins by watching what it is asked; what is found most often is sorting. */
-function jobsOf(goals: readonly Goal[]): readonly Job[] {
+export function jobsOf(goals: readonly Goal[]): readonly Job[] {
   const sorting = goals.find((goal) => goal.task === "classify");
   const place = (task: string) => (FIRST.includes(task) ? FIRST.indexOf(task) : FIRST.length);
   const own = goals.toSorted((one, other) => place(one.task) - place(other.task)).map((goal) => ({ name: goal.task, goal, page: "" as const }));
@@ -41,32 +39,60 @@ function jobsOf(goals: readonly Goal[]): readonly Job[] {
 /** The first page: the jobs to choose from, and the projects. */
 export function Start(): ReactNode {
   const { t } = useTranslation();
-  const goals = useGoals();
-  const [chosen, setChosen] = useState<Job | null>(null);
-  const mayEdit = useMay("edit");
+  const projects = useProjects();
+  const known = projects.data !== undefined && projects.data.length > 0;
   return (
     <Shell>
       <Main>
-        <PageTitle title={t("start.title")} about={t("start.about")} />
+        <PageTitle title={t(known ? "start.projects" : "start.title")} about={known ? undefined : t("start.about")} actions={<OpenModel />} />
         <RoleNote />
-        <Problem query={goals} />
-        <div className={styles.goals}>
-          {jobsOf(goals.data ?? []).map((job) => (
-            <button key={job.name} type="button" className={styles.goal} disabled={!mayEdit} onClick={() => setChosen(job)}>
-              <Icon name={GOAL_ICONS[job.name] ?? "bolt"} size={24} />
-              <strong>{goalTitle(t, job.name)}</strong>
-              <span>{t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}</span>
-            </button>
-          ))}
-        </div>
-        <PlanJobs />
-        <Samples />
-        <Projects />
+        <Problem query={projects} />
+        {projects.isPending && <Skeleton lines={3} label={t("common.loading")} />}
+        {known && <Projects projects={projects.data} />}
         <PlanList />
+        {projects.data && <Jobs titled={known} />}
+        <Samples />
         <BuildResults />
-        {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
       </Main>
     </Shell>
+  );
+}
+
+/** The jobs to begin with: the commonest large, the rest under "more". */
+function Jobs({ titled }: { titled: boolean }): ReactNode {
+  const { t } = useTranslation();
+  const goals = useGoals();
+  const [chosen, setChosen] = useState<Job | null>(null);
+  const mayEdit = useMay("edit");
+  const jobs = jobsOf(goals.data ?? []);
+  const card = (job: Job, large: boolean) => (
+    <button key={job.name} type="button" className={large ? styles.goal : styles.example} disabled={!mayEdit} onClick={() => setChosen(job)}>
+      <Icon name={goalIcon(job.name)} size={large ? 28 : 20} />
+      <strong>{goalTitle(t, job.name)}</strong>
+      <span>{t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}</span>
+    </button>
+  );
+  return (
+    <section className={styles.jobs} aria-label={t("start.title")}>
+      {titled && (
+        <div className={styles.section}>
+          <div>
+            <h2>{t("start.title")}</h2>
+            <p className={styles.facts}>{t("start.about")}</p>
+          </div>
+        </div>
+      )}
+      <Problem query={goals} />
+      <div className={styles.goals}>{jobs.filter((job) => FIRST.includes(job.name)).map((job) => card(job, true))}</div>
+      <details className={styles.more}>
+        <summary>
+          {t("start.more")} <span>{t("start.moreAbout")}</span>
+        </summary>
+        <div className={styles.examples}>{jobs.filter((job) => !FIRST.includes(job.name)).map((job) => card(job, false))}</div>
+        <PlanJobs />
+      </details>
+      {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
+    </section>
   );
 }
 
@@ -74,38 +100,25 @@ function goalTitle(t: ReturnType<typeof useTranslation>["t"], task: string): str
   return t(`goal.${task}.title`, { defaultValue: task });
 }
 
-function Projects(): ReactNode {
+/** The projects, the last changed first. */
+function Projects({ projects }: { projects: readonly Project[] }): ReactNode {
   const { t } = useTranslation();
-  const projects = useProjects();
   const mayDelete = useMay("manage");
   const [doomed, setDoomed] = useState<Project | null>(null);
   return (
     <>
-      <div className={styles.section}>
-        <h2>{t("start.projects")}</h2>
-        <OpenModel />
-      </div>
-      <Problem query={projects} />
       <Card flush>
-        {projects.isPending && <Skeleton lines={3} label={t("common.loading")} />}
-        {projects.data?.length === 0 && (
-          <Empty icon="data" title={t("start.noProjects")} actions={<SampleProject />}>
-            {t("start.noProjectsTodo")}
-          </Empty>
-        )}
-        {projects.data && projects.data.length > 0 && (
-          <ul className={styles.list}>
-            {projects.data.map((project) => (
-              <li key={project.id}>
-                <Icon name={GOAL_ICONS[project.task] ?? "bolt"} />
-                <Link to={`/projects/${project.id}`}>{project.name}</Link>
-                <Badge>{goalTitle(t, project.task)}</Badge>
-                <span className={styles.facts}>{project.version === 0 && project.kinds.length === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
-                {mayDelete && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />}
-              </li>
-            ))}
-          </ul>
-        )}
+        <ul className={styles.list}>
+          {projects.map((project) => (
+            <li key={project.id}>
+              <Icon name={goalIcon(project.task)} />
+              <Link to={`/projects/${project.id}`}>{project.name}</Link>
+              <Badge>{goalTitle(t, project.task)}</Badge>
+              <span className={styles.facts}>{project.version === 0 && project.kinds.length === 0 ? t("start.noData") : t("start.changed", { when: formatTime(new Date(project.changed * 1000).toISOString()) })}</span>
+              {mayDelete && <Menu trigger={<IconButton icon="more" small label={t("common.more")} />} items={[{ label: t("common.delete"), icon: "trash", danger: true, onSelect: () => setDoomed(project) }]} />}
+            </li>
+          ))}
+        </ul>
       </Card>
       {doomed && <DeleteProject project={doomed} onClose={() => setDoomed(null)} />}
     </>
@@ -141,14 +154,15 @@ function NewProject({ job, onClose }: { job: Job; onClose: () => void }): ReactN
   const go = useNavigate();
   const create = useCreateProject();
   const [name, setName] = useState("");
+  const usual = t(`goal.${job.name}.name`, { defaultValue: goalTitle(t, job.name) });
   function submit(event: SubmitEvent): void {
     event.preventDefault();
-    create.mutate({ name: name.trim() || goalTitle(t, job.name), task: job.goal.task }, { onSuccess: (project) => void go(`/projects/${project.id}/${job.page}`) });
+    create.mutate({ name: name.trim() || usual, task: job.goal.task }, { onSuccess: (project) => void go(`/projects/${project.id}/${job.page}`) });
   }
   return (
     <Dialog open onClose={onClose} title={goalTitle(t, job.name)} about={t(`goal.${job.name}.about`, { defaultValue: job.goal.summary })}>
       <form onSubmit={submit} id="new-project">
-        <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={t(`goal.${job.name}.name`, { defaultValue: goalTitle(t, job.name) })} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+        <TextField label={t("start.name")} help={t("start.nameHelp")} placeholder={usual} value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
       </form>
       <Problem query={create} />
       <Button kind="primary" type="submit" form="new-project" busy={create.isPending}>

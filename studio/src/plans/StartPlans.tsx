@@ -10,13 +10,11 @@ import { Button, IconButton } from "../ui/Button";
 import { Card } from "../ui/Card";
 import { Badge } from "../ui/Feedback";
 import { Switch, TextField } from "../ui/Field";
-import { Icon, type IconName } from "../ui/icons";
+import { Icon, planIcon } from "../ui/icons";
 import { Dialog, Menu, useToast } from "../ui/Overlay";
 import { Problem } from "../ui/Problem";
 import { type PlanCard, type Solver, useDeletePlan, useNewPlan, usePlans, useSolvers } from "./queries";
 import { StatusBadge } from "./StatusBadge";
-
-const ICONS: Record<string, IconName> = { stock: "data", routes: "branch", trips: "sun" };
 
 /** Problems that a library plans from tables. */
 export function PlanJobs(): ReactNode {
@@ -27,17 +25,17 @@ export function PlanJobs(): ReactNode {
   if (solvers.error) return <Problem query={solvers} />;
   if (!solvers.data || solvers.data.length === 0) return null;
   return (
-    <section aria-labelledby="plans">
+    <section className={start.plans} aria-labelledby="plans">
       <div className={start.section}>
         <div>
-          <h2 id="plans">{t("plan.start")}</h2>
+          <h3 id="plans">{t("plan.start")}</h3>
           <p className={start.facts}>{t("plan.startAbout")}</p>
         </div>
       </div>
-      <div className={start.goals}>
+      <div className={start.examples}>
         {solvers.data.map((solver) => (
-          <button key={solver.name} type="button" className={start.goal} disabled={!may} onClick={() => setChosen(solver)}>
-            <Icon name={ICONS[solver.name] ?? "bolt"} size={24} />
+          <button key={solver.name} type="button" className={start.example} disabled={!may} onClick={() => setChosen(solver)}>
+            <Icon name={planIcon(solver.name)} size={20} />
             <strong>{told(solver.title)}</strong>
             <span>{told(solver.summary)}</span>
           </button>
@@ -64,7 +62,7 @@ export function PlanList(): ReactNode {
         <ul className={start.list}>
           {plans.data.map((plan) => (
             <li key={plan.id}>
-              <Icon name={ICONS[plan.solver] ?? "bolt"} />
+              <Icon name={planIcon(plan.solver)} />
               <Link to={`/plans/${plan.id}`}>{plan.name}</Link>
               <Badge>{told(plan.title)}</Badge>
               {plan.status && <StatusBadge status={plan.status} />}

@@ -39,6 +39,8 @@ export function Dialog({ open, onClose, title, about, wide = false, foot, childr
           onCloseAutoFocus={(event) => {
             // Radix gives the focus back to a trigger of its own only, which these dialogs do not have.
             event.preventDefault();
+            const now = document.activeElement;
+            if (now && now !== document.body && now.isConnected) return; // what the dialog brought about has taken the focus
             (opener.current?.isConnected ? opener.current : document.getElementById("content"))?.focus();
           }}
           {...(about ? {} : { "aria-describedby": undefined })}>

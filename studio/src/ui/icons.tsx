@@ -41,9 +41,28 @@ const PATHS = {
   shield: "M10 2.500 16 5v4.500c0 3.700-2.400 6.600-6 8-3.600-1.400-6-4.300-6-8V5Zm-2.700 7.300 2 2 3.600-4",
   pencil: "m4 16 .8-3.4L13 4.4l2.6 2.6-8.2 8.2Zm7.2-9.8 2.6 2.6",
   copy: "M7 7h9v9H7Zm-3 6V4h9",
+  code: "m7 6-4 4 4 4m6-8 4 4-4 4",
+  gift: "M4 9.500h12V17H4ZM3 6.500h14v3H3Zm7 0V17M10 6.500C8 6.500 6.500 5.700 6.500 4.500S8.600 2.700 10 6.500Zm0 0c2 0 3.500-.8 3.500-2S11.400 2.700 10 6.500Z",
+  fields: "M3 5h14v10H3Zm0 3.500h14M9 8.500V15",
+  scale: "M10 3v13.500M6 16.500h8M4 5.500l12-1M4 5.500 2 11a2.200 2.200 0 0 0 4 0Zm12-1L14 10a2.200 2.200 0 0 0 4 0Z",
+  box: "M3.500 6.500 10 3l6.500 3.500v7L10 17l-6.500-3.500Zm0 0L10 10l6.500-3.500M10 10v7",
+  truck: "M2 5h9v9H2Zm9 3.500h3.500l3 3V14H11M7 14a1.700 1.700 0 1 1-3.400 0M16 14a1.700 1.700 0 1 1-3.400 0",
 } satisfies Record<string, string>;
 
 export type IconName = keyof typeof PATHS;
+
+/** The icon of each job of the first page; a job that came with an added part has a plus. */
+const GOALS: Readonly<Record<string, IconName>> = { classify: "label", extract: "fields", answer: "search", desk: "chat", write: "pencil", act: "bolt", recommend: "gift", complete: "code", offload: "scale" };
+/** The icon of each kind of plan. */
+const PLANS: Readonly<Record<string, IconName>> = { stock: "box", routes: "truck", trips: "sun" };
+
+export function goalIcon(job: string): IconName {
+  return GOALS[job] ?? "plus";
+}
+
+export function planIcon(solver: string): IconName {
+  return PLANS[solver] ?? "plus";
+}
 
 export function Icon({ name, size = 18 }: { name: IconName; size?: number }): ReactNode {
   return (

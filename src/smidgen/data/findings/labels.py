@@ -78,13 +78,15 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
             f"{counted(len(once), 'label')} seen once, too few to be both learnt and measured: {_listed(once)}",
             "Add examples of them, correct their spelling, or remove the rows.",
             tuple(_rows_of(survey, once)[: survey.examples]),
-            {"labels": once},
+            {"labels": once, "nearest": nearest_labels(survey, once)},
         )
     few = {label: count for label, count in counts.items() if 1 < count < FEW}
     if few:
         text = f"{counted(len(few), 'label')} with fewer than {FEW} rows: {_listed(list(few))}"
         todo = "Add examples of them, or merge them with a label that is handled the same way."
-        yield DataFinding("counts.few", "warning", len(few), text, todo, details={"labels": few})
+        yield DataFinding(
+            "counts.few", "warning", len(few), text, todo, details={"labels": few, "nearest": nearest_labels(survey, list(few))}
+        )
     median = sizes[len(sizes) // 2]
     if sizes[-1] >= UNEVEN * median:
         largest = next(iter(counts))
@@ -108,6 +110,28 @@ def _missing(survey: Survey) -> Iterator[DataFinding]:
             tuple(rows[: survey.examples]),
             {"labels": {name: survey.counts[name] for name in names}},
         )
+
+
+def nearest_labels(survey: Survey, labels: Sequence[str]) -> dict[str, str]:
+    """Map each of these labels to the one that it may be merged with: nearest in meaning, or without vectors in its letters.
+
+    A label that resembles none has no entry.
+    """
+    names = list(survey.counts)
+    if not 2 <= len(names) <= _MOST:
+        return {}
+    own = [names.index(label) for label in labels]
+    if survey.embed is not None:
+        vectors = survey.embed([" ".join(_words(name)) or name for name in names])
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        alike = vectors[own] @ vectors.T
+    else:
+        threes = [{word[place : place + 3] for word in _words(name) for place in range(max(1, len(word) - 2))} for name in names]
+        alike = np.array([[len(threes[one] & other) / max(1, len(threes[one] | other)) for other in threes] for one in own])
+    alike[np.arange(len(own)), own] = 0.0
+    alike[:, [name in survey.unknown for name in names]] = 0.0  # "none of these" is near to nothing
+    best = alike.argmax(axis=1)
+    return {names[one]: names[other] for one, other, row in zip(own, best.tolist(), alike, strict=True) if row[other] > 0}
 
 
 def _rows_of(survey: Survey, labels: list[str]) -> list[int]:

@@ -88,7 +88,7 @@ export function Curves({ curves, height = 180 }: { curves: readonly RunCurve[]; 
     <div className={styles.curves}>
       {drawn.map((curve) => (
         <figure key={`${curve.step}-${curve.name}`}>
-          <figcaption>
+          <figcaption title={curve.name === "loss" ? t("build.lossHelp") : undefined}>
             {stepName(t, curve.step)}: {t(`build.fact.${curve.name}`, { defaultValue: curve.name })}
           </figcaption>
           <LineChart

@@ -1,6 +1,6 @@
 import "@xyflow/react/dist/style.css";
 
-import { Background, Controls, type Edge, type Node, type NodeChange, type NodeHandle, type NodeProps, Panel, Position, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
+import { Background, Controls, type Edge, type EdgeChange, type Node, type NodeChange, type NodeHandle, type NodeProps, Panel, Position, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
 import { type DragEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -9,16 +9,17 @@ import { type MenuItem, MenuAt } from "../../ui/Overlay";
 import styles from "./Canvas.module.css";
 import { fitting, layout, type Place, STAGES, wireName, withoutStep, withoutWire, withStep, withWire } from "./graph";
 import { mistakesAt, portColour, portTitle, stepTitle } from "./names";
+import type { NodeFact } from "./onNodes";
 import type { Kind, Step, Wire } from "./queries";
 import { type Side, StepNode, type StepNodeType } from "./StepNode";
 import type { RecipeDraft } from "./useDraft";
 
 const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.8, maxZoom: 1.1 };
 const WIDTH = 176;
-const HEIGHT = 68;
+const HEIGHT = 84;
 const PORT = 14;
 const COLUMN = 212;
-const ROW = 92;
+const ROW = 108;
 const LANE_GAP = 74;
 const TYPES = { step: StepNode, lane: LaneName };
 export const DRAG_TYPE = "application/x-smidgen-step";
@@ -92,11 +93,24 @@ interface PortMenu {
   y: number;
 }
 
+interface CanvasGraphProps {
+  project: string;
+  draft: RecipeDraft;
+  kinds: readonly Kind[];
+  selected: string | null;
+  /** What stands on the steps beside their settings. */
+  facts: ReadonlyMap<string, NodeFact>;
+  onSelect: (id: string | null) => void;
+  /** A file was dropped on the step of the data. */
+  onFile: (file: File) => void;
+}
+
 /** The recipe as a drawing: steps that one drags, wires from port to port. */
-export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { project: string; draft: RecipeDraft; kinds: readonly Kind[]; selected: string | null; onSelect: (id: string | null) => void }): ReactNode {
+export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, onFile }: CanvasGraphProps): ReactNode {
   const { t } = useTranslation();
   const [moved, setMoved] = useMoved(project);
   const [menu, setMenu] = useState<PortMenu | null>(null);
+  const [chosenWires, setChosenWires] = useState<ReadonlySet<string>>(new Set());
   const frame = useRef<HTMLDivElement>(null);
   const flow = useRef<ReactFlowInstance<AnyNode> | null>(null);
   const { drawing, wires, mistakes } = draft;
@@ -127,11 +141,11 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
         selected: step.id === selected,
         deletable: !kind?.needed,
         ariaLabel: stepTitle(t, step),
-        data: { step, mistakes: mistakesAt(mistakes, step.id), sides, onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
+        data: { step, mistakes: mistakesAt(mistakes, step.id), sides, fact: facts.get(step.kind), onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
       };
     });
     return [...lanes, ...steps];
-  }, [drawing.nodes, wires, kinds, places, moved, selected, mistakes, t]);
+  }, [drawing.nodes, wires, kinds, places, moved, selected, mistakes, facts, t]);
 
   const edges = useMemo(
     (): Edge[] =>
@@ -139,6 +153,7 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
         const type = kinds.find((kind) => kind.name === wire.source)?.outputs.find((port) => port.name === wire.output)?.type ?? wire.input;
         return {
           id: wireName(wire),
+          selected: chosenWires.has(wireName(wire)),
           source: wire.source,
           sourceHandle: wire.output,
           target: wire.target,
@@ -150,7 +165,7 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
           data: { wire },
         };
       }),
-    [wires, kinds, t],
+    [wires, kinds, chosenWires, t],
   );
 
   // Everything in sight when the steps change; the chosen step in sight when the panel has taken its room.
@@ -175,15 +190,30 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
     }
   }
 
+  function wiresChanged(changes: EdgeChange[]): void {
+    setChosenWires((before) => {
+      const next = new Set(before);
+      for (const change of changes) if (change.type === "select") next[change.selected ? "add" : "delete"](change.id);
+      return next;
+    });
+  }
+
   /** A step goes with its wires, as one edit: what is left is connected again. */
   function deleted(steps: readonly AnyNode[], cut: readonly Edge[]): void {
     if (steps.length > 0) {
       draft.edit({ by: "graph", drawing: steps.reduce((now, step) => withoutStep(now, step.id, kinds), drawing) });
       onSelect(null);
     } else draft.edit({ by: "graph", drawing: cut.reduce((now, edge) => withoutWire(now, now.wires ?? wires, edge.data?.["wire"] as Wire), drawing) });
+    frame.current?.focus(); // what had the focus is gone
   }
 
   function dropped(event: DragEvent): void {
+    const file = event.dataTransfer.files[0];
+    if (file) {
+      event.preventDefault();
+      if ((event.target as Element).closest("[data-id=data]")) onFile(file);
+      return;
+    }
     const kind = kinds.find((one) => one.name === event.dataTransfer.getData(DRAG_TYPE));
     if (!kind || !flow.current) return;
     event.preventDefault();
@@ -196,13 +226,14 @@ export function CanvasGraph({ project, draft, kinds, selected, onSelect }: { pro
   return (
     // Dropping a step here is a further way to what the buttons above do.
     // eslint-disable-next-line jsx-a11y/no-static-element-interactions
-    <div ref={frame} className={styles.flow} onDragOver={(event) => event.dataTransfer.types.includes(DRAG_TYPE) && event.preventDefault()} onDrop={dropped}>
+    <div ref={frame} className={styles.flow} tabIndex={-1} onDragOver={(event) => (event.dataTransfer.types.includes(DRAG_TYPE) || event.dataTransfer.types.includes("Files")) && event.preventDefault()} onDrop={dropped}>
       <ReactFlow<AnyNode>
         nodes={nodes}
         edges={edges}
         nodeTypes={TYPES}
         onInit={(made) => (flow.current = made)}
         onNodesChange={changed}
+        onEdgesChange={wiresChanged}
         onPaneClick={() => onSelect(null)}
         onDelete={(gone) => deleted(gone.nodes, gone.edges)}
         onConnect={({ source, sourceHandle, target, targetHandle }) => draft.edit({ by: "graph", drawing: withWire(drawing, wires, { source, output: sourceHandle ?? "", target, input: targetHandle ?? "" }) })}

@@ -1,8 +1,10 @@
-import { type ReactNode, useSyncExternalStore } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
-import { useMay } from "../../api/queries";
+import { useRunStory } from "../../api/events";
+import { isUnfinished, useData, useMay, useRuns, useStartRun, useUpload } from "../../api/queries";
+import { formatNumber } from "../../i18n";
 import { told } from "../../i18n/serverTexts";
 import { Button, ButtonLink, IconButton } from "../../ui/Button";
 import { Choice } from "../../ui/Choice";
@@ -13,9 +15,11 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import styles from "./Canvas.module.css";
 import { CanvasGraph, DRAG_TYPE } from "./CanvasGraph";
-import { addable, laidOver, sameSettings, withStep } from "./graph";
+import { addable, copiedStep, laidOver, pastedStep, sameSettings, withPasted, withStep } from "./graph";
+import { type AddedFile, SentFile } from "../data/ImportFile";
 import { portTitle, stepIcon, stepTitle } from "./names";
-import { type Kind, type Recipe, useKinds, usePresets, useRecipe, useSaveRecipe } from "./queries";
+import { nodeFacts } from "./onNodes";
+import { type Kind, type Recipe, type Step, useKinds, usePresets, useRecipe, useSaveRecipe } from "./queries";
 import { StepList } from "./StepList";
 import { PortName, StepPanel } from "./StepPanel";
 import { useDraft, type RecipeDraft } from "./useDraft";
@@ -50,35 +54,32 @@ function Editor({ project, stored }: { project: string; stored: Recipe }): React
       { replace: true },
     );
   const select = (id: string | null) => put("step", id);
+  const toast = useToast();
+  const upload = useUpload(project);
+  const build = useBuild(project, draft, stored);
+  const facts = useFacts(project);
+  useKeys(draft, selected, kinds.data ?? NO_KINDS, (id) => select(id));
+  const added = ({ file, rows, skipped }: AddedFile) => toast({ text: t("data.added", { file, rows: formatNumber(rows), skipped: formatNumber(skipped), count: skipped }) });
   if (kinds.error) return <Problem query={kinds} />;
   if (!kinds.data) return <Skeleton label={t("common.loading")} />;
-  const panel = selected && <StepPanel key={selected.id} project={project} node={selected} draft={draft} kinds={kinds.data} onClose={() => select(null)} onSelect={select} />;
+  const panel = selected && <StepPanel key={selected.id} project={project} node={selected} draft={draft} kinds={kinds.data} build={<BuildButton build={build} small />} onClose={() => select(null)} onSelect={select} onAdded={added} />;
   return (
-    // Undo and redo work wherever one is on the page, but in a field, which has its own.
-    // eslint-disable-next-line jsx-a11y/no-static-element-interactions
-    <div
-      onKeyDown={(event) => {
-        const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
-        if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
-        event.preventDefault();
-        if (event.shiftKey) draft.redo();
-        else draft.undo();
-      }}
-    >
-      <PageTitle title={t("nav.canvas")} about={t("canvas.about")} actions={<Actions project={project} draft={draft} stored={stored} />} />
+    <div>
+      <PageTitle title={t("nav.canvas")} about={t("canvas.about")} actions={<Actions project={project} draft={draft} stored={stored} build={build} />} />
       <div className={styles.bar}>
         <Choice label={t("canvas.view")} value={view} options={[{ value: "graph", label: t("canvas.graph") }, { value: "text", label: t("canvas.text") }]} onChange={(value) => put("view", value === "text" ? value : null)} />
         <Presets project={project} draft={draft} />
         {view === "graph" && <Palette draft={draft} kinds={kinds.data} onSelect={select} />}
       </div>
-      <Problem query={{ error: draft.error }} />
+      <Problem query={{ error: draft.error ?? build.error ?? upload.error }} />
+      {upload.data && <SentFile project={project} upload={upload.data} onAdded={added} onClose={() => upload.reset()} />}
       {view === "text" && <TextView draft={draft} />}
       {view === "graph" && !draft.error && (
         <>
           <Astray draft={draft} />
           {wide ? (
             <div className={styles.canvas}>
-              <CanvasGraph project={project} draft={draft} kinds={kinds.data} selected={selected?.id ?? null} onSelect={select} />
+              <CanvasGraph project={project} draft={draft} kinds={kinds.data} selected={selected?.id ?? null} facts={facts} onSelect={select} onFile={(file) => upload.mutate(file)} />
               {panel}
             </div>
           ) : (
@@ -91,12 +92,102 @@ function Editor({ project, stored }: { project: string; stored: Recipe }): React
   );
 }
 
-function Actions({ project, draft, stored }: { project: string; draft: RecipeDraft; stored: Recipe }): ReactNode {
+const NO_KINDS: readonly Kind[] = [];
+
+/** What the steps show: the rows at hand, and the build that goes on, or the last one. */
+function useFacts(project: string) {
+  const { t } = useTranslation();
+  const data = useData(project).data;
+  const run = useRuns(project).data?.find((one) => one.kind === "build" && (isUnfinished(one) || one.state === "done"));
+  const story = useRunStory(run?.id);
+  const going = run !== undefined && isUnfinished(run) && story.ended === null;
+  return useMemo(() => nodeFacts(t, data, story.ended ?? run, story, going), [t, data, run, story, going]);
+}
+
+/** Undo, redo, copy and paste, wherever one is on the page: what was deleted had the focus. A field has its own. */
+function useKeys(draft: RecipeDraft, selected: Step | null, kinds: readonly Kind[], onPasted: (id: string) => void): void {
+  const { t } = useTranslation();
+  const toast = useToast();
+  const now = useRef({ draft, selected, kinds, onPasted, said: (text: string) => toast({ text }) });
+  useEffect(() => {
+    now.current = { draft, selected, kinds, onPasted, said: (text) => toast({ text }) };
+  });
+  useEffect(() => {
+    const elsewhere = (event: Event) => event.target instanceof Element && event.target.closest("input, textarea, select, [role=dialog]") !== null;
+    const pressed = (event: KeyboardEvent) => {
+      if (elsewhere(event) || !(event.ctrlKey || event.metaKey)) return;
+      const key = event.key.toLowerCase();
+      if (key !== "z" && key !== "y") return;
+      event.preventDefault();
+      if (key === "y" || event.shiftKey) now.current.draft.redo();
+      else now.current.draft.undo();
+    };
+    const copied = (event: ClipboardEvent) => {
+      const step = now.current.selected;
+      if (elsewhere(event) || !step || document.getSelection()?.isCollapsed === false) return;
+      event.clipboardData?.setData("text/plain", copiedStep(step));
+      event.preventDefault();
+      now.current.said(t("canvas.copied", { step: stepTitle(t, step) }));
+    };
+    const pasted = (event: ClipboardEvent) => {
+      if (elsewhere(event)) return;
+      const { draft, kinds, onPasted, said } = now.current;
+      const kind = pastedStep(event.clipboardData?.getData("text/plain") ?? "", kinds);
+      if (!kind) return;
+      event.preventDefault();
+      draft.edit({ by: "graph", drawing: withPasted(draft.drawing, kind, kinds) });
+      onPasted(kind.name);
+      said(t("canvas.pasted", { step: stepTitle(t, { kind: kind.name }) }));
+    };
+    window.addEventListener("keydown", pressed);
+    document.addEventListener("copy", copied);
+    document.addEventListener("paste", pasted);
+    return () => {
+      window.removeEventListener("keydown", pressed);
+      document.removeEventListener("copy", copied);
+      document.removeEventListener("paste", pasted);
+    };
+  }, [t]);
+}
+
+/** Builds what is drawn: what is not saved yet is saved first. */
+function useBuild(project: string, draft: RecipeDraft, stored: Recipe) {
+  const save = useSaveRecipe(project);
+  const start = useStartRun(project);
+  const going = useRuns(project).data?.some((run) => run.kind === "build" && isUnfinished(run)) ?? false;
+  const rows = useData(project).data?.rows ?? 0;
+  const may = useMay("build");
+  const changed = isChanged(draft, stored);
+  const ready = may && rows > 0 && !going && draft.mistakes.length === 0 && !draft.stale && draft.error === null;
+  const begin = () => start.mutate({ kind: "build", request: { recipe: {} } });
+  return {
+    ready,
+    going,
+    busy: save.isPending || start.isPending,
+    error: start.error ?? save.error,
+    run: () => (changed ? save.mutate(draft.form, { onSuccess: begin }) : begin()),
+  };
+}
+
+function isChanged(draft: RecipeDraft, stored: Recipe): boolean {
+  return draft.draft.by === "text" ? draft.text !== stored.text : !sameSettings(draft.tree, stored.tree);
+}
+
+function BuildButton({ build, small = false }: { build: ReturnType<typeof useBuild>; small?: boolean }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <Button icon="build" small={small} disabled={!build.ready} busy={build.busy} onClick={build.run}>
+      {t(build.going ? "build.running" : "canvas.build")}
+    </Button>
+  );
+}
+
+function Actions({ project, draft, stored, build }: { project: string; draft: RecipeDraft; stored: Recipe; build: ReturnType<typeof useBuild> }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("edit");
   const save = useSaveRecipe(project);
   const toast = useToast();
-  const changed = draft.draft.by === "text" ? draft.text !== stored.text : !sameSettings(draft.tree, stored.tree);
+  const changed = isChanged(draft, stored);
   const wrong = draft.mistakes.length;
   return (
     <div className={styles.actions}>
@@ -112,8 +203,9 @@ function Actions({ project, draft, stored }: { project: string; draft: RecipeDra
       >
         {t("common.save")}
       </Button>
-      {!changed && (
-        <ButtonLink to={`/projects/${project}/build`} icon="build">
+      <BuildButton build={build} />
+      {build.going && (
+        <ButtonLink to={`/projects/${project}/build`} icon="right">
           {t("nav.build")}
         </ButtonLink>
       )}
@@ -152,10 +244,14 @@ function Palette({ draft, kinds, onSelect }: { draft: RecipeDraft; kinds: readon
 function Presets({ project, draft }: { project: string; draft: RecipeDraft }): ReactNode {
   const { t } = useTranslation();
   const presets = usePresets(project);
-  const items = (presets.data ?? []).map((preset) => ({
-    label: t(`canvas.preset.${preset.name}`, { defaultValue: preset.name }),
-    onSelect: () => draft.edit({ by: "tree", tree: laidOver(draft.tree, preset.settings) }),
-  }));
+  const empty = Object.fromEntries(Object.entries(draft.tree).filter(([name]) => name === "name" || name === "task"));
+  const items = [
+    { label: t("canvas.empty"), onSelect: () => draft.edit({ by: "tree" as const, tree: empty }) },
+    ...(presets.data ?? []).map((preset) => ({
+      label: t(`canvas.preset.${preset.name}`, { defaultValue: preset.name }),
+      onSelect: () => draft.edit({ by: "tree" as const, tree: laidOver(draft.tree, preset.settings) }),
+    })),
+  ];
   return <Menu trigger={<Button icon="bolt">{t("canvas.presets")}</Button>} items={items} />;
 }
 

@@ -4,9 +4,11 @@ import { useTranslation } from "react-i18next";
 
 import { cx } from "../../ui/cx";
 import { told } from "../../i18n/serverTexts";
+import { ProgressBar } from "../../ui/Feedback";
 import { Icon } from "../../ui/icons";
 import styles from "./Canvas.module.css";
 import { givenSettings, givenWords, portColour, portTitle, stepIcon, stepTitle } from "./names";
+import type { NodeFact } from "./onNodes";
 import type { Mistake, Port, Step } from "./queries";
 
 export interface Side {
@@ -21,6 +23,7 @@ export interface StepData extends Record<string, unknown> {
   step: Step;
   mistakes: readonly Mistake[];
   sides: readonly Side[];
+  fact: NodeFact | undefined;
   onPort: (step: Step, side: Side, x: number, y: number) => void;
 }
 
@@ -29,7 +32,7 @@ export type StepNodeType = Node<StepData, "step">;
 /** A step on the canvas: what it is, what was given, what is wrong with it, and its ports. */
 export const StepNode = memo(function StepNode({ data, selected }: NodeProps<StepNodeType>): ReactNode {
   const { t } = useTranslation();
-  const { step, mistakes, sides, onPort } = data;
+  const { step, mistakes, sides, fact, onPort } = data;
   const given = givenSettings(step).filter((one) => one.name !== "task");
   const first = given[0];
   return (
@@ -45,6 +48,12 @@ export const StepNode = memo(function StepNode({ data, selected }: NodeProps<Ste
       ) : (
         <span className={styles.given}>{first ? `${givenWords(t, first)}${given.length > 1 ? ` +${given.length - 1}` : ""}` : t("canvas.asUsual")}</span>
       )}
+      {fact && (
+        <span className={styles.fact} title={fact.text}>
+          {fact.text}
+        </span>
+      )}
+      {fact?.share !== undefined && <ProgressBar share={fact.share} label={fact.text} />}
       {sides.map((side) => {
         const along = { [side.position === Position.Left || side.position === Position.Right ? "top" : "left"]: `${side.at * 100}%` };
         return (

@@ -7,6 +7,7 @@ import { Button, IconButton } from "../../ui/Button";
 import { Notice } from "../../ui/Feedback";
 import { Select } from "../../ui/Field";
 import { Icon } from "../../ui/icons";
+import { type AddedFile, ImportFile } from "../data/ImportFile";
 import styles from "./Canvas.module.css";
 import { addable, fitting, withoutStep, withoutWire, withSetting, withStep, withWire } from "./graph";
 import { mistakesAt, portColour, portTitle, stepAbout, stepIcon, stepTitle } from "./names";
@@ -14,8 +15,20 @@ import type { Kind, Step } from "./queries";
 import { SettingsForm } from "./SettingsForm";
 import type { RecipeDraft } from "./useDraft";
 
+interface StepPanelProps {
+  project: string;
+  node: Step;
+  draft: RecipeDraft;
+  kinds: readonly Kind[];
+  /** The button that builds. */
+  build: ReactNode;
+  onClose: () => void;
+  onSelect: (id: string | null) => void;
+  onAdded: (added: AddedFile) => void;
+}
+
 /** What a step is, its mistakes, what it is connected to, and its settings: all that the drawing shows, by keyboard too. */
-export function StepPanel({ project, node, draft, kinds, onClose, onSelect }: { project: string; node: Step; draft: RecipeDraft; kinds: readonly Kind[]; onClose: () => void; onSelect: (id: string | null) => void }): ReactNode {
+export function StepPanel({ project, node, draft, kinds, build, onClose, onSelect, onAdded }: StepPanelProps): ReactNode {
   const { t } = useTranslation();
   const kind = kinds.find((one) => one.name === node.kind);
   const mistakes = mistakesAt(draft.mistakes, node.id);
@@ -41,9 +54,14 @@ export function StepPanel({ project, node, draft, kinds, onClose, onSelect }: { 
         </Notice>
       )}
       {node.kind === "data" && (
-        <p className={styles.about}>
-          {t("canvas.projectRows")} <Link to={`/projects/${project}/data`}>{t("nav.data")}</Link>
-        </p>
+        <>
+          <p className={styles.about}>
+            {t("canvas.projectRows")} <Link to={`/projects/${project}/data`}>{t("nav.data")}</Link>
+          </p>
+          <div className={styles.files}>
+            <ImportFile project={project} compact onAdded={onAdded} />
+          </div>
+        </>
       )}
       <SettingsForm key={node.id} node={node} kind={kind} mistakes={mistakes.filter((mistake) => !wiring.includes(mistake))} onChange={(section, name, value) => draft.edit({ by: "graph", drawing: withSetting(draft.drawing, node.id, section, name, value) }, `${node.id} ${section} ${name}`)} />
       {kind && (kind.inputs.length > 0 || kind.outputs.length > 0) && (
@@ -77,6 +95,7 @@ export function StepPanel({ project, node, draft, kinds, onClose, onSelect }: { 
         </div>
       )}
       <footer className={styles.panelFoot}>
+        {kind?.stage === "model" && build}
         {missing.map((one) => (
           <Button
             key={one.name}

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { addable, type Drawing, fitting, laidOver, layout, sameSettings, withoutStep, withSetting, withStep, withWire } from "./graph";
+import { addable, copiedStep, type Drawing, fitting, laidOver, layout, pastedStep, sameSettings, withoutStep, withPasted, withSetting, withStep, withWire } from "./graph";
 import type { Kind, Wire } from "./queries";
 import { nextHistory } from "./useDraft";
 
@@ -74,4 +74,17 @@ it("undoes and redoes, and takes edits of one field as one", () => {
 it("knows the same recipe in another order", () => {
   expect(sameSettings({ a: 1, b: { c: ["x"], d: 2 } }, { b: { d: 2, c: ["x"] }, a: 1 })).toBe(true);
   expect([sameSettings({ a: 1 }, { a: 1, b: 2 }), sameSettings({ a: { b: 1 } }, { a: { b: 2 } }), sameSettings({ a: ["x", "y"] }, { a: ["y", "x"] })]).toEqual([false, false, false]);
+});
+
+it("copies a step with its settings into a drawing that has it, and into one that has not", () => {
+  const own = withSetting(withStep(DRAWING, TEACHER, KINDS), "teacher", "data.teacher", "source", "https://llm.example");
+  const step = own.nodes.find((node) => node.id === "teacher");
+  const pasted = step && pastedStep(copiedStep(step), KINDS);
+  if (!pasted) throw new Error("it is no step");
+  const there = withPasted(DRAWING, pasted, KINDS);
+  expect(there.nodes.map((node) => node.id)).toEqual(["data", "redact", "teacher", "student", "gate"]);
+  expect(there.nodes[2]?.settings).toEqual({ "data.teacher": { uses: ["label"], source: "https://llm.example" } });
+  const again = withPasted({ ...own, wires: WIRES }, { ...pasted, starts: {} }, KINDS);
+  expect([again.nodes.length, again.nodes[2]?.settings, again.wires]).toEqual([5, {}, WIRES]);
+  expect([pastedStep("hello", KINDS), pastedStep("[1]", KINDS), pastedStep('{"smidgen":"step","kind":"odd","settings":{}}', KINDS), pastedStep('{"smidgen":"step","kind":"data","settings":{"x":1}}', KINDS)]).toEqual([null, null, null, null]);
 });

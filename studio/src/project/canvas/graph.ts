@@ -41,6 +41,32 @@ export function withoutStep(drawing: Drawing, id: string, kinds: readonly Kind[]
   return { nodes: drawing.nodes.filter((node) => node.id !== id && (!partner || node.kind !== partner)), wires: null };
 }
 
+/** A step as text, to be pasted here or in another project. */
+export function copiedStep(step: Step): string {
+  return JSON.stringify({ smidgen: "step", kind: step.kind, settings: step.settings });
+}
+
+/** The step that a copied text holds; null for any other text, and for a step that this project's recipes do not have. */
+export function pastedStep(text: string, kinds: readonly Kind[]): Kind | null {
+  let told: unknown;
+  try {
+    told = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!isTable(told) || told["smidgen"] !== "step") return null;
+  const { kind: name, settings } = told;
+  const kind = kinds.find((one) => one.name === name);
+  return kind && isTable(settings) && Object.values(settings).every(isTable) ? { ...kind, starts: settings as Kind["starts"] } : null;
+}
+
+/** The drawing with a pasted step: with its settings in place of those that the step here had, or added. */
+export function withPasted(drawing: Drawing, pasted: Kind, kinds: readonly Kind[]): Drawing {
+  const there = drawing.nodes.some((node) => node.kind === pasted.name);
+  if (there) return { ...drawing, nodes: drawing.nodes.map((node) => (node.kind === pasted.name ? { ...node, settings: pasted.starts } : node)) };
+  return withStep(drawing, pasted, kinds.map((kind) => (kind.name === pasted.name ? pasted : kind)));
+}
+
 /** The drawing with a wire; another one into the same input goes. */
 export function withWire(drawing: Drawing, shown: readonly Wire[], wire: Wire): Drawing {
   return { ...drawing, wires: [...shown.filter((one) => one.target !== wire.target || one.input !== wire.input), wire] };

@@ -1,5 +1,5 @@
 import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
-import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router";
 
@@ -23,7 +23,7 @@ import { type Column, Table } from "../../ui/Table";
 import styles from "./Data.module.css";
 import { Findings } from "./Findings";
 import { FirstAnswerCard } from "./FirstAnswer";
-import { ImportFile, shown } from "./ImportFile";
+import { type AddedFile, ImportFile, shown } from "./ImportFile";
 import { useFindings } from "./queries";
 import { TakeTraffic } from "./TakeTraffic";
 import { Versions } from "./Versions";
@@ -37,13 +37,14 @@ export function DataPage(): ReactNode {
   const step = useStep(project);
   const mayEdit = useMay("edit");
   const [history, setHistory] = useState(false);
+  const [added, setAdded] = useState<AddedFile | null>(null);
   if (data.error) return <Problem query={data} />;
   if (!data.data) return <Skeleton label={t("common.loading")} />;
   if (data.data.version === 0) {
     return (
       <>
         <PageTitle title={t("nav.data")} about={t(opened.data?.settings["brought"] ? "data.broughtAbout" : "data.emptyAbout")} />
-        <ImportFile project={project} ways={<TakeTraffic project={project} />} />
+        <ImportFile project={project} onAdded={setAdded} ways={<TakeTraffic project={project} />} />
       </>
     );
   }
@@ -61,16 +62,31 @@ export function DataPage(): ReactNode {
               {t("data.history")}
             </Button>
             <TakeTraffic project={project} compact />
-            <ImportFile project={project} compact />
+            <ImportFile project={project} onAdded={setAdded} compact />
           </div>
         }
       />
       <Problem query={{ error: step.error }} />
+      {added && <Added key={`${added.file} ${rows}`} added={added} onClose={() => setAdded(null)} />}
       {undo?.action === "import" && <LeftOut details={undo.details} />}
       <FirstAnswerCard project={project} />
       <Views project={project} mayEdit={mayEdit} />
       {history && <Versions project={project} onClose={() => setHistory(false)} />}
     </>
+  );
+}
+
+/** What was added just now. It takes the focus, which the dialog had. */
+function Added({ added: { file, rows, skipped }, onClose }: { added: AddedFile; onClose: () => void }): ReactNode {
+  const { t } = useTranslation();
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => place.current?.focus(), []);
+  return (
+    <div ref={place} tabIndex={-1} role="status" className={styles.leftOut}>
+      <Notice tone="good" action={<IconButton icon="close" small label={t("common.close")} onClick={onClose} />}>
+        {t("data.added", { file, rows: formatNumber(rows), skipped: formatNumber(skipped), count: skipped })}
+      </Notice>
+    </div>
   );
 }
 
@@ -84,13 +100,14 @@ function LeftOut({ details }: { details: Record<string, unknown> }): ReactNode {
       <Notice tone="warn">
         <p>{t("data.leftOut", { count: skipped, rows: formatNumber(skipped), file })}</p>
         {faults.map((fault) => {
-          const { message, todo, exact } = inWords(t, fault);
+          const { message, exact } = inWords(t, { ...fault, todo: "" });
           return (
             <p key={fault.row} className={styles.why}>
-              {exact ?? [message, todo].filter(Boolean).join(" ")}
+              {exact ?? message}
             </p>
           );
         })}
+        <p className={styles.why}>{t("data.leftOutTodo")}</p>
       </Notice>
     </div>
   );

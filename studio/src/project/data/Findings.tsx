@@ -271,6 +271,8 @@ function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode 
   const labels = useLabels(project);
   const single = item.names.length === 1 ? item.names[0] : undefined;
   const others = (labels.data ?? []).flatMap((found) => (typeof found.output === "string" && found.output !== single?.label ? [found.output] : []));
+  const [chosen, setChosen] = useState(item.proposed ?? "");
+  const into = others.includes(chosen) ? chosen : "";
   return (
     <div className={styles.about}>
       <p className={styles.names}>
@@ -285,7 +287,10 @@ function Names({ project, finding, item, mend, mayEdit }: ItemProps): ReactNode 
         {single
           ? mayEdit && (
               <>
-                <Select label={t("findings.mergeInto")} value="" options={[{ value: "", label: t("findings.chooseLabel") }, ...others.map((name) => ({ value: name, label: name }))]} onChange={(event) => event.target.value && mend.merge([single.label], event.target.value)} />
+                <Select label={t("findings.mergeInto")} value={into} options={[{ value: "", label: t("findings.chooseLabel") }, ...others.map((name) => ({ value: name, label: name === item.proposed ? t("findings.nearest", { label: name }) : name }))]} onChange={(event) => setChosen(event.target.value)} />
+                <Button small disabled={mend.busy || into === ""} onClick={() => mend.merge([single.label], into)}>
+                  {t("findings.merge")}
+                </Button>
                 {finding.kind === "label_names.missing" && (
                   <Button small disabled={mend.busy} onClick={() => mend.merge([single.label], null)}>
                     {t("findings.noLabel")}

@@ -9,13 +9,20 @@ import { cx } from "../../ui/cx";
 import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextArea } from "../../ui/Field";
 import { FileButton, FileDrop, TABLES } from "../../ui/FileDrop";
-import { Dialog, useToast } from "../../ui/Overlay";
+import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { canAdd, toggled } from "./columns";
 import styles from "./Data.module.css";
 
+/** A file whose rows were added. */
+export interface AddedFile {
+  file: string;
+  rows: number;
+  skipped: number;
+}
+
 /** Where a file is dropped, chosen or pasted; `compact` is a button alone. `ways`: further ways to rows. */
-export function ImportFile({ project, compact = false, ways }: { project: string; compact?: boolean; ways?: ReactNode }): ReactNode {
+export function ImportFile({ project, compact = false, ways, onAdded }: { project: string; compact?: boolean; ways?: ReactNode; onAdded: (added: AddedFile) => void }): ReactNode {
   const { t } = useTranslation();
   const upload = useUpload(project);
   const mayEdit = useMay("edit");
@@ -48,7 +55,7 @@ export function ImportFile({ project, compact = false, ways }: { project: string
           }}
         />
       )}
-      {upload.data && <SentFile project={project} upload={upload.data} onClose={() => upload.reset()} />}
+      {upload.data && <SentFile project={project} upload={upload.data} onAdded={onAdded} onClose={() => upload.reset()} />}
     </>
   );
 }
@@ -82,17 +89,16 @@ function pasted(text: string, name: string): File | undefined {
 }
 
 /** A sent file, looked at again where somebody says that its first row is an example or is none, or chooses another sheet. */
-function SentFile({ project, upload, onClose }: { project: string; upload: Upload; onClose: () => void }): ReactNode {
+export function SentFile({ project, upload, ...rest }: { project: string; upload: Upload; onAdded: (added: AddedFile) => void; onClose: () => void }): ReactNode {
   const again = useLookAgain(project, upload.upload);
   const shown = again.data ?? upload;
-  return <ChooseColumns key={`${shown.header} ${shown.facts["sheet"]}`} project={project} upload={shown} again={again} onClose={onClose} />;
+  return <ChooseColumns key={`${shown.header} ${shown.facts["sheet"]}`} project={project} upload={shown} again={again} {...rest} />;
 }
 
-function ChooseColumns({ project, upload, again, onClose }: { project: string; upload: Upload; again: ReturnType<typeof useLookAgain>; onClose: () => void }): ReactNode {
+function ChooseColumns({ project, upload, again, onAdded, onClose }: { project: string; upload: Upload; again: ReturnType<typeof useLookAgain>; onAdded: (added: AddedFile) => void; onClose: () => void }): ReactNode {
   const { t } = useTranslation();
-  const toast = useToast();
   const add = useImport(project, ({ version, skipped }) => {
-    toast({ text: t("data.added", { rows: formatNumber(version.changed), skipped: formatNumber(skipped), count: skipped }) });
+    onAdded({ file: upload.name, rows: version.changed, skipped });
     onClose();
   });
   const [input, setInput] = useState(upload.input[0] ?? "");

@@ -37,9 +37,11 @@ export function AnsweringAlone({ project, view }: { project: string; view: Repor
   return (
     <Card title={t(view.report.graded ? "report.aloneGraded" : "report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
       {point && (
-        <Notice>
-          <PointWords point={point} graded={view.report.graded} />
-        </Notice>
+        <div className={styles.aloneNow}>
+          <Notice>
+            <PointWords point={point} graded={view.report.graded} />
+          </Notice>
+        </div>
       )}
       <PointChooser key={view.id} project={project} view={view} stored={stored} used={point} />
     </Card>

@@ -7,7 +7,7 @@ import { cx } from "../../ui/cx";
 import { Icon } from "../../ui/icons";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
-import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, suggests, useBaselineName, useMetricName } from "./wording";
+import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, metricTerm, suggests, useBaselineName, useMetricName } from "./wording";
 
 /** Main metrics with a sentence of their own. */
 const OWN: Readonly<Record<string, string>> = { outcome_right: "report.outcomesOf", hit_rate_10: "report.hitsOf" };
@@ -118,10 +118,10 @@ function Figures({ view }: { view: ReportView }): ReactNode {
   const { report } = view;
   const { speed, training } = report;
   const metricName = useMetricName(view);
-  const figures: [string, string, string][] = [];
+  const figures: [name: string, value: string, below: string, term?: string | undefined][] = [];
   const told = report.graded && report.metrics?.["coverage"] ? ["rouge1", "rouge2", "rougeLsum", "chrf", "coverage"] : [report.headline];
   for (const [name, metric] of Object.entries(report.metrics ?? {})) {
-    if (!told.includes(name) && figures.length < 2) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`]);
+    if (!told.includes(name) && figures.length < 2) figures.push([metricName(name), formatMetric(report, name, metric.value), `${formatMetric(report, name, metric.low)} – ${formatMetric(report, name, metric.high)}`, metricTerm(t, name)]);
   }
   if (typeof speed.latency_ms_p50 === "number") figures.push([t("report.oneAnswer"), formatMilliseconds(speed.latency_ms_p50), t("report.median")]);
   if (typeof speed.tokens_per_second === "number") figures.push([t("report.tokens"), formatNumber(speed.tokens_per_second, { maximumFractionDigits: 0 }), t("report.oneAtATime")]);
@@ -130,9 +130,9 @@ function Figures({ view }: { view: ReportView }): ReactNode {
   if (typeof training.seconds === "number") figures.push([t("report.trainedIn"), formatSeconds(training.seconds), typeof training.energy_wh === "number" ? energy(t, training.energy_wh, training.energy_method) : ""]);
   return (
     <dl className={styles.figures}>
-      {figures.map(([name, value, below]) => (
+      {figures.map(([name, value, below, term]) => (
         <div key={name}>
-          <dt>{name}</dt>
+          <dt title={term}>{name}</dt>
           <dd>{value}</dd>
           {below && <dd className={styles.below}>{below}</dd>}
         </div>
@@ -169,7 +169,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
           <tbody>
             {metrics.map(([name, metric]) => (
               <tr key={name}>
-                <th scope="row">{metricName(name)}</th>
+                <th scope="row" title={metricTerm(t, name)}>{metricName(name)}</th>
                 <td className={styles.right}>{formatMetric(report, name, metric.value)}</td>
                 <td className={styles.right}>
                   {formatMetric(report, name, metric.low)} – {formatMetric(report, name, metric.high)}

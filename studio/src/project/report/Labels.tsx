@@ -9,11 +9,15 @@ import { cx } from "../../ui/cx";
 import { withInterval } from "./Headline";
 import type { Report, ReportView } from "./queries";
 import styles from "./Report.module.css";
+import { metricTerm } from "./wording";
 
 type ClassRow = Report["per_class"][number];
 type Sorting = "label" | "precision" | "recall" | "f1" | "support" | "train";
 
 const FEW = 12;
+/** The figures of an answer with fewer test rows say next to nothing: of 1 row, 100 % means 21 % or more. */
+export const LEAST_ROWS = 5;
+const NAMED = 6;
 
 const VALUE: Record<Exclude<Sorting, "label">, (row: ClassRow) => number> = {
   precision: (row) => row.precision?.value ?? 2,
@@ -23,7 +27,7 @@ const VALUE: Record<Exclude<Sorting, "label">, (row: ClassRow) => number> = {
   train: (row) => row.train ?? 0,
 };
 
-/** Each label's scores, the weakest first. */
+/** Each label's scores, the weakest first. Where labels are many, those with too few test rows to say anything are folded. */
 export function Labels({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const rows = view.report.per_class;
@@ -38,13 +42,17 @@ export function Labels({ project, view }: { project: string; view: ReportView })
     return [...rows].sort((one, other) => (down ? -1 : 1) * compare(one, other));
   }, [rows, sorting, down]);
   if (rows.length === 0) return null;
+  const telling = rows.length > FEW ? sorted.filter((row) => row.support >= LEAST_ROWS) : sorted;
+  const folded = sorted.filter((row) => !telling.includes(row));
+  const missed = folded.filter((row) => row.support > 0 && (row.recall?.value ?? 1) < 1);
+  const shown = all ? sorted : telling.slice(0, FEW);
   const sort = (name: Sorting) => {
     setDown(name === sorting ? !down : false);
     setSorting(name);
   };
   const head = (name: Sorting, number = true) => (
     <th scope="col" className={cx(number && styles.right)} aria-sort={name === sorting ? (down ? "descending" : "ascending") : "none"}>
-      <button type="button" className={styles.sort} onClick={() => sort(name)}>
+      <button type="button" className={styles.sort} title={metricTerm(t, name)} onClick={() => sort(name)}>
         {t(`report.column.${name === "label" ? what : name}`)}
         <span aria-hidden="true">{name === sorting ? (down ? " ↓" : " ↑") : ""}</span>
       </button>
@@ -52,7 +60,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
   );
   return (
     <Card title={title} note={t(shape === "fields" ? "report.fieldLabelsNote" : "report.labelsNote")}>
-      <div className={styles.wide} tabIndex={0} role="region" aria-label={title}>
+      {shown.length > 0 && <div className={styles.wide} tabIndex={0} role="region" aria-label={title}>
         <table className={styles.table}>
           <thead>
             <tr>
@@ -65,7 +73,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
             </tr>
           </thead>
           <tbody>
-            {(all ? sorted : sorted.slice(0, FEW)).map((row) => (
+            {shown.map((row) => (
               <tr key={row.label}>
                 <th scope="row">{row.label}</th>
                 <td className={styles.right}>
@@ -82,7 +90,13 @@ export function Labels({ project, view }: { project: string; view: ReportView })
             ))}
           </tbody>
         </table>
-      </div>
+      </div>}
+      {!all && folded.length > 0 && (
+        <p className={cx(styles.soft, styles.folded)}>
+          {t("report.folded", { count: folded.length, labels: formatNumber(folded.length), least: formatNumber(LEAST_ROWS) })}
+          {missed.length > 0 && ` ${t("report.foldedMissed", { count: missed.length, labels: formatNumber(missed.length), names: missed.slice(0, NAMED).map((row) => row.label).join(", ") + (missed.length > NAMED ? " …" : "") })}`}
+        </p>
+      )}
       {rows.length > FEW && (
         <div className={styles.more}>
           <Button small onClick={() => setAll(!all)}>

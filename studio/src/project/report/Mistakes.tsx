@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 
 import { useAnswerForm, useEdit, useLabels, useMay, useStep } from "../../api/queries";
-import { HeatMap } from "../../charts/HeatMap";
+import { type HeatCell, HeatMap } from "../../charts/HeatMap";
 import { formatNumber, formatShare } from "../../i18n";
 import { AnswerEditor } from "../../ui/answer/AnswerEditor";
 import { agreeing, isFields, spansOf } from "../../ui/answer/answers";
@@ -20,6 +20,8 @@ import styles from "./Report.module.css";
 import { valuesTold } from "./wording";
 
 const FEW = 10;
+/** A map of more labels begins with those that are mistaken: the others are a long diagonal. */
+const WHOLE_MAP = 20;
 
 /** What is mistaken for what: a map and a list, both open the rows behind a cell. */
 export function Mistakes({ project, view }: { project: string; view: ReportView }): ReactNode {
@@ -27,6 +29,7 @@ export function Mistakes({ project, view }: { project: string; view: ReportView 
   const confusion = useConfusion(project, view.id, view.has_answers);
   const [address, setAddress] = useSearchParams();
   const [all, setAll] = useState(false);
+  const [whole, setWhole] = useState(false);
   const labels = confusion.data?.labels;
   const cells = useMemo(() => confusion.data?.cells ?? [], [confusion.data]);
   const wrong = useMemo(() => cells.filter((cell) => cell.down !== cell.across).sort((one, other) => other.count - one.count), [cells]);
@@ -41,6 +44,8 @@ export function Mistakes({ project, view }: { project: string; view: ReportView 
     [setAddress],
   );
   const open = useCallback((cell: { down: number; across: number }) => openCell(labels?.[cell.down] ?? "", labels?.[cell.across] ?? ""), [labels, openCell]);
+  const map = useMemo(() => (labels && labels.length > WHOLE_MAP && !whole ? onlyMistaken(labels, cells) : { labels: labels ?? [], cells }), [labels, cells, whole]);
+  const openOnMap = useCallback((cell: { down: number; across: number }) => openCell(map.labels[cell.down] ?? "", map.labels[cell.across] ?? ""), [map, openCell]);
   const describe = useCallback((down: string, across: string, count: number) => (down === across ? t("report.cellRight", { label: down, rows: formatNumber(count), count }) : t("report.cellWrong", { wanted: down, answer: across, rows: formatNumber(count), count })), [t]);
   const wanted = address.get("wanted");
   const answer = address.get("answer");
@@ -92,7 +97,7 @@ export function Mistakes({ project, view }: { project: string; view: ReportView 
                   <span className={styles.pairBar}>
                     <i style={{ width: `${(100 * cell.count) / (wrong[0]?.count ?? 1)}%` }} />
                   </span>
-                  <span className={styles.pairCount}>{t("report.pairCount", { rows: formatNumber(cell.count), share: formatShare(cell.count / (totals.get(cell.down) ?? cell.count)), count: cell.count })}</span>
+                  <span className={styles.pairCount}>{t("report.pairCount", { rows: formatNumber(cell.count), of: formatNumber(totals.get(cell.down) ?? cell.count), count: cell.count })}</span>
                 </button>
               </li>
             ))}
@@ -104,14 +109,33 @@ export function Mistakes({ project, view }: { project: string; view: ReportView 
               </Button>
             </div>
           )}
-          <h3>{t("report.map")}</h3>
-          <HeatMap labels={labels} cells={cells} onOpen={open} describe={describe} downTitle={t("report.wantedLabel")} acrossTitle={t("report.answeredLabel")} summary={t("report.mapSummary", { labels: formatNumber(labels.length), pairs: formatNumber(wrong.length) })} />
+          <h3>{t(whole || map.labels.length === labels.length ? "report.map" : "report.mapMistaken")}</h3>
+          <HeatMap labels={map.labels} cells={map.cells} onOpen={openOnMap} describe={describe} downTitle={t("report.wantedLabel")} acrossTitle={t("report.answeredLabel")} summary={t("report.mapSummary", { labels: formatNumber(map.labels.length), pairs: formatNumber(wrong.length) })} />
+          {(whole || map.labels.length < labels.length) && (
+            <div>
+              <Button small onClick={() => setWhole(!whole)}>
+                {whole ? t("report.fewer") : t("report.wholeMap", { labels: formatNumber(labels.length) })}
+              </Button>
+            </div>
+          )}
           {confusion.data.left_out > 0 && <p className={styles.soft}>{t("report.leftOut", { labels: formatNumber(confusion.data.left_out), errors: formatNumber(confusion.data.left_out_errors) })}</p>}
         </div>
       )}
       {rows}
     </Card>
   );
+}
+
+/** The map of the labels that are mistaken for others, or others for them. */
+export function onlyMistaken(labels: readonly string[], cells: readonly HeatCell[]): { labels: readonly string[]; cells: readonly HeatCell[] } {
+  const mistaken = new Set(cells.filter((cell) => cell.down !== cell.across).flatMap((cell) => [cell.down, cell.across]));
+  const kept = labels.map((_, place) => place).filter((place) => mistaken.has(place));
+  const places = new Map(kept.map((place, now) => [place, now]));
+  const moved = cells.flatMap((cell) => {
+    const [down, across] = [places.get(cell.down), places.get(cell.across)];
+    return down === undefined || across === undefined ? [] : [{ ...cell, down, across }];
+  });
+  return { labels: kept.map((place) => labels[place] ?? ""), cells: moved };
 }
 
 const ROWS_SHOWN = 100;

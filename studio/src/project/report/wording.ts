@@ -57,6 +57,11 @@ export function useMetricName(view: ReportView): (name: string) => string {
   return (name) => t(`metric.${name === "coverage" && suggests(view) ? "of_catalogue" : name}`, { defaultValue: view.names[name] ?? name });
 }
 
+/** The field's own term for a metric, to stand in its hint: "Macro F1". Undefined where the name says it. */
+export function metricTerm(t: TFunction, name: string): string | undefined {
+  return t(`metric.term.${name}`, { defaultValue: "" }) || undefined;
+}
+
 /** The strongest baseline in words. */
 export function useBaselineName(view: ReportView): string {
   const { t } = useTranslation();

@@ -39,7 +39,7 @@ class FindingItem:
         rows: the rows concerned; to be mended are all of them.
         other: the row that the first one repeats.
         names: labels and their numbers of rows, the one to keep first.
-        proposed: the label that fits better.
+        proposed: the label that fits better; of a label with few rows, the nearest one.
         chance: the probability of that label.
         why: why two labels look alike, or how similar two texts are.
     """
@@ -212,10 +212,13 @@ def _merges(groups: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], 
     """A reader of findings about labels: groups of names, the one to keep first, of which `least` must still have rows."""
 
     def read(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
+        nearest = finding["details"].get("nearest", {})
         for group, why in groups(finding["details"]):
             names = tuple((name, now.labels[name]) for name in group if now.labels.get(name))
             if len(names) >= least:
-                yield FindingItem(item_id(kind, sorted(group)), names=names, why=why)
+                proposed = nearest.get(group[0])
+                into = proposed if now.labels.get(proposed) else None
+                yield FindingItem(item_id(kind, sorted(group)), names=names, proposed=into, why=why)
 
     return read
 

@@ -133,7 +133,10 @@ _HOLDER = {
 }
 """Where a setting or a section is held by another node than the one with the section's name. A part of `[route]` is held by a node of its
 own, named as that part."""
-_TITLES = {"task": "Job", "capture": "Collect", "route": "Large model", "source": "Address", "fallback": "Address"}
+_TITLES = {
+    **{"task": "Job", "student": "Your model", "compress": "Shrink", "gate": "Conditions", "capture": "Collect", "route": "Large model"},
+    **{"source": "Address", "fallback": "Address"},
+}
 """Names on the page that differ from those in the recipe."""
 _OF_THE_PROJECT = ("train", "test", "unlabelled", "input", "label")
 """Settings of `[data]` that a project's own rows stand in for."""
