@@ -3862,6 +3862,16 @@ export interface components {
              * @description How many it takes at least, if none of its answers is wrong.
              */
             fewest: number;
+            /**
+             * Chance
+             * @description How likely these rows give a certificate, by the model's report; null if it does not tell.
+             */
+            chance: number | null;
+            /**
+             * Share
+             * @description The share of the requests that it then answers, about.
+             */
+            share: number | null;
         };
         /**
          * ChangeView
