@@ -28,11 +28,11 @@ def run(context: Context) -> None:
     section = results.Section(
         NAME,
         "What sells now and then",
-        "Made items: Poisson demand of a constant rate, lots of several pieces, a level that changed half a year ago to three times or a "
-        "quarter of what it was, and a season of a year. Each figure is the mean over items of how far the forecast of the next four weeks is "
-        "off the true expectation, as a share of it. The seeds are others than those by which the rule of smidgen was chosen. Croston "
-        "(1972), SBA (Syntetos and Boylan 2005) and TSB (Teunter, Syntetos and Babai 2011) are statsforecast's; the last column of methods is "
-        "the forecast of smidgen before. Of the public series at hand none is of items that sell now and then.",
+        "Made items: Poisson demand of a constant rate, lots of several pieces, a level that changed half a year ago to three times or "
+        "a quarter of what it was, and a season of a year. Each figure is the mean over items of how far the forecast of the next four "
+        "weeks is off the true expectation, as a share of it. The seeds are others than those by which the rule of smidgen was chosen. "
+        "Croston (1972), SBA (Syntetos and Boylan 2005) and TSB (Teunter, Syntetos and Babai 2011) are statsforecast's; the last "
+        "column of methods is the forecast of smidgen before. Of the public series at hand none is of items that sell now and then.",
         COLUMNS,
         facts={"load before": results.load_average()},
         versions={"statsforecast": importlib.metadata.version("statsforecast")},
