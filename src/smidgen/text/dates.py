@@ -96,6 +96,25 @@ def read(words: str, day_first: bool = True, year: int | None = None, pivot: int
     return next((date for match in _matches(words) if (date := _date(match, day_first, year, pivot))), None)
 
 
+_MONTH_ALONE = (
+    re.compile(r"(?P<year>\d{4})[-/. ](?P<month>\d{1,2})"),
+    re.compile(r"(?P<month>\d{1,2})[-/.](?P<year>\d{4})"),
+    re.compile(r"(?P<name>[^\W\d_]{3,12})\.?(?:[ -]?(?P<year>\d{4})|-(?P<short>\d{2}))"),
+)
+
+
+def read_month(words: str) -> str | None:
+    """The first day of a month that stands alone with its year, as `YYYY-MM-DD`: `2026-03`, `03/2026`, `March 2026`, `Mar-26`. None for
+    other words."""
+    said = next((match.groupdict() for form in _MONTH_ALONE if (match := form.fullmatch(words.strip()))), None)
+    if said is None:
+        return None
+    month = int(said["month"]) if said.get("month") else _MONTHS.get(said["name"].casefold(), 0)
+    short = int(said.get("short") or 0)
+    year = int(said["year"]) if said["year"] else short + (1900 if short >= PIVOT else 2000)
+    return f"{year:04d}-{month:02d}-01" if 1 <= month <= 12 and year else None
+
+
 def has_year(words: str) -> bool:
     """Whether the first date in some words contains its year."""
     first = next(_matches(words), None)

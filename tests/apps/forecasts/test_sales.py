@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from tests.apps.forecasts.tables import FIRST, daily, table
 
-from smidgen.apps.forecasts.sales import SalesColumns, read_sales
+from smidgen.apps.forecasts.sales import MONTH, SalesColumns, read_sales
 from smidgen.core.errors import DataError
 
 
@@ -62,7 +63,8 @@ def test_orders_with_several_items_in_a_cell() -> None:
     [
         ([], "no rows"),
         (["2026-01-05|A|-2"], "no sales"),
-        (["2026-01-01|A|1", "2026-02-01|A|1", "2026-03-01|A|1"], "by month"),
+        (["2026-01", "2026-02-01", "2026-03-01"], "some dates are months, and others days: '2026-01, 2026-02-01'"),
+        (["2026-01-05", "2026-02-02", "2026-03-02", "2026-03-30"], "the sales are by 28 days"),
         (["2026-01-05|A|1", "2036-01-06|A|1"], "more than half a year: '5 January 2026 to 6 January 2036'"),
         ([f"{2000 + place // 12}-{place % 12 + 1:02d}-{1 + place % 2:02d}|A|1" for place in range(260)], "20 years"),
         (["2026-01-05|A|many"], "row 1, column 'qty': the cell is no number: 'many'"),
@@ -70,7 +72,38 @@ def test_orders_with_several_items_in_a_cell() -> None:
 )
 def test_bad_tables(rows: list[str], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        read_sales(table("date|sku|qty", *rows))
+        read_sales(table("date|sku|qty", *(row if "|" in row else f"{row}|A|1" for row in rows)))
+
+
+MONTHS = [(2025 + place // 12, place % 12 + 1) for place in range(14)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda year, month: f"{year}-{month:02d}",
+        lambda year, month: f"{month:02d}/{year}",
+        lambda year, month: datetime.date(year, month, 1).strftime("%B %Y"),
+        lambda year, month: datetime.date(year, month, 1).strftime("%b-%y"),
+        lambda year, month: f"{year}-{month:02d}-01",
+        lambda year, month: str(datetime.date(year + month // 12, month % 12 + 1, 1) - datetime.timedelta(days=1)),
+    ],
+)
+def test_sales_by_month(written: Callable[[int, int], str]) -> None:
+    rows = [f"{written(*month)}|A|{place + 1}" for place, month in enumerate(MONTHS) if place != 4]
+    history = read_sales(table("month|sku|qty", *rows, *(f"{written(*month)}|B|1" for month in MONTHS)))
+    assert history.days == MONTH and history.last == datetime.date(2026, 2, 28)
+    sold = history.items["A"]
+    assert sold.sold.tolist() == [1, 2, 3, 4, 0, *range(6, 15)] and history.day(sold, 13) == datetime.date(2026, 2, 1)
+    assert (
+        "Sales by month: the last one ends on 28 February 2026 and counts as complete. Within a month they are taken as even."
+        in history.remarks
+    )
+
+
+def test_rare_sales_by_month_have_months_without_a_row() -> None:
+    history = read_sales(table("month|sku|qty", "2025-01|A|1", "2025-06|A|2", "2025-08|A|1"))
+    assert history.days == MONTH and history.items["A"].sold.tolist() == [1, 0, 0, 0, 0, 2, 0, 1]
 
 
 def test_names_are_those_of_items_not_of_orders() -> None:

@@ -228,6 +228,20 @@ def test_without_stock_sales_are_forecast() -> None:
     assert [one.text for one in plan.statements] == [f"About {a_day} a day of A will be sold."]
 
 
+def test_sales_by_month_are_planned_by_day() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{2024 + place // 12}-{place % 12 + 1:02d}|{sku}|{rng.poisson(rate)}" for place in range(24) for sku, rate in (("A", 60), ("B", 1))
+    ]
+    tables = {"sales": table("month|sku|qty", *rows), "stock": table("sku|stock|lead_time", "A|10|5", "B|9|5")}
+    read = SOLVER.read(stock.StockSettings(sales="s.csv", stock="t.csv"), tables)
+    plan = solved(read)
+    assert read.today == datetime.date(2026, 1, 1) and plan.status == "solved" and plan.pictures
+    mug, slow = orders(plan)["A"], orders(plan)["B"]
+    assert 1.4 < mug["a_day"] < 2.6 and slow["method"] == "the plain mean" and 0.4 < 28 * slow["a_day"] < 1.7
+    assert mug["order"] and "60" not in plan.statements[0].text
+
+
 def test_a_file_with_two_rows_is_not_solved() -> None:
     plan = solved(SOLVER.read(stock.StockSettings(sales="sales.csv"), {"sales": daily(A=[3.0, 4.0])}))
     assert plan.status == "infeasible" and plan.statements[0].text.startswith("A is not planned: 2 days of sales")

@@ -71,6 +71,13 @@ def sales_chart(name: str, clean: CleanSales, history: SalesHistory, demand: Dem
 
 def _weeks(clean: CleanSales, history: SalesHistory) -> tuple[list[float], list[int], datetime.date]:
     """Usual sales by week, the latest last, the weeks with changed values, and the first day."""
+    if history.days > 7:  # a month is even in itself
+        ends = history.length * np.arange(len(clean.usual) + 1)
+        weeks = min(_WEEKS, int(ends[-1]) // 7)
+        at = ends[-1] - 7.0 * np.arange(weeks, -1, -1)
+        places = np.clip((at[1:] / history.length).astype(int), 0, len(clean.usual) - 1)
+        sums = np.diff(np.interp(at, ends, np.concatenate([[0.0], clean.usual.cumsum()]))).tolist()
+        return sums, np.flatnonzero(clean.changed[places]).tolist(), history.last - datetime.timedelta(days=7 * weeks - 1)
     size = 7 // history.days
     weeks = min(_WEEKS, len(clean.usual) // size)
     kept = weeks * size

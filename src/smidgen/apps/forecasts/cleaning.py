@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.apps.forecasts.columns import shown_day, shown_names
-from smidgen.apps.forecasts.sales import WEEK, ItemSales, SalesHistory
+from smidgen.apps.forecasts.sales import MONTH, WEEK, ItemSales, SalesHistory
 
-LEAST_WEEKS = 8
-"""Fewest weeks of an item that is forecast."""
+LEAST_SPAN = 8
+"""Fewest weeks, or months where sales are by month, of an item that is forecast."""
 LEAST_SALES = 3
 """Fewest periods with sales of an item that is forecast."""
 _AROUND_DAYS = 28
@@ -53,11 +53,12 @@ def clean_sales(sales: ItemSales, history: SalesHistory, sold_out: bool = False)
     An item with less than eight weeks, or with less than three periods with sales, is refused: nothing is guessed.
     """
     values, remarks = sales.sold.copy(), []
-    weeks = len(values) * history.days / 7
+    span = len(values) if history.days == MONTH else len(values) * history.days / 7
     sold = int(np.count_nonzero(np.nan_to_num(values)))
-    if weeks < LEAST_WEEKS or sold < LEAST_SALES:
-        periods = f"{len(values)} {'day' if history.days == 1 else 'week'}{'s' if len(values) > 1 else ''}"
-        why = f"{periods} of sales, {sold} of them with a sale: at least {LEAST_WEEKS} weeks and {LEAST_SALES} sales are needed"
+    if span < LEAST_SPAN or sold < LEAST_SALES:
+        unit = "months" if history.days == MONTH else "weeks"
+        periods = history.told(len(values))
+        why = f"{periods} of sales, {sold} of them with a sale: at least {LEAST_SPAN} {unit} and {LEAST_SALES} sales are needed"
         return CleanSales(sales, np.nan_to_num(values), np.isnan(values), refused=why)
     values[sales.promoted] = np.nan
     around = max(1, _AROUND_DAYS // history.days)
@@ -86,17 +87,13 @@ def clean_sales(sales: ItemSales, history: SalesHistory, sold_out: bool = False)
     uplift = _uplift(sales, usual)
     if sales.promoted.any():
         times = f"; {uplift:.1f} times as much was sold then" if uplift is not None else ""
-        remarks.append(f"{sales.name}: {int(sales.promoted.sum())} {_word(history.days)} of promotions taken down to what is usual{times}.")
+        remarks.append(f"{sales.name}: {int(sales.promoted.sum())} {history.told()} of promotions taken down to what is usual{times}.")
     changed = np.isnan(values)
     return CleanSales(sales, usual, changed, uplift, tuple(remarks), refused)
 
 
 def _each(days: int) -> str:
-    return "a day" if days == 1 else "a week"
-
-
-def _word(days: int) -> str:
-    return "days" if days == 1 else "weeks"
+    return {1: "a day", WEEK: "a week", MONTH: "a month"}[days]
 
 
 def _rate(values: NDArray[np.float64], place: int, around: int) -> float:
@@ -111,7 +108,7 @@ def _out_of_stock(values: NDArray[np.float64], days: int) -> tuple[list[tuple[in
     A run is no chance if its probability, with the share of periods without sales around it, is below one in a million.
     """
     runs, ended, place, n = [], None, 0, len(values)
-    reach, longest = 56 // days, _LONGEST_OUT_DAYS // days
+    reach, longest = max(8, 56 // days), _LONGEST_OUT_DAYS // days
     while place < n:
         if values[place] != 0:
             place += 1

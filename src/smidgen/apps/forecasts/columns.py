@@ -127,12 +127,26 @@ def _number(text: str, mark: str | None, empty: float | None, file: str, row: in
     return float(value)
 
 
+def by_month(table: ProblemTable, name: str) -> bool:
+    """Whether the dates of a column are months, such as `2026-03` or `March 2026`. Raises DataError where only some are."""
+    months = {text: dates.read_month(text) for _, row in table.rows if (text := cell(row, name))}
+    known = sum(month is not None for month in months.values())
+    days = [text for text, month in months.items() if month is None]
+    if known and days:
+        value = f"{next(text for text, month in months.items() if month)}, {days[0]}"
+        todo = "Give the day of each sale, or months alone, such as 2026-03."
+        raise DataError("some dates are months, and others days", value=value, todo=todo, file=table.file, column=name)
+    return known > 0
+
+
 def read_dates(table: ProblemTable, name: str) -> list[datetime.date]:
-    """The dates of a column. Whether the day comes first is read from the cells that show it; with dots it does.
+    """The dates of a column, of months the first days. Whether the day comes first is read from cells that show it; with dots it does.
 
     Raises DataError for a cell that is no date, for cells that contradict each other, and for a column that can be read in two ways.
     """
     cells = [(number, _CLOCK.sub("", cell(row, name))) for number, row in table.rows]
+    if by_month(table, name):
+        cells = [(number, dates.read_month(text) or text) for number, text in cells]
     first = _day_first(cells, table.file, name)
     known, found = dict[str, datetime.date](), []
     for number, text in cells:

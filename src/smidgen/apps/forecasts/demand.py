@@ -51,7 +51,7 @@ def forecast_demands(items: Sequence[tuple[CleanSales, int]], history: SalesHist
     statsforecast.
     """
     longest = max(days for _, days in items)
-    periods = math.ceil(longest / history.days)
+    periods = math.ceil(longest / history.length)
     made = backtests([clean.usual for clean, _ in items], periods, history.days)
     rare = [is_intermittent(clean.usual) for clean, _ in items]
     above: dict[int, NDArray[np.float64] | None] = {}
@@ -72,7 +72,7 @@ def _demand(
     enough = np.maximum.accumulate(np.concatenate([[0.0], np.maximum(total[1:], total[1:] + above)]))
     first = history.last + datetime.timedelta(days=1)
     if history.days > 1:
-        total, enough = _by_day(total, enough, days)
+        total, enough = _by_day(total, enough, days, history.length)
     return Demand(first, total[: days + 1], enough[: days + 1], made.method, len(made.errors))
 
 
@@ -86,12 +86,14 @@ def _drawn(usual: NDArray[np.float64], periods: int, days: int, level: float) ->
     return quantile
 
 
-def _by_day(total: NDArray[np.float64], enough: NDArray[np.float64], days: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weekly sums by day: the expected ones grow evenly, what is kept for safety with the root of the time."""
+def _by_day(
+    total: NDArray[np.float64], enough: NDArray[np.float64], days: int, length: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of periods of a length by day: the expected ones grow evenly, what is kept for safety with the root of the time."""
     at = np.arange(days + 1)
-    weeks = 7 * np.arange(len(total))
-    expected = np.interp(at, weeks, total)
-    spread = np.interp(at, weeks, (enough - total) ** 2) ** 0.5
+    ends = length * np.arange(len(total))
+    expected = np.interp(at, ends, total)
+    spread = np.interp(at, ends, (enough - total) ** 2) ** 0.5
     return expected, np.maximum.accumulate(expected + spread)
 
 

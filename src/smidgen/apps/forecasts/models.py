@@ -20,7 +20,7 @@ from smidgen.core.errors import MissingExtra
 Values: TypeAlias = NDArray[np.float64]
 
 LEAST = 12
-"""Fewest periods of a series that is forecast by a model."""
+"""Fewest periods of the first part of a series that is cut."""
 _MOST_ORIGINS = 52
 _LEAST_ORIGINS = 4
 """Fewest earlier dates whose errors tell how far a series scatters."""
@@ -38,7 +38,9 @@ _LEVEL_DAYS = 91
 """Fewest days before and after a change of the level."""
 _CHANGED = 3.2
 """Standard errors from which on a change is clear. Chosen on made series with a change and without, with other seeds than the bench's."""
-_STEP = {1: 0.02, 7: 0.1}
+_SEASON = {1: 7, 7: 52, 30: 12}
+"""Periods of a season, by the days of a period."""
+_STEP = {1: 0.02, 7: 0.1, 30: 0.3}
 """How much of TSB's probability of a sale each new period decides, by the days of a period: of a week as much as of its days together."""
 _SEVERAL = 2.0
 """How much the mean of several models counts beside another method with the same error."""
@@ -87,14 +89,14 @@ def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORI
     Args:
         values: (n,) without gaps, the latest last; at least `LEAST`.
         horizon: periods to forecast.
-        period: days of a period: 1 or 7. Days have a season of a week; weeks have one of a year.
+        period: days of a period: 1, 7 or 30 (a month). Days have a season of a week; weeks and months have one of a year.
         origins: most earlier dates that it is tried at.
         stride: periods between these dates (default: a week).
 
     Raises MissingExtra without statsforecast.
     """
     values = np.asarray(values, dtype=np.float64)[-(730 if period == 1 else _WINDOW) :]
-    season = 7 if period == 1 else 52
+    season = _SEASON[period]
     stride = stride or (7 if period == 1 else 1)
     cuts = _cuts(len(values), horizon, season, origins, stride)
     rare = is_intermittent(values)
@@ -236,8 +238,8 @@ def _sane(forecast: Values, values: Values) -> Values:
 
 def _last_year(season: int) -> _Method:
     """Last year's weekdays, each with the week before and after, by how much more was sold lately than then."""
-    year, step = (364, 7) if season == 7 else (52, 1)
-    recent = _RECENT * step
+    year, step = (364, 7) if season == 7 else (season, 1)
+    recent = 2 if season == 12 else _RECENT * step
 
     def made(values: Values, cuts: Sequence[int], h: int) -> Values | None:
         if h > year - step or (cuts[0] if cuts else len(values)) < year + recent + step:

@@ -1,4 +1,4 @@
-"""Sales from a table: one regular series for each item, daily or weekly. What was left out or taken for granted is said."""
+"""Sales from a table: one regular series for each item, by day, week or month. What was left out or taken for granted is said."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.apps.catalogue.requests import item_ids
-from smidgen.apps.forecasts.columns import NAMES, cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
+from smidgen.apps.forecasts.columns import NAMES, by_month, cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
 from smidgen.core.errors import DataError
 from smidgen.core.solving import ProblemTable
 from smidgen.text.column_names import column_key, columns_told
 
-WEEK = 7
+WEEK, MONTH = 7, 30
+_WORDS = {1: "day", WEEK: "week", MONTH: "month"}
+_MONTHS_SEEN = 0.8
+"""Share of the months from the first to the last with a date from which on one date a month means totals of months."""
 _OPEN = 0.95
 """Share of a weekday's dates with rows from which on a date without any row is missing, not zero. Of eight dates or more one may lack."""
 _FEW_DATES = 8
@@ -64,7 +67,7 @@ class SalesHistory:
     """The sales of a shop.
 
     Attributes:
-        days: of a period: 1 or 7.
+        days: of a period: 1 or 7; 30 for months of the calendar.
         last: the last day of the last period.
         items: by id, in the order of the file.
         remarks: what was left out or taken for granted.
@@ -77,7 +80,17 @@ class SalesHistory:
 
     def day(self, sales: ItemSales, place: int) -> datetime.date:
         """The first day of a period of an item."""
-        return sales.first + datetime.timedelta(days=self.days * place)
+        return _later(sales.first, place, self.days)
+
+    @property
+    def length(self) -> float:
+        """Days of a period, of months their mean."""
+        return 365.25 / 12 if self.days == MONTH else self.days
+
+    def told(self, periods: int | None = None) -> str:
+        """`12 weeks`; without a number `weeks`."""
+        word = _WORDS[self.days]
+        return f"{word}s" if periods is None else f"{periods} {word}" + ("s" if periods > 1 else "")
 
 
 @dataclass
@@ -105,9 +118,9 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
     Several rows of an item and a date are added. Rows below zero are returns: they are left out, not subtracted. A date without a row of an
     item is zero, unless the file shows that it is missing (see `_missing_dates` and `_DENSE`).
 
-    Raises DataError for a cell that is no date or number, a table without rows, and monthly totals.
+    Raises DataError for a cell that is no date or number, and a table without rows.
     """
-    rows, remarks = _rows(table, columns or SalesColumns())
+    rows, remarks, months = _rows(table, columns or SalesColumns())
     kept = [row for row in rows if row.quantity >= 0]
     if len(kept) < len(rows):
         returned = sorted({row.item for row in rows if row.quantity < 0})
@@ -118,8 +131,15 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
         )
     if not kept:
         raise DataError("the table has no sales", value=f"{len(rows)} rows", todo="Give rows with quantities above zero.", file=table.file)
-    days = _period(sorted({row.date for row in kept}), table.file)
-    last = max(row.date for row in kept) + datetime.timedelta(days=days - 1)
+    days = _period(sorted({row.date for row in kept}), table.file, months)
+    if days == MONTH:
+        for row in kept:
+            row.date = row.date.replace(day=1)
+    last = _later(max(row.date for row in kept), 1, days) - datetime.timedelta(days=1)
+    if days == MONTH:
+        remarks.append(
+            f"Sales by month: the last one ends on {shown_day(last)} and counts as complete. Within a month they are taken as even."
+        )
     sums: dict[str, _Sums] = {}
     for row in kept:
         found = sums.setdefault(row.item, _Sums())
@@ -143,8 +163,8 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
     return SalesHistory(days, last, items, tuple(remarks))
 
 
-def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str]]:
-    """The rows of a table, and remarks."""
+def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
+    """The rows of a table, remarks, and whether its dates are months."""
     if not table.rows:
         raise DataError("the table has no rows", value=table.file, todo="Give a row for each sale.", file=table.file)
     item, date = column(table, "item", columns.item), column(table, "date", columns.date)
@@ -168,7 +188,7 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
         sold = [(text, counts[place])] if quantity else _lines(text, table.file, number, item)
         rows += [_Row(id, cell(row, name), days[place], count, marks[place]) for id, count in sold]
     told = f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out."
-    return rows, [*remarks, told] if unnamed else remarks
+    return rows, [*remarks, told] if unnamed else remarks, by_month(table, date)
 
 
 def _name_column(table: ProblemTable, item: str) -> str | None:
@@ -196,8 +216,27 @@ def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]
     return [(id, float(counts[id])) for id in ids]
 
 
-def _period(dates: Sequence[datetime.date], file: str) -> int:
-    """1 for daily sales, 7 for weekly ones. Raises DataError for monthly ones, and for half a year without rows."""
+def _later(first: datetime.date, periods: int, days: int) -> datetime.date:
+    """The first day of a later period."""
+    if days != MONTH:
+        return first + datetime.timedelta(days=days * periods)
+    year, month = divmod(12 * first.year + first.month - 1 + periods, 12)
+    return datetime.date(year, month + 1, 1)
+
+
+def _firsts(first: datetime.date, last: datetime.date, days: int) -> list[datetime.date]:
+    """The first days of the periods that end by a day."""
+    found, end = [], first
+    while (end := _later(start := end, 1, days)) <= last + datetime.timedelta(days=1):
+        found.append(start)
+    return found
+
+
+def _period(dates: Sequence[datetime.date], file: str, months: bool) -> int:
+    """The days of a period, of months `MONTH`. `months`: the dates are months.
+
+    Raises DataError for half a year without rows, and for totals of another period that is longer than a week.
+    """
     for before, after in itertools.pairwise(dates):
         if (after - before).days > _LONGEST_GAP_DAYS:
             value = f"{shown_day(before)} to {shown_day(after)}"
@@ -206,11 +245,17 @@ def _period(dates: Sequence[datetime.date], file: str) -> int:
     if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
         value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
         raise DataError("the sales span more than 20 years", value=value, todo="Check the years.", file=file)
+    if months:
+        return MONTH
     if len(dates) > 2:
         gaps = np.diff([day.toordinal() for day in dates])
-        if gaps.min() >= 28 - 1:
-            todo = "Give sales by day or by week: a month is too long to say when to order."
-            raise DataError("the sales are by month", value=f"{shown_day(dates[0])}, {shown_day(dates[1])}", todo=todo, file=file)
+        spanned = 12 * (dates[-1].year - dates[0].year) + dates[-1].month - dates[0].month + 1
+        if gaps.min() >= 28 - 2 and len({(day.year, day.month) for day in dates}) == len(dates) >= _MONTHS_SEEN * spanned:
+            return MONTH
+        if gaps.min() == gaps.max() > 2 * WEEK:
+            value = f"{shown_day(dates[0])}, {shown_day(dates[1])}"
+            todo = "Give sales by day, by week or by month."
+            raise DataError(f"the sales are by {gaps.min()} days", value=value, todo=todo, file=file)
         if gaps.min() >= WEEK and len({day.weekday() for day in dates}) == 1:
             return WEEK
     return 1
@@ -223,20 +268,21 @@ def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
     dates in a row on which the shop is mostly open. Otherwise the shop was closed or sold nothing.
     """
     first, last = min(seen), max(seen)
-    every = [first + datetime.timedelta(days=days * place) for place in range((last - first).days // days + 1)]
-    total, with_rows = Counter(day.weekday() for day in every), Counter(day.weekday() for day in every if day in seen)
+    every = _firsts(first, _later(last, 1, days) - datetime.timedelta(days=1), days)
+    kind = {day: day.weekday() if days == 1 else 0 for day in every}
+    total, with_rows = Counter(kind.values()), Counter(kind[day] for day in every if day in seen)
     share = {weekday: with_rows[weekday] / count for weekday, count in total.items()}
     open_days = {
         weekday for weekday, count in total.items() if share[weekday] >= _OPEN or with_rows[weekday] == count - 1 >= _FEW_DATES - 1
     }
     found: list[datetime.date] = []
     run: list[datetime.date] = []
-    for day in [*every, last + datetime.timedelta(days=days)]:
+    for day in [*every, _later(last, 1, days)]:
         if day not in seen and day <= last:
             run.append(day)
             continue
-        long = len(run) * days >= _GAP_DAYS and np.mean([share[gap.weekday()] for gap in run]) >= 0.5
-        found += [gap for gap in run if gap.weekday() in open_days or (long and share[gap.weekday()] >= 0.1)]
+        long = len(run) * days >= _GAP_DAYS and np.mean([share[kind[gap]] for gap in run]) >= 0.5
+        found += [gap for gap in run if kind[gap] in open_days or (long and share[kind[gap]] >= 0.1)]
         run = []
     return found
 
@@ -244,7 +290,7 @@ def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
 def _series(item: str, sums: _Sums, days: int, last: datetime.date, missing: set[datetime.date]) -> tuple[ItemSales, bool]:
     """An item's series, and whether periods without a row are missing in it."""
     first = min(sums.by_date)
-    every = [first + datetime.timedelta(days=days * place) for place in range(((last - first).days + 1) // days)]
+    every = _firsts(first, last, days)
     written = bool(sums.zeros) and len(sums.by_date) >= _DENSE * len(every) and len(sums.by_date) < len(every) - len(missing)
     sold = np.array([sums.by_date.get(day, np.nan if written or day in missing else 0.0) for day in every])
     promoted = np.array([day in sums.promoted for day in every], dtype=np.bool_)
@@ -253,7 +299,7 @@ def _series(item: str, sums: _Sums, days: int, last: datetime.date, missing: set
 
 def _dates_told(days: Sequence[datetime.date], period: int) -> str:
     """`3 days (24 December 2025, …) are`."""
-    word = "day" if period == 1 else "week"
+    word = _WORDS[period]
     many = f"{len(days)} {word}s" if len(days) > 1 else f"1 {word}"
     return f"{many} ({shown_names([shown_day(day) for day in days], 3)}) {'are' if len(days) > 1 else 'is'}"
 

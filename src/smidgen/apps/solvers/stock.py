@@ -34,7 +34,7 @@ class StockSettings(Settings):
     """Sales, stock, and how sure it must be that nothing runs out."""
 
     sales: str = setting(
-        ..., "Table of sales: a row for each sale, or for each item and day or week. Columns are found by their names.", file=True
+        ..., "Table of sales: a row for each sale, or for each item and day, week or month. Columns are found by their names.", file=True
     )
     stock: str | None = setting(
         None,
