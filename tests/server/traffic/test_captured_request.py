@@ -10,6 +10,7 @@ import pytest
 
 from smidgen.server.traffic import captured_request
 from smidgen.server.traffic.captured_request import Backlog, BacklogEntry, CapturedRequest
+from smidgen.server.traffic.recorder import BackgroundThrottle, ProcessorTime
 from smidgen.store.traffic.records import Feedback
 
 FOR_EVER = 3_600.0
@@ -86,3 +87,30 @@ def test_one_that_nothing_follows_waits_no_longer_than_a_moment(monkeypatch: pyt
     line = Backlog()
     line.add(taken("a"))
     assert told(line.next(FOR_EVER)) == ["a"]
+
+
+def test_a_pause_for_busy_answers_ends_when_a_few_requests_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process loses what waits, so a few requests do not wait for an idle processor. A burst does."""
+    monkeypatch.setattr(captured_request, "_DUE_SECONDS", 0.0)
+    monkeypatch.setattr(captured_request, "_BURST", 3)
+    line, looks = Backlog(), [0]
+
+    def rest(seconds: float) -> bool:
+        looks[0] += 1
+        return line.rest(0.0)
+
+    def paused() -> int:
+        looks[0] = 0
+        clock, used = iter(range(1, 1_000)), iter(range(0, 20_000, 20))
+        busy = BackgroundThrottle(lambda taker: ProcessorTime(next(clock), next(used), 0.0, 0.0), 2, lambda: looks[0] * 0.02)
+        busy.busy()
+        busy.after(60.0, rest)
+        return looks[0]
+
+    assert paused() > 50, "nothing waits"
+    for number in range(3):
+        line.add(taken(f"{number}"))
+    assert paused() == 1
+    line.add(taken("one more"))
+    assert paused() > 50, "a burst is stored in what time answers leave"
+    assert len(line.left()) == 4 and paused() > 50

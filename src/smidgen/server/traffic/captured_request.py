@@ -182,8 +182,12 @@ _BATCH = 16
 """Requests to wait for briefly, to store them together."""
 _MOST_BATCH = 64
 """Most requests per batch: redacting this many takes 0.2 s. Feedback and new requests share the cores with that work."""
-_GATHER_SECONDS = 0.1
+_GATHER_SECONDS = 0.02
 """Seconds that a request waits for others: storing several together costs little more than storing one."""
+_DUE_SECONDS = 0.02
+"""Seconds after which waiting requests are stored although answers need the processor, unless they are a burst."""
+_BURST = 512
+"""More waiting requests than this are a burst: they are stored in what time answers leave."""
 
 
 class Backlog:
@@ -192,6 +196,7 @@ class Backlog:
     def __init__(self) -> None:
         self._requests: deque[CapturedRequest | AuditAnswer] = deque()
         self._said: deque[QueuedFeedback] = deque()
+        self._since = 0.0
         self._changed = threading.Condition()
         self._closing = False
 
@@ -200,6 +205,8 @@ class Backlog:
         with self._changed:
             if self._closing:
                 return STOPPED
+            if not self._requests:
+                self._since = time.monotonic()
             self._requests.append(taken)
             if len(self._requests) in (1, _BATCH):  # the two sizes that the reader waits for: waking it for each request costs too much
                 self._changed.notify()
@@ -235,9 +242,11 @@ class Backlog:
             return [self._requests.popleft() for _ in range(min(_MOST_BATCH, len(self._requests)))]
 
     def rest(self, seconds: float) -> bool:
-        """Wait for some seconds, or until feedback comes or the queue closes. Returns True in the latter cases."""
+        """Wait for some seconds, or until feedback comes or the queue closes. Returns True in the latter cases, and if requests are due."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._said) or self._closing, max(0.0, seconds))
+            urgent = self._changed.wait_for(lambda: bool(self._said) or self._closing, max(0.0, seconds))
+            waiting = len(self._requests)
+            return urgent or (0 < waiting <= _BURST and time.monotonic() - self._since >= _DUE_SECONDS)
 
     def close(self) -> None:
         """Accept nothing more. Queued entries can still be read."""
