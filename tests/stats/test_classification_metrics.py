@@ -14,6 +14,7 @@ from smidgen.stats.classification_metrics import (
     micro_f1,
     oos_recall,
     per_class,
+    rare_share,
 )
 
 LABELS = [f"label {number}" for number in range(8)]
@@ -116,3 +117,16 @@ def test_class_f1_interval_covers():
             total += 1
     assert total == 800
     assert 0.93 <= hits / total <= 0.985
+
+
+def test_the_share_of_rows_with_rare_labels_is_estimated_from_those_that_came():
+    """Labels by Zipf's law: the estimate, on average over draws, is the true chance of a label that came once or never."""
+    chances = 1 / np.arange(1, 201)
+    chances /= chances.sum()
+    told, true = [], []
+    for seed in range(200):
+        counts = np.bincount(np.random.default_rng(seed).choice(200, 300, p=chances), minlength=200)
+        told.append(rare_share(counts.tolist()))
+        true.append(chances[counts <= 1].sum())
+    assert np.mean(told) == pytest.approx(np.mean(true), abs=0.01) and np.mean(true) > 0.1
+    assert rare_share([]) == 0.0 and rare_share([50, 50]) == 0.0

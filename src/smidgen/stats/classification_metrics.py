@@ -16,6 +16,14 @@ from smidgen.stats.field_values import equal_fields
 from smidgen.stats.intervals import Floats, bootstrap, wilson
 
 
+def rare_share(counts: Iterable[int]) -> float:
+    """Estimate the share of later rows whose label none of these rows has, or one alone (Good 1953; Turing's estimate). `counts`: rows of
+    each label."""
+    found = Counter(counts)
+    rows = sum(count * labels for count, labels in found.items())
+    return min(1.0, (found[1] + 2 * found[2]) / rows) if rows else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class LabelPatterns:
     """Rows grouped by the information that F1 uses.

@@ -47,8 +47,9 @@ def test_a_label_with_one_row_is_left_out_with_a_note(tmp_path: Path) -> None:
     examples = rows_of(recipe)
     assert examples.form.labels == ("Delivery", "Refund")
     assert "alone" not in {row.output for row in (*examples.train, *examples.held, *examples.test)}
-    (note,) = [note for note in examples.notes if "left out" in note]
-    assert "'alone'" in note and "'delivery'" not in note
+    left_out, share = [note for note in examples.notes if "left out" in note]
+    assert "'alone'" in left_out and "'delivery'" not in left_out
+    assert "About 2% of later texts have another" in share
 
 
 def test_of_several_labels_only_the_thin_one_is_left_out(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from smidgen.flows.build.work import BuildContext, Work
 from smidgen.flows.embedding import embedder
 from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe
+from smidgen.stats.classification_metrics import rare_share
 from smidgen.store.files import rows_hash
 from smidgen.text import near_duplicates
 from smidgen.text.column_names import column_key
@@ -85,6 +86,12 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     if thin:
         shown = ", ".join(map(repr, thin[:3])) + (f" and {len(thin) - 3} more" if len(thin) > 3 else "")
         notes.append(f"labels with one row are left out, the model never answers them: {shown}. Add a second row to each")
+        context.progress.say(notes[-1])
+        missing = rare_share([*Counter(label for row in rows for label in _labels(row.output)).values(), *[1] * len(thin)])
+        notes.append(
+            f"the accuracy is of texts with labels that the model knows. About {missing:.0%} of later texts have another: a label that is "
+            "left out, or that no row has. The model answers them wrong. More rows of rare labels help most"
+        )
         context.progress.say(notes[-1])
     columns = {**_NO_TABLE, "input": ",".join(task.pair)} if task.pair else _NO_TABLE
     if table is not None:

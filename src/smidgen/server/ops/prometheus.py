@@ -110,7 +110,8 @@ class ServerMetrics:
         self.audits = Counter(
             "smidgen_audits",
             "Local answers drawn for an audit, by what became of it: agreed, disagreed, graded (in between); dropped, for too many were "
-            "under way or the budget is used up; withheld by the privacy policy; refused or unanswered by the upstream; failed.",
+            "under way or the budget is used up; withheld by the privacy policy; refused or unanswered by the upstream; failed. "
+            "checked: a very frequent text, which was not drawn.",
             ("model", "outcome"),
             registry=self.registry,
         )
