@@ -136,14 +136,21 @@ function BuildResults(): ReactNode {
   if (!results.data || results.data.bytes < 5e7) return <Problem query={clear} />;
   return (
     <>
-      <p className={styles.disk}>
-        <span>{t("start.results", { size: size(results.data.bytes), limit: size(results.data.limit) })}</span>
+      <section className={styles.disk} aria-labelledby="disk">
+        <Icon name="data" />
+        <div>
+          <h2 id="disk">{t("start.disk", { size: size(results.data.bytes), limit: size(results.data.limit) })}</h2>
+          <div className={styles.used} aria-hidden="true">
+            <i style={{ width: `${Math.min(100, (100 * results.data.bytes) / results.data.limit)}%` }} />
+          </div>
+          <p>{t("start.results")}</p>
+        </div>
         {mayClear && (
           <Button small busy={clear.isPending} onClick={() => clear.mutate(undefined, { onSuccess: (cleared) => toast({ text: t("start.cleared", { size: size(cleared.freed) }) }) })}>
             {t("start.clear")}
           </Button>
         )}
-      </p>
+      </section>
       <Problem query={clear} />
     </>
   );

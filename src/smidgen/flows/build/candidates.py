@@ -78,7 +78,7 @@ def choose_candidate(
     else:
         good = [c for c in fit if c.held.value >= baseline]
         chosen = _fastest(good) if good else best
-        reason = f"{_advantage(chosen, good)} at least {as_good}" if good else f"nothing beats the baseline; this is {most}"
+        reason = f"{_advantage(chosen, good)} at least {as_good}" if good else f"nothing beats the baseline; of the others this is {most}"
     reason = f"{reason}; asked: {_asked(wanted)}"
     if _limited(chosen, wanted, CLEAR).unfit:
         reason = f"{reason}, which it keeps by less than {CLEAR - 1:.0%}: it may not at every moment"

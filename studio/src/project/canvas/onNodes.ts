@@ -41,7 +41,6 @@ export function nodeFacts(t: TFunction, data: DataSummary | undefined, run: Run 
     if (open) facts.set(place, { text: stepName(t, step.name), share });
     else if (words) facts.set("split", { text: told(words) });
     else if (facts.get(place)?.share !== undefined) facts.delete(place);
-    else if (step.note && place !== "data") facts.set(place, { text: told(step.note) });
   }
   if (data && facts.get("data")?.share === undefined) facts.set("data", { text: data.rows === 0 ? t("canvas.dropHere") : t("canvas.rows", { count: data.rows, rows: formatNumber(data.rows) }) });
   const reached = run?.state === "done" ? headline(run) : undefined;

@@ -53,7 +53,7 @@ export function DataPage(): ReactNode {
     <>
       <PageTitle
         title={t("nav.data")}
-        about={t("data.summary", { rows: formatNumber(rows), unlabelled: formatNumber(unlabelled), test: formatNumber(test_rows) })}
+        about={t("data.summary", { count: test_rows, rows: formatNumber(rows), unlabelled: formatNumber(unlabelled), test: formatNumber(test_rows) })}
         actions={
           <div className={styles.actions}>
             <IconButton icon="undo" label={undo ? t("data.undo", { action: t(`action.${undo.action}`) }) : t("common.undo")} disabled={!mayEdit || !undo || step.isPending} onClick={() => step.mutate("undo")} />

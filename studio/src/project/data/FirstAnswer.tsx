@@ -19,6 +19,7 @@ import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { type Assumptions, type FirstAnswer, isLooking, type Look, useFindings, useLook, useLookAgain, useRemember, useSaving } from "./queries";
 import { FetchBase } from "./FetchBase";
+import { madeFrom } from "../build/runs";
 import styles from "./FirstAnswer.module.css";
 import { rowsMissing } from "./rowsMissing";
 
@@ -239,13 +240,21 @@ function BuiltModel({ project }: { project: string }): ReactNode {
   );
 }
 
-/** What to do next. */
-function Ways({ project, unlabelled }: { project: string; unlabelled: number }): ReactNode {
+/** What to do next: to build, or to try the model where it was built from just these rows. */
+export function Ways({ project, unlabelled }: { project: string; unlabelled: number }): ReactNode {
   const { t } = useTranslation();
+  const model = useModels(project)?.[0];
+  const version = useData(project).data?.version;
+  const built = model !== undefined && madeFrom(model).version === version;
   return (
     <div className={styles.buttons}>
-      <ButtonLink kind="primary" icon="build" to={`/projects/${project}/build`}>
-        {t("look.build")}
+      {built && (
+        <ButtonLink kind="primary" icon="chat" to={`/projects/${project}/try`}>
+          {t("look.try")}
+        </ButtonLink>
+      )}
+      <ButtonLink kind={built ? "plain" : "primary"} icon="build" to={`/projects/${project}/build`}>
+        {t(built ? "look.buildAgain" : "look.build")}
       </ButtonLink>
       {unlabelled > 0 && (
         <ButtonLink icon="label" to={`/projects/${project}/label`}>
