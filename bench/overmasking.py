@@ -23,11 +23,13 @@ from smidgen.stats.intervals import wilson
 
 NAME = "overmasking"
 COLUMNS = ("what", "policy", "of", "altered without need", "share", "95 %", "altered as (kinds)", "personal spans", "wholly masked", "95 %")
-POLICIES: Mapping[str, tuple[str, ...]] = {"mask": (), "health": ("all",), "files": ()}
+POLICIES: Mapping[str, tuple[str, ...]] = {"mask": (), "health": ("all",), "files": (), "files, every kind": ("all",)}
 """The policies of the border, and redaction of files and stored traffic, which leaves public names; with the kinds that are asked for."""
 TEXTS = HERE / "overmasking_texts.jsonl"
 SHORT = HERE / "short_requests.jsonl"
-"""Short requests with private names, famous people, companies, streets, assistants and games; the list was tuned on half of them."""
+"""Short requests with private names, famous people, companies, streets, assistants and games. The list of public names was tuned on the
+half `tuning` of the first set, and the rules on the half `first` of the second one, which was written before that."""
+HALVES = ("tuning", "blind", "first", "second")
 TRUTH = HERE / "overmasking_truth.json"
 DRAWN = {"banking77": 400, "clinc150": 600}
 """How many texts of each data set are drawn, and were read by a person."""
@@ -77,7 +79,7 @@ def run(context: Context) -> None:
     )
     sets = {name: drawn(context.data, name) for name in DRAWN}
     sets["own texts"] = own(TEXTS)
-    sets |= {f"short requests, {half} half": short(SHORT, half) for half in ("tuning", "blind")}
+    sets |= {f"short requests, {half} half": short(SHORT, half) for half in HALVES}
     if context.quick:
         sets = {name: texts[:_QUICK] for name, texts in sets.items()}
     for name, texts in sets.items():
@@ -183,7 +185,7 @@ def masker(policy: str) -> Callable[[str], Found]:
     from smidgen.privacy.public_names import PublicNames
     from smidgen.privacy.redactor import Redactor
 
-    model = finder(kinds=POLICIES[policy], public=PublicNames() if policy == "files" else None)
+    model = finder(kinds=POLICIES[policy], public=PublicNames() if policy.startswith("files") else None)
 
     def find(text: str) -> Found:
         redactor = Redactor(model, forms=text_patterns.usual_spans, beside_person=model.beside_person)

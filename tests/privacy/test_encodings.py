@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.core.errors import RedactionError
+from smidgen.privacy import encodings, text_patterns
 from smidgen.privacy.encodings import unescape
 from smidgen.privacy.redactor import Redactor
 
@@ -100,7 +101,7 @@ def test_what_was_decided_on_is_not_refused_for_an_escape_beside_it() -> None:
     ],
 )
 def test_what_is_percent_encoded_is_refused(text: str) -> None:
-    with pytest.raises(RedactionError, match="percent-encoded") as refused:
+    with pytest.raises(RedactionError, match="left in a text, encoded") as refused:
         Redactor().mask(text)
     assert "example" not in str(refused.value)
 
@@ -115,3 +116,16 @@ def test_a_long_text_of_escapes_takes_no_more_than_its_time() -> None:
     for text in (r"\n" * 100_000, "C:" * 100_000 + "\\", r"\\a" * 50_000, r"\u00fc" * 30_000, "%41" * 50_000):
         Redactor().mask(text)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("form", ["&#{};", "&#x{:x};", "\\x{:02x}", "&amp;#{};"])
+def test_a_card_in_character_references_does_not_leave(form: str) -> None:
+    card = "".join(form.format(ord(digit)) for digit in "4111111111111111")
+    with pytest.raises(RedactionError, match="left in a text, encoded"):
+        Redactor(forms=text_patterns.usual_spans).mask(f"my card {card}")
+    assert Redactor(forms=text_patterns.usual_spans).mask("Tom &amp; Jerry &#8211; 5 \\x41") == "Tom &amp; Jerry &#8211; 5 \\x41"
+
+
+def test_a_data_address_needs_no_media_type() -> None:
+    text = "see data:;base64,YW5uYUBleGFtcGxlLm9yZw=="
+    assert encodings.base64_spans(text) == [(4, len(text))]

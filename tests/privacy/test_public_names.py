@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from smidgen.core.errors import InputError
@@ -9,10 +11,13 @@ from smidgen.privacy import public_names
 from smidgen.privacy.public_names import PublicNames
 
 
-def private(text: str, piece: str, kind: str = "person", known: tuple[str, ...] = (), places: bool = True) -> list[str]:
+def private(
+    text: str, piece: str, kind: str = "person", known: tuple[str, ...] = (), places: bool = True, companies: bool = False
+) -> list[str]:
     """The kinds by which a piece of a text is masked."""
     start = text.index(piece)
-    return [found for found, *_ in PublicNames(known).private(text, [(kind, start, start + len(piece))], places=places)]
+    found = PublicNames(known).private(text, [(kind, start, start + len(piece))], places=places, companies=companies)
+    return [found_kind for found_kind, *_ in found]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +34,11 @@ def private(text: str, piece: str, kind: str = "person", known: tuple[str, ...] 
         ("songs by unknown singer", "unknown singer"),
         ("can we change your name to clara", "clara"),
         ("can i start calling you fred", "fred"),
+        ("your new name is joe", "joe"),
+        ("the money hasn't arrived", "hasn"),
+        ("is sammy's crab shack open", "sammy"),
+        ("tell me about the zebras", "zebras"),
+        ("who wrote a brief history of time, stephen king", "stephen king"),
     ],
 )
 def test_what_is_nobodys_stays(text: str, piece: str) -> None:
@@ -51,6 +61,9 @@ def test_what_is_nobodys_stays(text: str, piece: str) -> None:
         ("is taylor coming", "taylor"),
         ("Mr. Ford signed", "Ford"),
         ("my name is Margit Bridge", "Margit Bridge"),
+        ("call zebras now", "zebras"),
+        ("mein mann otto hat das passwort vergessen", "otto"),
+        ("george washington, he is our plumber", "george washington"),
     ],
 )
 def test_a_private_person_is_masked_whatever_the_name(text: str, piece: str) -> None:
@@ -87,3 +100,35 @@ def test_the_list_has_many_names_and_no_common_given_name() -> None:
     assert len(names) > 1_000
     given = "anna michael michaels ralph ralphs taylor adele virginia paris austin jordan ross kelly emma james maria thomas dora homer"
     assert [name for name in given.split() if (name,) in names] == []
+
+
+def test_a_place_or_a_company_that_was_taken_for_a_person_has_its_own_kind() -> None:
+    assert private("is it safe in malawi", "malawi") == ["place"]
+    assert private("is it safe in malawi", "malawi", places=False) == []
+    assert private("anna is in malawi", "malawi", "place") == ["place"]
+    assert private("is walmart open", "walmart") == []
+    assert private("is walmart open", "walmart", companies=True) == ["organisation"]
+    assert private("is citrix up", "citrix", "place", companies=True) == ["organisation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "sign"),
+    [
+        ("call anna", "anna", True),
+        ("my sister anna", "anna", True),
+        ("anna's birthday", "anna", True),
+        ("anna schmidt", "anna schmidt", True),
+        ("anna, a@example.org", "anna", True),
+        ("is anna good", "anna", False),
+        ("tell me about anna", "anna", False),
+    ],
+)
+def test_what_is_a_sign_of_a_private_person(text: str, piece: str, sign: bool) -> None:
+    start = text.index(piece)
+    assert public_names.has_sign(text, start, start + len(piece)) == sign
+
+
+def test_a_name_may_go_over_two_lines_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("# a, b\n\n[brands]\nacme, big\nblue*\n\n[words]\ntofu\n", encoding="utf-8")
+    monkeypatch.setattr(public_names, "_FILE", tmp_path / "names.txt")
+    assert public_names._shipped.__wrapped__() == {("acme",): "brands", ("big", "blue"): "brands*", ("tofu",): "words"}

@@ -163,3 +163,22 @@ def test_an_address_in_words_is_found_whole(text: str, mail: str) -> None:
 @pytest.mark.parametrize("text", ["look at example dot org", "we meet at noon dot", "see it at the dot", "order at example dot com"])
 def test_a_preposition_makes_no_address(text: str) -> None:
     assert [kind for kind, _ in found(text) if kind == "email"] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card four one one one one one one one one one one one one one one one",
+        "call zero one seven one, five five five, zero one four two",
+        "Konto eins zwei zwei vier null null sieben acht neun",
+    ],
+)
+def test_a_number_in_words_is_found(text: str) -> None:
+    assert "number" in {kind for kind, *_ in text_patterns.every_span(text)}
+
+
+@pytest.mark.parametrize(
+    "text", ["count one two three four five six seven eight nine", "one or two, three or four", "five six seven eight"]
+)
+def test_counting_is_no_number(text: str) -> None:
+    assert "number" not in {kind for kind, *_ in text_patterns.every_span(text)}

@@ -116,7 +116,10 @@ class PersonalDataFinder:
         return {text: tuple(sorted(self._private(text, own), key=lambda span: span[1:])) for text, own in found.items()}
 
     def _private(self, text: str, found: Iterable[tuple[str, int, int]]) -> Iterable[tuple[str, int, int]]:
-        return found if self._public is None else self._public.private(text, found, places="place" in self._wanted)
+        if self._public is None:
+            return found
+        companies = "organisation" in self._wanted and "organisation" not in self.beside_person
+        return self._public.private(text, found, places="place" in self._wanted, companies=companies)
 
     def _counts(self, span: Mapping[str, Any], text: str) -> bool:
         """Return True if a span has a wanted kind, and matches that kind's pattern."""

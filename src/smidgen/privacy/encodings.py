@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
+from html import unescape as html_unescaped
 from urllib.parse import unquote_plus
 
 _REST = r"[^\s\"'<>|*?]*"
@@ -81,9 +82,22 @@ def percent_decoded(text: str) -> str:
     return text
 
 
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|commat|period|lowbar|hyphen|nbsp|amp);|\\x[0-9a-fA-F]{2}")
+"""Characters as HTML and as the string literals of programs write them."""
+
+
+def references_decoded(text: str) -> str:
+    """Decode the character references of HTML and escapes such as `\\x40`."""
+    for _ in range(_MOST):
+        if not _REFERENCE.search(text):
+            break
+        text = _REFERENCE.sub(lambda match: chr(int(match[0][2:], 16)) if match[0][0] == "\\" else html_unescaped(match[0]), text)
+    return text
+
+
 _WHOLE = re.compile(r"\s*data:[^,\s]{0,200},|(?=[^A-Za-z0-9]*[A-Za-z0-9])[A-Za-z0-9+/_=-]{1000,}\s*\Z", re.IGNORECASE)
 """Start of a text that is nothing but bytes, in any case."""
-_URL = re.compile(r"\bdata:[a-z]{1,20}/[^,\s]{0,200};base64,[A-Za-z0-9+/_=%-]*", re.IGNORECASE)
+_URL = re.compile(r"\bdata:(?:[a-z]{1,20}/[^,\s]{0,200})?;base64,[A-Za-z0-9+/_=%-]*", re.IGNORECASE)
 _TOKEN = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
 """A token that identifies a person (JWT). It is not treated as bytes, because a pattern finds it."""
 _RUN = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{400,}")

@@ -1,4 +1,4 @@
-"""Names that are nobody's: companies, products, works, famous people, assistants. A redactor of files and stored traffic leaves them.
+"""Names that are nobody's: companies, products, works, famous people, assistants, words. Files and stored traffic keep them.
 
 The border does not use this: what leaves for the large model is masked in doubt. Also here: a street without a number is a place.
 """
@@ -17,8 +17,9 @@ KNOWN_HELP = "A name that is nobody's, such as a product or an assistant: it sta
 MOST_KNOWN = 1_000
 """Most names that a user may give."""
 _LONGEST = 100
+_BRANDS, _PLACES = "brands", "places"
 _FILE = Path(__file__).with_name("public_names.txt")
-_SHARED_SECTIONS = frozenset({"people", "assistants"})
+_SHARED_SECTIONS = frozenset({"people", "assistants", "words"})
 """Sections whose names private people may have as well."""
 _WORD = re.compile(r"[^\W_]+(?:[&.'’][^\W_]+)*")
 _MOST_WORDS = 6
@@ -32,17 +33,26 @@ _NAMED_KINDS = frozenset({"person", "place", "address"})
 _RELATION = (
     r"(?:friend|buddy|mate|brother|sister|husband|wife|son|daughter|mom|mum|mother|dad|father|cousin|aunt|auntie|uncle|niece|nephew"
     r"|grandma|grandpa|grandmother|grandfather|boss|colleague|coworker|neighbou?r|landlord|landlady|tenant|partner|girlfriend|boyfriend"
-    r"|fiancee?|roommate|client|customer|patient|doctor|dentist|nurse|lawyer|teacher|tutor|assistant|manager|kid|baby|child)"
+    r"|fiancee?|roommate"
+    r"|plumber|electrician|gardener|cleaner|driver|client|customer|patient|doctor|dentist|nurse|lawyer|teacher|tutor|assistant|manager|kid|baby|child)"
+)
+_RELATION_DE = (
+    r"(?:mein|dein|sein|ihr|unser|eu)(?:e|en|em|er|es|re|ren|rem)?\s+(?:mann|frau|bruder|schwester|sohn|tochter|vater|mutter|mama|papa"
+    r"|onkel|tante|oma|opa|cousine?|neffe|nichte|freund|freundin|kolleg(?:e|en|in)|chef|chefin|nachbar|nachbarin|vermieter|vermieterin"
+    r"|kund(?:e|en|in)|patient|patientin|partner|partnerin|kind)"
 )
 _SOMEBODY_BEFORE = re.compile(
     r"(?:\b(?:mr|mrs|ms|miss|mx|dr|doctor|prof|professor|sir|madam|herr|herrn|frau|señora?|monsieur|madame|auntie?|uncle|grandma|grandpa)\.?"
-    rf"|\b(?:my|our|your|his|her|their)\s+(?:[^\W\d_]+\s+)?{_RELATION},?"
-    r"|\b(?:my name is|my name's|name:|name is|i am|i'm|this is|under the name(?: of)?|named|mein name ist|ich bin|ich heiße)"
-    r"|\b(?:regards|wishes|sincerely|yours|grüße|grüßen),?)\s+\Z",
+    rf"|\b(?:my|our|your|his|her|their)\s+(?:[^\W\d_]+\s+)?{_RELATION},?|\b{_RELATION_DE},?"
+    r"|\b(?:my name is|my name's|name:|(?<!your )(?<!your new )name is|i am|i'm|this is|under the name(?: of)?|named"
+    r"|mein name ist|auf den namen|ich bin|ich heiße)"
+    r"|\b(?:regards|wishes|sincerely|yours|grüße|grüßen|gruß|lg|mfg),?)\s+\Z",
     re.IGNORECASE,
 )
 """A title, a relation, an introduction or a closing right before a name: a private person's, whatever the name."""
-_RELATION_AFTER = re.compile(rf"\s*(?:,\s*)?(?:is\s+)?(?:my|our|his|her|their)\s+(?:[^\W\d_]+\s+)?{_RELATION}\b", re.IGNORECASE)
+_RELATION_AFTER = re.compile(
+    rf"\s*(?:,\s*)?(?:(?:he|she|they)\s+)?(?:is\s+|are\s+)?(?:my|our|his|her|their)\s+(?:[^\W\d_]+\s+)?{_RELATION}\b", re.IGNORECASE
+)
 _OWNS_AFTER = re.compile(
     r"(?:['’]?s)?\s+(?:birthday|number|phone|mobile|e-?mail|address|mom|mum|mother|dad|father|wife|husband|sister|brother|son|daughter|kids?"
     r"|house|place|home|family|party|wedding|recital|appointment|room|funeral|surgery|salary|landlord)\b",
@@ -51,27 +61,35 @@ _OWNS_AFTER = re.compile(
 """A possession of people right after a name. Of a company it may be a number or an address: after a single word it is masked in doubt."""
 _CONTACT = re.compile(
     r"\b(?:call|phone|ring|dial|text|message|msg|e-?mail|mail|sms|facetime|whatsapp|(tell|ask|remind)|invite|meet|met|visit|contact|pay|marry"
-    r"|congratulate|reach|fire|hire|calling|texting|emailing|meeting|paying|inviting)\s+\Z",
+    r"|congratulate|reach|fire|hire|calling|texting|emailing|meeting|paying|inviting"
+    r"|rufe?|schreibe?|sage?|frage?|grüße?|erinnere|triff|treffe|besuche?|überweise?)\s+\Z",
     re.IGNORECASE,
 )
-_TOWARDS = re.compile(r"\b(?:to|with|from|for|and|is|was|did|does|has)\s+\Z", re.IGNORECASE)
+_TOWARDS = re.compile(r"\b(?:to|with|from|for|and|is|was|did|does|has|an|mit|von|für|und|ist|hat|war)\s+\Z", re.IGNORECASE)
 """Words before a name that private people often have: in doubt it is theirs."""
+_BESIDE = re.compile(r"\b(?:to|with|an|mit)\s+\Z", re.IGNORECASE)
 _REACHED = re.compile(r"@|(?:\d[ ()./-]{0,2}){7}")
 """An address or a telephone number in the text: a name there may be somebody's."""
 _PUBLIC_BEFORE = re.compile(
     r"(?:\b(?:songs?|music|tracks?|albums?|lyrics|movies?|films?|books?|novels?|poems?|paintings?|something)\s+(?:by|of|from|starring|called)"
     r"|\b(?:band|singer|actor|actress|rapper|president|senator|composer|philosopher)"
     r"|\b(?:spell|spelling (?:of|for)|spell the word|synonyms? (?:of|for)|definition of)"
-    r"|\b(?:your name (?:to|is)|call yourself|rename yourself|call(?:ing)? you|you(?: are|'re)?(?: going to| will|'ll)? be called))\s+\Z",
+    r"|\b(?:your (?:new )?name (?:to|is|should be|will be)|call yourself|rename yourself|(?:re)?nam(?:e|ing) you|call(?:ing)? you"
+    r"|you(?: are|'re)?(?: going to| will|'ll)? be called))\s+\Z",
     re.IGNORECASE,
 )
 """What is by or named so is a public person, a word, or the assistant itself."""
 _THINGS = (
-    r"(?:restaurant|grill|pizzeria|steakhouse|bistro|diner|airlines|airport|stadium|bridge|tower|museum|recipe"
+    r"(?:restaurant|grill|pizzeria|steakhouse|bistro|diner|cafe|café|bakery"
+    r"|deli|tavern|taqueria|brewery|barbecue|bbq|buffet"
+    r"|(?:crab|fish|burger|pizza|coffee|wine|sports|steak|taco|noodle|book|gift|video|ice cream) (?:shack|house|shop|bar|store)"
+    r"|airlines|airport|stadium|bridge|tower|museum|recipe"
     r"|sauce|soup|salad|pie|chicken|pizza|burger|sandwich"
     r"|cake)"
 )
 _THING_AFTER = re.compile(rf"(?:['’]s)? {_THINGS}\b", re.IGNORECASE)
+_NOT_AFTER = re.compile(r"['’]t\b", re.IGNORECASE)
+"""The rest of `hasn't`."""
 _THING_LAST = re.compile(rf" {_THINGS}\Z", re.IGNORECASE)
 _NUMBER_WORDS = (
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety hundred"
@@ -115,21 +133,31 @@ class PublicNames:
         if len(own) > MOST_KNOWN:
             raise InputError("too many known names are given", value=f"{len(own):,}", todo=f"Name {MOST_KNOWN:,} at most.")
         for name in own:
-            if not _words(name) or len(name) > _LONGEST:
+            if not name_words(name) or len(name) > _LONGEST:
                 raise InputError("a known name is empty or too long", value=name[:_LONGEST], todo=f"Give 1 to {_LONGEST} characters.")
-        self._names = {**_shipped(), **{_words(name): "known" for name in own}}
+        self._names = {**_shipped(), **{name_words(name): "known" for name in own}}
 
-    def private(self, text: str, found: Iterable[tuple[str, int, int]], *, places: bool) -> Iterator[tuple[str, int, int]]:
+    def private(
+        self, text: str, found: Iterable[tuple[str, int, int]], *, places: bool, companies: bool = False
+    ) -> Iterator[tuple[str, int, int]]:
         """Yield the findings (kind, start, end) without those that are nobody's.
 
-        `places`: whether a place is a kind that is looked for; a street without a number then becomes one.
+        `places`: whether places are looked for; a street without a number then becomes one, and so does a place taken for a person.
+        `companies`: whether companies are looked for wherever they stand; a listed one then becomes one, whatever it was taken for.
         """
         spans = list(found)
         if not spans:
             return
         public = [name for name in self._occurrences(text) if not _is_somebody(text, name)]
         for kind, start, end in spans:
-            if kind in _NAMED_KINDS and (_covered(text, start, end, public) or (kind == "person" and _is_thing(text, start, end))):
+            sections = _covering(text, start, end, public) if kind in _NAMED_KINDS else frozenset()
+            if sections and (kind == "person" or _PLACES not in sections):
+                if _PLACES in sections and places:
+                    yield "place", start, end
+                elif _BRANDS in sections and companies:
+                    yield "organisation", start, end
+                continue
+            if kind == "person" and _is_thing(text, start, end):
                 continue
             if kind == "id" and _ROAD.fullmatch(text[start:end].strip()):
                 continue
@@ -169,21 +197,39 @@ def _is_somebody(text: str, name: _PublicName) -> bool:
     return contact is not None and not (name.section == "assistants" and contact[1] is not None)
 
 
+def has_sign(text: str, start: int, end: int) -> bool:
+    """Return True if a name that was found shows a private person: by the words around it, or as a given name with a surname.
+
+    A name without a sign is masked in doubt.
+    """
+    before, after = text[max(0, start - 60) : start], text[end : end + 40]
+    return bool(
+        len(name_words(text[start:end])) > 1
+        or _REACHED.search(text)
+        or _SOMEBODY_BEFORE.search(before)
+        or _CONTACT.search(before)
+        or _BESIDE.search(before)
+        or _RELATION_AFTER.match(after)
+        or _OWNS_AFTER.match(after)
+    )
+
+
 def _is_thing(text: str, start: int, end: int) -> bool:
     """Return True if the words around a finding show that it is a public person, a word, or a thing, and none shows a private person."""
     before, after = text[max(0, start - 60) : start], text[end : end + 40]
     if _SOMEBODY_BEFORE.search(before) or _RELATION_AFTER.match(after) or _OWNS_AFTER.match(after) or _CONTACT.search(before):
         return False
-    return bool(_PUBLIC_BEFORE.search(before) or _THING_AFTER.match(after) or _THING_LAST.search(text[start:end]))
+    return bool(
+        _PUBLIC_BEFORE.search(before) or _THING_AFTER.match(after) or _NOT_AFTER.match(after) or _THING_LAST.search(text[start:end])
+    )
 
 
-def _covered(text: str, start: int, end: int, public: Iterable[_PublicName]) -> bool:
-    """Return True if every word of a finding belongs to a public name, except words that name nobody; at least one does."""
+def _covering(text: str, start: int, end: int, public: Iterable[_PublicName]) -> frozenset[str]:
+    """Return the sections of the public names that every word of a finding belongs to, except words that name nobody; else none."""
     names = [name for name in public if name.start < end and start < name.end]
     words = [(start + word.start(), start + word.end(), word[0]) for word in _WORD.finditer(text[start:end])]
-    return bool(names) and all(
-        word.casefold() in _FILLERS or any(name.start < after and at < name.end for name in names) for at, after, word in words
-    )
+    known = all(word.casefold() in _FILLERS or any(name.start < after and at < name.end for name in names) for at, after, word in words)
+    return frozenset(name.section for name in names) if known else frozenset()
 
 
 def _plain(word: str) -> str:
@@ -191,7 +237,8 @@ def _plain(word: str) -> str:
     return word.casefold().replace("’", "'").replace("'", "")
 
 
-def _words(name: str) -> tuple[str, ...]:
+def name_words(name: str) -> tuple[str, ...]:
+    """Return the words of a name as the list has them."""
     return tuple(_plain(word) for word in _WORD.findall(name))
 
 
@@ -199,13 +246,9 @@ def _words(name: str) -> tuple[str, ...]:
 def _shipped() -> dict[tuple[str, ...], str]:
     """Return the names in the list, as words, with their sections; a * follows the section of a name that private people have."""
     names: dict[tuple[str, ...], str] = {}
-    section = ""
-    for line in _FILE.read_text(encoding="utf-8").splitlines():
-        line = line.strip()
-        if line.startswith("["):
-            section = line.strip("[]")
-        elif line and not line.startswith("#"):
-            for name in line.split(","):
-                if words := _words(name):
-                    names[words] = section + "*" * name.strip().endswith("*")
+    for part in _FILE.read_text(encoding="utf-8").split("\n[")[1:]:
+        section, _, listed = part.partition("]")
+        for name in " ".join(listed.split()).split(","):
+            if words := name_words(name):
+                names[words] = section + "*" * name.strip().endswith("*")
     return names

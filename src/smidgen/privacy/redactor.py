@@ -330,12 +330,12 @@ class Redactor:
                 value=_named(kinds) or ("a part of a value" if half else "a long number"),
                 todo="Take the invisible characters out of it, and write digits and letters plainly.",
             )
-        decoded = encodings.percent_decoded(plain)
+        decoded = encodings.references_decoded(encodings.percent_decoded(plain))
         if decoded != plain and (kinds := self._shown(_plainly(decoded), plain)):
             raise RedactionError(
-                "personal data is left in a text, percent-encoded",
+                "personal data is left in a text, encoded",
                 value=_named(kinds) or "a long number",
-                todo="Write it without the percent signs, or take it out.",
+                todo="Write it without percent signs, character references or escapes, or take it out.",
             )
         return safe
 

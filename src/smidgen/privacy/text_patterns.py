@@ -72,8 +72,17 @@ _SPELT_MAIL = re.compile(
     rf"| ?[\[({{<] ?(?:at|ät)[\])}}>] ?[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,3}}\.[A-Za-z]{{2,24}}))(?!\w)",
     re.IGNORECASE,
 )
+_DIGIT_WORDS = (
+    r"(?:zero|oh|nought|one|two|three|four|five|six|seven|eight|nine|double|triple"
+    r"|null|eins|zwei|zwo|drei|vier|fünf|sechs|sieben|acht|neun)"
+)
+_SPELT_NUMBER = re.compile(
+    rf"\b(?!one[ ,]+two[ ,]+three\b|eins[ ,]+zwei[ ,]+drei\b){_DIGIT_WORDS}(?:[ ,.-]{{1,3}}{_DIGIT_WORDS}){{8,}}\b", re.IGNORECASE
+)
+"""Nine digits in words or more; counting aloud is none."""
 _PATTERNS = (
     ("email", ("dot", "punkt", "punto", "point", "at)", "at]", "at}", "at>", "ät"), False, _SPELT_MAIL),
+    ("number", ("zero", "one", "two", "four", "null", "eins", "zwei", "drei"), False, _SPELT_NUMBER),
     ("url", ("http", "www."), False, re.compile(r"\b(?:https?://|www\.)[^\s<>\"'`\])}|\\]*[^\s<>\"'`\])}|\\.,;:!?]", re.IGNORECASE)),
     (
         "id",
@@ -116,8 +125,8 @@ _PATTERNS = (
 
 The search for a word avoids running the pattern on most texts.
 
-The first is an e-mail address in words: `anna at example dot org`. The fourth is the form of US Medicare numbers (MBI), the sixth that of
-hardware addresses (MAC), the eleventh that of tokens that identify a
+The first is an e-mail address in words: `anna at example dot org`. The second is a number in words. The fifth is the form of US Medicare
+numbers (MBI), the seventh that of hardware addresses (MAC), the twelfth that of tokens that identify a
 person (JWT). A latitude or a longitude is a place from three decimals on: a hundred metres.
 """
 _VEHICLE = re.compile(r"\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b")

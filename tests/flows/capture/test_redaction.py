@@ -344,3 +344,20 @@ def test_an_answer_that_may_name_somebody_of_the_request_is_masked(text: str, an
 def test_a_number_is_no_label_however_it_is_written() -> None:
     (safe,) = CaptureRedactor(finding=Names()).exchanges([asked("who", answer="card_4111111111111111")])
     assert safe is not None and safe.answer is not None and "4111" not in safe.answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "doubtful"),
+    [
+        ("is brixo good", "yes", True),
+        ("call brixo", "yes", False),
+        ("call brixo", "brixo", False),
+        ("what do i eat", "brixo", True),
+        ("ask brixo, is zuntra good", "yes", True),
+        ("what is good", "ask a@example.org", False),
+        ("4111 1111 1111 1111 is my card", "yes", False),
+    ],
+)
+def test_a_name_without_a_sign_is_masked_in_doubt(text: str, answer: str, doubtful: bool) -> None:
+    (safe,) = CaptureRedactor(finding=Names("brixo", "zuntra")).exchanges([asked(text, answer=answer)])
+    assert safe is not None and safe.doubtful == doubtful and (safe.input, safe.answer) != (text, answer)

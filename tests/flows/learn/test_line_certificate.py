@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,17 @@ def test_texts_that_were_altered_are_told_of(model: Model) -> None:
     assert any("25 of 400 texts had it replaced; the traffic has not" in said for said in done.certificate.unchecked)
     plain = attest(model, some)
     assert plain.certificate is not None and not any("replaced" in said for said in plain.certificate.unchecked)
+
+
+def test_rows_masked_in_doubt_do_not_certify_and_are_told_of(model: Model) -> None:
+    some = rows(400, worst=0.0)
+    wrong = [replace(one, doubtful=True, unread=True, heard=False, masked=True) for one in rows(60, start=60_000)]
+    done, plain = attest(model, [*some, *wrong]).certificate, attest(model, some).certificate
+    assert done is not None and plain is not None and (done.n, done.share) == (400, plain.share)
+    counted = attest(model, [*some, *(replace(one, doubtful=False) for one in wrong)]).certificate
+    assert counted is None or counted.share < done.share
+    assert any("60 of 460 texts had one masked, and are left out" in said for said in done.unchecked)
+    assert not any("perhaps nobody's" in said for said in plain.unchecked)
 
 
 def test_only_what_the_named_model_answered_certifies(model: Model) -> None:

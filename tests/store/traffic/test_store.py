@@ -76,6 +76,7 @@ def test_a_request_is_stored_as_it_was(store: TrafficStore, home: Path) -> None:
         upstream_ms=20.0,
         key="0f",
         altered=True,
+        doubtful=True,
         answer_state="whole",
         user="anna",
         also=("bert",),
@@ -96,7 +97,7 @@ def test_a_request_is_stored_as_it_was(store: TrafficStore, home: Path) -> None:
         "key",
         "held_out",
     }
-    assert len(same) == 24 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
+    assert len(same) == 25 and {name: found[name] for name in same} == {name: getattr(one, name) for name in same}
     assert (found["time"], found["key_hash"]) == (one.time.timestamp(), "0f")
     hashes = [found[name] for name in ("user_hash", "system_hash", "template_hash")]
     assert len(set(hashes)) == 3 and all(len(name) == 32 for name in hashes)
@@ -226,8 +227,8 @@ def test_held_out_requests_whose_answer_is_no_whole_text_are_taken_as_such(held:
 
 def test_nothing_is_learnt_from_an_answer_that_is_no_whole_text(store: TrafficStore) -> None:
     store.add([asked(number, answer="so far", answer_state=state) for number, state in enumerate(sorted(NOT_COMPARABLE | {"broken"}))])
-    store.add([asked(20, answer="whole", answer_state="whole", altered=True)])
-    assert [(pair.id, pair.altered) for pair in store.pairs("support")] == [("req_20", True)]
+    store.add([asked(20, answer="whole", answer_state="whole", altered=True, doubtful=True)])
+    assert [(pair.id, pair.altered, pair.doubtful) for pair in store.pairs("support")] == [("req_20", True, True)]
 
 
 def test_a_long_walk_comes_to_its_end_and_gives_each_pair_once(store: TrafficStore) -> None:
@@ -462,6 +463,7 @@ def test_a_store_of_the_first_version_learns_what_can_be_known(home: Path) -> No
         before.add([asked(3, answered_by="local", answer=None)])
     with sqlite3.connect(home / "traffic.db") as raw:
         raw.execute("ALTER TABLE requests DROP COLUMN altered")
+        raw.execute("ALTER TABLE requests DROP COLUMN doubtful")
         raw.execute("ALTER TABLE requests DROP COLUMN answer_state")
         raw.execute("ALTER TABLE requests DROP COLUMN audit_answer")
         raw.execute("ALTER TABLE requests DROP COLUMN audit_model")

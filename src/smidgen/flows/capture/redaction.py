@@ -13,11 +13,12 @@ from typing import Any, Protocol, TypeAlias
 
 from smidgen.core.errors import RedactionError
 from smidgen.flows.capture.recurring_labels import RecurringLabels, spell_label
+from smidgen.flows.capture.recurring_names import RecurringNames
 from smidgen.flows.certify import losses
 from smidgen.flows.redaction_model import Found, PersonalDataFinder, finder
 from smidgen.privacy import text_patterns
 from smidgen.privacy.policy import KINDS, Action, policy_of
-from smidgen.privacy.public_names import PublicNames
+from smidgen.privacy.public_names import PublicNames, has_sign
 from smidgen.privacy.redactor import BESIDE_PERSON, Redactor, readable
 from smidgen.privacy.request_masking import BodyWalk, FieldContext, masking
 from smidgen.store.traffic.records import AuditAnswer, Exchange, Feedback, LateLabel
@@ -175,6 +176,7 @@ class CaptureRedactor:
         self._harmless = CleanAnswers()
         self._choices: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self.recurring = RecurringLabels(label_texts, self._has_form)
+        self._recurring_names = RecurringNames()
 
     def exchanges(self, given: Sequence[Exchange]) -> list[Exchange | None]:
         """Return each request with placeholders; None for one that cannot be made safe. Raises EngineError if the model cannot run."""
@@ -188,14 +190,18 @@ class CaptureRedactor:
         self._harmless.note(text for text in new if len(text) <= LONGEST and not found[text] and not self._by_pattern(text))
         found = {**dict.fromkeys(answers, ()), **found}
         for one, asked, may in zip(given, inputs, whole, strict=True):
+            if may:
+                self._recurring_names.saw(one, asked or (), found)
+        found = self._recurring_names.without_public(found)
+        for one, asked, may in zip(given, inputs, whole, strict=True):
             self._note_choices(one)
             if may:
                 self.recurring.saw(one, _personal(one, asked or (), found))
         for words in prompts:
             self._note_prompt(words, found)
         return [
-            self._exchange(one, found, self._is_new_label(one, asked or (), found)) if may else None
-            for one, asked, may in zip(given, inputs, whole, strict=True)
+            self._exchange(one, found, (asked or [], said or []), self._is_new_label(one, asked or (), found)) if may else None
+            for one, asked, said, may in zip(given, inputs, outputs, whole, strict=True)
         ]
 
     def feedback(self, said: Feedback, asked: str, key: str = "") -> Feedback:
@@ -273,7 +279,10 @@ class CaptureRedactor:
             return False
         return not words <= set(_WORD.findall(one.system.casefold())) or _in_list(said, one.system)
 
-    def _exchange(self, one: Exchange, found: Mapping[str, Found], is_new_label: bool) -> Exchange | None:
+    def _exchange(
+        self, one: Exchange, found: Mapping[str, Found], texts: tuple[list[str], list[str]], is_new_label: bool
+    ) -> Exchange | None:
+        """Return a request with placeholders. `texts`: those of its question, and those of its answers."""
         redactor = self._redactor(one.asked, found)
         try:
             answered = self._answering(one.asked, redactor, one.key, one.choices, is_new_label)
@@ -281,6 +290,8 @@ class CaptureRedactor:
             safe = dataclasses.replace(safe, kind=self._kind(one))
         except (RedactionError, RecursionError):
             return None
+        changed = [own for own, same in zip(texts, (safe.input == one.input, safe.answer == one.answer), strict=True) if not same]
+        safe = dataclasses.replace(safe, doubtful=_in_doubt(texts[0], changed, found))
         if one.answer is not None and safe.answer != one.answer:
             self.recurring.wait(one.key, LateLabel(one.id, "answer", one.answer, stored=safe.answer or ""))
         return safe
@@ -377,6 +388,14 @@ def _personal(one: Exchange, asked: Iterable[str], found: Mapping[str, Found]) -
     pieces = {text[start:end] for text in said for _, start, end in found.get(text, ())}
     folded = (one.answer or "").casefold()
     return pieces | {piece for text in asked for _, start, end in found[text] if (piece := text[start:end]).casefold() in folded}
+
+
+def _in_doubt(asked: Iterable[str], changed: Iterable[Iterable[str]], found: Mapping[str, Found]) -> bool:
+    """Return True if a name was masked that has the sign of a private person neither where it was masked nor in the question."""
+    masked = [(text, span) for texts in changed for text in texts for span in found[text] if span[0] == "person"]
+    shown = masked + [(text, span) for text in asked for span in found[text] if span[0] == "person"]
+    sure = {text[start:end].casefold() for text, (_, start, end) in shown if has_sign(text, start, end)}
+    return any(text[start:end].casefold() not in sure for text, (_, start, end) in masked)
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

@@ -46,6 +46,7 @@ class LineRow:
         heard: whether the output is one of the task's.
         unread: for a held-out row: the reference cannot be read as any output. The row's output is None then, and no answer agrees with it.
         altered: whether personal data was removed from the input.
+        doubtful: for a captured row: whether a name that is perhaps nobody's was removed from it. Such a row does not certify.
         masked: for a row that certifies: whether it is unread because personal data was removed from the reference.
         times: number of times that the text came. This row is the newest.
         jobs: for a captured row: scopes of the line's recurring jobs that it belongs to.
@@ -64,6 +65,7 @@ class LineRow:
     heard: bool = True
     unread: bool = False
     altered: bool = False
+    doubtful: bool = False
     masked: bool = False
     times: int = 1
     jobs: tuple[str, ...] = ()

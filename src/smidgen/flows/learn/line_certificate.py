@@ -186,6 +186,10 @@ def certify_version(
     fit = [taken for taken in given if taken.model == terms.model] if terms.reference == "model" else given
     if len(fit) < len(given):
         progress.say(f"{len(given) - len(fit):,} rows do not certify: a model other than {terms.model or 'the unnamed'} answered them")
+    doubtful = sum(taken.doubtful for taken in fit)
+    fit = [taken for taken in fit if not taken.doubtful]
+    if doubtful:
+        progress.say(f"{doubtful:,} rows do not certify: a name was masked in them that is perhaps nobody's (--capture-known names those)")
     expected = expected_certificate(challenger, len(fit), terms)
     if expected is not None and expected.chance < asked.likely and len(fit) >= fewest_rows(terms.alpha, terms.level):
         why = (
@@ -197,7 +201,7 @@ def certify_version(
         losses.choose_loss(terms.loss, challenger.task, challenger.form)
     except InputError as error:
         return LineCertification(None, f"{error.what} ({error.value}). {error.todo}", len(fit))
-    drawn = _pairs_of(challenger, fit)
+    drawn = _pairs_of(challenger, fit, doubtful)
     if not drawn.rows:
         return LineCertification(
             None, f"there are no held-out rows to certify on whose outputs are of the reference {terms.reference}", len(fit)
@@ -247,10 +251,10 @@ def _forecast_rows(
     return outlook(fit, needed, now or datetime.now(UTC))
 
 
-def _pairs_of(challenger: Model, rows: Sequence[LineRow]) -> CalibrationPairs:
+def _pairs_of(challenger: Model, rows: Sequence[LineRow], doubtful: int) -> CalibrationPairs:
     """Return the rows as a calibration sample.
 
-    A reference that was not one of the task's outputs is read again by the challenger's form.
+    A reference that was not one of the task's outputs is read again by the challenger's form. `doubtful`: rows that were left out.
     """
     read: list[Row] = []
     unread: list[Text] = []
@@ -260,7 +264,7 @@ def _pairs_of(challenger: Model, rows: Sequence[LineRow]) -> CalibrationPairs:
         except ValueError:
             unread.append(taken.row.input)
     return CalibrationPairs(
-        read, _NAME, unread, unchecked=_unchecked(rows), jobs={taken.row.input: taken.jobs for taken in rows}, by_text=True
+        read, _NAME, unread, unchecked=_unchecked(rows, doubtful), jobs={taken.row.input: taken.jobs for taken in rows}, by_text=True
     )
 
 
@@ -277,7 +281,7 @@ def _reference_model(rows: Sequence[LineRow]) -> str:
     return max(names, key=lambda name: names[name], default="")
 
 
-def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
+def _unchecked(rows: Sequence[LineRow], doubtful: int) -> tuple[str, ...]:
     """Say how the rows may differ from the traffic. A certificate repeats these sentences."""
     n = len(rows)
     altered = sum(taken.altered for taken in rows)
@@ -289,6 +293,8 @@ def _unchecked(rows: Sequence[LineRow]) -> tuple[str, ...]:
         "it answered has no reference here, and what was captured before that goes with --capture-days (--held-out-aside holds out texts "
         "of both kinds)": unsure,
         f"whether texts with personal data are answered as well: {altered:,} of {n:,} texts had it replaced; the traffic has not": altered,
+        f"whether texts with a name that is perhaps nobody's are answered as well: {doubtful:,} of {n + doubtful:,} texts had one masked, "
+        "and are left out": doubtful,
         f"whether corrections are like the traffic: who corrects an answer chooses which ({corrected:,} of {n:,} texts)": corrected,
         f"how often each text comes: each stands once here, and {repeated:,} times that one came again are left out": repeated,
     }

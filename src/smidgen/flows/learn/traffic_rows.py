@@ -95,6 +95,7 @@ def rows_of_pairs(
                 pair.local_score,
                 pair.local_output,
                 altered=pair.altered,
+                doubtful=pair.doubtful,
                 jobs=jobs,
                 model=pair.model if source == "upstream" else "",
                 unsure=pair.why in _UNSURE,

@@ -151,6 +151,7 @@ def _new_pair(row: Any, reference: str, whose: Whose, state: AnswerState = "whol
         state=state,
         corrected=corrected,
         altered=row.altered,
+        doubtful=row.doubtful,
         why=row.why,
     )
 

@@ -61,6 +61,7 @@ class Exchange:
         key: a piece of the hash of the API key.
         truncated: whether a text was too long to be stored whole.
         altered: whether personal data was removed from the input, so that it is not the original text.
+        doubtful: whether a name without the sign of a private person was removed: perhaps it was nobody's.
         answer_state: how the upstream answered; see core/replies.py.
         held_out: its side, if that was drawn before personal data was removed; None to draw it from the input here.
         choices: values and names in the answer schema of the request. They belong to nobody, and are not stored.
@@ -96,6 +97,7 @@ class Exchange:
     key: str = ""
     truncated: bool = False
     altered: bool = False
+    doubtful: bool = False
     answer_state: AnswerState = ""
     held_out: bool | None = None
     choices: tuple[str, ...] = ()
@@ -159,6 +161,7 @@ class TrafficPair:
         state: how the upstream answered. Pairs to train on are all `whole`.
         corrected: for a held-out request that the upstream answered: a person's correction of some answer to it.
         altered: whether personal data was removed from the input.
+        doubtful: whether a name without the sign of a private person was removed from the input or the answer.
         why: why the small model did not answer under its certificate; empty if it did, or none could be asked.
     """
 
@@ -177,6 +180,7 @@ class TrafficPair:
     state: AnswerState = "whole"
     corrected: str | None = None
     altered: bool = False
+    doubtful: bool = False
     why: str = ""
 
     def json(self) -> dict[str, Any]:

@@ -489,7 +489,7 @@ class TrafficStore:
 _NAMES = ("id", "asked", "path", "answered_by", "why", "odd", "bundle_id", "certificate", "model")
 _AS_IT_IS = (
     *("status", "local_score", "tokens_in", "tokens_out", "tokens_estimated", "cost_usd", "saved_usd", "local_ms", "upstream_ms"),
-    *("altered", "answer_state"),
+    *("altered", "doubtful", "answer_state"),
 )
 
 
@@ -503,7 +503,11 @@ def _put_right(late: LateLabel) -> sql.Update:
     `TrafficStore.audited`."""
     one, said = REQUESTS.c, _text(late.said)[:MOST_TEXT]
     if late.what == "answer":
-        return sql.update(REQUESTS).where(one.id == late.id, one.answer == late.stored).values(answer=said)
+        return (
+            sql.update(REQUESTS)
+            .where(one.id == late.id, one.answer == late.stored)
+            .values(answer=said, doubtful=sql.and_(one.doubtful, one.altered))
+        )
     if late.what == "audit":
         mine = sql.and_(one.id == late.id, one.answered_by == "local", sql.not_(one.held_out))
         return sql.update(REQUESTS).where(mine).values(audit_answer=said, audit_model=_text(late.model)[:MOST_NAME])

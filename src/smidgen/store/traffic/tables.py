@@ -85,6 +85,7 @@ REQUESTS = Table(
     Column("held_out", Boolean, nullable=False),
     Column("truncated", Boolean, nullable=False),
     Column("altered", Boolean, nullable=False),
+    Column("doubtful", Boolean, nullable=False),
     Column("answer_state", String, nullable=False),
     Column("audit_answer", Text),
     Column("audit_model", String, nullable=False),
@@ -177,6 +178,7 @@ CHANGES: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE TABLE outcomes (day VARCHAR NOT NULL, outcome VARCHAR NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (day, outcome))",),
     ("CREATE TABLE labels (key_hash VARCHAR NOT NULL, label VARCHAR NOT NULL, time FLOAT NOT NULL, PRIMARY KEY (key_hash, label))",),
+    ("ALTER TABLE requests ADD COLUMN doubtful BOOLEAN DEFAULT FALSE NOT NULL",),
 )
 """The migrations from version 1 to 2, from 2 to 3, and so on: statements that SQLite and PostgreSQL both take."""
 
