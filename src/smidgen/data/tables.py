@@ -151,7 +151,9 @@ class DataTable:
     def _cell(self, number: int, record: Record, name: str) -> str:
         value = as_text(record.get(name))
         if _is_empty(value):
-            raise self._error("the text is empty", "", number, name, "Fill it in, or remove the row.")
+            raise self._error(
+                "the text is empty", "", number, name, f"Fill it in, or leave such rows out: smidgen check {self.name} --fix OUT."
+            )
         if isinstance(value, (dict, list, bytes)):
             raise self._error("the input is not a text", value, number, name, "Give a text, or choose another column.")
         text = str(value)
