@@ -6,6 +6,8 @@ import pytest
 from tests.judge import writers
 
 from smidgen.cli.report_summary import print_report
+from smidgen.judge import wording
+from smidgen.judge.sections import Measured
 
 
 def test_a_writers_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +43,20 @@ def test_a_score_that_was_not_fitted_is_said_to_be_a_probability(capsys: pytest.
     told = " ".join(capsys.readouterr().out.split())
     assert "mean probability of a text's tokens" in told and ", score 0." in told
     assert "to expect of a text" not in told and "expected 0." not in told
+
+
+@pytest.mark.parametrize("n", [3, 30])
+def test_a_desk_has_no_figure_on_a_few_messages_and_says_how_many_more_it_takes(capsys: pytest.CaptureFixture[str], n: int) -> None:
+    found = Measured(value=1.0, low=0.4, high=1.0, n=n)
+    made = writers.report().model_copy(
+        update={"graded": False, "headline": "outcome_right", "metrics": {"outcome_right": found}, "teacher": None, "baseline": None}
+    )
+    print_report(made)
+    told = " ".join(capsys.readouterr().out.split())
+    if n < 30:
+        assert (
+            "100.0%" not in told and "3 of at least 30 test messages" in told and "some 54 more messages" in told and "page Tests" in told
+        )
+        assert wording.headline(made)[0] == "3 test messages: too few for a figure."
+    else:
+        assert "outcome_right 100.0%" in told and "too few for a figure" not in told

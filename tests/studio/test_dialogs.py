@@ -40,7 +40,7 @@ PLACES: dict[str, tuple[str, list[Step]]] = {
     "mistakes": ("report", [("button", re.compile("^Read all"))]),
     "new key": ("run", [("button", "New key")]),
     "revoke a key": ("run", [("button", "Revoke")]),
-    "presets": ("canvas", [("button", "Presets")]),
+    "presets": ("canvas", [("button", "Templates")]),
 }
 """Where each stands, and what is pressed in turn to open it."""
 AT_WORK: dict[str, tuple[str, list[Step]]] = {

@@ -74,6 +74,11 @@ def _sample(sample: WrittenSample, measure: str, scored: str) -> str:
 def _headline(report: Report) -> None:
     metric = report.metrics.get(report.headline)
     out.print()
+    if metric is not None and (said := wording.too_few(report.headline, metric.n)):
+        out.print(
+            f"[yellow]{metric.n:,} of at least {wording.LEAST_MESSAGES} test messages: too few for a figure.[/] {said}", soft_wrap=True
+        )
+        return
     if metric is not None:
         out.print(f"[bold]{escape(report.headline)} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
         _say_if_few(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 from collections import Counter
@@ -22,11 +23,11 @@ from smidgen.apps.desk.policy import REDACTION, DeskPolicy, read_policy
 from smidgen.apps.desk.reply_json import reply_output
 from smidgen.apps.desk.texts import TEXTS
 from smidgen.apps.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
-from smidgen.apps.tools.definition import dump_tools
+from smidgen.apps.tools.definition import McpTarget, dump_tools
 from smidgen.apps.tools.environment import VARIABLE
 from smidgen.apps.tools.known_files import desk_key, remember_tool_file
 from smidgen.apps.tools.tool_file import read_tools
-from smidgen.core.errors import DataError, RecipeError
+from smidgen.core.errors import DataError, MissingExtra, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Runner, Task
 from smidgen.core.quantities import Metric
@@ -171,7 +172,9 @@ class DeskTask(Task):
         if policy.privacy.policy != "off":
             policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
         if settings.tools:
-            read_tools(Path(settings.tools))
+            tools = read_tools(Path(settings.tools))
+            if any(isinstance(one.target, McpTarget) for one in tools) and importlib.util.find_spec("mcp") is None:
+                raise MissingExtra("mcp", "desk")
         if settings.tools_env is not None:
             fingerprint(settings.tools_env)  # raises for a file that cannot be read
         return settings

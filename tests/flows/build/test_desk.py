@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from contextlib import closing
@@ -16,7 +17,7 @@ from tests.made_once import made_once
 
 from smidgen.apps.tools.known_files import known_test_copy, known_tool_file, remember_tool_file
 from smidgen.cli.serve import _uncalled
-from smidgen.core.errors import DataError, EngineError, InputError, RecipeError
+from smidgen.core.errors import DataError, EngineError, InputError, MissingExtra, RecipeError
 from smidgen.core.progress import Silent
 from smidgen.engines.desk import packed_key
 from smidgen.flows.build.pipeline import build
@@ -200,6 +201,24 @@ def test_mistakes_in_its_files_are_told_before_a_member_is_built(tmp_path: Path)
     (tmp_path / "talks.jsonl").write_text('{"turns": [{"say": "hello", "expect": {"outcome": "happy"}}]}\n', encoding="utf-8")
     with pytest.raises(DataError, match="conversation cannot be used"):
         build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+
+
+@pytest.mark.parametrize(("name", "module", "package"), [("terms.pdf", "pypdf", "pypdf"), ("terms.html", "lxml", "lxml")])
+def test_a_package_that_it_will_need_is_asked_for_before_a_member_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, package: str
+) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / name).write_bytes(b"no matter")
+    told = 'task = "answer"\n[answer]\ndocuments = "papers"\n[data]\ntrain = "rows.csv"\n'
+    (tmp_path / "member.toml").write_text(told, encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n", encoding="utf-8")
+    made = wanted(tmp_path, tmp_path / "member.toml")
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda asked, *more: None if asked == module else find(asked, *more))
+    monkeypatch.setattr("smidgen.flows.build.members._built", lambda *given: pytest.fail("a member was built"))
+    with pytest.raises(MissingExtra, match=package) as missing:
+        build(made, tmp_path / "desk", threads=1, progress=Silent(), listed=False)
+    assert "[desk]" in str(missing.value)
 
 
 def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,7 @@ def test_no_text_is_a_persons_yes(asking: tuple[str, Any]) -> None:
     before = len(made.requests)
     proposed, _ = called(url, "ask", wish)
     assert proposed.structured_content["outcome"] == "proposed"
+    assert "cannot ask one: nothing was changed" in words(proposed) and "the chat or mail" in words(proposed)
     waits = {"conversation": proposed.structured_content["conversation"]}
     for text in ("yes", "Yes, cancel it", "yes please"):
         refused, _ = called(url, "ask", {"message": text} | waits)

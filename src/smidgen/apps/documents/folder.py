@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import unicodedata
@@ -15,7 +16,7 @@ from typing import Any
 
 from smidgen.apps.documents import faq_tables, markup, office_files, passages, web_pages
 from smidgen.apps.documents.document import MOST_PASSAGES, MOST_TEXT, Passage, SourceDocument, TextBlock
-from smidgen.core.errors import DataError, InputError
+from smidgen.core.errors import DataError, InputError, MissingExtra
 from smidgen.core.printable import HALVES
 from smidgen.store import files
 from smidgen.store.files import home
@@ -114,6 +115,19 @@ def _walk(top: Path) -> Iterator[Path]:
                 continue
             if file.is_file() and file.resolve().is_relative_to(real):
                 yield file
+
+
+_NEEDED = {".pdf": ("pypdf", "pypdf"), ".docx": ("docx", "python-docx"), ".html": ("lxml", "lxml"), ".htm": ("lxml", "lxml")}
+_NEEDED[".xhtml"] = _NEEDED[".html"]
+"""The module and the package that read a kind of file, where they come with an extra."""
+
+
+def check_packages(place: Path) -> None:
+    """Raise MissingExtra if documents in a folder need a package that is not installed: before work begins that would end with it."""
+    for suffix in sorted({file.suffix.lower() for file in (_walk(place) if place.is_dir() else [place])}):
+        module, package = _NEEDED.get(suffix, ("json", ""))
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(package, "desk")
 
 
 def forget_reading(place: Path) -> None:

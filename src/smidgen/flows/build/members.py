@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smidgen.apps.documents.folder import check_packages
 from smidgen.bases.starter import starters
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import RecipeError
@@ -32,6 +33,11 @@ def build_members(work: Work, context: BuildContext) -> Work:
     if not named:
         return work
     work.task.checked(work.recipe.asked)
+    for place in named.values():
+        if Path(place).suffix.lower() == ".toml":
+            wanted = recipe.read(Path(place)).asked
+            if documents := getattr(wanted, "documents", None):
+                check_packages(Path(documents))
     folders = {}
     for number, (role, place) in enumerate(named.items(), start=1):
         path = Path(place)

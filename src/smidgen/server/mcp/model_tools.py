@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 CHANNEL = "mcp"
 _MOST_BODY = 1_000_000
 _CONFIRM = "confirm"
+_CANNOT_ASK = (
+    "a person must say yes to this, and this client cannot ask one: nothing was changed. Use a client of the protocol 2026 or later that "
+    "asks people (elicitation), or the chat or mail"
+)
 _MESSAGE = {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, "description": "The customer's words."}
 _CONVERSATION = {
     "type": "string",
@@ -239,8 +243,9 @@ def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult | InputRequir
     served.store.record(conversation, message, found)
     if found.reply.outcome == "proposed" and found.reply.call is not None and asked.can_ask:
         return _question(found.reply.call.words, f"{conversation.id}.{found.reply.call.id}")
+    note = f"\n({_CANNOT_ASK[0].upper()}{_CANNOT_ASK[1:]}.)" if found.reply.outcome == "proposed" else ""
     return CallToolResult(
-        content=[TextContent(text=found.reply.text)],
+        content=[TextContent(text=f"{found.reply.text}{note}")],
         structured_content={"conversation": conversation.id, **reply_output(found.reply)},
     )
 
@@ -263,7 +268,7 @@ def _caller(served: ServedDesk, desk: Desk, tool: Tool) -> Callable[[AskedCall],
                 return _wrong("the person said no; nothing was changed")
             return _told(decided.tool, decided.arguments, decided.result)
         if not asked.can_ask:
-            return _wrong("a person must say yes to this, and this client cannot ask one: nothing was changed. Use the chat or mail")
+            return _wrong(_CANNOT_ASK)
         conversation = f"mcp-{secrets.token_hex(16)}"
         made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL, origin=origin))
         return _told(tool, arguments, made) if isinstance(made, ToolResult) else _question(made.words, f"{conversation}.{made.id}")

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 
 import { formatNumber, formatShare } from "../../i18n";
 import { Card } from "../../ui/Card";
@@ -8,6 +9,7 @@ import { Icon } from "../../ui/icons";
 import type { ReportView } from "./queries";
 import styles from "./Report.module.css";
 import { baseline, formatMegabytes, formatMetric, formatMilliseconds, formatPoints, formatSeconds, metricTerm, suggests, useBaselineName, useMetricName } from "./wording";
+import { lacking } from "./enough";
 
 /** Main metrics with a sentence of their own. */
 const OWN: Readonly<Record<string, string>> = { outcome_right: "report.outcomesOf", hit_rate_10: "report.hitsOf" };
@@ -18,7 +20,7 @@ export function countsOutcomes(headline: string): boolean {
 }
 
 /** The result in a sentence, its interval, and whether it was worth it. */
-export function Headline({ view }: { view: ReportView }): ReactNode {
+export function Headline({ project, view }: { project: string; view: ReportView }): ReactNode {
   const { t } = useTranslation();
   const metricName = useMetricName(view);
   const { report } = view;
@@ -34,6 +36,15 @@ export function Headline({ view }: { view: ReportView }): ReactNode {
   const spoken = { low: formatMetric(report, report.headline, found.low), high: formatMetric(report, report.headline, found.high), n: formatNumber(found.n), count: found.n };
   const right = report.headline === "accuracy";
   const own = OWN[report.headline];
+  if (lacking(report.headline, found.n) > 0) {
+    return (
+      <Card>
+        <p className={styles.opening}>{t("report.tooFew", { count: found.n, number: formatNumber(found.n) })}</p>
+        <p className={styles.soft}>{t("report.tooFewTodo", { more: formatNumber(2 * lacking(report.headline, found.n)) })}</p>
+        <p><Link to={`/projects/${project}/tests`}>{t("nav.tests")}</Link></p>
+      </Card>
+    );
+  }
   if (own) {
     const wrong = report.metrics?.["wrong_given"];
     return (
@@ -151,7 +162,7 @@ export function Metrics({ view }: { view: ReportView }): ReactNode {
   const metricName = useMetricName(view);
   const { report } = view;
   const metrics = Object.entries(report.metrics ?? {});
-  if (metrics.length < 2) return null;
+  if (metrics.length < 2 || lacking(report.headline, report.metrics?.[report.headline]?.n ?? 0) > 0) return null;
   const rows = new Set(metrics.map(([, metric]) => metric.n));
   const same = rows.size === 1;
   return (

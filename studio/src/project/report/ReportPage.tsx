@@ -49,7 +49,7 @@ function ModelReport({ project, model, picker }: { project: string; model: Run; 
       {view && (
         <div className={styles.sections}>
           <StaleNotice project={project} model={model} />
-          <Headline view={view} />
+          <Headline project={project} view={view} />
           <Members project={project} view={view} />
           <Corrections project={project} view={view} model={model} />
           {!countsOutcomes(view.report.headline) && <AnsweringAlone project={project} view={view} />}
