@@ -51,6 +51,7 @@ REASONS: Mapping[str, str] = {
     "segment": "The certificate does not cover the request's segment.",
     "job": "With `--take`: the certificate was not tested on requests of this job.",
     "client": "Audits of this client's requests alone contradicted the certificate.",
+    "repeated text": "The text is more than a fifth of alpha of the requests, and its answer is not known to be right.",
     "held out": "The text is kept to measure on (`--held-out-aside`).",
     "request": "The request is not one message of a user, or has a field that a bundle cannot honour. The field stands in brackets.",
     "never": "The server runs with `--local never`.",
@@ -220,6 +221,7 @@ def _check() -> None:
         decisions.SEGMENT,
         decisions.JOB,
         decisions.CLIENT,
+        decisions.REPEATED,
         decisions.HELD_OUT,
         decisions.UNANSWERED,
     )
