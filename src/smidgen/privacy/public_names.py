@@ -44,7 +44,8 @@ _RELATION_DE = (
 _SOMEBODY_BEFORE = re.compile(
     r"(?:\b(?:mr|mrs|ms|miss|mx|dr|doctor|prof|professor|sir|madam|herr|herrn|frau|señora?|monsieur|madame|auntie?|uncle|grandma|grandpa)\.?"
     rf"|\b(?:my|our|your|his|her|their)\s+(?:[^\W\d_]+\s+)?{_RELATION},?|\b{_RELATION_DE},?"
-    r"|\b(?:my name is|my name's|name:|(?<!your )(?<!your new )name is|i am|i'm|this is|under the name(?: of)?|named"
+    r"|\b(?:my name is(?: going to be| now)?|my name (?:will|should) be|my name's|name:|(?<!your )(?<!your new )name is|i am|i'm|this is"
+    r"|under the name(?: of)?|named"
     r"|mein name ist|auf den namen|ich bin|ich heiße)"
     r"|\b(?:regards|wishes|sincerely|yours|grüße|grüßen|gruß|lg|mfg),?)\s+\Z",
     re.IGNORECASE,

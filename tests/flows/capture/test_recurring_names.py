@@ -34,9 +34,8 @@ def test_a_name_of_few_users_or_one_key_is_masked(users: int, keys: int) -> None
 
 def test_requests_without_a_user_do_not_count() -> None:
     scrubber = CaptureRedactor(finding=Names("brixo"))
-    for number in range(4 * USERS):
-        (safe,) = scrubber.exchanges([asked("how much is brixo", key=f"key {number}")])
-        assert safe is not None and safe.input == "how much is [PERSON_1]"
+    given = [asked("how much is brixo", key=f"key {number}") for number in range(4 * USERS)]
+    assert [safe and safe.input for safe in scrubber.exchanges(given)] == ["how much is [PERSON_1]"] * 4 * USERS
 
 
 def test_a_name_that_has_a_sign_once_is_a_private_persons() -> None:
