@@ -110,7 +110,7 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def too_few(headline: str, n: int) -> str:
-    """What to do where conversations have too few test messages for a figure; empty with enough, and for other rows."""
+    """The way to more rows where conversations have too few test messages for a figure; empty with enough, and for other rows."""
     if headline != "outcome_right" or n >= LEAST_MESSAGES:
         return ""
     more = LEAST_MESSAGES - n

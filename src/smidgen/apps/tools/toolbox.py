@@ -254,7 +254,7 @@ class Toolbox:
         return result
 
     def _limits(self, tool: Tool, values: Facts, who: ToolUser) -> list[LookupLimit]:
-        """What a look-up counts against: who asks, where from and for what, and these together.
+        """The counts of a look-up: who asks, where from and for what, and these together.
 
         Of an origin that many share, and of a thing that a stranger guesses at, those who have guessed nothing yet have one look-up left,
         so that nobody can lock out the others. Without a customer's address anybody could be new, and there is none left.
