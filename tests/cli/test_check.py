@@ -58,14 +58,26 @@ def test_a_readable_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_errors_make_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert code(["check", str(table(tmp_path, [*GOOD, "something else entirely here,management"]))]) == 1
-    assert "seen once" in " ".join(capsys.readouterr().out.split())
-    assert code(["check", str(table(tmp_path, [row.replace("support", "sales") for row in GOOD]))]) == 1
+    one = [row.replace("support", "sales") for row in GOOD]
+    assert code(["check", str(table(tmp_path, one))]) == 1
+    assert code(["check", str(table(tmp_path, [*one, "something else entirely here,management"]))]) == 1
+    assert "too few labels have two rows" in " ".join(capsys.readouterr().out.split())
     assert code(["check", str(tmp_path / "absent.csv")]) == 2
     assert code(["check", str(table(tmp_path, GOOD)), "--label", "taem"]) == 2
     assert "Did you mean 'team'?" in capsys.readouterr().err
     assert code(["check", str(table(tmp_path, GOOD)), "--relabel"]) == 2
     assert code(["check", str(table(tmp_path, GOOD)), "--task", "clasify"]) == 2
+
+
+def test_a_label_with_one_row_is_a_warning_because_a_build_leaves_it_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = table(tmp_path, [*GOOD, "something else entirely here,management"])
+    assert code(["check", str(file)]) == 0
+    assert "A model can be built from this file." in " ".join(capsys.readouterr().out.split())
+    assert code(["check", str(file), "--fix", str(tmp_path / "clean.csv"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    (once,) = [finding for finding in result["findings"] if finding["kind"] == "counts.once"]
+    assert once["severity"] == "warning" and "which a build leaves out: 'management'" in once["text"]
+    assert result["fixed"]["buildable"] is True
 
 
 def test_fix_and_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +94,7 @@ def test_fix_and_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_cleaned_copy_is_what_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A spelling that is seen once can be merged; a label that is seen once cannot be mended."""
+    """A spelling that is seen once can be merged; of a single label no copy can be learnt from."""
     rows = [row.replace(",", ",x,", 1) for row in [*GOOD, "one more message that is about sales,Sales"]]
     file = tmp_path / "wide.csv"
     file.write_text("\n".join(["text,note,team", *rows, ""]), encoding="utf-8")
@@ -91,7 +103,8 @@ def test_the_cleaned_copy_is_what_is_judged(tmp_path: Path, capsys: pytest.Captu
     assert "A model can be built from this file" in " ".join(capsys.readouterr().out.split())
     assert code(["check", str(file), *flags, "--fix", str(tmp_path / "clean.csv")]) == 0
     assert "A model can be built from clean.csv" in " ".join(capsys.readouterr().out.split())
-    file = table(tmp_path, [*GOOD, "something else entirely here,management"])
+    # Both rows of the second label have one text, and the copy keeps one of them.
+    file = table(tmp_path, [*(row for row in GOOD if row.endswith(",sales")), *["something else entirely here,management"] * 2])
     assert code(["check", str(file), "--fix", str(tmp_path / "again.csv"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["fixed"]["buildable"] is False
 

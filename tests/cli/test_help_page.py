@@ -62,6 +62,21 @@ def test_of_many_flags_the_usual_ones_have_a_line_each(capsys: pytest.CaptureFix
     assert set(short) >= {"build", "serve"}
 
 
+def test_the_short_page_of_serve_names_who_may_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert code(["serve", "--help"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  --local ")]
+    assert line.endswith("(certified, measured, never)")
+
+
+def test_a_usage_error_names_arguments_as_the_help_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code(["predict"]) == 2
+    told = capsys.readouterr().err
+    assert "Usage: smidgen predict BUNDLE [FILE] [OPTIONS]" in told and "Missing argument 'BUNDLE'" in told
+    assert code(["serve", "--nosuch"]) == 2
+    assert "Usage: smidgen serve [DIR...] [OPTIONS]" in capsys.readouterr().err
+
+
 def test_what_looks_like_markup_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     told = " ".join(" ".join(page("serve", "80", capsys, monkeypatch)).split())
     assert "A recipe whose [route] says where requests go." in told

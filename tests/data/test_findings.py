@@ -61,7 +61,8 @@ def test_every_kind_of_finding_is_a_part() -> None:
     ("labels", "kind", "severity", "buildable"),
     [
         (["a"] * 20, "counts.one", "error", False),
-        (["a"] * 20 + ["b"] * 20 + ["c"], "counts.once", "error", False),
+        (["a"] * 20 + ["b"] * 20 + ["c"], "counts.once", "warning", True),
+        (["a"] * 20 + ["c"], "counts.left", "error", False),
         (["a"] * 20 + ["b"] * 3, "counts.few", "warning", True),
         (["a"] * 900 + ["b"] * 20 + ["c"] * 10, "counts.uneven", "warning", True),
     ],
@@ -74,7 +75,7 @@ def test_labels_with_too_few_rows(labels: list[str], kind: str, severity: str, b
     assert (finding.severity, found.buildable) == (severity, buildable)
     assert finding.todo
     if kind == "counts.once":
-        assert finding.rows == (41,)
+        assert finding.rows == (41,) and "a build leaves out: 'c'" in finding.text
 
 
 def test_a_rare_label_is_told_its_nearest() -> None:
@@ -258,8 +259,17 @@ def test_texts_in_two_unicode_forms() -> None:
     assert look([Row(f"cafe\u0301 {n}", "ab"[n % 2], n) for n in range(12)]).of("duplicates.forms") is None
 
 
+def test_a_label_outside_the_scope_may_have_one_row() -> None:
+    rows = [*rows_of(["Delivery", "Refund"]), Row("one more text", "oos", 100)]
+    assert look(rows, unknown=frozenset(["oos"])).of("counts.once") is None
+    left = look([*rows_of(["Delivery"]), *rows[-1:], Row("alone", "Refund", 101)], unknown=frozenset(["oos"]))
+    assert left.of("counts.left") is not None, "the one label that is left cannot be told from another"
+
+
 def test_a_spelling_that_is_seen_once_is_no_error() -> None:
     rows = [*rows_of(["Delivery", "Refund"]), Row("one more text", "delivery", 100)]
+    found = look([*rows, Row("twice", "Ask", 102), Row("otherwise spelt", "ask", 103)])
+    assert found.of("counts.once") is None and found.buildable, "a build reads them as two rows of one label"
     found = look(rows)
     assert found.of("counts.once") is None and found.buildable
     assert look([*rows, Row("yet another", "alone", 101)]).of("counts.once") is not None

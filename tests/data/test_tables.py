@@ -253,6 +253,25 @@ def test_lines_above_a_table_of_csv_are_left_out(tmp_path: Path) -> None:
         list(open_table(write(tmp_path, "ragged.csv", lines + "a;b;c\n")).records())
 
 
+def test_rows_are_counted_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
+    """Blank rows before the titles, above the header and in the table count, in each of the formats that a spreadsheet opens."""
+    rows = [[], ["Requests"], [], ["text", "category"], ["a first text", "x"], [], [], ["a second one", "y"], ["third", "y"], [], ["cut"]]
+    for header in (True, False):
+        shown = rows if header else [row for row in rows if "category" not in row]
+        with xlsxwriter.Workbook(str(tmp_path / "blank.xlsx")) as book:
+            sheet = book.add_worksheet()
+            for place, row in enumerate(shown):
+                sheet.write_row(place, 0, row)
+        csv = "\n".join(";".join([*row, ""][:2]) if row and row[0] == "Requests" else ";".join(row) for row in shown) + "\n"
+        for file in (tmp_path / "blank.xlsx", write(tmp_path, "blank.csv", csv)):
+            table = open_table(file, settings=DataSettings(header=header, input=None if header else "column_1"), need_label=False)
+            found = [(number + table.above, record) for number, record in table.each()]
+            numbers = [shown.index(row) + 1 for row in shown if row and (len(row) == 2 or row == ["cut"]) and row[0] != "text"]
+            assert [number for number, _ in found] == numbers, (file.name, header)
+            if file.suffix == ".csv":
+                assert isinstance(found[-1][1], DataError) and f"row {numbers[-1]}:" in str(found[-1][1])
+
+
 def test_chats_become_what_was_asked_and_the_answer(tmp_path: Path) -> None:
     def turn(role: str, content: object) -> dict[str, object]:
         return {"role": role, "content": content}

@@ -97,6 +97,14 @@ def test_text_of_the_user_stays_text(make_report):
     assert reader.text.count("alert(1)") > 5
 
 
+def test_labels_that_were_left_out_are_named(make_report):
+    made = make_report()
+    assert "Left out" not in Reader(page.render(made)).text
+    names = ("press", *(f"rare {place}" for place in range(40)))
+    told = Reader(page.render(made.model_copy(update={"data": made.data.model_copy(update={"left_out": names})}))).text
+    assert "one row is too few to be learnt and measured: press, rare 0, " in told and "and 11 more." in told and "rare 39" not in told
+
+
 def test_charts_are_well_formed_and_named(make_report):
     html = page.render(make_report(labels=["a<b", "c&d", 'e"f']))
     charts = re.findall(r"<svg.*?</svg>", html, re.S)

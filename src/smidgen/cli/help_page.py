@@ -36,8 +36,17 @@ _ALL = "smidgen.help.all"
 class VerbCommand(typer.core.TyperCommand):
     """A verb that prints next steps when it ends, and whose help shortens nothing.
 
-    Typer's own help puts an ellipsis in a flag that is longer than its column.
+    Typer's own help puts an ellipsis in a flag that is longer than its column. Its usage errors show `{bundle}` where ours show `BUNDLE`.
     """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for argument in arguments_of(self):
+            argument.metavar = argument.metavar or argument.name.upper()
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the arguments and flags of the usage line, on the help page and in errors."""
+        return [*map(usage_of, arguments_of(self)), *(["[OPTIONS]"] if options_of(self) else [])]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the flags; `--all` beside `--help` asks for all of them."""
@@ -59,7 +68,7 @@ class VerbCommand(typer.core.TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the page."""
-        print_lines(_page(self, str(ctx.command_path), _width(), whole=ctx.meta.get(_ALL, False)))
+        print_lines(_page(self, ctx, _width(), whole=ctx.meta.get(_ALL, False)))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return flags that begin like this, as a shell shows them."""
@@ -115,7 +124,7 @@ def options_of(command: Any) -> dict[str, list[Any]]:
 
 def usage_of(argument: Any) -> str:
     """Return an argument as the usage line shows it: `FILE`, `[DIR]`, `[DIR]...`."""
-    name = (argument.metavar or argument.name.upper()).strip("[]").removesuffix("...")
+    name = argument.metavar.strip("[]").removesuffix("...")
     several = "..." if argument.nargs == -1 else ""
     return f"{name}{several}" if argument.required else f"[{name}{several}]"
 
@@ -144,10 +153,10 @@ def _kind(option: Any) -> str:
     return _KINDS.get(annotation, "TEXT")
 
 
-def _page(command: Any, path: str, width: int, whole: bool) -> Iterator[Text]:
-    arguments, panels = arguments_of(command), options_of(command)
+def _page(command: Any, ctx: Any, width: int, whole: bool) -> Iterator[Text]:
+    path, arguments, panels = str(ctx.command_path), arguments_of(command), options_of(command)
     text, _, example = (command.help or "").rpartition("Example:")
-    yield from _wrapped(" ".join(["Usage:", path, *map(usage_of, arguments), "[OPTIONS]" if panels else ""]).strip(), width, "bold")
+    yield from _wrapped(" ".join(["Usage:", path, *command.collect_usage_pieces(ctx)]), width, "bold")
     for paragraph in text.strip().split("\n\n"):
         yield Text()
         yield from _wrapped(paragraph, width)

@@ -54,7 +54,7 @@ def told_of(file: Path | None) -> Iterator[None]:
         raise InputError(error.what, value=error.value, todo=todo) from None
 
 
-_FIRST = ("port", "host", "api_key", "fallback", "fallback_model", "capture", "privacy", "cache")
+_FIRST = ("port", "host", "api_key", "fallback", "fallback_model", "local", "capture", "privacy", "cache")
 
 
 @with_flags(ServeSettings, _FIRST)
@@ -74,7 +74,7 @@ def serve(
         rich_help_panel="Desk",
         help="Show the served desk to customers: a file with its widget, channels, webhooks and hand-over.",
     ),
-    as_json: bool = typer.Option(False, "--json", help="Say that the server is ready as one JSON object."),
+    as_json: bool = typer.Option(False, "--json", rich_help_panel="Logs", help="Say that the server is ready as one JSON object."),
 ) -> None:
     """Serve bundles over HTTP, or a gateway before a large model.
 

@@ -113,20 +113,21 @@ class CsvSource:
         with open_text(origin, encoding) as stream:
             feed = _Feed(stream, origin, [])
             first = list(islice(_parsed(feed, dialect, origin, encoding, []), _SAMPLE_ROWS))
-        if first and isinstance(first[0], DataError):
-            raise first[0]
+        if first and isinstance(first[0][1], DataError):
+            raise first[0][1]
         if not first:
             raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
-        rows = [[] if isinstance(cells, DataError) else cells for cells in first]
+        rows = [[] if isinstance(cells, DataError) else cells for _, cells in first]
         above = rows_above(rows)
         if any(len(cells) != len(rows[above]) for cells in rows[:above]):
             above = 0  # lines of an export have as many cells as its table; this may be no table
         columns = header(rows[above], origin.name, origin.header)
-        origin = replace(origin, above=above + origin.header)
+        before = first[above][0] - int(not origin.header)
+        origin = replace(origin, above=before + origin.header)
 
         def records() -> Rows:
             with open_text(origin, encoding) as stream:
-                yield from _records(stream, dialect, origin, encoding, columns, above)
+                yield from _records(stream, dialect, origin, encoding, columns, before)
 
         facts = {"encoding": encoding.name, "delimiter": dialect.delimiter, "quoting": str(dialect.quoting)}
         if above:
@@ -147,16 +148,17 @@ class CsvSource:
 
 
 def _parsed(
-    feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str], above: int = 0
-) -> Iterator[list[str] | DataError]:
-    """Records as lists of cells, rows `above` the table and a header first, without blank lines. An unreadable record gives its error
-    instead. The caller may fill `names` after the header."""
+    feed: _Feed, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, names: list[str], before: int = 0
+) -> Iterator[tuple[int, list[str] | DataError]]:
+    """Records as lists of cells, each with its row: 1 is the first of the data, and the header and the `before` rows above it come first,
+    from 0 down. Blank lines are left out, and count as rows: a spreadsheet shows them. An unreadable record gives its error instead. The
+    caller may fill `names` after the header."""
     # The csv module's own limit is only ever raised: the feed bounds a cell.
     csv.field_size_limit(max(csv.field_size_limit(), 4 * origin.limits.cell + 1))
     if dialect.hint:
         next(feed)
     reader = csv.reader(feed, delimiter=dialect.delimiter, quoting=dialect.quoting, strict=True)  # type: ignore[arg-type]
-    row = int(not origin.header) - above
+    row = int(not origin.header) - before
     while True:
         feed.begin(row)
         try:
@@ -167,25 +169,24 @@ def _parsed(
             raise undecodable(origin, encoding, row, None, str(error)) from error
         except csv.Error as error:
             feed.give_back()
-            yield _malformed(str(error), origin, row)
+            yield row, _malformed(str(error), origin, row)
         except DataError as error:
             feed.give_back()
-            yield error
+            yield row, error
         else:
-            if not cells or (len(cells) == 1 and not cells[0].strip()):
-                continue
-            fault = _fault(cells, names, origin, encoding, row) if feed.odd or feed.used > origin.limits.cell else None
-            yield fault or cells
+            if cells and (len(cells) > 1 or cells[0].strip()):
+                fault = _fault(cells, names, origin, encoding, row) if feed.odd or feed.used > origin.limits.cell else None
+                yield row, fault or cells
         row += 1
 
 
-def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...], above: int) -> Rows:
+def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: Encoding, columns: tuple[str, ...], before: int) -> Rows:
     names = list(columns)
-    parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names, above)
-    for _ in range(above + origin.header):
-        next(parsed)
+    parsed = _parsed(_Feed(stream, origin, names), dialect, origin, encoding, names, before)
     width = len(columns)
-    for row, cells in enumerate(parsed, start=1):
+    for row, cells in parsed:
+        if row < 1:
+            continue
         if isinstance(cells, DataError):
             yield row, cells
         elif len(cells) < width or any(cell.strip() for cell in cells[width:]):

@@ -120,7 +120,7 @@ def _read_workbook(asked: dict[str, Any]) -> dict[str, Any]:
             return {**told, "fault": _NO_SHEET}
         most = 0
         for sheet in [asked["sheet"]] if asked["sheet"] else sheets:
-            frame = book.load_sheet(sheet, header_row=None, dtypes="string").to_polars()
+            frame = book.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string").to_polars()
             filled = sum(series.count() for series in frame)
             if filled > most:
                 frame.write_ipc(Path(asked["folder"]) / _CELLS)

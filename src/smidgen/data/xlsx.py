@@ -49,6 +49,8 @@ class XlsxSource:
         """Bound the size after unpacking, choose the worksheet and read it, in a separate process."""
         _bound(origin)
         sheet, sheets, frame = reader_process.workbook(origin)
+        blank = next((place for place, cells in enumerate(frame.iter_rows(buffer_size=1024)) if any(map(_filled, cells))), 0)
+        frame = frame.slice(blank)
         above = rows_above(frame.head(_LOOK).rows())
         frame = frame.slice(above)
         places = [place for place, cell in enumerate(frame.row(0)) if _filled(cell) or any(map(_filled, frame.to_series(place)))]
@@ -59,12 +61,12 @@ class XlsxSource:
         frame = frame.select(frame.columns[place] for place in places)
 
         def records() -> Rows:
-            rows = (cells for cells in frame.slice(int(origin.header)).iter_rows(buffer_size=1024) if any(map(_filled, cells)))
-            for number, cells in enumerate(rows, start=1):
-                yield number, {name: _as_shown(cell) for name, cell in zip(columns, cells, strict=True)}
+            for number, cells in enumerate(frame.slice(int(origin.header)).iter_rows(buffer_size=1024), start=1):
+                if any(map(_filled, cells)):
+                    yield number, {name: _as_shown(cell) for name, cell in zip(columns, cells, strict=True)}
 
         facts = {"sheet": sheet, "sheets": "\n".join(sheets)} | ({"above": str(above)} if above else {})
-        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records, above + origin.header)
+        return SourceContent(columns, facts if origin.header else {**facts, "header": "none"}, records, blank + above + origin.header)
 
     def write(self, path: Path, columns: tuple[str, ...], records: Iterable[Record], facts: Mapping[str, str]) -> int:
         """Write one worksheet, every cell as text, so that no cell can become a formula; a float as a number."""

@@ -16,6 +16,7 @@ from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
 from smidgen.data.cleaning import Cleaning, clean, reasons
 from smidgen.data.inspection import Inspection, Survey, inspect
+from smidgen.data.rare_labels import learnable_rows
 from smidgen.data.row_selection import Embed
 from smidgen.data.source import DataSettings
 from smidgen.data.tables import STDIN, DataTable, open_table
@@ -65,7 +66,7 @@ class DataCheck:
             table = open_table(cleaned, settings=self.settings, most_labels=self.task.most_columns)
             unusable: list[DataError] = []
             rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
-            self.task.form(rows, self.asked)
+            learnable_rows(self.task, rows, self.asked)
         except DataError:
             return False
         except RecipeError:  # it needs what a recipe names, which is not the file's fault
@@ -154,10 +155,10 @@ def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Ca
     return list(opened.rows(parse, lambda _: None, placing(task)))
 
 
-def _labelling(task: Task, rows: Sequence[Row], settings: Settings) -> LabelForm | None:
+def _labelling(task: Task, rows: list[Row], settings: Settings) -> LabelForm | None:
     """Return the labels that the rows name; None if outputs are no labels, or the rows cannot teach the task."""
     try:
-        return task.form(rows, settings).labelling
+        return learnable_rows(task, rows, settings).form.labelling
     except (DataError, RecipeError):  # the findings say why; or documents or tools are not named, which a build needs
         return None
 

@@ -93,9 +93,9 @@ class LocalAnswerSettings(Settings):
     )
     mode: LocalMode = setting(
         "certified",
-        "Which answers a bundle gives itself. certified: those that its certificate covers. measured: without a certificate, those above "
-        "a score, marked as not certified, with their measured error. never: none. A revoked or expired certificate lets everything "
-        "escalate in each mode.",
+        "What a bundle may answer. certified: what its certificate covers. measured: without a certificate, what it answers with a "
+        "high enough score, marked as not certified, with the measured error. never: nothing. A revoked or expired certificate lets "
+        "everything escalate in each mode.",
         alias="local",
     )
     score: float | None = setting(

@@ -89,6 +89,10 @@ def marked(text: str, values: Iterable[str]) -> tuple[Markup, set[str]]:
     return Markup("").join(parts), {value for value in wanted if value.casefold() in found}
 
 
+_NAMED = 30
+"""Most labels that a sentence names."""
+
+
 def render(report: Report) -> str:
     """The page's HTML. All text from data is escaped. Sections that were not measured say so."""
     found = _environment().get_template("report.html")
@@ -120,6 +124,7 @@ def render(report: Report) -> str:
         bars=cost_bars(report.cost) if report.cost else [],
         month=own_month(report.cost) if report.cost else None,
         classes=weakest_first(report.per_class),
+        named=_NAMED,
         alternatives=chosen_first(report.alternatives),
         writes=any(row.tokens_per_second is not None for row in report.alternatives),
         usual=[shown_sample(sample, checked) for sample in usual(report.samples)],

@@ -53,7 +53,8 @@ class DataFacts(ReportPart):
 
     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
-    `made`: rules made the rows from what the model answers from, and they share its words.
+    `made`: rules made the rows from what the model answers from, and they share its words. `left_out`: labels with one row, which the model
+    does not know.
     """
 
     train: int | None = None
@@ -69,6 +70,7 @@ class DataFacts(ReportPart):
     source: str = ""
     test_source: str = ""
     labels: tuple[LabelCount, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class ClassRow(ReportPart):

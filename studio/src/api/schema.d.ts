@@ -4596,7 +4596,8 @@ export interface components {
          *
          *     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
          *     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
-         *     `made`: rules made the rows from what the model answers from, and they share its words.
+         *     `made`: rules made the rows from what the model answers from, and they share its words. `left_out`: labels with one row, which the model
+         *     does not know.
          */
         DataFacts: {
             /** Train */
@@ -4649,6 +4650,11 @@ export interface components {
              * @default []
              */
             labels: components["schemas"]["LabelCount"][];
+            /**
+             * Left Out
+             * @default []
+             */
+            left_out: string[];
         };
         /**
          * DataSummary
@@ -7299,7 +7305,8 @@ export interface components {
              *       "licence": "unknown",
              *       "source": "",
              *       "test_source": "",
-             *       "labels": []
+             *       "labels": [],
+             *       "left_out": []
              *     }
              */
             data: components["schemas"]["DataFacts"];

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smidgen.apps.forecasts.models import _chosen, backtest, is_intermittent, quantiles, spreads
+from smidgen.apps.forecasts.models import _chosen, _cuts, backtest, is_intermittent, quantiles, spreads
 
 pytest.importorskip("statsforecast")
 
@@ -28,6 +28,28 @@ def test_last_year_counts_most_where_it_is_better() -> None:
     made = backtest(values, 8, 7, origins=12, stride=4)
     expected = np.array([year[(208 + step) % 52] for step in range(8)])
     assert made.method == "the same weeks of last year" and np.abs(made.mean - expected).mean() < 6, (made.weights, made.mean, expected)
+
+
+def test_two_years_of_days_know_last_year() -> None:
+    """The weeks before the peak came twice: the second time last year tells more than the weeks so far."""
+    days = np.arange(700)
+    rate = 8 * np.where(days % 364 >= 300, 3, 1) * np.resize([1, 1, 1, 1.2, 1.5, 2, 0.2], 700)
+    values = np.random.default_rng(0).poisson(rate).astype(float)[:664]  # until the peak begins again
+    made = backtest(values, 28, 1)
+    assert made.weights["the same weeks of last year"] > 0.1 and len(made.errors) >= 26
+    assert made.mean.sum() > 1.2 * values[-28:].sum()
+
+
+@pytest.mark.parametrize(("n", "horizon", "season", "stride", "known"), [(730, 28, 7, 7, 427), (104, 8, 52, 1, 61), (24, 3, 12, 1, 15)])
+def test_earlier_dates_are_left_out_for_last_year_only_where_enough_remain(
+    n: int, horizon: int, season: int, stride: int, known: int
+) -> None:
+    every = _cuts(known + horizon - 1, horizon, season, 52, stride)
+    assert every and max(every) < known, "none knows last year"
+    few = _cuts(known + horizon + 2 * stride, horizon, season, 52, stride)
+    assert min(few) < known <= max(few), "too few would remain"
+    most = _cuts(n, horizon, season, 52, stride)
+    assert min(most) >= known and len(most) >= 4 and max(most) == n - horizon
 
 
 def test_rare_sales() -> None:

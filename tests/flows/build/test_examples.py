@@ -49,6 +49,7 @@ def test_a_label_with_one_row_is_left_out_with_a_note(tmp_path: Path) -> None:
     assert "alone" not in {row.output for row in (*examples.train, *examples.held, *examples.test)}
     left_out, share = [note for note in examples.notes if "left out" in note]
     assert "'alone'" in left_out and "'delivery'" not in left_out
+    assert examples.left_out == ("alone",)
     assert "About 2% of later texts have another" in share
 
 

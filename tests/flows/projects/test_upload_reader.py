@@ -120,7 +120,7 @@ def test_a_preview_is_short_however_long_the_cells(tmp_path: Path) -> None:
 
 
 def test_records_keep_every_row_with_its_fault(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.csv", "text,team\nhello,a\nbroken\nbye,b\n")
+    file = write(tmp_path / "a.csv", "text,team\nhello,a\n\nbroken\nbye,b\n")
     told = read_upload("records", file, "classify", {}, tmp_path / "out.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines == [{"text": "hello", "team": "a"}, {}, {"text": "bye", "team": "b"}]

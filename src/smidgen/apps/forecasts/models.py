@@ -121,11 +121,35 @@ def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORI
 
 
 def _cuts(n: int, horizon: int, season: int, origins: int, stride: int) -> list[int]:
-    """Where the series is cut, the earliest first. The first part keeps two seasons, or half of the series."""
+    """Where the series is cut, the earliest first. The first part keeps two seasons, or half of the series.
+
+    A method is compared with the others at all dates or not at all. So the earliest are left out where last year's weeks cannot be known
+    yet, if enough later ones remain.
+    """
     least = max(LEAST, min(2 * season + horizon, n // 2))
     last = n - horizon
     cuts = list(range(last, least - 1, -stride))[:origins]
-    return cuts[::-1]
+    late = [cut for cut in cuts if cut >= _year(season).needed]
+    return (late if len(late) >= max(_LEAST_ORIGINS, len(cuts) / 2) else cuts)[::-1]
+
+
+@dataclass(frozen=True)
+class _Year:
+    """A year in periods: its length, a week or a month, the latest periods that are compared with the year before, and the values that this
+    needs."""
+
+    length: int
+    step: int
+    recent: int
+
+    @property
+    def needed(self) -> int:
+        return self.length + self.recent + self.step
+
+
+def _year(season: int) -> _Year:
+    length, step = (364, 7) if season == 7 else (season, 1)
+    return _Year(length, step, 2 if season == 12 else _RECENT * step)
 
 
 def _scale(values: Values, period: int) -> float:
@@ -238,11 +262,11 @@ def _sane(forecast: Values, values: Values) -> Values:
 
 def _last_year(season: int) -> _Method:
     """Last year's weekdays, each with the week before and after, by how much more was sold lately than then."""
-    year, step = (364, 7) if season == 7 else (season, 1)
-    recent = 2 if season == 12 else _RECENT * step
+    span = _year(season)
+    year, step, recent = span.length, span.step, span.recent
 
     def made(values: Values, cuts: Sequence[int], h: int) -> Values | None:
-        if h > year - step or (cuts[0] if cuts else len(values)) < year + recent + step:
+        if h > year - step or (cuts[0] if cuts else len(values)) < span.needed:
             return None
         found = []
         for end in (*cuts, len(values)):

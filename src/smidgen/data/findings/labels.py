@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -68,18 +68,24 @@ def _counts(survey: Survey) -> Iterator[DataFinding]:
         todo = "Add rows of another label, or choose another column of labels (--label)."
         yield DataFinding("counts.one", "error", 1, f"there is one label only: {next(iter(counts), '')!r}", todo)
         return
+    left = Counter[str]()
     again = respelt(counts)  # a build reads these under their common spelling
-    once = [label for label, count in counts.items() if count == 1 and label not in again]
-    if once:
+    for label, count in counts.items():
+        left[again.get(label, label)] += count
+    once = [label for label, count in left.items() if count == 1]
+    if not survey.unknown.issuperset(once):
         yield DataFinding(
             "counts.once",
-            "error",
+            "warning",
             len(once),
-            f"{counted(len(once), 'label')} seen once, too few to be both learnt and measured: {_listed(once)}",
-            "Add examples of them, correct their spelling, or remove the rows.",
+            f"{counted(len(once), 'label')} with one row, which a build leaves out: {_listed(once)}",
+            "Add a second row to each, correct its spelling, or merge it. The model never answers a label that is left out.",
             tuple(_rows_of(survey, once)[: survey.examples]),
             {"labels": once, "nearest": nearest_labels(survey, once)},
         )
+        if len(set(left) - set(once) - survey.unknown) < (2 if survey.single else 1):
+            text = "too few labels have two rows: a build leaves out the others, and needs two"
+            yield DataFinding("counts.left", "error", 1, text, "Add rows, so that at least two labels have two rows each.")
     few = {label: count for label, count in counts.items() if 1 < count < FEW}
     if few:
         text = f"{counted(len(few), 'label')} with fewer than {FEW} rows: {_listed(list(few))}"

@@ -20,10 +20,9 @@ from smidgen.core.errors import BaseError, DataError, InputError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task, placing
 from smidgen.core.rows import Row, joined
-from smidgen.core.settings import Settings
 from smidgen.data import row_selection
-from smidgen.data.findings.labels import respelt
 from smidgen.data.label_errors import LEAST_ROWS, LOWEST_AGREEMENT, judge_labels
+from smidgen.data.rare_labels import label_counts, learnable_rows
 from smidgen.data.source import DataSettings
 from smidgen.data.splits import split_rows
 from smidgen.data.tables import STDIN, DataTable, open_columns, open_table
@@ -78,16 +77,17 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         rows, dropped = _distinct(rows)
         if dropped:
             notes.append(f"{dropped} repeated rows dropped")
-    rows, form, merged, thin = _formed(task, rows, asked)
-    if merged and table is not None:
-        shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(merged.items())[:3])
+    learnable = learnable_rows(task, rows, asked)
+    rows, form, thin = learnable.rows, learnable.form, learnable.left_out
+    if learnable.merged and table is not None:
+        shown = ", ".join(f"{name!r} as {common!r}" for name, common in list(learnable.merged.items())[:3])
         command = f"smidgen check {shlex.quote(str(settings.train))} --label {shlex.quote(table.label.name if table.label else '')}"
         notes.append(f"labels that are seen once were taken for their commonest spelling: {shown}. Correct the file: {command} --fix OUT")
     if thin:
         shown = ", ".join(map(repr, thin[:3])) + (f" and {len(thin) - 3} more" if len(thin) > 3 else "")
         notes.append(f"labels with one row are left out, the model never answers them: {shown}. Add a second row to each")
         context.progress.say(notes[-1])
-        missing = rare_share([*Counter(label for row in rows for label in _labels(row.output)).values(), *[1] * len(thin)])
+        missing = rare_share([*label_counts(rows).values(), *[1] * len(thin)])
         notes.append(
             f"the accuracy is of texts with labels that the model knows. About {missing:.0%} of later texts have another: a label that is "
             "left out, or that no row has. The model answers them wrong. More rows of rare labels help most"
@@ -97,7 +97,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     if table is not None:
         columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     # From here on the task is the one of these rows, with their values.
-    work = _split(replace(work, form=form, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
+    work = _split(replace(work, form=form, left_out=thin, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
     context.progress.finish(f"{len(work.train):,} rows to learn from, {len(work.test):,} to test on")
     check_errors_file(work)
     return work
@@ -302,46 +302,6 @@ def _distinct(rows: Sequence[Row]) -> tuple[list[Row], int]:
             seen.add(key)
             kept.append(row)
     return kept, len(rows) - len(kept)
-
-
-def _formed(task: Task, rows: list[Row], asked: Settings) -> tuple[list[Row], Form, dict[str, str], list[str]]:
-    """The form of these rows. If a label cannot be learnt because it is seen once, and is another spelling of a more frequent one, the rows
-    get the frequent spelling; the third result maps these labels. Other labels with one row are left out; the last result names them."""
-    try:
-        return rows, task.form(rows, asked), {}, []
-    except DataError as error:
-        merged = respelt(Counter(label for row in rows for label in _labels(row.output)))
-        rows = [replace(row, output=_merged(row.output, merged)) if merged.keys() & _labels(row.output) else row for row in rows]
-        thin: list[str] = []
-        try:
-            return rows, task.form(rows, asked), merged, thin
-        except DataError:
-            counts = Counter(label for row in rows for label in _labels(row.output)) if task.rows_name_labels else Counter[str]()
-            thin = sorted(label for label, count in counts.items() if count == 1)
-        kept = [without for row in rows if (without := _without(row, set(thin))) is not None]
-        try:
-            return kept, task.form(kept, asked), merged, thin
-        except DataError:  # there is more amiss than thin labels
-            raise error from None
-
-
-def _without(row: Row, labels: set[str]) -> Row | None:
-    """The row without these labels; None if it has no other."""
-    if isinstance(row.output, str):
-        return None if row.output in labels else row
-    if not labels & set(_labels(row.output)):
-        return row
-    left = [label for label in row.output if label not in labels]
-    return replace(row, output=left) if left else None
-
-
-def _labels(output: Any) -> list[str]:
-    found = output if isinstance(output, list) else [output]
-    return found if all(isinstance(label, str) for label in found) else []
-
-
-def _merged(output: Any, merged: dict[str, str]) -> Any:
-    return merged.get(output, output) if isinstance(output, str) else sorted({merged.get(label, label) for label in output})
 
 
 def _choices(table: DataTable) -> list[str]:

@@ -90,6 +90,7 @@ def write_report(work: Work, context: BuildContext) -> Work:
             source=work.source,
             test_source=work.test_source,
             refit=work.refit,
+            left_out=work.left_out,
         ),
         teacher=work.teacher,
         student=StudentFacts(

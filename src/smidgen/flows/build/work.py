@@ -183,6 +183,7 @@ class Work:
         held: rows apart from `fit`: they calibrate, and choose between alternatives. Never the test rows.
         test: rows that are only measured on.
         form: the form of a model of these rows, before calibration.
+        left_out: labels with one row, which the model does not know.
         refit: after calibration the model is trained again on all of `train`, because every row counts.
         columns: the names of the input and output columns, for the bundle's manifest.
         sha256, test_sha256: hashes of the training rows as read, and of the test rows, if they came in a separate file.
@@ -212,6 +213,7 @@ class Work:
     held: Sequence[Row] = ()
     test: Sequence[Row] = ()
     form: Form = field(default_factory=Form)
+    left_out: tuple[str, ...] = ()
     refit: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""

@@ -21,6 +21,7 @@ from smidgen.core.parts import Task
 from smidgen.core.rows import Row, Text, joined
 from smidgen.data.inspection import Survey, inspect
 from smidgen.data.label_errors import word_vectors
+from smidgen.data.rare_labels import learnable_rows
 from smidgen.data.row_selection import select_covering
 from smidgen.flows.embedding import embedder
 from smidgen.flows.projects.data.first_answer import LabelledTests, QuickAnswers, answer_quickly, measure, why_no_answer
@@ -274,7 +275,7 @@ def _findings(
     if not rows:
         return []
     try:
-        labels = part.form(rows, asked).labelling
+        labels = learnable_rows(part, rows, asked).form.labelling
     except DataError:  # rows that cannot teach the task: the findings say why
         labels = None
     unknown = frozenset([labels.unknown]) if labels is not None and labels.unknown is not None else frozenset[str]()

@@ -1,5 +1,6 @@
 import { type ReactNode, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 
 import { useAnswerForm } from "../../api/queries";
 import { formatNumber } from "../../i18n";
@@ -18,6 +19,7 @@ const FEW = 12;
 /** The figures of an answer with fewer test rows say next to nothing: of 1 row, 100 % means 21 % or more. */
 export const LEAST_ROWS = 5;
 const NAMED = 6;
+const NAMED_LEFT_OUT = 30;
 
 const VALUE: Record<Exclude<Sorting, "label">, (row: ClassRow) => number> = {
   precision: (row) => row.precision?.value ?? 2,
@@ -42,6 +44,7 @@ export function Labels({ project, view }: { project: string; view: ReportView })
     return [...rows].sort((one, other) => (down ? -1 : 1) * compare(one, other));
   }, [rows, sorting, down]);
   if (rows.length === 0) return null;
+  const leftOut = view.report.data.left_out;
   const telling = rows.length > FEW ? sorted.filter((row) => row.support >= LEAST_ROWS) : sorted;
   const folded = sorted.filter((row) => !telling.includes(row));
   const missed = folded.filter((row) => row.support > 0 && (row.recall?.value ?? 1) < 1);
@@ -95,6 +98,12 @@ export function Labels({ project, view }: { project: string; view: ReportView })
         <p className={cx(styles.soft, styles.folded)}>
           {t("report.folded", { count: folded.length, labels: formatNumber(folded.length), least: formatNumber(LEAST_ROWS) })}
           {missed.length > 0 && ` ${t("report.foldedMissed", { count: missed.length, labels: formatNumber(missed.length), names: missed.slice(0, NAMED).map((row) => row.label).join(", ") + (missed.length > NAMED ? " …" : "") })}`}
+        </p>
+      )}
+      {leftOut.length > 0 && (
+        <p className={styles.folded}>
+          {t("report.leftOut", { count: leftOut.length, labels: formatNumber(leftOut.length), names: leftOut.slice(0, NAMED_LEFT_OUT).join(", ") + (leftOut.length > NAMED_LEFT_OUT ? " …" : "") })}{" "}
+          <Link to={`/projects/${project}/data`}>{t("report.leftOutAdd")}</Link>
         </p>
       )}
       {rows.length > FEW && (

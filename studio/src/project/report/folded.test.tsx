@@ -11,10 +11,12 @@ const row = (label: string, support: number, value: number) => ({ label, support
 
 it("folds the answers with too few test rows to say anything, and shows them on demand", async () => {
   const per_class = [row("late", 6, 0.8), row("refund", 9, 0.9), row("lost", 1, 0), ...Array.from({ length: 61 }, (_, place) => row(`rare ${place}`, 1, 1))];
-  await drawn(<Labels project="p" view={{ report: { per_class } } as unknown as ReportView} />, [[["data", "p", "form"], { shape: "label" }]]);
+  await drawn(<Labels project="p" view={{ report: { per_class, data: { left_out: ["press"] } } } as unknown as ReportView} />, [[["data", "p", "form"], { shape: "label" }]]);
   const labels = () => screen.getAllByRole("rowheader").map((head) => head.textContent);
   expect(labels()).toEqual(["late", "refund"]);
   expect(screen.getByText(/^62 answers have fewer than 5 test rows/).textContent).toContain("One of them was missed: lost.");
+  expect(screen.getByText(/had only one row and was left out: press\. The model never gives it\./)).toBeTruthy();
+  expect(screen.getByRole("link", { name: "Add a second row" }).getAttribute("href")).toContain("/projects/p/data");
   fireEvent.click(screen.getByRole("button", { name: "Show all 64 answers" }));
   expect(labels()).toHaveLength(64);
   expect(screen.queryByText(/fewer than 5 test rows/)).toBeNull();

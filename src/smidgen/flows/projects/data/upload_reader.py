@@ -277,12 +277,12 @@ def _typed(rows: Iterator[Row], task: Task, asked: Any) -> Iterator[Row]:
 
 
 def _records(table: DataTable, sheet: _Sheet) -> dict[str, Any]:
-    """Write each record; an empty one stands for a row that cannot be read, whose error is in `faults` under its number."""
+    """Write each record; an empty one stands for a row that cannot be read, whose error is in `faults` under its place among them."""
     faults: dict[str, str] = {}
-    for number, record in table.each():
+    for place, (_, record) in enumerate(table.each(), 1):
         if isinstance(record, DataError):
             if len(faults) < _MOST_ROW_FAULTS:
-                faults[str(number)] = str(record)
+                faults[str(place)] = str(record)
             sheet.write({})
         else:
             sheet.write({name: json_value(value) for name, value in record.items()})
