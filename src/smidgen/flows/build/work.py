@@ -189,6 +189,7 @@ class Work:
         source, test_source: the origin of the rows, in words.
         languages: those (ISO 639-1) in which people will write, where the texts of the build do not show it.
         notes: guesses and dropped rows, in words.
+        labels_left_out: number of labels that the model never answers, because they have one row.
         members: the bundles of the models that the new one consists of, by role.
         material: a folder with what students need beside the rows; None if there is nothing.
         teacher: facts of a larger model's teaching, if there was any; its rows are in `train` and `fit`.
@@ -220,6 +221,7 @@ class Work:
     test_source: str = ""
     languages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    labels_left_out: int = 0
     members: Mapping[str, str] = field(default_factory=dict)
     material: Path | None = None
     teacher: TeacherFacts | None = None
