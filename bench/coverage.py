@@ -34,8 +34,9 @@ def run(context: Context) -> None:
         ("data", "rows", "interval of", "builds", "covered", "width, median", "measured", "later", "unknown labels: foretold", "later"),
         facts={"load before": results.load_average(), "seeds": f"{first} to {first + DRAWS - 1}"},
     )
-    for name, (pool, test) in {"BANKING77": data.banking77(context.data), "CLINC150": data.clinc150(context.data, False)}.items():
-        for size in (100,) if context.quick else SIZES:
+    sets = {"BANKING77": data.banking77(context.data), "CLINC150": data.clinc150(context.data, False)}
+    for size in (100,) if context.quick else SIZES:
+        for name, (pool, test) in sets.items():
             found = [_drawn(context, name, [*pool, *test], size, draw) for draw in range(first, first + (2 if context.quick else DRAWS))]
             for kind, words in _SHOWN.items():
                 builds = [one for one in found if one.get(kind) is not None]
