@@ -281,7 +281,7 @@ def note_on_test(report: Report) -> str:
     if crossed.metric is not None:
         return f"{said} {_over_all(crossed, crossed.metric, report.headline)}"
     took = f", in about {duration(crossed.seconds)}" if crossed.seconds else ""
-    within = _within(report.headline, found, crossed.n)
+    within = _within(report.headline, found, crossed.n / crossed.widening**2)
     return f"{said} Cross-validation over all {crossed.n:,} rows (--errors FILE) would narrow it to about {within}{took}."
 
 
@@ -302,15 +302,17 @@ def note_on_few_rows(headline: str, found: Measured, flag: str) -> str:
 
 def _over_all(crossed: CrossValidation, metric: Measured, headline: str) -> str:
     low, high = _amount(headline, metric.low), _amount(headline, metric.high)
+    few = f", but {crossed.uncounted:,} whose label has only one other," if crossed.uncounted else ""
+    parts = f"{crossed.folds - 1} of {crossed.folds} parts"
     return (
-        f"Cross-validated over all {crossed.n:,} rows it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered by a "
-        f"model ({crossed.student}) that learnt from {crossed.folds - 1} of {crossed.folds} parts without it. That rests on more rows, but "
-        "each of these models learnt from fewer than the one that is served, so it may be too low."
+        f"Cross-validated over all {crossed.n:,} rows{few} it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered "
+        f"by a model ({crossed.student}) that learnt from {parts} without it. That rests on more rows, but each of these models learnt "
+        "from fewer than the one that is served, so it may be too low."
     )
 
 
-def _within(headline: str, found: Measured, rows: int) -> str:
-    """Half the width of the interval with `rows` rows, in words."""
+def _within(headline: str, found: Measured, rows: float) -> str:
+    """Half the width of the interval with `rows` independent rows, in words."""
     half = (found.high - found.low) / 2 * math.sqrt(found.n / rows)
     return f"±{half:.3f}" if _is_grade(headline) else f"±{100 * half:.1f} points"
 
