@@ -27,7 +27,7 @@ def test_one_command_leads_to_the_next(tmp_path: Path, capsys: pytest.CaptureFix
     """From a file with a fault to a model that answers, by nothing but pasting."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
-    rows = [*pairs(120, 1), ("nobody else says this", "alone")]
+    rows = [*pairs(120, 1), (" ", pairs(1, 1)[0][1])]  # a text that is empty
     write_pairs(tmp_path / "my tickets.csv", rows)
     (fix,) = following(capsys, "check", "my tickets.csv", rc=1)
     assert fix[:3] == ["smidgen", "check", "my tickets.csv"] and fix[-2:] == ["--fix", "my tickets.clean.csv"]
