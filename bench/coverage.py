@@ -48,7 +48,7 @@ def run(context: Context) -> None:
 
 
 def _drawn(context: Context, name: str, every: data.Rows, size: int, draw: int) -> dict[str, Any]:
-    """What a build from a draw of rows prints, and its accuracy on later rows."""
+    """Build from rows drawn at random. Returns the printed accuracy with its interval, and the accuracy on rows that were not drawn."""
     from smidgen.flows.build.pipeline import build
     from smidgen.flows.local_model import load
     from smidgen.judge import report
