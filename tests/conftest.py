@@ -40,6 +40,10 @@ ROWS_PER_LABEL = 12
 UNKNOWN = "out_of_scope"
 
 
+# Else each of the hundreds of processes that tests start would compile smidgen anew, and pytest every file of tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 _BEGAN = time.monotonic()
 _CPU_OF_WORKERS: list[float] = []
 
