@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gc
 import importlib
 import importlib.resources
 import os
@@ -41,6 +42,12 @@ ROWS_PER_LABEL = 12
 UNKNOWN = "out_of_scope"
 
 
+# Else each of the hundreds of processes that tests start would compile smidgen anew, and pytest every file of tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Thousands of tests stay in memory, and trees of the source: to look through them for garbage took a third of some rooms' time.
+gc.set_threshold(50_000, 20, 20)
+
 _BEGAN = time.monotonic()
 _CPU_OF_WORKERS: list[float] = []
 
@@ -71,6 +78,12 @@ def pytest_configure(config: pytest.Config) -> None:
     examples.in_gate = "not thorough" in config.getoption("markexpr")
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _has_room_in_memory():
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY_DISK)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what has been collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

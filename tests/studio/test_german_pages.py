@@ -93,7 +93,8 @@ def texts_of(language: str) -> dict[str, str]:
     return found
 
 
-ENGLISH_TEXTS = {text for key, text in texts_of("en").items() if text != texts_of("de")[key]} - set(texts_of("de").values())
+GERMAN_TEXTS = texts_of("de")
+ENGLISH_TEXTS = {text for key, text in texts_of("en").items() if text != GERMAN_TEXTS[key]} - set(GERMAN_TEXTS.values())
 
 
 def english(browser: Browser) -> list[str]:

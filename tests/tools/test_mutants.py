@@ -124,6 +124,19 @@ def test_a_mutant_is_caught_by_a_failing_test_and_by_nothing_else(
     assert source.read_text(encoding="utf-8") == SOURCE, "the source is put back"
 
 
+def test_what_was_compiled_of_a_text_is_not_taken_for_a_fault_of_the_same_length(tmp_path: Path) -> None:
+    source, copy = tmp_path / "src" / "smidgen" / "spent.py", Copy(tmp_path)
+    source.parent.mkdir(parents=True)
+    source.write_text(SOURCE, encoding="utf-8")
+    times = [int(source.stat().st_mtime)]
+    for _ in range(2):
+        with copy.faulty(FAULT):
+            times.append(int(source.stat().st_mtime))
+            assert source.stat().st_size == len(SOURCE)
+        times.append(int(source.stat().st_mtime))
+    assert len(set(times)) == 5
+
+
 @pytest.mark.parametrize(
     ("tables", "message"),
     [

@@ -40,23 +40,26 @@ class Copy:
     """A copy of the tree, in which the faults are made and the tests run."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._env = {
-            **os.environ,
-            **{"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"},
-            **{"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        }
+        self.root, self._writes = root, 0
+        own = {"PYTHONPATH": str(root / "src"), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        self._env = {**os.environ, **own}
 
     @contextmanager
     def faulty(self, mutant: Mutant) -> Iterator[None]:
         """Within the block the mutant's fault is in the copy. Raises Unfit where its snippet is not found."""
         file, text = mutated(mutant, sources(self.root))
         before = file.read_text(encoding="utf-8")
-        file.write_text(text, encoding="utf-8")
+        self._write(file, text)
         try:
             yield
         finally:
-            file.write_text(before, encoding="utf-8")
+            self._write(file, before)
+
+    def _write(self, file: Path, text: str) -> None:
+        """Write it with a time of its own: Python would take what it compiled of a text of the same length and second."""
+        self._writes += 1
+        file.write_text(text, encoding="utf-8")
+        os.utime(file, (self._writes, self._writes))
 
     def judged(self, mutant: Mutant, all_tests: bool, seconds: float) -> Result:
         """Whether the tests catch the mutant."""

@@ -160,6 +160,7 @@ class MergeTable:
         self._merges = [pair(merge) for merge in told["model"]["merges"]]
         self._ranks = {pair: rank for rank, pair in enumerate(self._merges)}
         self._always = special_tokens(told) | self._bytes(told)
+        self._merged: dict[str, set[int]] = {}
 
     def kept(self, used: Iterable[int], frequent: int) -> list[int]:
         """The token ids to keep, ascending; filled up to a multiple of 64 if there are enough.
@@ -172,8 +173,7 @@ class MergeTable:
         names = {self._token[at] for at in wanted if at in self._token} | {left + right for left, right in self._merges[:frequent]}
         kept = self._always | {at for at in wanted if at not in self._token}
         for name in names:
-            kept |= {number[piece] for piece in _pieces(name, self._ranks) if piece in number}
-            kept.add(number[name])
+            kept |= self._merged_from(name)
         for left, right in itertools.islice(self._merges, frequent, None):
             if len(kept) % _ROUND == 0:
                 break
@@ -181,6 +181,13 @@ class MergeTable:
             if {number.get(left), number.get(right)} <= kept and left + right in number:
                 kept.add(number[left + right])
         return sorted(kept)
+
+    def _merged_from(self, name: str) -> set[int]:
+        """A token, and those from which it is merged; worked out once, for several numbers of frequent tokens are tried."""
+        if name not in self._merged:
+            pieces = {self._number[piece] for piece in _pieces(name, self._ranks) if piece in self._number}
+            self._merged[name] = pieces | {self._number[name]}
+        return self._merged[name]
 
     def _bytes(self, told: Mapping[str, Any]) -> set[int]:
         """The tokens of single bytes."""
