@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from smidgen.bundles.card import model_card
 from smidgen.bundles.manifest import BaseEntry, DataEntry, EngineEntry, Licence, Manifest, MetricInterval
 from smidgen.core.forms import LabelForm, TextForm
@@ -106,6 +108,13 @@ def test_everything_that_was_measured_is_said() -> None:
             assert text in sections[title], title
             seen += 1
     assert seen == 35
+
+
+@pytest.mark.parametrize(("n", "figure"), [(29, False), (30, True)])
+def test_a_desk_has_a_figure_on_enough_messages_alone(n: int, figure: bool) -> None:
+    metrics = {"outcome_right": {"value": 0.941, "low": 0.9, "high": 0.98, "n": n}}
+    card = _card(_manifest(headline="outcome_right", metrics=metrics), {"metrics": metrics, "calibration": REPORT["calibration"]})
+    assert ("94.1 %" in card, "1.23 %" in card, "some 2 more messages" in card) == (figure, figure, not figure)
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:

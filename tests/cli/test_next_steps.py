@@ -24,14 +24,14 @@ def following(capsys: pytest.CaptureFixture[str], *arguments: str, rc: int = 0) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="quoting is POSIX's here")
 def test_one_command_leads_to_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a file with a fault to a model that answers, by nothing but pasting."""
+    """From a file with one label to a model that answers, by nothing but pasting."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
-    rows = [*pairs(120, 1), ("nobody else says this", "alone")]
-    write_pairs(tmp_path / "my tickets.csv", rows)
+    rows = pairs(120, 1)
+    write_pairs(tmp_path / "my tickets.csv", [(text, "alone") for text, _ in rows])
     (fix,) = following(capsys, "check", "my tickets.csv", rc=1)
     assert fix[:3] == ["smidgen", "check", "my tickets.csv"] and fix[-2:] == ["--fix", "my tickets.clean.csv"]
-    write_pairs(tmp_path / "my tickets.csv", rows[:-1])
+    write_pairs(tmp_path / "my tickets.csv", rows)
     (build,) = following(capsys, *fix[1:])
     assert build[1] == "build" and "my tickets.clean.csv" in build
     chat, serve = following(capsys, *build[1:], "--student", "linear", "--threads", "1")

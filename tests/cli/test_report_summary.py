@@ -6,7 +6,7 @@ import pytest
 from tests.judge import writers
 
 from smidgen.cli.report_summary import print_report
-from smidgen.judge import wording
+from smidgen.judge import page, wording
 from smidgen.judge.sections import Measured
 
 
@@ -57,6 +57,8 @@ def test_a_desk_has_no_figure_on_a_few_messages_and_says_how_many_more_it_takes(
         assert (
             "100.0%" not in told and "3 of at least 30 test messages" in told and "some 54 more messages" in told and "page Tests" in told
         )
-        assert wording.headline(made)[0] == "3 test messages: too few for a figure."
+        assert wording.headline(made)[0] == "3 of at least 30 test messages: too few for a figure."
+        assert "Outcome right" not in [name for name, _, _ in page.figures(made)] and "What a score is worth" not in told
     else:
         assert "outcome_right 100.0%" in told and "too few for a figure" not in told
+        assert "Outcome right" in [name for name, _, _ in page.figures(made)]

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smidgen.apps.desk.wanted import too_few
 from smidgen.bundles.manifest import Manifest
 from smidgen.core.forms import Form
 from smidgen.parts import registry
@@ -142,8 +143,7 @@ def _front_matter(manifest: Manifest, form: Form) -> str:
 
 
 def _opening(manifest: Manifest, report: Report) -> str:
-    headline = manifest.headline or str(report.get("headline", "accuracy"))
-    found = _part(report, "metrics").get(headline) or (manifest.metrics[headline].model_dump() if headline in manifest.metrics else None)
+    headline, found = _main_metric(manifest, report)
     base = f" grown from {cell(manifest.base.name)}" if manifest.base else ""
     kind = "language model" if manifest.base is not None else "model"
     rows = found.get("n") if found else None
@@ -151,12 +151,25 @@ def _opening(manifest: Manifest, report: Report) -> str:
     named, value = cell(headline), share(found)
     if _writes(report):
         named, value = _title(headline), _measured(headline, found)
+    few = _too_few(manifest, report)
+    result = " ".join(few) if few else f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below."
     return (
-        f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. "
-        f"Its {named}{where}: **{value}**, with the 95 % interval in brackets as everywhere below.\n\n"
+        f"A small {kind} for one job ({cell(manifest.task)}), of the kind `{cell(manifest.student or 'unknown')}`{base}. {result}\n\n"
         f"Built {cell(manifest.created)} by smidgen {cell(manifest.smidgen_version)}. The numbers here were measured on the very files of "
         "this folder, through the engine that serves them."
     )
+
+
+def _main_metric(manifest: Manifest, report: Report) -> tuple[str, Mapping[str, Any] | None]:
+    """The name of the metric that stands for the model, and the metric; None if it was not measured."""
+    name = manifest.headline or str(report.get("headline", "accuracy"))
+    return name, _part(report, "metrics").get(name) or (manifest.metrics[name].model_dump() if name in manifest.metrics else None)
+
+
+def _too_few(manifest: Manifest, report: Report) -> tuple[str, str] | None:
+    """That a desk had too few test messages for a figure, and what to do; None if there were enough, or their number is unknown."""
+    name, found = _main_metric(manifest, report)
+    return too_few(name, found["n"]) if found and found.get("n") else None
 
 
 def _not_for(manifest: Manifest, form: Form, report: Report) -> str:
@@ -231,6 +244,8 @@ def _licences(manifest: Manifest) -> str:
 
 
 def _results(manifest: Manifest, report: Report) -> str:
+    if few := _too_few(manifest, report):
+        return few[0]
     own = {**{name: metric.model_dump() for name, metric in manifest.metrics.items()}, **_part(report, "metrics")}
     baseline = _part(report, "baseline")
     itself = bool(baseline) and baseline.get("name") == manifest.student
@@ -294,6 +309,8 @@ def _fitted(report: Report) -> bool:
 
 
 def _calibration(manifest: Manifest, report: Report) -> str:
+    if few := _too_few(manifest, report):
+        return few[0]
     facts, grade = _part(report, "calibration"), _headline(manifest, report)
     if report.get("graded"):
         off = facts.get("ece_after")

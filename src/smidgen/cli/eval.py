@@ -72,6 +72,7 @@ def evaluate(
                 errors.print(f"warning: {escape(said)}", soft_wrap=True)
         return
     table = plain_table("metric", "value", "95 % interval")
+    few = result.too_few
     for name, metric in result.metrics.items():
         if wording.known(result.headline) and wording.known(name):
             found = measured(metric)
@@ -82,7 +83,8 @@ def evaluate(
     out.print(
         f"[bold]{escape(result.name)}[/] on {result.n} rows" + (f" ({result.skipped} unusable rows left out)" if result.skipped else "")
     )
-    out.print(table)
+    if few is None:
+        out.print(table)
     if result.large is not None:
         _print_large(result.large, result.headline)
     for said in (result.warning, result.few):
@@ -91,7 +93,8 @@ def evaluate(
     if to is not None:
         out.print(f"{result.errors:,} errors: [bold]{escape(to)}[/]", soft_wrap=True)
     tokens = result.tokens_per_second
-    out.print(f"expected calibration error {result.ece:.3f}")
+    if few is None:
+        out.print(f"expected calibration error {result.ece:.3f}")
     if tokens is None:
         out.print(f"one text {result.p50:.2f} ms (p99 {result.p99:.2f}), {result.texts_per_second:,.0f} texts/s in batches")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
+from smidgen.apps.desk.wanted import too_few
 from smidgen.cli.screen import out, plain_table
 from smidgen.core.quantities import in_unit
 from smidgen.judge import page, wording
@@ -74,10 +75,8 @@ def _sample(sample: WrittenSample, measure: str, scored: str) -> str:
 def _headline(report: Report) -> None:
     metric = report.metrics.get(report.headline)
     out.print()
-    if metric is not None and (said := wording.too_few(report.headline, metric.n)):
-        out.print(
-            f"[yellow]{metric.n:,} of at least {wording.LEAST_MESSAGES} test messages: too few for a figure.[/] {said}", soft_wrap=True
-        )
+    if metric is not None and (few := too_few(report.headline, metric.n)):
+        out.print(f"[yellow]{few[0]}[/] {few[1]}", soft_wrap=True)
         return
     if metric is not None:
         out.print(f"[bold]{escape(report.headline)} {metric.value:.1%}[/]  (95 %: {_interval(metric)}, {metric.n:,} test rows)")
@@ -179,6 +178,9 @@ def _numbers(alternative: BuildAlternative, graded: bool, writes: bool) -> tuple
 
 
 def _scores(report: Report) -> None:
+    metric = report.metrics.get(report.headline)
+    if metric is not None and too_few(report.headline, metric.n):
+        return
     lines = []
     calibration = report.calibration
     if calibration is not None and calibration.ece_after is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smidgen.apps.desk.wanted import too_few
 from smidgen.core.errors import DataError, InputError, SmidgenError
 from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Task, placing
@@ -90,8 +91,16 @@ class Evaluation:
         )
 
     @property
+    def too_few(self) -> tuple[str, str] | None:
+        """That a desk's test has too few messages for a figure, and what to do; None if it has enough, or is another's."""
+        found = self.metrics.get(self.headline)
+        return too_few(self.headline, found.n, "--data FILE") if found is not None else None
+
+    @property
     def few(self) -> str:
         """A warning if the test has few rows; empty if there are enough, or if they were learnt from."""
+        if self.too_few is not None:
+            return " ".join(self.too_few)
         found = measured(self.metrics.get(self.headline))
         return wording.note_on_few_rows(self.headline, found, "--data FILE") if found is not None and not self.learnt else ""
 

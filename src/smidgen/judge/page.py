@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from smidgen.apps.desk.wanted import too_few
 from smidgen.core import quantities
 from smidgen.judge import charts, wording
 from smidgen.judge.cost_estimate import BUSY
@@ -147,7 +148,8 @@ def sections(report: Report) -> list[tuple[str, str]]:
 def figures(report: Report) -> list[tuple[str, str, str]]:
     """The key figures: name, value, and the small print below."""
     speed = report.speed
-    shown = [name for name in (report.headline, "macro_f1", "micro_f1", "oos_recall") if name in report.metrics]
+    few = too_few(report.headline, _rows(report))
+    shown = [name for name in (report.headline, "macro_f1", "micro_f1", "oos_recall") if name in report.metrics and not few]
     rows = [(wording.plain(name), quantities.percent(report.metrics[name].value), wording.interval(report.metrics[name])) for name in shown]
     tail = f"99th percentile {quantities.milliseconds(speed.latency_ms_p99)}" if speed.latency_ms_p99 is not None else "one text, median"
     rows.append(("Latency", quantities.milliseconds(speed.latency_ms_p50), tail))

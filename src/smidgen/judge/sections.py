@@ -172,8 +172,8 @@ class OutOfScope(ReportPart):
 class CrossValidation(ReportPart):
     """The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other folds.
 
-    Without a metric it was not run, and `seconds` is its expected time. Its interval treats rows as independent; the models share rows, so
-    it is approximate.
+    Without a metric it was not run, and `seconds` is its expected time. `uncounted` rows are not in the metric: where labels with one row
+    were left out, those whose label has only one other row. Its interval allows for models that share rows.
     """
 
     folds: int
@@ -181,6 +181,12 @@ class CrossValidation(ReportPart):
     student: str
     seconds: float | None = None
     metric: Measured | None = None
+    uncounted: int = 0
+
+    @property
+    def widening(self) -> float:
+        """How many times as wide as for independent rows the interval is (Nadeau and Bengio 2003)."""
+        return math.sqrt(1 + self.folds / (self.folds - 1))
 
 
 class BaselineFacts(ReportPart):

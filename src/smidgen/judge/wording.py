@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from smidgen.apps.desk.wanted import too_few
 from smidgen.core.quantities import NBSP, NOT_MEASURED, duration, of_hundred, percent, points
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BaselineFacts, CrossValidation, Measured
@@ -18,8 +19,6 @@ FEW = 400
 """Test rows below which the report warns. With this many the interval of a share of 0.9 is six points wide."""
 MORE = 1_000
 """Test rows that the report recommends instead."""
-LEAST_MESSAGES = 30
-"""Test messages of conversations below which the report has no figure: a few say nothing of the others."""
 _TOO_WIDE = 0.04
 """A difference with a wider interval cannot show which of two close models is better."""
 _CLEAR = 0.01
@@ -95,8 +94,8 @@ def headline(report: Report) -> tuple[str, str]:
     found = report.metrics.get(report.headline)
     if found is None:
         return "The model was not measured.", "There were no test rows; give some with --test to learn how good it is."
-    if said := too_few(report.headline, found.n):
-        return f"{found.n:,} test message{'s' if found.n != 1 else ''}: too few for a figure.", said
+    if few := too_few(report.headline, found.n):
+        return few
     rows = f"{found.n:,} test text{'s' if found.n != 1 else ''} that it never saw"
     if report.graded:
         return _graded_headline(report, found, rows)
@@ -107,17 +106,6 @@ def headline(report: Report) -> tuple[str, str]:
         )
     first = f"Answers all {found.n:,} test texts right." if found.value >= 1 else f"Answers {of_hundred(found.value)} right."
     return first, f"Between {100 * found.low:.1f} and {100 * found.high:.1f} of 100 with 95{NBSP}% confidence, on {rows}."
-
-
-def too_few(headline: str, n: int) -> str:
-    """The way to more rows where conversations have too few test messages for a figure; empty with enough, and for other rows."""
-    if headline != "outcome_right" or n >= LEAST_MESSAGES:
-        return ""
-    more = LEAST_MESSAGES - n
-    return (
-        f"Write conversations with some {2 * more} more messages and the outcome that you want for each, because half are the test: on the "
-        "Studio's page Tests, or in the file that conversations names under [desk]. Then build again."
-    )
 
 
 def _graded_headline(report: Report, found: Measured, rows: str) -> tuple[str, str]:
@@ -285,7 +273,7 @@ def alone(report: Report) -> str:
 def note_on_test(report: Report) -> str:
     """A note on a small test and on ways to narrow its interval; empty with enough rows, or none."""
     found, crossed = report.metrics.get(report.headline), report.cross_validation
-    if found is None or found.n >= FEW:
+    if found is None or found.n >= FEW or too_few(report.headline, found.n):
         return ""
     said = note_on_few_rows(report.headline, found, "--test FILE")
     if crossed is None:
@@ -293,7 +281,7 @@ def note_on_test(report: Report) -> str:
     if crossed.metric is not None:
         return f"{said} {_over_all(crossed, crossed.metric, report.headline)}"
     took = f", in about {duration(crossed.seconds)}" if crossed.seconds else ""
-    within = _within(report.headline, found, crossed.n)
+    within = _within(report.headline, found, crossed.n / crossed.widening**2)
     return f"{said} Cross-validation over all {crossed.n:,} rows (--errors FILE) would narrow it to about {within}{took}."
 
 
@@ -314,15 +302,17 @@ def note_on_few_rows(headline: str, found: Measured, flag: str) -> str:
 
 def _over_all(crossed: CrossValidation, metric: Measured, headline: str) -> str:
     low, high = _amount(headline, metric.low), _amount(headline, metric.high)
+    few = f", but {crossed.uncounted:,} whose label has only one other," if crossed.uncounted else ""
+    parts = f"{crossed.folds - 1} of {crossed.folds} parts"
     return (
-        f"Cross-validated over all {crossed.n:,} rows it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered by a "
-        f"model ({crossed.student}) that learnt from {crossed.folds - 1} of {crossed.folds} parts without it. That rests on more rows, but "
-        "each of these models learnt from fewer than the one that is served, so it may be too low."
+        f"Cross-validated over all {crossed.n:,} rows{few} it is {_amount(headline, metric.value)} ({low} to {high}). Each row is answered "
+        f"by a model ({crossed.student}) that learnt from {parts} without it. That rests on more rows, but each of these models learnt "
+        "from fewer than the one that is served, so it may be too low."
     )
 
 
-def _within(headline: str, found: Measured, rows: int) -> str:
-    """Half the width of the interval with `rows` rows, in words."""
+def _within(headline: str, found: Measured, rows: float) -> str:
+    """Half the width of the interval with `rows` independent rows, in words."""
     half = (found.high - found.low) / 2 * math.sqrt(found.n / rows)
     return f"±{half:.3f}" if _is_grade(headline) else f"±{100 * half:.1f} points"
 

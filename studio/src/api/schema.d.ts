@@ -4562,8 +4562,8 @@ export interface components {
          * CrossValidation
          * @description The headline metric over all `n` rows of the training file, each answered by a `student` that learnt from the other folds.
          *
-         *     Without a metric it was not run, and `seconds` is its expected time. Its interval treats rows as independent; the models share rows, so
-         *     it is approximate.
+         *     Without a metric it was not run, and `seconds` is its expected time. `uncounted` rows are not in the metric: where labels with one row
+         *     were left out, those whose label has only one other row. Its interval allows for models that share rows.
          */
         CrossValidation: {
             /** Folds */
@@ -4575,6 +4575,11 @@ export interface components {
             /** Seconds */
             seconds?: number | null;
             metric?: components["schemas"]["Measured"] | null;
+            /**
+             * Uncounted
+             * @default 0
+             */
+            uncounted: number;
         };
         /**
          * CurvePoint

@@ -318,7 +318,7 @@ def test_no_server_at_all(asker: Make) -> None:
 def test_the_pace_is_kept(server: TeacherServer, asker: Make) -> None:
     asker(requests_per_minute=600, concurrency=8).ask(questions(8), "ask", Silent())
     gaps = [after - before for before, after in zip(server.times, server.times[1:], strict=False)]
-    assert server.times[-1] - server.times[0] >= 0.65
+    assert server.times[-1] - server.times[0] >= 0.5, "0.7 s, less what the first one took to arrive"
     assert len(gaps) == 7
     assert server.most_at_once <= 8
 

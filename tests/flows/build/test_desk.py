@@ -16,6 +16,7 @@ from tests.eventually import eventually
 from tests.made_once import made_once
 
 from smidgen.apps.tools.known_files import known_test_copy, known_tool_file, remember_tool_file
+from smidgen.cli import main
 from smidgen.cli.serve import _uncalled
 from smidgen.core.errors import DataError, EngineError, InputError, MissingExtra, RecipeError
 from smidgen.core.progress import Silent
@@ -109,6 +110,17 @@ def test_it_is_measured_on_conversations(desk: Path) -> None:
     assert found.n == 10 and found.metrics["outcome_right"].value >= 0.8
     proposed = [reply.output for reply in found.replies if reply.output["outcome"] == "proposed"]
     assert proposed and all(output["call"]["tool"] == "cancel_order" for output in proposed)
+
+
+def test_a_few_messages_give_no_figure_in_eval_nor_on_the_card(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.code(["eval", str(desk / "desk"), "--data", str(desk / "talks.jsonl"), "--threads", "1"]) == 0
+    told = capsys.readouterr()
+    assert "outcome_right" not in told.out and "%" not in told.out and "calibration" not in told.out
+    said = " ".join(told.err.split())
+    assert "10 of at least 30 test messages: too few for a figure. Write conversations with some 20 more messages" in said
+    assert "for each, in --data FILE." in said
+    card = (desk / "desk" / "README.md").read_text(encoding="utf-8")
+    assert card.count("of at least 30 test messages: too few for a figure.") == 3 and "page Tests" in card and "100.0 %" not in card
 
 
 def test_it_is_served_with_its_whole_conversation(desk: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import pytest
 from smidgen.cli import main
 from smidgen.cli.report_summary import print_report
 from smidgen.core.errors import InputError
+from smidgen.core.rows import Row
 from smidgen.flows.build import validation
 from smidgen.flows.build.pipeline import BuildResult, build
+from smidgen.flows.build.work import Work
 from smidgen.judge.page import render
 from smidgen.parts import recipe
+from smidgen.stats.intervals import wilson
 
 LABELS = ("billing", "delivery", "returns")
 WORDS = {"billing": ("invoice", "charge", "tax"), "delivery": ("parcel", "courier", "van"), "returns": ("refund", "swap", "broken")}
@@ -65,6 +70,31 @@ def test_every_row_is_answered_by_a_model_that_never_saw_it(made: tuple[BuildRes
     assert len(table) - 1 == built.errors == round(300 * (1 - crossed.metric.value))
     found = {int(word[1:]) + 1 for row in table[1:] for word in row[0].split() if word[0] == "n" and word[1:].isdigit()}
     assert len(found & set(wrong)) >= FLIPPED - 2, "the wrong labels are among the errors"
+
+
+def test_the_interval_allows_for_models_that_share_rows(made: tuple[BuildResult, list[int], Path]) -> None:
+    crossed = made[0].report.cross_validation
+    assert crossed is not None and crossed.metric is not None and crossed.uncounted == 0
+    alone = wilson(round(300 * crossed.metric.value), 300)
+    assert crossed.metric.high - crossed.metric.low == pytest.approx(1.5 * (alone[1] - alone[0]), rel=0.01)
+
+
+def test_a_fold_leaves_out_its_share_of_a_rare_label_too() -> None:
+    # Evenly spread, each of four rows would be answered by a model that learnt from the three others, as if nothing were left out.
+    rows = [Row(f"{number} {hashlib.sha256(str(number).encode()).hexdigest()}", f"label{number % 60}", number) for number in range(240)]
+    folds = validation._folds(rows, 0)
+    assert sorted(row.number for fold in folds for row in fold) == list(range(240)) and len(folds) == 5
+    assert all(40 <= len(fold) <= 56 for fold in folds)
+    learnt = [4 - sum(other.output == row.output for other in fold) for fold in folds for row in fold]
+    assert 2.2 < sum(learnt) / len(learnt) < 2.6
+
+
+def test_where_labels_are_left_out_a_row_counts_only_if_its_label_has_two_others() -> None:
+    rows = [Row(f"text {number}", label, number) for number, label in enumerate(["a"] * 8 + ["b"] * 3 + ["c"] * 2)]
+    work = Work(recipe.make({"name": "shop", "task": "classify"}, (), folder=Path()))
+    assert list(validation._counted(work, rows)) == list(range(13))
+    assert list(validation._counted(replace(work, left_out=("rare",)), rows)) == list(range(11))
+    assert len(validation._counted(replace(work, left_out=("rare",)), rows[6:])) == 7, "too few would be left"
 
 
 def test_the_summary_the_page_and_the_report_say_how_little_the_test_says(

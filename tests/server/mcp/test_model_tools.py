@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from mcp import Client
 from mcp_types import ElicitResult
 from tests.apps.tools.shop_desk import shop_desk
+from tests.eventually import eventually
 from tests.server.desk.serving import serving
 
 from smidgen.apps.desk.desk import Desk
@@ -21,6 +23,7 @@ from smidgen.apps.tools.toolbox import ToolCall, ToolUser
 from smidgen.core.replies import Reply
 from smidgen.server.app import create_app
 from smidgen.server.desk.served_desk import ServedDesk
+from smidgen.server.mcp.caller_sessions import CallerSessions
 from smidgen.server.settings import ServeSettings
 from smidgen.store.conversations.store import ConversationStore
 
@@ -55,12 +58,12 @@ def asking(tmp_path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def called(url: str, name: str, arguments: dict[str, Any], answer: Any = None, mode: str = "auto") -> tuple[Any, list[str]]:
-    """The result of a call, and the questions that were put to the person."""
+    """The result of a call, and the questions that were put to the person. `answer`: the person's, or a function that returns it."""
     asked: list[str] = []
 
     async def put(context: Any, params: Any) -> ElicitResult:
         asked.append(params.message)
-        return answer
+        return await answer() if callable(answer) else answer
 
     async def run() -> Any:
         async with Client(url, elicitation_callback=put if answer is not None else None, mode=mode) as client:
@@ -111,11 +114,10 @@ def test_nothing_is_changed_without_a_persons_yes(shop: tuple[str, Any, Any]) ->
     assert no.is_error and "nothing was changed" in words(no) and "FH-20953" in asked[0]
     declined, _ = called(url, "cancel_order", ORDER, ElicitResult(action="decline"))
     assert declined.is_error and len(made.requests) == before
-    unable, _ = called(url, "cancel_order", ORDER)
-    earlier, asked = called(url, "cancel_order", ORDER, ElicitResult(action="accept", content={"confirm": True}), mode="legacy")
-    for refused in (unable, earlier):
-        assert refused.is_error and "cannot ask one: nothing was changed" in words(refused)
-    assert asked == [] and len(made.requests) == before, "a client that cannot ask gets no call made"
+    for mode in ("auto", "legacy"):
+        unable, _ = called(url, "cancel_order", ORDER, mode=mode)
+        assert unable.is_error and "cannot ask one: nothing was changed" in words(unable)
+    assert len(made.requests) == before, "a client that cannot ask gets no call made"
     yes, asked = called(url, "cancel_order", ORDER, ElicitResult(action="accept", content={"confirm": True}))
     assert "is cancelled" in words(yes) and len(made.requests) == before + 1 and len(asked) == 1
 
@@ -138,12 +140,125 @@ def test_no_text_is_a_persons_yes(asking: tuple[str, Any]) -> None:
     assert yes.structured_content["outcome"] != "proposed" and "is cancelled" in words(yes)
 
 
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
+def test_clients_of_earlier_protocols_ask_a_person_too(asking: tuple[str, Any], version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp.client.session.LATEST_HANDSHAKE_VERSION", version)
+    url, made = asking
+    before = len(made.requests)
+    wish = {"message": "cancel my order FH-20953, hugh.whitcombe@example.com"}
+    for tool, arguments in (("cancel_order", ORDER), ("ask", wish)):
+        for answer in (ElicitResult(action="decline"), ElicitResult(action="accept", content={"confirm": False})):
+            no, asked = called(url, tool, arguments, answer, mode="legacy")
+            assert len(asked) == 1 and "FH-20953" in asked[0]
+            assert no.structured_content["outcome"] == "cancelled" if tool == "ask" else "person said no" in words(no)
+        unable, _ = called(url, tool, arguments, mode="legacy")
+        assert "cannot ask one: nothing was changed" in words(unable).lower()
+    assert len(made.requests) == before
+    yes, asked = called(url, "ask", wish, ElicitResult(action="accept", content={"confirm": True}), mode="legacy")
+    assert "is cancelled" in words(yes) and len(asked) == 1 and len(made.requests) == before + 1
+
+
+def test_a_question_without_an_answer_changes_nothing(asking: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.server.mcp.model_tools._ANSWER_SECONDS", 0.05)
+    url, made = asking
+    before = len(made.requests)
+
+    async def late() -> ElicitResult:
+        await asyncio.sleep(30)
+        return ElicitResult(action="accept", content={"confirm": True})
+
+    none, asked = called(url, "cancel_order", ORDER, late, mode="legacy")
+    assert none.is_error and "no person answered: nothing was changed" in words(none).lower()
+    assert len(asked) == 1 and len(made.requests) == before
+
+
 def test_a_yes_to_one_tool_runs_no_other(shop: tuple[str, Any, Any]) -> None:
     box = shop[2].tools
     user = ToolUser("mcp-one", "mcp")
     proposed = box.propose(ToolCall("cancel_order", ORDER), user)
     decided = box.decide(proposed.id, user, True, "order_status")
     assert decided.tool is None and "another tool" in decided.result.reason
+
+
+def opened(url: str, key: str, **abilities: Any) -> httpx.Response:
+    """The answer to a client of protocol 2025-06-18 that connects."""
+    told = {"protocolVersion": "2025-06-18", "capabilities": abilities, "clientInfo": {"name": "client", "version": "1"}}
+    return sent(url, key, {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": told})
+
+
+def sent(url: str, key: str, body: dict[str, Any], session: str = "") -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}", "accept": "application/json, text/event-stream"}
+    return httpx.post(url, json=body, headers=headers | ({"mcp-session-id": session} if session else {}), timeout=20)
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Iterator[tuple[str, Any]]:
+    """A served desk that two keys may call, and the shop."""
+    with ExitStack() as stack:
+        there = stack.enter_context(shop_desk(tmp_path))
+        store = stack.enter_context(ConversationStore(f"sqlite:///{tmp_path / 'conversations.db'}"))
+        desk = Desk("shop", parse_policy('unknown = "answer"', "policy.toml"), {}, there.tools.tools, there.tools, live=True)
+        settings = ServeSettings(api_key=("alpha-alpha-alpha", "beta-beta-beta"))
+        yield f"{stack.enter_context(serving(create_app([], settings, desks=[ServedDesk(desk, store)])))}/mcp", there.shop
+
+
+def test_a_session_exists_for_its_own_key_alone(keyed: tuple[str, Any]) -> None:
+    url, made = keyed
+    before = len(made.requests)
+    own, other = "alpha-alpha-alpha", "beta-beta-beta"
+    session = opened(url, own, elicitation={}).headers["mcp-session-id"]
+    assert opened(url, other, elicitation={}).headers["mcp-session-id"] != session
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+    assert sent(url, own, listing, session).status_code == 200
+    assert sent(url, other, listing, session).status_code == 404 == sent(url, other, listing, "f" * 32).status_code
+    call = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "cancel_order", "arguments": ORDER}}
+    headers = {"authorization": f"Bearer {own}", "accept": "application/json, text/event-stream", "mcp-session-id": session}
+    with httpx.stream("POST", url, json=call, headers=headers, timeout=20) as waiting:
+        lines = (json.loads(line[6:]) for line in waiting.iter_lines() if line.startswith("data: "))
+        question = next(lines)
+        assert question["method"] == "elicitation/create" and "FH-20953" in question["params"]["message"]
+        yes = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {"confirm": True}}}
+        assert sent(url, other, yes, session).status_code == 404
+        assert sent(url, other, yes, opened(url, other, elicitation={}).headers["mcp-session-id"]).status_code == 202
+        no = yes | {"result": {"action": "decline"}}
+        assert sent(url, own, no, session).status_code == 202
+        assert "said no; nothing was changed" in next(lines)["result"]["content"][0]["text"]
+    assert len(made.requests) == before
+
+
+def test_sessions_are_bounded_and_only_for_clients_that_can_ask(keyed: tuple[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.server.mcp.caller_sessions.MOST_SESSIONS", 2)
+    monkeypatch.setattr("smidgen.server.mcp.caller_sessions.MOST_KEYS", 1)
+    url = keyed[0]
+    assert "mcp-session-id" not in opened(url, "alpha-alpha-alpha").headers
+    found = [opened(url, "alpha-alpha-alpha", elicitation={}) for _ in range(3)]
+    assert [one.status_code for one in found] == [200, 200, 503]
+    ended = {"authorization": "Bearer alpha-alpha-alpha", "mcp-session-id": found[0].headers["mcp-session-id"]}
+    assert httpx.delete(url, headers=ended).status_code == 200
+    assert opened(url, "alpha-alpha-alpha", elicitation={}).status_code == 200
+    beyond = opened(url, "beta-beta-beta", elicitation={})
+    assert beyond.status_code == 200 and "mcp-session-id" not in beyond.headers
+    monkeypatch.setattr("smidgen.server.mcp.caller_sessions.IDLE_SECONDS", 1e-6)
+    assert "mcp-session-id" in opened(url, "beta-beta-beta", elicitation={}).headers, "a key without sessions makes room"
+
+
+def test_an_idle_session_ends_and_all_end_with_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.server.mcp.caller_sessions.IDLE_SECONDS", 0.001)
+    tasks: list[Any] = []
+    close = CallerSessions.close
+
+    async def closed(self: CallerSessions) -> None:
+        tasks.extend(kept.task for kept in self._of.values())
+        await close(self)
+
+    monkeypatch.setattr(CallerSessions, "close", closed)
+    with ConversationStore(f"sqlite:///{tmp_path / 'conversations.db'}") as store:
+        desk = Desk("shop", parse_policy('unknown = "answer"', "policy.toml"), {}, ())
+        with serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])) as url:
+            session = opened(f"{url}/mcp", "any", elicitation={}).headers["mcp-session-id"]
+            listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+            eventually(lambda: sent(f"{url}/mcp", "any", listing, session).status_code == 404)
+    assert len(tasks) == 1 and tasks[0].done()
 
 
 def test_mistakes_are_told(shop: tuple[str, Any, Any]) -> None:

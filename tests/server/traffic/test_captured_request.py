@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,18 @@ def test_one_that_nothing_follows_waits_no_longer_than_a_moment(monkeypatch: pyt
     line = Backlog()
     line.add(taken("a"))
     assert told(line.next(FOR_EVER)) == ["a"]
+
+
+def test_one_that_waited_while_others_were_stored_waits_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(captured_request, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    line, found = Backlog(), list[list[str]]()
+    line.add(taken("a"))
+    now[0] = FOR_EVER
+    thread = threading.Thread(target=lambda: found.append(told(line.next(FOR_EVER))), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert found == [["a"]]
 
 
 def test_a_pause_for_busy_answers_ends_when_a_few_requests_are_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The outcome that a test conversation wants for a message, and whether a reply has it."""
+"""The outcome that a test conversation wants for a message, whether a reply has it, and whether there are enough messages for a figure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 OUTCOMES = ("answered", "asked", "proposed", "done", "cancelled", "failed", "handed_over", "unanswered")
+LEAST_MESSAGES = 30
+"""Test messages of conversations below which there is no figure: a few say nothing of the others."""
 _TEXTS = ("document", "tool", "member")
 _LISTS = ("contains", "not_contains")
 _WANTED = {"outcome", "arguments", "items", *_TEXTS, *_LISTS}
@@ -35,6 +37,26 @@ def read_wanted(given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(found.get("arguments", {}), Mapping):
         raise ValueError("'arguments' is an object with their values by name")
     return found
+
+
+def too_few(headline: str, n: int, file: str = "") -> tuple[str, str] | None:
+    """That conversations have too few test messages for a figure, and the way to more; None with enough, and for other rows.
+
+    `file`: all of whose messages are the test; empty for those of a build, which are half.
+    """
+    if headline != "outcome_right" or n >= LEAST_MESSAGES:
+        return None
+    more = LEAST_MESSAGES - n
+    where = (
+        f"the outcome that you want for each, in {file}."
+        if file
+        else "the outcome that you want for each, because half are the test: on the Studio's page Tests, or in the file that conversations "
+        "names under [desk]. Then build again."
+    )
+    return (
+        f"{n:,} of at least {LEAST_MESSAGES} test messages: too few for a figure.",
+        f"Write conversations with some {more if file else 2 * more} more messages and {where}",
+    )
 
 
 def _texts(name: str, given: Any) -> list[str]:

@@ -97,7 +97,8 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     if table is not None:
         columns = {"input": ",".join(table.input.names), "label": table.label.name if table.label else ""}
     # From here on the task is the one of these rows, with their values.
-    work = _split(replace(work, form=form, left_out=thin, columns=columns, sha256=sha256, notes=tuple(notes)), rows)
+    work = replace(work, form=form, left_out=thin, columns=columns, sha256=sha256, notes=tuple(notes))
+    work = _split(work, rows)
     context.progress.finish(f"{len(work.train):,} rows to learn from, {len(work.test):,} to test on")
     check_errors_file(work)
     return work

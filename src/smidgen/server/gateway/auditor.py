@@ -18,6 +18,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import random
@@ -146,14 +147,8 @@ class Auditor:
             return
         record = UsageRecord(budgets.today())  # a separate record: the client's request is counted already
         loop = asyncio.get_running_loop()
-        alone = paper.reference.kind == "request"
-        asking = loop.create_task(
-            self._asked(
-                folder,
-                paper,
-                lambda: _alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, record, id),
-            )
-        )
+        grading = functools.partial(self._graded, model, paper, replies[0], call, asked, record, id)
+        asking = loop.create_task(self._asked(folder, paper, grading))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         read = call.body.json if paper.by and isinstance(call.body, RequestBody) else None
@@ -183,14 +178,13 @@ class Auditor:
         if self._left_alone(paper, call):
             return
         record = UsageRecord(budgets.today())
-        alone = paper.reference.kind == "request"
-        loss = _alone(model, replies[0], asked) if alone else self._loss(model, replies[0], call, asked, record, "")
-        checking = asyncio.get_running_loop().create_task(loss)
+        checking = asyncio.get_running_loop().create_task(self._graded(model, paper, replies[0], call, asked, record, ""))
         self._asking.add(checking)
 
         def ended(task: asyncio.Task[_Found]) -> None:
             self._asking.discard(task)
             if task.cancelled() or task.exception() is not None:
+                self._count(model.name, _STOPPED if task.cancelled() else "failed", record)
                 return
             found, without, _ = task.result()
             self._count(model.name, without or "checked", record)
@@ -210,6 +204,14 @@ class Auditor:
         """Record that the audit was drawn, then get its loss."""
         await asyncio.to_thread(certificate_status.drawn, folder, paper, self._owner)
         return await loss()
+
+    async def _graded(
+        self, model: ServedBundle, paper: Certificate, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str
+    ) -> _Found:
+        """Get the loss of an answer against the certificate's reference: the request itself, or the large model."""
+        if paper.reference.kind == "request":
+            return await _alone(model, reply, asked)
+        return await self._loss(model, reply, call, asked, record, id)
 
     async def _loss(self, model: ServedBundle, reply: Reply, call: UpstreamCall, asked: str, record: UsageRecord, id: str) -> _Found:
         """Ask the large model. Returns the loss, or the outcome of an audit without one.

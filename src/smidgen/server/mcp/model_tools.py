@@ -1,8 +1,10 @@
 """`/mcp`: each served model, each desk, and each of a desk's tools, as a tool of the Model Context Protocol.
 
-Requests are stateless. A call that changes something is made only after a person said yes: the client is asked to ask (elicitation), and
-what it then runs is the call as it was shown. A text decides nothing here: an agent writes it. A client that cannot ask gets no such call
-made; so do clients of the protocols before 2026, whose questions need a session that lives longer than a request.
+A call that changes something is made only after a person said yes: the client is asked to ask (elicitation), and what then runs is the call
+as it was shown. A text decides nothing here: an agent writes it. A client that cannot ask gets no such call made.
+
+Requests are stateless, except those of clients older than protocol 2026 that can ask. Such a client gets the question while its call waits,
+and answers it in another request, so both belong to a session (`caller_sessions.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import importlib.util
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,7 @@ from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.http_request import face_router
+from smidgen.server.mcp.caller_sessions import CallerSessions
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 from smidgen.store.conversations.tables import ConversationMissing
@@ -43,9 +47,15 @@ CHANNEL = "mcp"
 _MOST_BODY = 1_000_000
 _CONFIRM = "confirm"
 _CANNOT_ASK = (
-    "a person must say yes to this, and this client cannot ask one: nothing was changed. Use a client of the protocol 2026 or later that "
-    "asks people (elicitation), or the chat or mail"
+    "a person must say yes to this, and this client cannot ask one: nothing was changed. Use a client that asks people (elicitation), or "
+    "the chat or mail"
 )
+_ANSWER_SECONDS = 300.0
+"""Seconds that a call waits for a person's answer. An older client's question only: newer ones call again with the answer."""
+_MOST_WAITING = 64
+"""Most calls that wait for a person, at most a quarter of all requests."""
+_MOST_QUESTIONS = 4
+"""Most questions in one call."""
 _MESSAGE = {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, "description": "The customer's words."}
 _CONVERSATION = {
     "type": "string",
@@ -85,6 +95,12 @@ def face(service: Service) -> APIRouter:
     """Return the route. Its library is loaded by the first request."""
     router = face_router("MCP")
     made: list[Server[Any]] = []
+    sessions = CallerSessions(_MOST_BODY)
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        yield
+        await sessions.close()
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if importlib.util.find_spec("mcp") is None:
@@ -94,6 +110,10 @@ def face(service: Service) -> APIRouter:
 
         if not made:
             made.append(await asyncio.to_thread(_server, service))
+        kept, receive = await sessions.takes(scope, receive)
+        if kept:
+            await sessions.answer(made[0], scope, receive, send)
+            return
         manager = StreamableHTTPSessionManager(made[0], json_response=True, stateless=True, max_request_body_size=_MOST_BODY)
         async with manager.run():
             await manager.handle_request(scope, receive, send)
@@ -104,19 +124,19 @@ def face(service: Service) -> APIRouter:
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await answer(scope, receive, send)
 
-    router.routes.append(Route("/mcp", Asked(), methods=["POST", "GET", "DELETE"], include_in_schema=False))
+    # No GET: nothing is sent to a client but in the answer to its request.
+    router.routes.append(Route("/mcp", Asked(), methods=["POST", "DELETE"], include_in_schema=False))
+    router.lifespan_context = lifespan
     return router
 
 
 def _server(service: Service) -> Server[Any]:
     """Create the server. Its tools are found anew for each request: a line's champion may have changed."""
     from mcp.server.lowlevel import Server
-    from mcp_types import CallToolResult, ClientCapabilities, ElicitationCapability, ListToolsResult, TextContent
+    from mcp_types import CallToolResult, ListToolsResult, TextContent
     from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-    def can_ask(context: Any) -> bool:
-        wanted = ClientCapabilities(elicitation=ElicitationCapability())
-        return context.protocol_version in MODERN_PROTOCOL_VERSIONS and bool(context.session.check_client_capability(wanted))
+    questions = _Questions(min(_MOST_WAITING, max(1, service.settings.limits.max_concurrent // 4)))
 
     async def list_tools(context: Any, params: Any) -> ListToolsResult:
         return ListToolsResult(tools=[one.told for one in _offered(service).values()])
@@ -125,20 +145,67 @@ def _server(service: Service) -> Server[Any]:
         found = _offered(service).get(params.name)
         if found is None:
             return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
+        modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+        can_ask = _asks_people(context.session) and (modern or context.session.can_send_request)
+        asked = AskedCall(params.arguments or {}, request=context.request, can_ask=can_ask)
         try:
-            asked = AskedCall(params.arguments or {}, _said(params), params.request_state or "", context.request, can_ask(context))
-            return await asyncio.to_thread(found.run, asked)
+            if modern:
+                return await asyncio.to_thread(found.run, replace(asked, yes=_said(params), state=params.request_state or ""))
+            made = await asyncio.to_thread(found.run, asked)
+            for _ in range(_MOST_QUESTIONS):
+                if isinstance(made, CallToolResult):
+                    return made
+                yes = await questions.put(context, made)
+                if isinstance(yes, str):
+                    return _wrong(f"{yes}: nothing was changed")
+                made = await asyncio.to_thread(found.run, replace(asked, yes=yes, state=made.request_state or ""))
+            return made if isinstance(made, CallToolResult) else _wrong("there are too many questions in one call; ask again")
         except SmidgenError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
 
     return Server("smidgen", version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
 
 
+class _Questions:
+    """Puts questions to people whose clients get them while a call waits, at most some at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    async def put(self, context: Any, made: InputRequiredResult) -> bool | str:
+        """Return whether a person said yes, or why there is no answer."""
+        from mcp.shared.exceptions import MCPError
+        from mcp.shared.message import ServerMessageMetadata
+        from mcp_types import ElicitResult
+        from pydantic import ValidationError
+
+        if not self._left:
+            return "too many calls wait for a person"
+        self._left -= 1
+        try:
+            question = (made.input_requests or {})[_CONFIRM]
+            belongs = ServerMessageMetadata(related_request_id=context.request_id)
+            return _is_yes(await context.session.send_request(question, ElicitResult, _ANSWER_SECONDS, belongs))
+        except (MCPError, ValidationError):
+            return "no person answered"
+        finally:
+            self._left += 1
+
+
+def _asks_people(session: Any) -> bool:
+    """Whether the client can put a form to a person."""
+    able = session.client_capabilities.elicitation if session.client_capabilities is not None else None
+    return able is not None and (able.form is not None or able.url is None)
+
+
 def _said(params: Any) -> bool | None:
     """A person's answer to the question for a yes; None if none came with the request."""
     answered = (params.input_responses or {}).get(_CONFIRM)
-    if answered is None:
-        return None
+    return None if answered is None else _is_yes(answered)
+
+
+def _is_yes(answered: Any) -> bool:
+    """Whether an answer to the question is a yes."""
     content = getattr(answered, "content", None) or {}
     return getattr(answered, "action", "") == "accept" and content.get(_CONFIRM) is True
 

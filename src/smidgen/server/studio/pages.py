@@ -46,11 +46,11 @@ def pages(folder: Path) -> APIRouter:
     @router.get("/{path:path}", include_in_schema=False)
     async def file_or_page(request: Request, path: str) -> Response:
         file = known.get(path)
-        if file is not None and path != "index.html":
+        if file is not None and path != "index.html" and file.is_file():  # it is gone while the page is built anew
             kept = "public, max-age=31536000, immutable" if path.startswith(_HASHED) else "no-cache"
             kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
             return FileResponse(file, media_type=kind, headers={"Cache-Control": kept})
-        if path.startswith(("api/", _HASHED)):
+        if path.startswith(("api/", _HASHED)) or (file is not None and path != "index.html"):
             return failure(404, f"There is no {path}. GET /api/v1/openapi.json lists the routes.", "not_found")
         nonce = secrets.token_urlsafe(16)
         return HTMLResponse(page.replace(_NONCE, nonce), headers={"Content-Security-Policy": policy(nonce), "Cache-Control": "no-store"})

@@ -231,7 +231,8 @@ class Backlog:
             self._changed.wait_for(lambda: self._requests or self._said or self._closing, max(0.0, seconds))
             if not (self._requests or self._said):
                 return None if self._closing else ()
-            self._changed.wait_for(lambda: len(self._requests) >= _BATCH or self._said or self._closing, _GATHER_SECONDS)
+            gather = self._since + _GATHER_SECONDS - time.monotonic()  # counted from the first: some have waited while others were stored
+            self._changed.wait_for(lambda: len(self._requests) >= _BATCH or self._said or self._closing, max(0.0, gather))
             said = [self._said.popleft() for _ in range(min(_BATCH, len(self._said)))]
             if said:
                 about = {one.request_id for one, _ in said}

@@ -287,9 +287,9 @@ class Recorder:
             safe = self._safe(read)
             if safe:
                 new = self._traffic.add(safe)
+                self._put_right()
                 self._count(STORED, new)
                 self._note("duplicate", "a request with that id is stored already", len(safe) - new)
-                self._put_right()
         except TrafficError as error:
             self._note("unwritten", str(error), len(safe))
         except Exception as error:  # noqa: BLE001 the thread must survive any batch, or nothing would be stored any more
