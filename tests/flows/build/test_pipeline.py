@@ -137,7 +137,7 @@ def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container
         head = next(tensor for tensor in model.graph.initializer if "head" in tensor.name and len(tensor.dims) == 2)
         head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head)[::-1].copy(), head.name))
         onnx.save(model, broken / "model.onnx")
-        return real(work, dataclasses.replace(chosen, variant=dataclasses.replace(variant, folder=broken)), out)
+        return real(work, dataclasses.replace(chosen, variant=dataclasses.replace(variant, place=broken)), out)
 
     monkeypatch.setattr(packaging, "pack_draft", damaged)
     return packed
