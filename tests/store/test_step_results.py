@@ -152,6 +152,34 @@ def test_equal_large_files_are_stored_once(tmp_path: Path) -> None:
     assert size_of([tmp_path]) < 1000, "the one copy goes with its last result"
 
 
+def test_spare_results_go_after_a_success_alone_and_are_made_again(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def run(steps: StepResults, name: str, spare: bool) -> Path:
+        def work(folder: Path) -> None:
+            calls.append(name)
+            write(folder, name)
+
+        return steps.run(name, {}, work, spare)
+
+    def build(kept: str | None) -> dict[str, Path]:
+        steps = StepResults(tmp_path)
+        made = {name: run(steps, name, name != "fit") for name in ("fit", "export", "int8")}
+        steps.close(None if kept is None else made[kept])
+        return made
+
+    made = build(None)
+    assert all(folder.is_dir() for folder in made.values()), "a build that was stopped goes on from there"
+    made = build("int8")
+    assert {name for name, folder in made.items() if folder.is_dir()} == {"fit", "int8"} and calls == ["fit", "export", "int8"]
+    other = StepResults(tmp_path)
+    used = run(other, "export", True)
+    build("int8")
+    assert used.is_dir(), "another build uses it"
+    other.close()
+    assert calls == ["fit", "export", "int8", "export"]
+
+
 def test_several_folders_count_towards_one_limit(tmp_path: Path) -> None:
     old, new = made(tmp_path / "run", 1, 2), made(tmp_path / "steps", 2)
     prune([tmp_path / "steps", tmp_path / "run"], 1500)

@@ -8,6 +8,9 @@ newest is found; `prune` removes the others.
 
 Large files of equal content are hard links of one file in `weights/`, so that the weights of a frozen base are stored once for all results.
 
+A spare result is one that is needed no more once the build has succeeded, such as a model in a form that was not chosen. It is removed
+then, and made again where a later build asks for its files.
+
 A build holds a lease: a lock file, and beside it the names of the results that it uses. While it runs, they are not removed.
 """
 
@@ -57,12 +60,15 @@ class StepResults:
         self._fresh = fresh
         self._beside = tuple(place for place in beside if place != root)
         self._made: dict[str, Path] = {}
+        self._spare: set[str] = set()
         self._lease: filelock.BaseFileLock | None = None
         self._names: Path | None = None
         root.mkdir(parents=True, exist_ok=True)
 
-    def run(self, name: str, inputs: Any, work: Callable[[Path], None]) -> Path:
+    def run(self, name: str, inputs: Any, work: Callable[[Path], None], spare: bool = False) -> Path:
         """The folder with the result of `work(folder)` for these JSON-ready inputs: the stored one, or a new one.
+
+        `spare`: it may go when the build has succeeded.
 
         On a full disk, results that no build uses are removed, and the step is tried once more.
 
@@ -71,6 +77,8 @@ class StepResults:
             MachineError: the disk is full, and nothing could be removed. What the step has written stays, for the next try.
         """
         key = f"{name}-{content_hash(inputs)[:24]}"
+        if spare:
+            self._spare.add(key)
         done = self._made.get(key) or (None if self._fresh else self._newest(key))
         if done is not None and self._claim(done):
             self._made[key] = done
@@ -111,13 +119,20 @@ class StepResults:
         if free < needed:
             raise _full(self._root, needed - free)
 
-    def close(self) -> None:
-        """End the lease: from now on the results may be removed."""
+    def close(self, kept: Path | None = None) -> None:
+        """End the lease: from now on the results may be removed.
+
+        After a successful build, `kept` is the spare result that stays. The others go now, unless another build uses them.
+        """
         if self._lease is not None and self._names is not None:
             self._names.unlink(missing_ok=True)
             self._lease.release()
             Path(self._lease.lock_file).unlink(missing_ok=True)
             self._lease = self._names = None
+        for key in self._spare if kept is not None else ():
+            if (folder := self._made.get(key)) is not None and folder != kept:
+                _remove(folder)
+        self._spare.clear()
 
     def _newest(self, key: str) -> Path:
         """The folder of a step's newest result; that of its first, if there is none."""

@@ -28,6 +28,7 @@ from smidgen.flows.build.pipeline import build
 from smidgen.flows.evaluation import evaluate
 from smidgen.flows.local_model import load
 from smidgen.judge.report import read
+from smidgen.parts import registry
 from smidgen.parts.recipe import Recipe, make
 from smidgen.students import blend
 
@@ -136,7 +137,7 @@ def damaging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, methods: Container
         head = next(tensor for tensor in model.graph.initializer if "head" in tensor.name and len(tensor.dims) == 2)
         head.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(head)[::-1].copy(), head.name))
         onnx.save(model, broken / "model.onnx")
-        return real(work, dataclasses.replace(chosen, variant=dataclasses.replace(variant, folder=broken)), out)
+        return real(work, dataclasses.replace(chosen, variant=dataclasses.replace(variant, place=broken)), out)
 
     monkeypatch.setattr(packaging, "pack_draft", damaged)
     return packed
@@ -215,6 +216,31 @@ class Killing(Silent):
             import os
 
             os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+
+
+def test_a_build_keeps_the_chosen_files_alone_and_a_second_one_reuses_its_results(
+    tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, recipe = tmp_path / "scratch", wanted(tiny, student={"kind": "kernel"}, train={}, gate={"max_loss": 1.0})
+    scratch.mkdir()
+
+    def models() -> list[bytes]:
+        places = (folder for name in ("export", "compress") for folder in (scratch / "steps").glob(f"{name}-*") if folder.is_dir())
+        return [file.read_bytes() for folder in places for file in folder.glob("*.onnx")]
+
+    build(recipe, tmp_path / "first", threads=1, scratch=scratch)
+    assert models() == [(tmp_path / "first" / "model.onnx").read_bytes()], "of all forms the one that was chosen"
+    facts = [file.name for folder in (scratch / "steps").glob("facts-*") if folder.is_dir() for file in folder.iterdir()]
+    assert len(facts) > 4 and set(facts) == {"smidgen_step.json"}
+
+    kernel, made = type(registry.find("students", "kernel")), list[str]()
+    export = kernel.export
+    for name in ("fit", "raw"):
+        monkeypatch.setattr(kernel, name, lambda *given: pytest.fail("made again"))
+    monkeypatch.setattr(kernel, "export", lambda self, folder, out: made.append("export") or export(self, folder, out))
+    build(recipe, tmp_path / "second", threads=1, scratch=scratch)
+    assert made == [] and len(models()) == 1
+    assert (tmp_path / "second" / "model.onnx").read_bytes() == (tmp_path / "first" / "model.onnx").read_bytes()
 
 
 CHILD = """

@@ -227,7 +227,7 @@ def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
         return work
     key = content_hash([[one.key for one in files], mix])
     energy = Energy(sum(one.energy.watt_hours for one in files), files[0].energy.method)
-    final = TrainedFiles(name, files[0].folder, key, sum(one.seconds for one in files), energy, files, mix)
+    final = TrainedFiles(name, files[0].place, key, sum(one.seconds for one in files), energy, files, mix)
     context.progress.start(f"blend {' and '.join(part.partners)}")
     first, *others = ([c.variant for c in work.candidates if c.student == partner] for partner in part.partners)
     made = [training.joined(work, context, final, [variant, *(beside[0] for beside in others)]) for variant in first]

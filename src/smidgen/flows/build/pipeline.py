@@ -122,11 +122,13 @@ def build(
         told = progress or Silent()
         member = partial(build, fresh=fresh, threads=threads, progress=told, listed=False, scratch=scratch)
         context = BuildContext(results, Path(box), thread_count(threads), told, fresh, models, member)
+        kept = None
         try:
             for step in steps():
                 work = step(work, context)
+            kept = work.packed.chosen.variant.folder
         finally:
-            results.close()
+            results.close(kept)
             results.prune()
     assert work.report is not None
     wrong = write_errors(work)

@@ -17,7 +17,7 @@ import numpy as np
 
 from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
-from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Task, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, in_parts
 from smidgen.core.settings import Settings
@@ -92,8 +92,10 @@ def fit(
     *,
     teacher: TrainedFiles | None = None,
     settings: Settings | None = None,
+    spare: bool = False,
 ) -> TrainedFiles:
-    """Train a student on `rows`; continue from its last checkpoint if an earlier try was killed."""
+    """Train a student on `rows`; continue from its last checkpoint if an earlier try was killed. `spare`: only its outputs are needed once
+    the build has succeeded."""
     part, settings = work.students[name].part, settings or work.students[name].settings
     base, form = work.base(name), work.form
     guide = work.guide if getattr(settings, "guide", None) else None
@@ -131,9 +133,8 @@ def fit(
         spent.forget()
         context.progress.finish()
 
-    folder = context.steps.run(f"fit-{name}", inputs, step)
-    facts = _facts(folder)
-    return TrainedFiles(name, folder, content_hash(inputs), facts["seconds"], Energy(facts["watt_hours"], facts["method"]))
+    facts, place = _kept_facts(context, f"fit-{name}", inputs, step, spare)
+    return TrainedFiles(name, place, content_hash(inputs), facts["seconds"], Energy(facts["watt_hours"], facts["method"]))
 
 
 def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> Raw:
@@ -196,14 +197,25 @@ def _variant(
 
     def work(folder: Path) -> None:
         spec = make(folder)
+        size = sum((folder / name).stat().st_size for name in spec.files) / 1e6
         with open_runner(spec.engine, folder, spec.options, context.threads) as runner:
-            _write(folder, {"spec": asdict(spec), "timing": asdict(measure_speed(runner, sample, seconds))})
+            _write(folder, {"spec": asdict(spec), "timing": asdict(measure_speed(runner, sample, seconds)), "size_mb": size})
 
-    folder = context.steps.run(step, inputs, work)
-    facts = _facts(folder)
+    facts, place = _kept_facts(context, step, inputs, work, spare=True)
     spec = EngineSpec(**{**facts["spec"], "files": tuple(facts["spec"]["files"])})
-    size = sum((folder / name).stat().st_size for name in spec.files) / 1e6
-    return StudentVariant(student, spec, folder, content_hash([step, inputs]), Timing(**facts["timing"]), size)
+    return StudentVariant(student, spec, place, content_hash([step, inputs]), Timing(**facts["timing"]), facts["size_mb"])
+
+
+def _kept_facts(
+    context: BuildContext, step: str, inputs: dict[str, Any], work: Callable[[Path], None], spare: bool
+) -> tuple[dict[str, Any], Callable[[], Path]]:
+    """The facts of a step, and how to get its files. The facts are stored beside the files too, and stay when a spare result goes."""
+    files = functools.partial(context.steps.run, step, inputs, work, spare)
+
+    def copy_facts(folder: Path) -> None:
+        shutil.copyfile(files() / _FACTS, folder / _FACTS)
+
+    return _facts(context.steps.run(f"facts-{step}", inputs, copy_facts)), files
 
 
 def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text], form: Form | None = None) -> Raw:
@@ -232,6 +244,8 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
 
 def tried_out(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text]) -> Raw | None:
     """A variant's outputs for texts as it works when it is served, where its engine alone does not show that; else None."""
+    if type(work.task).tried_out is Task.tried_out:  # nothing is opened, nor a form made again, for a task whose engine shows it all
+        return None
     with open_runner(variant.spec.engine, variant.folder, variant.spec.options, context.threads) as runner:
         found = work.task.tried_out(runner, texts, work.recipe.asked)
     return found if found is None else with_inputs(found, texts)

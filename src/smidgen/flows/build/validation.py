@@ -59,7 +59,7 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     for number, fold in enumerate(_folds(rows, work.recipe.seed), 1):
         away = {id(row) for row in fold}
         rest = [row for row in rows if id(row) not in away]
-        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}")
+        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
         seconds += fitted.seconds
         answered = task.decode(training.raw(work, context, fitted, [row.input for row in fold]), learnt.form)
         replies |= {id(row): reply for row, reply in zip(fold, answered, strict=True)}

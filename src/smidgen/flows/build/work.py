@@ -46,20 +46,33 @@ class PlannedStudent:
     why: str = ""
 
 
+Place: TypeAlias = Path | Callable[[], Path]
+"""A folder of files, or how to get it: an earlier build may have removed them, and they are made again only where they are needed."""
+
+
+def _folder(place: Place) -> Path:
+    return place if isinstance(place, Path) else place()
+
+
 @dataclass(frozen=True)
 class TrainedFiles:
     """A trained student on disk, with the seconds and the energy of its training.
 
-    If it combines partners, `partners` are their files, `mix` is their weights, and `folder` is the first's.
+    If it combines partners, `partners` are their files, `mix` is their weights, and `place` is the first's.
     """
 
     student: str
-    folder: Path
+    place: Place
     key: str
     seconds: float
     energy: Energy
     partners: tuple[TrainedFiles, ...] = ()
     mix: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return _folder(self.place)
 
 
 @dataclass(frozen=True)
@@ -85,12 +98,17 @@ class StudentVariant:
 
     student: str
     spec: EngineSpec
-    folder: Path
+    place: Place
     key: str
     timing: Timing
     size_mb: float
     partners: tuple[StudentVariant, ...] = ()
     mix: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return _folder(self.place)
 
     @property
     def bound(self) -> bool:
