@@ -1,13 +1,14 @@
-"""The canvas in Chromium: steps added, connected and set by mouse and by keyboard, and the recipe's text always beside it."""
+"""The canvas in Chromium: steps added, connected and set by mouse and by keyboard, and the recipe's text always beside it; what is drawn is
+built and served from its steps."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
-from tests.studio_browser import RunningStudio, browsing, needed, running_studio
+from tests.studio_browser import RunningStudio, browsing, needed
 from tests.tried_model import LINEAR, ticket_rows
 
 pytestmark = needed
@@ -19,12 +20,6 @@ task = "classify"
 [student]
 quality = "fast"  # good enough for a start
 """
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    with running_studio(tmp_path_factory.mktemp("home")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -160,20 +155,91 @@ def test_a_step_is_copied_a_file_dropped_and_the_drawing_built(studio: RunningSt
         step("gate").get_by_text("as usual").wait_for()
         page.keyboard.press("Control+z")
 
-        # What is drawn is built, and tells on its steps what came of it.
+        # What is drawn is saved and built, and the steps tell how far it is. The build itself is stopped: other walks see it through.
         step("student").get_by_text("Word counter").wait_for()
         page.get_by_role("button", name="Build this").first.click()
-        step("gate").get_by_text("Right answers: 100.0%").wait_for()
-        step("split").get_by_text("to test on").wait_for()
-        browser.shot("canvas-built")
+        page.get_by_role("button", name="Building").first.wait_for()
+        page.locator(".react-flow__node [role=progressbar]").first.wait_for()
     (run,) = [run for run in studio.client.call("GET", f"projects/{project}/runs") if run["kind"] == "build"]
-    assert run["state"] == "done" and recipe(studio, project)["tree"]["gate"] == {"max_loss": 0.2}
+    studio.client.call("POST", f"runs/{run['id']}/stop")
+    assert run["request"] == {"recipe": {}} and recipe(studio, project)["tree"]["gate"] == {"max_loss": 0.2}
+
+
+def test_the_drawing_is_what_is_served(studio: RunningStudio, model: tuple[str, str]) -> None:
+    project, built = model
+    with browsing(studio) as browser:
+        page = browser.page
+        step = lambda name: page.locator(f".react-flow__node[data-id={name}]")  # noqa: E731
+        browser.goto(f"/projects/{project}/canvas")
+        step("unsure").get_by_text("Sure of").wait_for()
+        step("page").get_by_text("Runs with the API").wait_for()
+
+        # The API starts from its step, which shows where it is and what came.
+        step("serve").get_by_role("button", name="Start the model").click()
+        step("serve").get_by_text("Running, no requests today").wait_for()
+        serving = studio.client.call("GET", f"projects/{project}/serving")
+        step("serve").get_by_text(serving["url"].removeprefix("http://")).wait_for()
+        asked = {"model": serving["name"], "messages": [{"role": "user", "content": "the parcel for my shoes is late"}]}
+        assert httpx.post(f"{serving['url']}/v1/chat/completions", json=asked, trust_env=False, timeout=30).status_code == 200
+        assert step("page").get_by_role("link").get_attribute("href") == f"{serving['url']}/"
+        assert "<form" in httpx.get(f"{serving['url']}/", trust_env=False, timeout=30).text
+
+        # The condition sets the one operating point, and says what happens to the rest.
+        step("unsure").click()
+        page.get_by_role("heading", name="Is it sure?").wait_for()
+        page.get_by_text("marks these answers as unsure").wait_for()
+        page.get_by_role("slider").press("Home")
+        page.get_by_role("button", name="Use this setting").click()
+        page.get_by_text("In use for this project").wait_for()
+        point = studio.client.call("GET", f"projects/{project}/models/{built}/operating-point")
+        assert point["chosen_by"] == "user"
+        page.get_by_role("button", name="Large model").first.click()
+        page.get_by_label("Address", exact=True).fill("https://llm.example/v1")
+        page.get_by_label("Name of the model", exact=True).fill("big")
+        step("unsure").click()
+        page.get_by_role("radio", name="Never").check()
+        step("unsure").get_by_text("Answers nothing itself").wait_for()
+        page.get_by_role("radio", name="Measured").check()
+        step("unsure").get_by_text("wrong").wait_for()
+        browser.shot("canvas-unsure")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("Saved", exact=True).wait_for()
+
+        # The neighbours of the step that is open stay in sight. What is saved starts with the next press.
+        step("serve").click()
+        page.get_by_text("follows the canvas after a restart").wait_for()
+        page.get_by_role("button", name="Restart").click()
+        page.get_by_text("follows the canvas after a restart").wait_for(state="hidden")
+        step("serve").get_by_text("today").wait_for()
+    served = studio.client.call("GET", f"projects/{project}/serving")
+    assert (served["state"], served["redrawn"], served["settings"]["fallback_model"]) == ("running", False, "big")
+
+
+def test_models_are_tried_side_by_side(studio: RunningStudio, project: str) -> None:
+    with browsing(studio) as browser:
+        page = browser.page
+        browser.goto(f"/projects/{project}/canvas?step=student")
+        group = page.get_by_role("group", name="Models to try side by side")
+        for name in ("encoder", "kernel"):
+            group.get_by_label(f"({name})").check()
+        tried = page.locator(".react-flow__node-tried")
+        tried.nth(1).wait_for()
+        assert [text.split("\n")[-1] for text in tried.all_inner_texts()] == ["Tried in the next build"] * 2
+        tried.first.focus()
+        page.keyboard.press("Enter")
+        page.get_by_text("The next build trains this model beside the others").wait_for()
+        browser.shot("canvas-side-by-side")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("Saved", exact=True).wait_for()
+    assert recipe(studio, project)["tree"]["student"] == {"quality": "fast", "among": ["encoder", "kernel"]}
 
 
 def test_a_narrow_screen_has_the_steps_as_a_list(studio: RunningStudio, project: str) -> None:
     with browsing(studio, "narrow") as browser:
         page = browser.page
         browser.goto(f"/projects/{project}/canvas")
+        page.get_by_role("button", name="Data Drop a file here").or_(page.get_by_role("button", name="Drop a file here")).first.wait_for()
+        page.get_by_role("button", name="API").get_by_text("Build a model first").wait_for()
         page.get_by_role("button", name="Conditions").click()
         page.get_by_label("Largest loss by shrinking").fill("0.03")
         page.get_by_text("Not saved yet").wait_for()

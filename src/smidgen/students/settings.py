@@ -9,6 +9,7 @@ from pydantic import ValidationInfo, field_validator
 
 from smidgen.core.errors import TrainError
 from smidgen.core.settings import Settings, setting
+from smidgen.parts import registry
 
 
 class StudentSettings(Settings):
@@ -19,6 +20,10 @@ class StudentSettings(Settings):
         "Student by name (encoder, static, blend, kernel, linear; tagger, kernel-tagger, lexical; decoder, prompted). "
         "prompted learns nothing and takes seconds for each text. auto: chosen by --quality and the limits.",
         flag="--student",
+    )
+    among: tuple[str, ...] = setting(
+        (),
+        "With auto: the students that are tried side by side, by name (default: all that the task has). The baseline is trained anyway.",
     )
     baseline: Literal["auto", "full", "none"] = setting(
         "auto",
@@ -48,6 +53,21 @@ class StudentSettings(Settings):
         flag="--min-tokens-per-second",
         gt=0,
     )
+
+    @field_validator("among")
+    @classmethod
+    def _known(cls, among: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = registry.names("students")
+        if strange := [name for name in among if name not in known]:
+            raise ValueError(f"there is no student {strange[0]!r}; choose among {', '.join(known)}")
+        if among and info.data.get("kind", "auto") != "auto":
+            raise ValueError("several are tried only where kind is auto; leave out one of the two")
+        return tuple(dict.fromkeys(among))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The students that may be shipped; empty for all that the task has."""
+        return self.among if self.kind == "auto" else (self.kind,)
 
 
 SETTINGS = StudentSettings

@@ -7940,6 +7940,11 @@ export interface components {
             /** @description The desk that it shows to customers; null if it shows none. */
             desk: components["schemas"]["ShownDeskView"] | null;
             /**
+             * Redrawn
+             * @description Whether the recipe's `[route]` has changed since it was started: the next start follows it.
+             */
+            redrawn: boolean;
+            /**
              * Uncalled
              * @description The desk's tools that cannot be called, because no tool file is known: it proposes none.
              */

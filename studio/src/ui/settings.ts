@@ -16,7 +16,7 @@ export function settingHelp(text: string | undefined): string {
 
 /** A choice of a setting in words, with the word of the recipe behind it, by which the help calls it. */
 export function optionName(t: TFunction, setting: string, value: string): string {
-  const name = t(`${setting === "kind" && value !== "auto" ? "student" : "option"}.${value}`, { defaultValue: value });
+  const name = t(`${(setting === "kind" || setting === "among") && value !== "auto" ? "student" : "option"}.${value}`, { defaultValue: value });
   return name === value || value === "true" || value === "false" ? name : `${name} (${value})`;
 }
 

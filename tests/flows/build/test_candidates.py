@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.build_steps import candidate
 
-from smidgen.core.errors import GateError, InputError
+from smidgen.core.errors import GateError, InputError, RecipeError
 from smidgen.core.parts import EngineSpec
 from smidgen.core.progress import Silent
 from smidgen.core.quantities import Metric
@@ -144,6 +144,27 @@ def asked(task: str, method: str, student: str = "auto") -> list[str]:
     data = {"train": "rows.csv", "input": "text", "label": "label"}
     recipe = make({"name": "a", "task": task, "data": data, "student": {"kind": student}, "compress": {"method": method}})
     return student_plan.students_to_train(Work(recipe), Silent())
+
+
+def tried(among: list[str], **student: Any) -> tuple[list[str], Work]:
+    data = {"train": "rows.csv", "input": "text", "label": "label"}
+    work = Work(make({"name": "a", "task": "classify", "data": data, "student": {"among": among, **student}}))
+    return student_plan.students_to_train(work, Silent()), work
+
+
+def test_only_the_named_students_are_tried_side_by_side() -> None:
+    kinds, work = tried(["encoder", "kernel"])
+    assert kinds == ["encoder", "kernel", "linear"] and work.baseline == "linear"
+    assert [work.wants(name) for name in ("encoder", "kernel", "static")] == [True, True, False]
+    kinds, work = tried(["static"])  # its teacher is trained before it, and is not to be shipped
+    assert kinds == ["encoder", "static", "linear"] and not work.wants("encoder")
+    for among, student, words in (
+        (["encoder", "linear"], {}, "the baseline is trained anyway"),
+        (["encoder"], {"kind": "kernel"}, "several are tried only where kind is auto"),
+        (["nonsense"], {}, "no student 'nonsense'"),
+    ):
+        with pytest.raises(RecipeError, match=words):
+            tried(among, **student)
 
 
 @pytest.mark.parametrize(

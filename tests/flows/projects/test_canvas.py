@@ -122,8 +122,9 @@ def test_the_way_of_a_recipe_with_everything() -> None:
     graph = graph_of(tree, "classify")
     wires = {(wire.source, wire.target) for wire in graph.wires}
     assert {node.kind for node in graph.nodes} == {kind.name for kind in kinds_of("classify")}
+    assert {("serve", "page"), ("capture", "unsure"), ("unsure", "cache")} <= wires
     assert {("split", "redact"), ("redact", "teacher"), ("teacher", "student"), ("gate", "certificate"), ("certificate", "serve")} <= wires
-    assert {("serve", "capture"), ("capture", "cache"), ("cache", "privacy"), ("privacy", "budget"), ("budget", "route")} <= wires
+    assert {("serve", "capture"), ("cache", "privacy"), ("privacy", "budget"), ("budget", "route")} <= wires
     assert wiring_mistakes(graph, "classify") == []
 
 
@@ -151,6 +152,8 @@ def test_what_is_wrong_with_the_wiring_stands_at_its_node() -> None:
         ("data.dedupe", "check"),
         ("data.nonsense", "data"),
         ("route.cache_hours", "cache"),
+        ("route.local", "unsure"),
+        ("route.quality", "certificate"),
         ("train.epochs", "student"),
         ("classify.unknown", "task"),
         ("seed", "split"),
@@ -161,6 +164,19 @@ def test_what_is_wrong_with_the_wiring_stands_at_its_node() -> None:
 )  # fmt: skip
 def test_a_mistake_stands_at_the_node_of_its_setting(place: str, node: str) -> None:
     assert node_of(place, "classify") == node
+
+
+def test_the_condition_lies_before_the_large_model_and_a_desk_has_its_own() -> None:
+    tree: dict[str, Any] = {"task": "classify", "route": {"fallback": ["https://llm.example/v1"], "local": "measured", "local_score": 0.8}}
+    graph = graph_of(tree, "classify")
+    assert next(node.settings for node in graph.nodes if node.kind == "unsure") == {"route": {"local": "measured", "local_score": 0.8}}
+    assert ("unsure", "route") in {(wire.source, wire.target) for wire in graph.wires} and tree_of(graph) == tree
+    plain = {node.kind for node in graph_of({"task": "classify"}, "classify").nodes}
+    desk = {node.kind for node in graph_of({"task": "desk"}, "desk").nodes}
+    assert {"serve", "page", "unsure"} <= plain and "desk" not in plain
+    assert {"serve", "desk"} <= desk and not desk & {"page", "unsure"}
+    assert node_of("route.local", "desk") == "certificate"
+    assert there_and_back({**tree, "task": "desk"}, "desk") == {**tree, "task": "desk"}
 
 
 def test_a_new_section_is_a_node_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,27 @@ def test_what_the_model_is_not_sure_of_is_passed_on_and_each_figure_has_its_rows
     assert list_requests(project, RequestFilter(search="W01"), 0, 10, "slowest")[0] == 1
 
 
+def test_what_is_drawn_since_the_last_start_is_what_starts_next(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
+    project, model = project_with_model(store, tmp_path / "models")
+    draw = lambda route: save_recipe(store, store.project(project), {"task": "classify", "route": route})  # noqa: E731
+    draw({"local": "measured"})
+    assert servers.status(project).settings.local == "measured"
+    records = ServerStore(store.database)
+    chosen = ServingSettings(model=model, port=8190, local="certified", fallback="https://own.example/v1", fallback_model="own")
+    drawn = {"serving": chosen.model_dump(), "name": "support", "desk": False, "drawn": {"local": "measured"}}
+    records.started(project, drawn, "ann", "1 never")
+    records.ended(project, None, "1 never")
+    assert servers.status(project).settings == chosen  # as it was chosen when it started
+    draw({"local": "never", "fallback": ["https://drawn.example/v1"], "fallback_model": ["big"]})
+    told = servers.status(project).settings
+    assert (told.local, told.fallback, told.fallback_model, told.port) == ("never", "https://drawn.example/v1", "big", 8190)
+    draw({})
+    assert servers.status(project).settings.local == "measured"  # as without a recipe: nothing is certified
+    records.started(project, {key: value for key, value in drawn.items() if key != "drawn"}, "ann", "1 never")
+    records.ended(project, None, "1 never")
+    assert servers.status(project).settings == chosen  # started by an older version, which did not write down what was drawn
+
+
 def test_a_newer_model_takes_over_at_the_press_of_a_button(store: StudioStore, servers: ModelServers, tmp_path: Path) -> None:
     project, old = project_with_model(store, tmp_path / "models")
     servers.start(project, ServingSettings(model=old, local="measured", local_score=0.9, redact=False), "ann")

@@ -65,34 +65,36 @@ def settle_students(work: Work, context: BuildContext) -> Work:
 
 
 def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> list[str]:
-    """The students to train: the requested one, or all that can learn the task; then the baseline, unless none is wanted; then those that
+    """The students to train: the requested ones, or all that can learn the task; then the baseline, unless none is wanted; then those that
     combine partners. Reports the students that cannot learn, and why.
 
     Args:
         more: further rows will come: a student that cannot learn from the present rows may be able to then.
 
-    Raises RecipeError if the requested one cannot learn from these rows, if the named method can compress none that may be shipped, or if a
-    gate needs the baseline that is not wanted.
+    Raises RecipeError if none of the requested ones can learn from these rows, if one of several is the baseline, if the named method can
+    compress none that may be shipped, or if a gate needs the baseline that is not wanted.
     """
     recipe, task, asked = work.recipe, work.task, work.recipe.settings(StudentSettings)
-    barred = task.barred(work.form)
-    named = registry.find("students", asked.kind) if asked.kind != "auto" else None
-    if named is not None and (why := named.why_not(work.form)):
-        barred = {**barred, asked.kind: why}
+    barred = dict(task.barred(work.form))
+    barred |= {name: why for name in asked.named if (why := registry.find("students", name).why_not(work.form))}
+    if task.baseline in asked.among:
+        todo = f'Leave it out of among. To ship it, name it alone: kind = "{task.baseline}" in [student].'
+        raise RecipeError("the baseline is trained anyway, and never chosen among several", value=task.baseline, todo=todo)
+    able = [name for name in asked.named if more or name not in barred]
+    if asked.named and not able:
+        raise RecipeError(
+            "the requested student cannot learn from these rows",
+            value="; ".join(f"{name}: {barred[name]}" for name in asked.named),
+            todo=f"Choose another kind of model (--student {task.students[0]}), or auto. Or correct the rows or the schema.",
+        )
     for name, why in ({} if more else barred).items():
-        if asked.kind == name:
-            raise RecipeError(
-                "the requested student cannot learn from these rows",
-                value=f"{name}: {why}",
-                todo=f"Choose another kind of model (--student {task.students[0]}), or auto. Or correct the rows or the schema.",
-            )
-        if asked.kind == "auto":
+        if asked.kind == "auto" and (not asked.named or name in asked.named):
             progress.say(f"{name} is not tried: {why}")
-    kinds = [*(barred if more else ()), *task.students] if asked.kind == "auto" else [*_needed_by(asked.kind, task), asked.kind]
+    kinds = [*(barred if more else ()), *task.students] if not asked.named else _with_needed(able, task)
     joint = [kind for kind in kinds if registry.find("students", kind).partners]
     alone = [kind for kind in kinds if kind != task.baseline and kind not in joint]
     baseline = [task.baseline] if task.baseline and (asked.baseline != "none" or asked.kind == task.baseline) else []
-    _made_small(recipe, [kind for kind in (*alone, *baseline) if asked.kind == kind or (asked.kind == "auto" and kind != task.baseline)])
+    _made_small(recipe, [kind for kind in (*alone, *baseline) if kind in asked.named or (not asked.named and kind != task.baseline)])
     if not baseline and recipe.settings(GateSettings).must_beat_baseline:
         raise RecipeError(
             "the gate asks for a model that beats the baseline, and no baseline is to be trained",
@@ -100,6 +102,11 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
             todo="Leave one of the two out: --no-must-beat-baseline, or --baseline auto.",
         )
     return [*alone, *baseline, *joint]
+
+
+def _with_needed(kinds: Sequence[str], task: Task) -> list[str]:
+    """Students, each after those that must be trained before it."""
+    return list(dict.fromkeys(name for kind in kinds for name in (*_needed_by(kind, task), kind)))
 
 
 def _needed_by(kind: str, task: Task) -> list[str]:

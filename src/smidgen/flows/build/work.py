@@ -271,8 +271,8 @@ class Work:
 
     def wants(self, student: str) -> bool:
         """Whether a student was requested, by name or among all."""
-        asked = self.recipe.settings(StudentSettings).kind
-        return asked == "auto" or registry.find("students", asked).name == student
+        named = self.recipe.settings(StudentSettings).named
+        return not named or student in {registry.find("students", name).name for name in named}
 
     @property
     def baseline(self) -> str:

@@ -67,6 +67,7 @@ class ServingView(BaseModel):
     )
     snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
     desk: ShownDeskView | None = Field(description="The desk that it shows to customers; null if it shows none.")
+    redrawn: bool = Field(description="Whether the recipe's `[route]` has changed since it was started: the next start follows it.")
     uncalled: list[str] = Field(description="The desk's tools that cannot be called, because no tool file is known: it proposes none.")
 
 
@@ -236,6 +237,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             limits=limits_of(store, project, running=bool(status.url)),
             snippets=lines(project, status) if status.url else {},
             desk=_shown(store, project, status) if status.desk and status.url else None,
+            redrawn=status.redrawn,
             uncalled=uncalled_tools(store, project, status.settings.model),
         )
 

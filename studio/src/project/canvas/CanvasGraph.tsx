@@ -6,30 +6,38 @@ import { useTranslation } from "react-i18next";
 
 import { Button } from "../../ui/Button";
 import { type MenuItem, MenuAt } from "../../ui/Overlay";
+import { candidateName } from "../../ui/settings";
 import styles from "./Canvas.module.css";
-import { fitting, layout, type Place, STAGES, wireName, withoutStep, withoutWire, withStep, withWire } from "./graph";
+import { fitting, LANES, layout, type Place, shiftInto, wireName, withoutStep, withoutWire, withStep, withWire } from "./graph";
 import { mistakesAt, portColour, portTitle, stepTitle } from "./names";
 import type { NodeFact } from "./onNodes";
 import type { Kind, Step, Wire } from "./queries";
-import { type Side, StepNode, type StepNodeType } from "./StepNode";
+import { type NodeAction, type Side, StepNode, type StepNodeType } from "./StepNode";
+import { type Tried, TriedNode, type TriedNodeType } from "./Tried";
 import type { RecipeDraft } from "./useDraft";
 
-const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.8, maxZoom: 1.1 };
+const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.7, maxZoom: 1.1 };
 const WIDTH = 176;
 const HEIGHT = 84;
 const PORT = 14;
 const COLUMN = 212;
 const ROW = 108;
-const LANE_GAP = 74;
-const TYPES = { step: StepNode, lane: LaneName };
+const LANE_GAP = 60;
+const TRIED_IN_ROW = 5;
+const TRIED_HEIGHT = 62;
+const TRIED_ROW = 86;
+const TYPES = { step: StepNode, lane: LaneName, tried: TriedNode };
 export const DRAG_TYPE = "application/x-smidgen-step";
 
 type LaneType = Node<{ title: string }, "lane">;
-type AnyNode = StepNodeType | LaneType;
+type AnyNode = StepNodeType | LaneType | TriedNodeType;
 
 function LaneName({ data }: NodeProps<LaneType>): ReactNode {
   return <span className={styles.lane}>{data.title}</span>;
 }
+
+/** Where lines to the models that were tried begin. Nothing can be connected there. */
+const TRIED_PORT = { name: "tried", type: "model" };
 
 type Moved = Readonly<Record<string, { x: number; y: number }>>;
 
@@ -39,26 +47,26 @@ function laneTops(places: Iterable<Place>): Map<string, number> {
   for (const place of places) rows.set(place.stage, Math.max(rows.get(place.stage) ?? 0, place.row + 1));
   const tops = new Map<string, number>();
   let top = 0;
-  for (const stage of STAGES) {
+  for (const stage of LANES) {
+    const height = rows.get(stage);
+    if (height === undefined) continue;
     tops.set(stage, top);
-    top += (rows.get(stage) ?? 1) * ROW + LANE_GAP;
+    top += height * (stage === "tried" ? TRIED_ROW : ROW) + LANE_GAP;
   }
   return tops;
 }
 
-/** Move the drawing so that a step is in sight. */
+/** Move the drawing no further than it takes to have a step in sight: its neighbours stay where one can press them. */
 function showStep(flow: ReactFlowInstance<AnyNode>, id: string | null, frame: HTMLDivElement | null): void {
   const node = id === null ? undefined : flow.getNode(id);
   if (!node || !frame) return;
   const { x, y, zoom } = flow.getViewport();
-  const left = node.position.x * zoom + x;
-  const top = node.position.y * zoom + y;
-  const inside = left > 0 && top > 0 && left + WIDTH * zoom < frame.clientWidth && top + HEIGHT * zoom < frame.clientHeight;
-  if (!inside) void flow.setCenter(node.position.x + WIDTH / 2, node.position.y + HEIGHT / 2, { zoom, duration: 160 });
+  const next = { x: x + shiftInto(node.position.x * zoom + x, WIDTH * zoom, frame.clientWidth), y: y + shiftInto(node.position.y * zoom + y, HEIGHT * zoom, frame.clientHeight), zoom };
+  if (next.x !== x || next.y !== y) void flow.setViewport(next, { duration: 160 });
 }
 
 /** The ports of a step, each at the edge that looks to where its wire comes from or goes. */
-function sidesOf(node: Step, kind: Kind | undefined, wires: readonly Wire[], places: Map<string, Place>): Side[] {
+function sidesOf(node: Step, kind: Kind | undefined, wires: readonly Wire[], places: Map<string, Place>, tries: boolean): Side[] {
   const own = places.get(node.id)?.stage;
   const away = (id: string | undefined) => id !== undefined && places.get(id)?.stage !== own;
   const sides: Side[] = [];
@@ -70,6 +78,7 @@ function sidesOf(node: Step, kind: Kind | undefined, wires: readonly Wire[], pla
     const going = wires.filter((one) => one.source === node.id && one.output === port.name);
     sides.push({ port, side: "output", position: going.length > 0 && going.every((one) => away(one.target)) ? Position.Bottom : Position.Right, at: 0.5 });
   }
+  if (tries) sides.push({ port: TRIED_PORT, side: "output", position: Position.Bottom, at: 0.5 });
   for (const position of [Position.Left, Position.Right, Position.Top, Position.Bottom]) {
     const along = sides.filter((side) => side.position === position);
     along.forEach((side, place) => (side.at = (place + 1) / (along.length + 1)));
@@ -100,13 +109,17 @@ interface CanvasGraphProps {
   selected: string | null;
   /** What stands on the steps beside their settings. */
   facts: ReadonlyMap<string, NodeFact>;
+  /** Models side by side, which are no steps. */
+  tried: readonly Tried[];
+  /** What a step does at the press of a button on it. */
+  actions: ReadonlyMap<string, NodeAction>;
   onSelect: (id: string | null) => void;
   /** A file was dropped on the step of the data. */
   onFile: (file: File) => void;
 }
 
 /** The recipe as a drawing: steps that one drags, wires from port to port. */
-export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, onFile }: CanvasGraphProps): ReactNode {
+export function CanvasGraph({ project, draft, kinds, selected, facts, tried, actions, onSelect, onFile }: CanvasGraphProps): ReactNode {
   const { t } = useTranslation();
   const [moved, setMoved] = useMoved(project);
   const [menu, setMenu] = useState<PortMenu | null>(null);
@@ -114,7 +127,11 @@ export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, 
   const frame = useRef<HTMLDivElement>(null);
   const flow = useRef<ReactFlowInstance<AnyNode> | null>(null);
   const { drawing, wires, mistakes } = draft;
-  const places = useMemo(() => layout(drawing.nodes, wires, kinds), [drawing.nodes, wires, kinds]);
+  const places = useMemo(() => {
+    const found = layout(drawing.nodes, wires, kinds);
+    tried.forEach(({ id }, place) => found.set(id, { stage: "tried", column: place % TRIED_IN_ROW, row: Math.floor(place / TRIED_IN_ROW) }));
+    return found;
+  }, [drawing.nodes, wires, kinds, tried]);
   const shape = [...places].map(([id, place]) => `${id} ${place.column} ${place.row}`).join();
 
   const nodes = useMemo((): AnyNode[] => {
@@ -129,7 +146,7 @@ export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, 
       const alone = places.size > 0 && [...places.values()].filter((one) => one.stage === place.stage && one.column === place.column).length === 1;
       const tallest = Math.max(...[...places.values()].filter((one) => one.stage === place.stage).map((one) => one.row));
       const y = (tops.get(place.stage) ?? 0) + (alone ? (tallest * ROW) / 2 : place.row * ROW);
-      const sides = sidesOf(step, kind, wires, places);
+      const sides = sidesOf(step, kind, wires, places, step.kind === "student" && tried.length > 0);
       return {
         id: step.id,
         type: "step" as const,
@@ -141,15 +158,43 @@ export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, 
         selected: step.id === selected,
         deletable: !kind?.needed,
         ariaLabel: stepTitle(t, step),
-        data: { step, mistakes: mistakesAt(mistakes, step.id), sides, fact: facts.get(step.kind), onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
+        data: { step, mistakes: mistakesAt(mistakes, step.id), sides, fact: facts.get(step.kind), action: actions.get(step.kind), onPort: (of: Step, side: Side, x: number, y: number) => setMenu({ step: of, side, x, y }) },
       };
     });
-    return [...lanes, ...steps];
-  }, [drawing.nodes, wires, kinds, places, moved, selected, mistakes, facts, t]);
+    const models = tried.map((one): TriedNodeType => {
+      const place = places.get(one.id) ?? { column: 0, row: 0 };
+      return {
+        id: one.id,
+        type: "tried" as const,
+        position: moved[one.id] ?? { x: place.column * COLUMN, y: (tops.get("tried") ?? 0) + place.row * TRIED_ROW },
+        width: WIDTH,
+        height: TRIED_HEIGHT,
+        measured: { width: WIDTH, height: TRIED_HEIGHT },
+        handles: [{ id: "tried", type: "target", position: Position.Top, x: WIDTH / 2 - PORT / 2, y: -PORT / 2, width: PORT, height: PORT }],
+        selected: one.id === selected,
+        deletable: false,
+        ariaLabel: `${candidateName(t, one.student, one.row?.method)}, ${one.row ? one.figures : t("canvas.tried.planned")}`,
+        data: { tried: one },
+      };
+    });
+    return [...lanes, ...steps, ...models];
+  }, [drawing.nodes, wires, kinds, places, moved, selected, mistakes, facts, tried, actions, t]);
 
   const edges = useMemo(
-    (): Edge[] =>
-      wires.map((wire) => {
+    (): Edge[] => [
+      ...tried.map((one): Edge => ({
+        id: `student>${one.id}`,
+        source: drawing.nodes.find((node) => node.kind === "student")?.id ?? "",
+        sourceHandle: TRIED_PORT.name,
+        target: one.id,
+        targetHandle: "tried",
+        type: "smoothstep",
+        selectable: false,
+        focusable: false,
+        deletable: false,
+        style: { stroke: portColour(TRIED_PORT.type), strokeWidth: one.chosen ? 2 : 1.25, ...(one.chosen ? {} : { strokeDasharray: "4 4" }) },
+      })),
+      ...wires.map((wire) => {
         const type = kinds.find((kind) => kind.name === wire.source)?.outputs.find((port) => port.name === wire.output)?.type ?? wire.input;
         return {
           id: wireName(wire),
@@ -165,7 +210,8 @@ export function CanvasGraph({ project, draft, kinds, selected, facts, onSelect, 
           data: { wire },
         };
       }),
-    [wires, kinds, chosenWires, t],
+    ],
+    [wires, kinds, chosenWires, tried, drawing.nodes, t],
   );
 
   // Everything in sight when the steps change; the chosen step in sight when the panel has taken its room.

@@ -14,14 +14,17 @@ import { Menu, useToast } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import styles from "./Canvas.module.css";
+import { useAtWork, type WorkOfProject } from "./AtWork";
 import { CanvasGraph, DRAG_TYPE } from "./CanvasGraph";
 import { addable, copiedStep, laidOver, pastedStep, sameSettings, withPasted, withStep } from "./graph";
 import { type AddedFile, SentFile } from "../data/ImportFile";
 import { portTitle, stepIcon, stepTitle } from "./names";
-import { nodeFacts } from "./onNodes";
+import { nodeFacts, workFacts } from "./onNodes";
 import { type Kind, type Recipe, type Step, useKinds, usePresets, useRecipe, useSaveRecipe } from "./queries";
 import { StepList } from "./StepList";
+import type { NodeAction } from "./StepNode";
 import { PortName, StepPanel } from "./StepPanel";
+import { TriedPanel, useTried } from "./Tried";
 import { useDraft, type RecipeDraft } from "./useDraft";
 
 /** The recipe of a project, as a drawing of its steps and as text. */
@@ -57,12 +60,18 @@ function Editor({ project, stored }: { project: string; stored: Recipe }): React
   const toast = useToast();
   const upload = useUpload(project);
   const build = useBuild(project, draft, stored);
-  const facts = useFacts(project);
+  const work = useAtWork(project, draft, stored, isChanged(draft, stored));
+  const facts = useFacts(project, work);
+  const actions = useActions(work);
+  const tried = useTried(project, draft);
+  const chosen = tried.find((one) => one.id === search.get("step"));
   useKeys(draft, selected, kinds.data ?? NO_KINDS, (id) => select(id));
   const added = ({ file, rows, skipped }: AddedFile) => toast({ text: t("data.added", { file, rows: formatNumber(rows), skipped: formatNumber(skipped), count: skipped }) });
   if (kinds.error) return <Problem query={kinds} />;
   if (!kinds.data) return <Skeleton label={t("common.loading")} />;
-  const panel = selected && <StepPanel key={selected.id} project={project} node={selected} draft={draft} kinds={kinds.data} build={<BuildButton build={build} small />} onClose={() => select(null)} onSelect={select} onAdded={added} />;
+  const panel = chosen ? (
+    <TriedPanel key={chosen.id} project={project} tried={chosen} draft={draft} build={<BuildButton build={build} small />} onClose={() => select(null)} />
+  ) : selected && <StepPanel key={selected.id} project={project} node={selected} draft={draft} kinds={kinds.data} work={work} build={<BuildButton build={build} small />} onClose={() => select(null)} onSelect={select} onAdded={added} />;
   return (
     <div>
       <PageTitle title={t("nav.canvas")} about={t("canvas.about")} actions={<Actions project={project} draft={draft} stored={stored} build={build} />} />
@@ -79,11 +88,11 @@ function Editor({ project, stored }: { project: string; stored: Recipe }): React
           <Astray draft={draft} />
           {wide ? (
             <div className={styles.canvas}>
-              <CanvasGraph project={project} draft={draft} kinds={kinds.data} selected={selected?.id ?? null} facts={facts} onSelect={select} onFile={(file) => upload.mutate(file)} />
+              <CanvasGraph project={project} draft={draft} kinds={kinds.data} selected={chosen?.id ?? selected?.id ?? null} facts={facts} tried={tried} actions={actions} onSelect={select} onFile={(file) => upload.mutate(file)} />
               {panel}
             </div>
           ) : (
-            <StepList draft={draft} kinds={kinds.data} selected={selected?.id ?? null} onSelect={select} panel={panel} />
+            <StepList draft={draft} kinds={kinds.data} selected={chosen?.id ?? selected?.id ?? null} facts={facts} tried={tried} onSelect={select} panel={panel} />
           )}
           {wide && <Legend draft={draft} kinds={kinds.data} />}
         </>
@@ -94,14 +103,31 @@ function Editor({ project, stored }: { project: string; stored: Recipe }): React
 
 const NO_KINDS: readonly Kind[] = [];
 
-/** What the steps show: the rows at hand, and the build that goes on, or the last one. */
-function useFacts(project: string) {
+/** What the steps show: the rows at hand, the build that goes on, or the last one, and the model at work. */
+function useFacts(project: string, { told: atWork }: WorkOfProject) {
   const { t } = useTranslation();
   const data = useData(project).data;
   const run = useRuns(project).data?.find((one) => one.kind === "build" && (isUnfinished(one) || one.state === "done"));
   const story = useRunStory(run?.id);
   const going = run !== undefined && isUnfinished(run) && story.ended === null;
-  return useMemo(() => nodeFacts(t, data, story.ended ?? run, story, going), [t, data, run, story, going]);
+  return useMemo(() => new Map([...nodeFacts(t, data, story.ended ?? run, story, going), ...workFacts(t, atWork)]), [t, data, run, story, going, atWork]);
+}
+
+/** The buttons on the steps at work: the API starts and stops, its pages open. */
+function useActions({ told: { serving, on, startable }, change, sound }: WorkOfProject): ReadonlyMap<string, NodeAction> {
+  const { t } = useTranslation();
+  const may = useMay("serve");
+  const { isPending, mutate } = change;
+  return useMemo(() => {
+    const found = new Map<string, NodeAction>();
+    if (!serving) return found;
+    found.set("serve", { icon: on ? "stop" : "run", label: t(on ? "canvas.work.stop" : "canvas.work.start"), disabled: isPending || !may || (!on && (!startable || !sound)), onPress: () => mutate(on ? "stop" : "start") });
+    if (serving.state === "running") {
+      found.set("page", { icon: "right", label: t("canvas.work.openPage"), href: `${serving.url}/` });
+      found.set("desk", { icon: "right", label: t("canvas.work.openPage"), href: serving.desk?.preview ?? `${serving.url}/` });
+    }
+    return found;
+  }, [t, serving, on, startable, sound, may, isPending, mutate]);
 }
 
 /** Undo, redo, copy and paste, wherever one is on the page: what was deleted had the focus. A field has its own. */

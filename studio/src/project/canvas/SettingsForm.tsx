@@ -14,19 +14,21 @@ interface Props {
   kind: Kind | undefined;
   mistakes: readonly Mistake[];
   onChange: (section: string, name: string, value: unknown) => void;
+  /** Settings that are set elsewhere, or that nothing would follow, by section and name. */
+  hide: readonly string[];
 }
 
 const MAIN = 3;
 
 /** The settings of a step, drawn from the schemas of the parts that own them. */
-export function SettingsForm({ node, kind, mistakes, onChange }: Props): ReactNode {
+export function SettingsForm({ node, kind, mistakes, onChange, hide }: Props): ReactNode {
   const { t } = useTranslation();
   const all = Object.entries(kind?.schemas ?? {}).flatMap(([section, schema]) =>
     fieldsOf(schema as ObjectSchema).map((field) => ({ section, name: field.name, field, value: node.settings[section]?.[field.name] })),
-  );
+  ).filter(({ section, name }) => !hide.includes(`${section}.${name}`));
   const known = new Set(Object.entries(kind?.schemas ?? {}).flatMap(([section, schema]) => Object.keys((schema as ObjectSchema).properties ?? {}).map((name) => `${section}.${name}`)));
   const strangers = Object.entries(node.settings).flatMap(([section, held]) => Object.entries(held).filter(([name]) => !known.has(`${section}.${name}`) && name !== "task").map(([name, value]) => ({ section, name, value })));
-  const main = all.filter((one, place) => place < MAIN || one.field.asked || one.value !== undefined);
+  const main = all.filter((one, place) => (place < MAIN && node.kind !== "unsure") || one.field.asked || one.value !== undefined);
   const rest = all.filter((one) => !main.includes(one));
   const field = (one: (typeof all)[number]) => (
     <SettingField

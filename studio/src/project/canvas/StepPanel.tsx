@@ -9,6 +9,7 @@ import { Select } from "../../ui/Field";
 import { Icon } from "../../ui/icons";
 import { type AddedFile, ImportFile } from "../data/ImportFile";
 import styles from "./Canvas.module.css";
+import { WorkPanel, type WorkOfProject } from "./AtWork";
 import { addable, fitting, withoutStep, withoutWire, withSetting, withStep, withWire } from "./graph";
 import { mistakesAt, portColour, portTitle, stepAbout, stepIcon, stepTitle } from "./names";
 import type { Kind, Step } from "./queries";
@@ -20,6 +21,7 @@ interface StepPanelProps {
   node: Step;
   draft: RecipeDraft;
   kinds: readonly Kind[];
+  work: WorkOfProject;
   /** The button that builds. */
   build: ReactNode;
   onClose: () => void;
@@ -28,7 +30,7 @@ interface StepPanelProps {
 }
 
 /** What a step is, its mistakes, what it is connected to, and its settings: all that the drawing shows, by keyboard too. */
-export function StepPanel({ project, node, draft, kinds, build, onClose, onSelect, onAdded }: StepPanelProps): ReactNode {
+export function StepPanel({ project, node, draft, kinds, work, build, onClose, onSelect, onAdded }: StepPanelProps): ReactNode {
   const { t } = useTranslation();
   const kind = kinds.find((one) => one.name === node.kind);
   const mistakes = mistakesAt(draft.mistakes, node.id);
@@ -36,6 +38,8 @@ export function StepPanel({ project, node, draft, kinds, build, onClose, onSelec
   const nameOf = (id: string) => stepTitle(t, draft.drawing.nodes.find((one) => one.id === id) ?? { kind: id });
   const after = (kind?.outputs ?? []).flatMap((port) => fitting("output", node.kind, port, draft.drawing, kinds)).filter((fit) => !fit.there);
   const missing = addable(draft.drawing, kinds).filter((one) => after.some((fit) => fit.kind === one.name));
+  const several = node.settings["student"]?.["kind"] ?? "auto";
+  const hidden = [...(several === "auto" || node.settings["student"]?.["among"] !== undefined ? [] : ["student.among"]), ...(node.kind === "unsure" ? ["route.local"] : [])];
   return (
     <section className={styles.panel} aria-label={stepTitle(t, node)}>
       <header className={styles.panelHead}>
@@ -63,7 +67,8 @@ export function StepPanel({ project, node, draft, kinds, build, onClose, onSelec
           </div>
         </>
       )}
-      <SettingsForm key={node.id} node={node} kind={kind} mistakes={mistakes.filter((mistake) => !wiring.includes(mistake))} onChange={(section, name, value) => draft.edit({ by: "graph", drawing: withSetting(draft.drawing, node.id, section, name, value) }, `${node.id} ${section} ${name}`)} />
+      <WorkPanel project={project} step={node} draft={draft} work={work} />
+      <SettingsForm key={node.id} hide={hidden} node={node} kind={kind} mistakes={mistakes.filter((mistake) => !wiring.includes(mistake))} onChange={(section, name, value) => draft.edit({ by: "graph", drawing: withSetting(draft.drawing, node.id, section, name, value) }, `${node.id} ${section} ${name}`)} />
       {kind && (kind.inputs.length > 0 || kind.outputs.length > 0) && (
         <div className={styles.form}>
           <h3>{t("canvas.connections")}</h3>

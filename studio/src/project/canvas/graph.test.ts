@@ -1,7 +1,9 @@
 import { expect, it } from "vitest";
 
-import { addable, copiedStep, type Drawing, fitting, laidOver, layout, pastedStep, sameSettings, withoutStep, withPasted, withSetting, withStep, withWire } from "./graph";
+import { addable, copiedStep, type Drawing, fitting, laidOver, layout, pastedStep, sameSettings, shiftInto, withoutStep, withPasted, withSetting, withStep, withTaken, withWire } from "./graph";
 import type { Kind, Wire } from "./queries";
+import { triedModels } from "./Tried";
+import type { ReportView } from "../report/queries";
 import { nextHistory } from "./useDraft";
 
 const port = (type: string) => ({ name: type, type });
@@ -87,4 +89,28 @@ it("copies a step with its settings into a drawing that has it, and into one tha
   const again = withPasted({ ...own, wires: WIRES }, { ...pasted, starts: {} }, KINDS);
   expect([again.nodes.length, again.nodes[2]?.settings, again.wires]).toEqual([5, {}, WIRES]);
   expect([pastedStep("hello", KINDS), pastedStep("[1]", KINDS), pastedStep('{"smidgen":"step","kind":"odd","settings":{}}', KINDS), pastedStep('{"smidgen":"step","kind":"data","settings":{"x":1}}', KINDS)]).toEqual([null, null, null, null]);
+});
+
+it("takes one model of those that were tried, without the training settings of another", () => {
+  const steps: Drawing = { nodes: [{ id: "student", kind: "student", settings: { student: { among: ["encoder", "static"] }, train: { epochs: 3 } } }, { id: "compress", kind: "compress", settings: {} }], wires: null };
+  const taken = withTaken(steps, { student: "static", method: "fp32" });
+  expect(taken.nodes.map((node) => node.settings)).toEqual([{ student: { kind: "static" } }, { compress: { method: "none" } }]);
+  const same = withTaken(withSetting(steps, "student", "student", "kind", "encoder"), { student: "encoder", method: "int8-dynamic" });
+  expect(same.nodes.map((node) => node.settings)).toEqual([{ train: { epochs: 3 }, student: { kind: "encoder" } }, { compress: { method: "int8-dynamic" } }]);
+});
+
+it("has the models of the last build beside those of the next, and none twice", () => {
+  const row = (student: string, method: string, chosen = false) => ({ name: `${student} ${method}`, student, method, chosen, baseline: false, why_not: "", accuracy: { value: 0.941, low: 0.9, high: 0.97, n: 100 }, latency_ms_p50: 1.2, size_mb: 23 });
+  const view = { report: { headline: "accuracy", units: {}, student: { kind: "encoder" }, alternatives: [row("encoder", "int8", true), row("linear", "fp32")] } } as unknown as ReportView;
+  const found = triedModels(view, ["encoder", "static"]);
+  expect(found.map((one) => [one.id, one.figures, one.chosen])).toEqual([
+    ["tried:encoder int8", "94.1% · 1.2 ms · 23 MB", true],
+    ["tried:linear fp32", "94.1% · 1.2 ms · 23 MB", false],
+    ["tried:static", "", false],
+  ]);
+  expect(triedModels(undefined, [])).toEqual([]);
+});
+
+it("moves the drawing no further than a step in sight takes", () => {
+  expect([shiftInto(300, 140, 660), shiftInto(-400, 140, 660), shiftInto(600, 140, 660), shiftInto(0, 140, 100)]).toEqual([0, 424, -104, 24]);
 });

@@ -18,6 +18,23 @@ export function withSetting(drawing: Drawing, id: string, section: string, name:
   return { ...drawing, nodes };
 }
 
+const WHOLE = ["fp32", "f32", "f16", ""];
+
+/** The settings by which the next build makes one model of those that were tried. */
+export function settingsOf(tried: { student?: string; method?: string }): { kind: string; method: string } {
+  const { student = "", method = "" } = tried;
+  return { kind: student, method: WHOLE.includes(method) ? "none" : method };
+}
+
+/** The drawing that takes one model of those that were tried. Training settings of another one go. */
+export function withTaken(drawing: Drawing, tried: { student?: string; method?: string }): Drawing {
+  const { kind, method } = settingsOf(tried);
+  const own = drawing.nodes.find((node) => node.kind === "student")?.settings["student"]?.["kind"];
+  const trained = own === kind ? drawing : { ...drawing, nodes: drawing.nodes.map((node) => (node.kind === "student" ? { ...node, settings: Object.fromEntries(Object.entries(node.settings).filter(([section]) => section !== "train")) } : node)) };
+  const among = withSetting(trained, "student", "student", "among", undefined);
+  return withSetting(withSetting(among, "student", "student", "kind", kind), "compress", "compress", "method", method);
+}
+
 /** Steps that are not there and may be added. A partner comes by itself. */
 export function addable(drawing: Drawing, kinds: readonly Kind[]): Kind[] {
   const there = new Set(drawing.nodes.map((node) => node.kind));
@@ -129,6 +146,8 @@ export interface Place {
 
 const LAST_STAGE = "service";
 export const STAGES = ["examples", "model", LAST_STAGE] as const;
+/** The lanes of the drawing from above; in one of them lie the models that a build tries, which are no steps. */
+export const LANES = ["examples", "model", "tried", LAST_STAGE] as const;
 
 /** Where each step stands: in the lane of its stage, right of what it gets something from, and near it. */
 export function layout(nodes: readonly Step[], wires: readonly Wire[], kinds: readonly Kind[]): Map<string, Place> {
@@ -174,4 +193,12 @@ function layersOf(ids: readonly string[], wires: readonly Wire[]): Map<string, n
     if (!moved) break;
   }
   return layers;
+}
+
+const SIGHT_MARGIN = 24;
+
+/** By how much something moves along one axis to lie within a frame, a margin inside its edge; 0 where it does. */
+export function shiftInto(start: number, length: number, frame: number): number {
+  if (start < SIGHT_MARGIN) return SIGHT_MARGIN - start;
+  return Math.min(0, Math.max(frame - SIGHT_MARGIN - length - start, SIGHT_MARGIN - start));
 }

@@ -17,7 +17,11 @@ const ICONS: Record<string, IconName> = {
   compress: "down",
   gate: "shield",
   certificate: "report",
-  serve: "run",
+  serve: "code",
+  page: "chat",
+  desk: "people",
+  unsure: "scale",
+  tried: "box",
   capture: "download",
   cache: "clock",
   privacy: "hide",
@@ -62,8 +66,9 @@ export function shortly(value: unknown): string {
 
 /** A given setting in a few words: "Base model: minilm". */
 export function givenWords(t: TFunction, { section, name, value }: { section: string; name: string; value: unknown }): string {
-  const chosen = typeof value === "string" && section !== "" && section !== "data";
-  return `${settingTitle(t, section, name)}: ${shortly(chosen ? optionName(t, name, value) : value)}`;
+  const named = (one: unknown) => (typeof one === "string" && section !== "" && section !== "data" ? optionName(t, name, one) : one);
+  const said = Array.isArray(value) && value.length > 1 ? value.map((one) => String(named(one))).join(", ") : Array.isArray(value) ? value : named(value);
+  return `${settingTitle(t, section, name)}: ${shortly(said)}`;
 }
 
 /** The settings that a step was given: section, name and value. */
@@ -76,7 +81,7 @@ export function mistakesAt(mistakes: readonly Mistake[], id: string): Mistake[] 
   return mistakes.filter((mistake) => mistake.node === id);
 }
 
-const HUES: Record<string, number> = { examples: 1, redacted: 1, labels: 8, holdout: 2, task: 7, base: 3, model: 4, bundle: 5, requests: 6 };
+const HUES: Record<string, number> = { examples: 1, redacted: 1, labels: 8, holdout: 2, task: 7, base: 3, model: 4, bundle: 5, requests: 6, address: 9 };
 
 /** The colour of a type of port, as a CSS value. */
 export function portColour(type: string): string {

@@ -38,7 +38,7 @@ export function useSaveRecipe(project: string) {
     mutationFn: (form: RecipeForm) => body(api.PUT("/api/v1/projects/{project}/recipe", { ...at(project), body: form })),
     onSuccess: (saved) => {
       queries.setQueryData(["recipe", project, "stored"], saved);
-      return queries.invalidateQueries({ queryKey: ["projects"] });
+      return Promise.all(["projects", "serving"].map((name) => queries.invalidateQueries({ queryKey: [name] })));
     },
   });
 }

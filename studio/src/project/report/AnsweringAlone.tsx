@@ -36,13 +36,6 @@ export function AnsweringAlone({ project, view }: { project: string; view: Repor
   const stored = (settings["operating_point"] ?? {}) as StoredCosts;
   return (
     <Card title={t(view.report.graded ? "report.aloneGraded" : "report.alone")} note={t(view.report.graded ? "report.aloneGradedNote" : "report.aloneNote")}>
-      {point && (
-        <div className={styles.aloneNow}>
-          <Notice>
-            <PointWords point={point} graded={view.report.graded} />
-          </Notice>
-        </div>
-      )}
       <PointChooser key={view.id} project={project} view={view} stored={stored} used={point} />
     </Card>
   );
@@ -94,6 +87,8 @@ function PointChooser({ project, view, stored, used }: { project: string; view: 
   const shares = { answered: formatShare(point.coverage), passed: formatShare(1 - point.coverage), wrong: formatShare(point.risk, 1), low: formatShare(point.risk_low, 1), high: formatShare(point.risk_high, 1), score: formatNumber(point.threshold, { maximumSignificantDigits: 3 }) };
   const grade = { grade: formatNumber(1 - point.risk, { maximumFractionDigits: 2 }), low: formatNumber(1 - point.risk_high, { maximumFractionDigits: 2 }), high: formatNumber(1 - point.risk_low, { maximumFractionDigits: 2 }), answered: shares.answered, passed: shares.passed, score: shares.score };
   const words = graded ? t("report.pointGraded", grade) : t("report.point", shares);
+  const now = used && <PointWords point={used} graded={graded} />;
+  const same = used !== null && used.chosen_by !== "certificate" && used.threshold === point.threshold;
   return (
     <div className={styles.alone}>
       <div>
@@ -102,8 +97,13 @@ function PointChooser({ project, view, stored, used }: { project: string; view: 
       </div>
       <div className={styles.pointSide}>
         <p className={styles.pointWords} aria-live="polite">
-          {words}
+          {same ? now : words}
         </p>
+        {!same && now && (
+          <Notice>
+            {t("report.pointNow")} {now}
+          </Notice>
+        )}
         <p className={styles.soft}>{t(graded ? "report.pointGradedScore" : "report.pointScore", shares)}</p>
         {!graded && (
           <>
@@ -140,7 +140,7 @@ function CostWords({ at, best, isCheapest, passing, onGo }: { at: number; best: 
   );
 }
 
-function UsePoint({ project, view, threshold, used, certified, costs }: { project: string; view: ReportView; threshold: number; used: boolean; certified: boolean; costs: { wrong: number; escalated: number } | null }): ReactNode {
+export function UsePoint({ project, view, threshold, used, certified, costs }: { project: string; view: ReportView; threshold: number; used: boolean; certified: boolean; costs: { wrong: number; escalated: number } | null }): ReactNode {
   const { t } = useTranslation();
   const may = useMay("build");
   const choose = useChoosePoint(project, view.id);

@@ -12,7 +12,7 @@ export type Alternative = components["schemas"]["BuildAlternative"];
 
 /** A model's report. */
 export function useReport(project: string, model: string) {
-  return useQuery({ queryKey: ["report", project, model], staleTime: Infinity, queryFn: () => body(api.GET("/api/v1/projects/{project}/models/{model}", { params: { path: { project, model } } })) });
+  return useQuery({ enabled: model !== "", queryKey: ["report", project, model], staleTime: Infinity, queryFn: () => body(api.GET("/api/v1/projects/{project}/models/{model}", { params: { path: { project, model } } })) });
 }
 
 /** Which labels the model mistakes for which; null for answers that are not single labels. */

@@ -1,7 +1,6 @@
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { type OperatingPoint, pointFigures, useOperatingPoint } from "../../api/operatingPoint";
 import { type Run, useAnswerForm, useMay, useProject } from "../../api/queries";
 import { formatNumber, formatTime } from "../../i18n";
 import { Button, ButtonLink } from "../../ui/Button";
@@ -12,16 +11,14 @@ import { Notice } from "../../ui/Feedback";
 import { Select, Switch, TextField } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
 import { useModelName } from "../../ui/ModelPicker";
-import { PointWords } from "../../ui/PointWords";
 import { Problem } from "../../ui/Problem";
 import { optionName, settingTitle } from "../../ui/settings";
 import { useLine } from "../learn/queries";
 import { asked, type Draft, drafted } from "./draft";
-import { LINE, type Serving, useCertificate, useServeNewest, useStartServing, useStopServing } from "./queries";
+import { Here, Mode } from "./OwnAnswers";
+import { LINE, type Serving, useRestart, useServeNewest, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
 
-const MODES = ["certified", "measured", "never"] as const;
-const LEVEL = 0.05;
 const MOST_PRICE = 1e6;
 
 /** The server: its state and address in large, one button to start or stop it, and how it is to be started. */
@@ -60,6 +57,7 @@ export function ServerCard({ project, serving, models }: { project: string; serv
         </Notice>
       )}
       {on && <Newer project={project} serving={serving} models={models} may={may} />}
+      {on && <Redrawn project={project} serving={serving} models={models} may={may} />}
       {on ? <Running project={project} serving={serving} models={models} /> : <StartForm key={serving.started ?? 0} project={project} serving={serving} models={models} may={may} />}
     </Card>
   );
@@ -115,19 +113,24 @@ function Newer({ project, serving, models, may }: { project: string; serving: Se
   );
 }
 
-/** What share the model answers by itself in a mode, and how much of that is wrong. */
-function Here({ project, model, point, mode, alone }: { project: string; model: string; point: OperatingPoint | null; mode: Serving["settings"]["local"]; alone: boolean }): ReactNode {
+/** That the canvas says otherwise since the model was started, with one button to follow it. */
+export function Redrawn({ project, serving, models, may }: { project: string; serving: Serving; models: readonly Run[]; may: boolean }): ReactNode {
   const { t } = useTranslation();
-  const standing = useCertificate(project, model, LEVEL, LEVEL, null).data;
-  const certified = point?.chosen_by === "certificate";
-  if (mode === "never") return t("run.hereNever");
-  if (alone) return point ? t("run.hereAlone", pointFigures(point)) : t("run.hereUnknown");
-  if (standing && !standing.valid && standing.state !== "none") return t("run.hereBarred");
-  if (mode === "certified" && !certified) return t("run.hereNothing");
-  if (!point) return t("run.hereUnknown");
+  const restart = useRestart(project, models[0]?.id);
+  if (!serving.redrawn) return <Problem query={{ error: restart.error }} />;
   return (
     <>
-      <PointWords point={point} /> {!certified && t("run.notCertified")}
+      <Notice
+        tone="warn"
+        action={
+          <Button small kind="primary" busy={restart.isPending} disabled={!may} title={may ? undefined : t("run.notAllowed")} onClick={() => restart.mutate(undefined)}>
+            {t("run.restart")}
+          </Button>
+        }
+      >
+        {t("run.redrawn")}
+      </Notice>
+      <Problem query={{ error: restart.error }} />
     </>
   );
 }
@@ -235,45 +238,5 @@ function Behind({ serving, draft, change, apiKey, onKey }: { serving: Serving; d
         <NumberField label={t("run.priceOut")} least={0} most={MOST_PRICE} value={draft.price_out ?? null} onChange={(price_out) => change({ price_out })} />
       </div>
     </fieldset>
-  );
-}
-
-/** Which answers the model gives itself: one of three modes, with the share that it will answer. */
-function Mode({ project, serving, draft, change, behind }: { project: string; serving: Serving; draft: Draft; change: (part: Partial<Draft>) => void; behind: boolean }): ReactNode {
-  const { t } = useTranslation();
-  const line = draft.model === LINE;
-  const ofBuild = useOperatingPoint(project, line ? "" : draft.model).data;
-  const certified = useCertificate(project, draft.model, LEVEL, LEVEL, null).data?.valid ?? false;
-  const point = line ? (serving.settings.model === LINE ? serving.point : null) : (ofBuild ?? null);
-  const modes = MODES.filter((mode) => mode !== "never" || behind);
-  const mode = modes.includes(draft.local) ? draft.local : "certified";
-  return (
-    <div className={styles.until}>
-      {behind && (
-        <div className={styles.until} role="radiogroup" aria-label={t("run.modeTitle")}>
-          <strong>{t("run.modeTitle")}</strong>
-          {modes.map((one) => (
-            <label key={one}>
-              <input type="radio" name="mode" checked={mode === one} onChange={() => change({ local: one })} />
-              <span>
-                {t(`run.modeName.${one}`)}
-                <small>{t(`run.mode.${one}`)}</small>
-              </span>
-            </label>
-          ))}
-        </div>
-      )}
-      <Notice tone={behind && mode === "certified" && !certified ? "warn" : "accent"}>
-        <Here project={project} model={draft.model} point={point} mode={mode} alone={!behind} />
-      </Notice>
-      {draft.local_score != null && (
-        <p className={styles.soft}>
-          {t("run.ownScore", { score: formatNumber(draft.local_score, { maximumSignificantDigits: 3 }) })}{" "}
-          <Button small onClick={() => change({ local_score: null })}>
-            {t("run.dropScore")}
-          </Button>
-        </p>
-      )}
-    </div>
   );
 }

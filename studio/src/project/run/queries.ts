@@ -2,6 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
+import { asked, drafted } from "./draft";
 
 export type Serving = components["schemas"]["ServingView"];
 export type ServingSettings = components["schemas"]["ServingSettings"];
@@ -55,6 +56,19 @@ export function useStopServing(project: string) {
   return useServingChange(project, () => body(api.POST("/api/v1/projects/{project}/serving/stop", at(project))));
 }
 
+/** Stop the server and start it as the recipe says now. `newest`: the newest model, which it then serves. */
+export function useRestart(project: string, newest: string | undefined) {
+  return useServingChange<undefined, Serving>(project, async () => {
+    const stopped = await body(api.POST("/api/v1/projects/{project}/serving/stop", at(project)));
+    return body(api.POST("/api/v1/projects/{project}/serving/start", { ...at(project), body: startOf(stopped, newest) }));
+  });
+}
+
+/** How a stopped server starts without anybody filling in its form. */
+export function startOf(serving: Serving, newest: string | undefined): ServingStart {
+  return { settings: asked(drafted(serving.settings, newest), serving.settings.fallback !== ""), fallback_key: null };
+}
+
 /** The API keys, revoked ones too. */
 export function useKeys(project: string, enabled: boolean) {
   return useQuery({ enabled, queryKey: ["serving", project, "keys"], queryFn: () => body(api.GET("/api/v1/projects/{project}/serving/keys", at(project))) });
@@ -89,8 +103,9 @@ export function useRevokeCertificate(project: string, model: string) {
 }
 
 /** The figures of the last days, kept up to date. */
-export function useTraffic(project: string, days: number) {
+export function useTraffic(project: string, days: number, enabled = true) {
   return useQuery({
+    enabled,
     queryKey: ["traffic", project, days],
     queryFn: () => body(api.GET("/api/v1/projects/{project}/traffic", { params: { path: { project }, query: { days } } })),
     refetchInterval: LIVE_MS,

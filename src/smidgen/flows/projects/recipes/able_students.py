@@ -33,16 +33,18 @@ def check_build(store: StudioStore, project: Project, given: Mapping[str, Any]) 
     found = check_settings(project, given)
     student = laid_over(recipe_tree(project), given).get("student")
     kind = student.get("kind") if isinstance(student, Mapping) else None
-    if found or kind in (None, "auto"):
+    place, asked = ("student.kind", [kind]) if kind not in (None, "auto") else ("student.among", (student or {}).get("among") or [])
+    if found or not asked:
         return found
     able = able_students(store, project)
-    if kind not in able:
-        text = f"{kind} does not learn the task {project.task}; choose auto, or one of {', '.join(able)}."
-    elif able[kind]:
-        text = f"{kind} cannot learn from these rows: {able[kind]}."
+    strange = next((name for name in asked if name not in able), None)
+    if strange is not None:
+        text = f"{strange} does not learn the task {project.task}; choose auto, or one of {', '.join(able)}."
+    elif all(able[name] for name in asked):
+        text = f"{asked[0]} cannot learn from these rows: {able[asked[0]]}."
     else:
         return []
-    return [SettingMistake("student.kind", node_of("student.kind", project.task), text)]
+    return [SettingMistake(place, node_of(place, project.task), text)]
 
 
 def formed_task(store: StudioStore, project: Project) -> tuple[Task, Form | None]:

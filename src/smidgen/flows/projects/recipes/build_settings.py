@@ -77,6 +77,8 @@ def setting_schemas(section: str, owner: type[Settings], task: str) -> dict[str,
     if section == "student":
         kinds = ["auto", *students_of(registry.find("tasks", task))]
         found["kind"] = {**found["kind"], "enum": kinds, "description": _KINDS + (_AS_IT_COMES if "prompted" in kinds else "")}
+        among = [name for name in kinds[1:] if name != registry.find("tasks", task).baseline]
+        found["among"] = {**found["among"], "items": {"type": "string", "enum": among}}
     if section == "compress":
         found["method"] = {**found["method"], "enum": ["auto", "none", *registry.names("compress")]}
     return found

@@ -110,14 +110,19 @@ _STEPS = (
     NodeKind("compress", "model", _ports("model"), _ports("model"), needed=True),
     NodeKind("gate", "model", _ports("model", "holdout"), _ports("bundle"), needed=True),
     NodeKind("certificate", "service", _ports("bundle"), _ports("bundle"), asks="route", starts={ROUTE: {"quality": 0.95}}),
-    NodeKind("serve", "service", _ports("bundle"), _ports("requests"), needed=True),
+    NodeKind("serve", "service", _ports("bundle"), _ports("requests", "address"), needed=True),
+    NodeKind("page", "service", _ports("address"), (), needed=True),
+    NodeKind("desk", "service", _ports("address"), (), needed=True),
     NodeKind("capture", "service", _ports("requests"), _ports("requests"), starts={ROUTE: {"capture": "answers"}}),
+    NodeKind("unsure", "service", _ports("requests"), _ports("requests"), needed=True),
     NodeKind("cache", "service", _ports("requests"), _ports("requests"), asks="route", starts={ROUTE: {"cache": "exact"}}),
     NodeKind("privacy", "service", _ports("requests"), _ports("requests"), asks="route", starts={ROUTE: {"privacy": "mask"}}),
     NodeKind("budget", "service", _ports("requests"), _ports("requests"), asks="route", starts={ROUTE: {"budget_day": 5.0}}),
     NodeKind("route", "service", _ports("requests"), (), must="fallback", starts={ROUTE: {"when_upstream_fails": "error"}}),
 )
 """The steps in their order. What a node gets comes from the nearest step before it that hands on this type."""
+_OF_A_DESK, _OF_OTHERS = ("desk",), ("page", "unsure")
+"""Steps that only a task that converses has, and steps that every other task has."""
 
 _HOLDER = {
     **dict.fromkeys(("data.dedupe", "data.max_rows", "data.max_cell"), "check"),
@@ -125,16 +130,17 @@ _HOLDER = {
     **dict.fromkeys(("data.teacher.redact", "data.teacher.redact_kinds"), "redact"),
     "data.teacher": "teacher",
     "train": "student",
-    "route.fallback": "route",
-    "route.local": "certificate",
+    **dict.fromkeys(("route.local", "route.local_score"), "unsure"),
     ".name": "serve",
     ".task": "task",
     ".seed": "split",
 }
-"""Where a setting or a section is held by another node than the one with the section's name. A part of `[route]` is held by a node of its
-own, named as that part."""
+"""Where a setting or a section is held by another node than the one with the section's name."""
+_HOLDER_OF_PART = {"fallback": "route", "local": "certificate"}
+"""Where a part of `[route]` is held by another node than one named as that part."""
 _TITLES = {
     **{"task": "Job", "student": "Your model", "compress": "Shrink", "gate": "Conditions", "capture": "Collect", "route": "Large model"},
+    **{"serve": "API", "page": "Web page", "unsure": "Is it sure?"},
     **{"source": "Address", "fallback": "Address"},
 }
 """Names on the page that differ from those in the recipe."""
@@ -144,10 +150,15 @@ _OF_THE_PROJECT = ("train", "test", "unlabelled", "input", "label")
 
 def kinds_of(task: str, student: str | None = None) -> tuple[NodeKind, ...]:
     """The kinds of nodes of a task's recipes, in the order of the steps."""
-    known = {kind.name for kind in _STEPS}
+    steps = tuple(kind for kind in _STEPS if kind.name not in (_OF_OTHERS if _converses(task) else _OF_A_DESK))
+    known = {kind.name for kind in steps}
     held = [_kind_of(section, name, task) for section, owner in owners_of(task, student).items() for name in settings_of(owner)]
     more = [name for name in dict.fromkeys(held) if name not in known]
-    return (*_STEPS, *(NodeKind(name, "service", _ports("bundle"), (), starts=_empty(name)) for name in more))
+    return (*steps, *(NodeKind(name, "service", _ports("bundle"), (), starts=_empty(name)) for name in more))
+
+
+def _converses(task: str) -> bool:
+    return task in registry.names("tasks") and bool(registry.find("tasks", task).converses)
 
 
 def _empty(kind: str) -> Tree:
@@ -185,11 +196,11 @@ def _route_parts() -> dict[str, str]:
 def _kind_of(section: str, name: str, task: str) -> str:
     """The kind of node that holds a setting. Settings that smidgen does not know are held where their section is."""
     place = f"{section}.{name}"
-    if place in _HOLDER:
+    if place in _HOLDER and not (_HOLDER[place] in _OF_OTHERS and _converses(task)):
         return _HOLDER[place]
     if section == ROUTE:
         part = _route_parts().get(name, "fallback")
-        return _HOLDER.get(f"{ROUTE}.{part}", part)
+        return _HOLDER_OF_PART.get(part, part)
     if section in _HOLDER:
         return _HOLDER[section]
     if section == task:

@@ -118,6 +118,7 @@ class ServerStatus:
         log: its last lines, if it has failed.
         process: the number of its process; 0 without one.
         desk: whether it shows a desk to customers.
+        redrawn: whether the recipe's `[route]` has changed since it was started. The next start follows it.
     """
 
     state: ServerState
@@ -129,6 +130,7 @@ class ServerStatus:
     log: tuple[str, ...] = ()
     process: int = 0
     desk: bool = False
+    redrawn: bool = False
 
 
 def serving_folder(project: str) -> Path:
@@ -200,17 +202,46 @@ def uncalled_tools(store: StudioStore, project: str, model: str) -> list[str]:
         return []
 
 
-def _proposed(store: StudioStore, project: str) -> ServingSettings:
-    """The settings that a first start proposes: the newest model, and the recipe's fallback with its price, of several the first."""
+def _drawn(store: StudioStore, project: str) -> dict[str, Any]:
+    """Which answers the model gives itself, and where the rest goes, as the recipe says: of several fallbacks the first, with its price."""
     route = recipe_tree(store.project(project)).get(ROUTE) or {}
     firsts = {name: value[0] if isinstance(value, list) and value else value for name, value in route.items()}
-    names = ("fallback", "fallback_model", "price_in", "price_out", "local", "local_score", "uncertified_score")
+    if (score := firsts.get("uncertified_score")) is not None:  # as recipes called it before there were modes
+        firsts = {"local": "measured", "local_score": score, **firsts}
+    names = ("fallback", "fallback_model", "price_in", "price_out", "local", "local_score")
+    return {name: firsts[name] for name in names if firsts.get(name) not in (None, [])}
+
+
+def _proposed(store: StudioStore, project: str) -> ServingSettings:
+    """The settings that a first start proposes: the newest model, and what the recipe says."""
     newest = newest_model(store, project) or NO_MODEL
     known = {"model": newest, "local": _usual_mode(store, project, newest)}
     try:
-        return ServingSettings(**{**known, **{name: firsts[name] for name in names if firsts.get(name) not in (None, [])}})
+        return ServingSettings(**{**known, **_drawn(store, project)})
     except ValidationError:  # the canvas says what is wrong with the recipe's
         return ServingSettings.model_validate(known)
+
+
+def _redrawn(store: StudioStore, project: str, record: ServerRecord) -> ServingSettings:
+    """The settings of the last start, with what has changed in the recipe since."""
+    last = ServingSettings(**record.settings["serving"])
+    now = _drawn(store, project)
+    before = record.settings.get("drawn", now)
+    gone = {name: ServingSettings.model_fields[name].default for name in before if name not in now}
+    if "local" in gone:
+        gone["local"] = _usual_mode(store, project, last.model)
+    changed = {name: value for name, value in now.items() if before.get(name) != value}
+    try:
+        return ServingSettings(**{**last.model_dump(), **gone, **changed}) if gone or changed else last
+    except ValidationError:
+        return last
+
+
+def _differs(store: StudioStore, project: str, record: ServerRecord, settings: ServingSettings) -> bool:
+    """Whether the recipe's `[route]` is another than when the server was started."""
+    now = _drawn(store, project)
+    limited = settings.fallback != "" and limits_of(store, project, True) != limits_of(store, project, False)
+    return record.settings.get("drawn", now) != now or limited
 
 
 def _usual_mode(store: StudioStore, project: str, model: str) -> LocalMode:
@@ -267,18 +298,20 @@ class ModelServers:
         record = self._records.get(project)
         if record is None:
             return ServerStatus("stopped", _proposed(self._store, project))
-        settings = ServingSettings(**record.settings["serving"])
         if not record.wanted:
             error = record.error or {}
             state: ServerState = "failed" if record.error else "stopped"
+            settings = _redrawn(self._store, project, record)
             return ServerStatus(state, settings, started=record.started, message=error.get("message", ""), log=tuple(error.get("log", ())))
+        settings = ServingSettings(**record.settings["serving"])
         number = int(record.process.partition(" ")[0])
         name = str(record.settings["name"])
         if not self._runs(number, record.process):
             return self._buried(project, record, settings)
         url, desk = f"http://127.0.0.1:{settings.port}", bool(record.settings.get("desk"))
         if url in _log(project) and _is_healthy(settings.port):  # else another program may answer there
-            return ServerStatus("running", settings, url, name, record.started, process=number, desk=desk)
+            redrawn = _differs(self._store, project, record, settings)
+            return ServerStatus("running", settings, url, name, record.started, process=number, desk=desk, redrawn=redrawn)
         young = time.time() - (record.started or 0) < _START_SECONDS
         message = "" if young else "The process runs, but its address does not answer."
         state = "starting" if young else "silent"
@@ -300,7 +333,7 @@ class ModelServers:
         settings = settings.model_copy(update={"port": port})
         desk = write_desk_file(self._store, project) if folder is not None and shows_desk(folder) else None
         name = served_name(folder) if folder is not None else ""
-        stored = {"serving": settings.model_dump(), "name": name, "desk": desk is not None}
+        stored = {"serving": settings.model_dump(), "name": name, "desk": desk is not None, "drawn": _drawn(self._store, project)}
         write_keys(self._store, project)
         place = serving_folder(project)
         limits = limits_of(self._store, project, False) if settings.fallback else {}
