@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def test_a_zip_file_that_breaks_its_reader_or_takes_too_long_harms_nothing_else(
             open_zip(store, archive, "ann")
     assert store.projects() == [] and not [*(home() / "studio" / "runs").iterdir()]
     is_whole(store, open_zip(store, zipped(bundle, tmp_path), "ann"), bundle)
+
+
+def test_memory_that_ends_within_zlib_is_not_told_as_a_damaged_file(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise zlib.error("Error -4 while decompressing data: insufficient memory")
+
+    monkeypatch.setattr(model_zip, "_write", full)
+    with pytest.raises(MemoryError):
+        model_zip.unpack(zipped(bundle, tmp_path), tmp_path / "model")
 
 
 def test_a_list_of_files_that_fills_the_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

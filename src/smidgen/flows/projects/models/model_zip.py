@@ -61,6 +61,8 @@ def unpack(archive: Path, folder: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if isinstance(error, zlib.error) and str(error).startswith("Error -4 "):  # Z_MEM_ERROR, which zlib's own allocations end in
+            raise MemoryError from None
         raise InputError("the ZIP file is damaged", value=archive.name, todo=_AGAIN) from None
 
 
