@@ -137,7 +137,7 @@ def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 QUICK_BUILDS = (
-    ("smidgen.flows.build.validation", "QUICK", -1.0),
+    ("smidgen.flows.build.cross_fitting", "QUICK", -1.0),
     ("smidgen.flows.build.timing", "_SECONDS", 0.05),
     ("smidgen.flows.build.timing", "_BATCH", 16),
     ("smidgen.flows.build.timing", "_WRITTEN_SINGLES", 2),
@@ -148,9 +148,9 @@ QUICK_BUILDS = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_builds() -> Iterator[None]:
-    """Builds time each form that they make for a moment only, and train five times more, to cross-validate, where that is asked for only:
-    how fast a machine is must not decide what a test's build does. What serving takes is not measured: that starts a process, which loads
-    the bundle once more."""
+    """Builds time each form that they make for a moment only, and train five times more only where cross-validation is asked for: how fast
+    a machine is must not decide what a test's build does. What serving takes is not measured: that starts a process, which loads the bundle
+    once more."""
     from smidgen.flows.build import reporting
     from smidgen.flows.build.footprint import Footprint
 

@@ -196,11 +196,16 @@ def _data(manifest: Manifest, report: Report) -> str:
     licence = manifest.data.licence if manifest.data else facts.get("licence", "unknown")
     counts = {
         **(manifest.data.rows if manifest.data else {}),
-        **{name: facts[name] for name in ("train", "held", "test") if facts.get(name)},
+        **{name: facts[name] for name in ("train", "held", "cross_fitted", "test") if facts.get(name)},
     }
-    names = {"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"}
+    names = {
+        **{"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"},
+        "cross_fitted": "calibrated by, each answered by a model that learnt from the others",
+    }
     if facts.get("refit"):
         names["held"] = "of these first kept apart, to choose and calibrate"
+    if facts.get("cross_fitted"):
+        names["held"] = "of these first kept apart, to choose"
     rows = [[names.get(name, cell(name)), f"{count:,} rows"] for name, count in counts.items()]
     for name, text in (("out_of_scope_train", "out-of-scope rows learnt from"), ("out_of_scope_test", "out-of-scope rows tested on")):
         if facts.get(name):

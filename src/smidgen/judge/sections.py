@@ -54,11 +54,13 @@ class DataFacts(ReportPart):
     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
     `made`: rules made the rows from what the model answers from, and they share its words. `left_out`: labels with one row, which the model
-    does not know.
+    does not know. `cross_fitted`: the training rows that calibrated the scores in place of the held-out ones, each answered by a model that
+    learnt from the others.
     """
 
     train: int | None = None
     held: int | None = None
+    cross_fitted: int = 0
     test: int | None = None
     refit: bool = False
     made: bool = False

@@ -9,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smidgen.cli import main
 from smidgen.cli.report_summary import print_report
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.flows.build import validation
+from smidgen.flows.build import cross_fitting, validation
 from smidgen.flows.build.pipeline import BuildResult, build
-from smidgen.flows.build.work import Work
+from smidgen.flows.build.work import CrossFitted, Work
 from smidgen.judge.page import render
 from smidgen.parts import recipe
 from smidgen.stats.intervals import wilson
@@ -82,7 +83,7 @@ def test_the_interval_allows_for_models_that_share_rows(made: tuple[BuildResult,
 def test_a_fold_leaves_out_its_share_of_a_rare_label_too() -> None:
     # Evenly spread, each of four rows would be answered by a model that learnt from the three others, as if nothing were left out.
     rows = [Row(f"{number} {hashlib.sha256(str(number).encode()).hexdigest()}", f"label{number % 60}", number) for number in range(240)]
-    folds = validation._folds(rows, 0)
+    folds = cross_fitting.folds(rows, 0)
     assert sorted(row.number for fold in folds for row in fold) == list(range(240)) and len(folds) == 5
     assert all(40 <= len(fold) <= 56 for fold in folds)
     learnt = [4 - sum(other.output == row.output for other in fold) for fold in folds for row in fold]
@@ -111,14 +112,24 @@ def test_the_summary_the_page_and_the_report_say_how_little_the_test_says(
         assert "Cross-validated over all 300 rows it is" in text
 
 
+def test_cross_fitted_parts_are_one_output_in_their_order() -> None:
+    raws = [{"logits": np.full((2, 3), part), "inputs": [f"{part}a", f"{part}b"]} for part in (0.0, 1.0)]
+    fitted = CrossFitted(tuple(([Row(text, "label", 1) for text in raw["inputs"]], raw) for raw in raws), 1.0)
+    assert [row.input for row in fitted.rows] == fitted.raw["inputs"] == ["0.0a", "0.0b", "1.0a", "1.0b"]
+    assert fitted.raw["logits"].shape == (4, 3) and fitted.raw["logits"][:, 0].tolist() == [0, 0, 1, 1]
+
+
 def test_a_small_test_is_cross_validated_unasked_where_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data(tmp_path / "rows.csv")
-    monkeypatch.setattr(validation, "QUICK", 3600.0)
+    monkeypatch.setattr(cross_fitting, "QUICK", 3600.0)
     quick = build(wanted(tmp_path / "rows.csv"), tmp_path / "quick", threads=1).report
     assert quick.cross_validation is not None and quick.cross_validation.metric is not None
-    monkeypatch.setattr(validation, "QUICK", -1.0)
+    assert quick.data.cross_fitted == quick.data.train and "each answered by a model that learnt from the others" in render(quick)
+    monkeypatch.setattr(cross_fitting, "QUICK", -1.0)
     slow = build(wanted(tmp_path / "rows.csv"), tmp_path / "slow", threads=1).report
     assert slow.cross_validation is not None and slow.cross_validation.metric is None and slow.cross_validation.n == 300
+    assert slow.data.cross_fitted == 0 and "each answered by a model" not in render(slow)
+    assert quick.calibration is not None and slow.calibration is not None and quick.calibration.temperature != slow.calibration.temperature
     assert "Cross-validation over all 300 rows (--errors FILE) would narrow it to about ±" in render(slow)
 
 

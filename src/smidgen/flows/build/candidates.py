@@ -13,9 +13,11 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.flows.build import timing, training
+from smidgen.flows.build.cross_fitting import cross_fit, is_quick
+from smidgen.flows.build.examples import FEW_ROWS
 from smidgen.flows.build.student_plan import methods_to_try
 from smidgen.flows.build.timing import BaselineSample
-from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, TrainedFiles, TrainedStudent, Work
+from smidgen.flows.build.work import BuildContext, Candidate, CrossFitted, StudentVariant, TrainedFiles, TrainedStudent, Work
 from smidgen.judge.quality_gate import GateSettings, differs_too_much, loses_too_much
 from smidgen.judge.wording import plain
 from smidgen.store.files import content_hash
@@ -209,11 +211,20 @@ def train_students(work: Work, context: BuildContext) -> Work:
         packed = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [], _WHOLE_TIMED)
         whole = next(packed)
         rows = held if shown else rows_to_compare_forms(held, work.fit, whole)
-        work = _judged(work, context, final, raw, held, whole, packed, rows)
+        work = _judged(work, context, final, raw, held, whole, packed, rows, _crossed(work, context, probe))
     asked = work.recipe.settings(CompressSettings).method
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     candidates = tuple(of_the_asked_method(work.candidates, asked))
     return replace(work, candidates=candidates, seconds=sum(fit.seconds for fit in fits), energy=energy)
+
+
+def _crossed(work: Work, context: BuildContext, probe: TrainedFiles) -> CrossFitted | None:
+    """Cross-fitted outputs for all rows to learn from, to calibrate by, where these are few and that takes seconds."""
+    task, rows = work.task, work.train
+    apart = task.writes or task.makes_examples or work.members or work.teacher is not None or probe.student == work.baseline
+    if apart or not work.refit or len(rows) >= FEW_ROWS or not is_quick(probe):
+        return None
+    return cross_fit(work, context, probe.student, rows, "calibrate")
 
 
 def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
@@ -243,16 +254,19 @@ def _judged(
     whole: StudentVariant,
     packed: Iterable[StudentVariant],
     rows: Sequence[Row],
+    crossed: CrossFitted | None = None,
 ) -> Work:
-    """The work with a trained student, calibrated by its outputs on the held-out rows, and its forms, compared on `rows`.
+    """The work with a trained student, calibrated by its outputs on the held-out rows or by those that are `crossed`, and its forms,
+    compared on `rows`.
 
     The forms of a student that writes come smallest first, its whole weights last, and the first that suffices ends the comparison.
     """
     task = work.task
     raw = training.tried_out(work, context, whole, [row.input for row in held]) or raw
-    form = task.calibrate(raw, held, work.form, work.recipe.asked)
+    fitted = (crossed.raw, crossed.rows) if crossed else (raw, held)
+    form = task.calibrate(*fitted, work.form, work.recipe.asked)
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
-    learnt = TrainedStudent(final, form, raw, metric)
+    learnt = TrainedStudent(final, form, raw, metric, len(crossed.rows) if crossed else 0)
     work = replace(work, trained={**work.trained, final.student: learnt})
     said = f"held-out {task.headline} {metric.value:.1%}"
     written, found = whole.writes and final.student != work.baseline, list[Candidate]()

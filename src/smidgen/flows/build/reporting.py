@@ -90,6 +90,7 @@ def write_report(work: Work, context: BuildContext) -> Work:
             source=work.source,
             test_source=work.test_source,
             refit=work.refit,
+            cross_fitted=learnt.cross_fitted,
             left_out=work.left_out,
         ),
         teacher=work.teacher,

@@ -3,10 +3,6 @@
 It measures models trained on four fifths of the rows. The model that is served learns from a few more (17 of 20 by default), so the result
 is a little too low rather than too high. Near-duplicates are in one part.
 
-The parts are drawn without strata. A label of four rows, spread evenly, would leave one row out and learn from three, while other labels
-lose a fifth: each row would be answered as if the model had learnt from every row, and by a model that favours its label. The result was
-2.4 points too high with 300 rows of 77 labels.
-
 Where labels with one row were left out, a row counts only if its label has two others: without the row, its label would have been left out,
 too. The metric is of texts with labels that the model knows.
 
@@ -20,20 +16,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, joined
-from smidgen.data.splits import split_rows
+from smidgen.core.rows import Row
 from smidgen.flows import answer_files
-from smidgen.flows.build import training
+from smidgen.flows.build.cross_fitting import FOLDS, cross_fit, is_quick
 from smidgen.flows.build.examples import training_table
 from smidgen.flows.build.work import BuildContext, Work
 from smidgen.judge.sections import CrossValidation, Measured, measured
 from smidgen.judge.wording import FEW
-from smidgen.text import near_duplicates
 
-FOLDS = 5
-QUICK = 60.0
-"""Most seconds of five more trainings for unrequested cross-validation with a small test."""
 _LEAST_ROWS = 2 * FOLDS
 
 
@@ -51,22 +41,15 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     own = task.writes or task.makes_examples or work.members  # of one that consists of other models nothing learns from these rows
     if own or work.teacher is not None or len(rows) < _LEAST_ROWS:
         return work
-    estimate = FOLDS * learnt.files.seconds
-    if not asked and estimate > QUICK:
+    if not asked and not is_quick(learnt.files):
+        estimate = FOLDS * learnt.files.seconds
         return replace(work, crossed=CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=estimate))
-    replies: dict[int, Reply] = {}
-    seconds = 0.0
-    for number, fold in enumerate(_folds(rows, work.recipe.seed), 1):
-        away = {id(row) for row in fold}
-        rest = [row for row in rows if id(row) not in away]
-        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
-        seconds += fitted.seconds
-        answered = task.decode(training.raw(work, context, fitted, [row.input for row in fold]), learnt.form)
-        replies |= {id(row): reply for row, reply in zip(fold, answered, strict=True)}
+    fitted = cross_fit(work, context, name, rows, "cross-validate")
+    replies = dict(zip(map(id, fitted.rows), task.decode(fitted.raw, learnt.form), strict=True))
     found = [replies[id(row)] for row in rows]
     counted = _counted(work, rows)
     metric = measured(task.measure([rows[at] for at in counted], [found[at] for at in counted], learnt.form)[task.headline])
-    crossed = CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=seconds, uncounted=len(rows) - len(counted))
+    crossed = CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=fitted.seconds, uncounted=len(rows) - len(counted))
     crossed = crossed.model_copy(update={"metric": _widened(metric, crossed.widening)})
     return replace(work, crossed=crossed, answered=tuple(zip(rows, found, strict=True)))
 
@@ -103,14 +86,3 @@ def _widened(found: Measured | None, times: float) -> Measured | None:
         return None
     low, high = found.value - times * (found.value - found.low), found.value + times * (found.high - found.value)
     return found.model_copy(update={"low": max(0.0, low), "high": min(1.0, high)})
-
-
-def _folds(rows: Sequence[Row], seed: int) -> list[list[Row]]:
-    """The rows in parts of about equal size."""
-    groups = dict(zip((id(row) for row in rows), near_duplicates.near_groups([joined(row.input) for row in rows]), strict=True))
-    left, made = list(rows), []
-    for count in range(FOLDS, 1, -1):
-        kept, held = split_rows(left, [""] * len(left), 1 / count, seed + 7, [groups[id(row)] for row in left], minimum_per_stratum=0)
-        made.append(held)
-        left = kept
-    return [fold for fold in (*made, left) if fold]

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from smidgen.bundles.manifest import Lineage
 from smidgen.core.forms import Form
@@ -76,20 +79,42 @@ class TrainedFiles:
 
 
 @dataclass(frozen=True)
+class CrossFitted:
+    """Rows in parts, and each part's outputs by the student that learnt from the other parts. `seconds` is the time of training."""
+
+    parts: tuple[tuple[Sequence[Row], Raw], ...]
+    seconds: float
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, part after part."""
+        return [row for rows, _ in self.parts for row in rows]
+
+    @property
+    def raw(self) -> Raw:
+        """The outputs of `rows`."""
+        raws = [raw for _, raw in self.parts]
+        every = {name: [raw[name] for raw in raws] for name in raws[0]}
+        return {name: np.concatenate(some) if isinstance(some[0], np.ndarray) else list(chain(*some)) for name, some in every.items()}
+
+
+@dataclass(frozen=True)
 class TrainedStudent:
     """A student after its training.
 
     Attributes:
         files: trained on all the rows it may have.
-        form: with its decision fitted on the held-out rows, by a model that never saw them.
-        raw: that model's outputs for them.
+        form: with its decision fitted on the held-out rows, by a model that never saw them; or on all rows, if they are cross-fitted.
+        raw: that model's outputs for the held-out rows.
         metric: its headline metric there.
+        cross_fitted: the number of cross-fitted rows; 0 without.
     """
 
     files: TrainedFiles
     form: Form
     raw: Raw
     metric: Metric
+    cross_fitted: int = 0
 
 
 @dataclass(frozen=True)
