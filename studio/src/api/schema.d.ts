@@ -4602,13 +4602,19 @@ export interface components {
          *     With `refit` the held-out rows are among the training rows: a first model was judged on them, and the shipped one was trained on them,
          *     too. `sha256` is of the training data as read, `test_sha256` of a separate test file; `test_source` is the origin of the test rows.
          *     `made`: rules made the rows from what the model answers from, and they share its words. `left_out`: labels with one row, which the model
-         *     does not know.
+         *     does not know. `cross_fitted`: the training rows that calibrated the scores in place of the held-out ones, each answered by a model that
+         *     learnt from the others.
          */
         DataFacts: {
             /** Train */
             train?: number | null;
             /** Held */
             held?: number | null;
+            /**
+             * Cross Fitted
+             * @default 0
+             */
+            cross_fitted: number;
             /** Test */
             test?: number | null;
             /**
@@ -7303,6 +7309,7 @@ export interface components {
             command?: string | null;
             /**
              * @default {
+             *       "cross_fitted": 0,
              *       "refit": false,
              *       "made": false,
              *       "out_of_scope_train": 0,
