@@ -80,6 +80,17 @@ def test_a_label_with_one_row_is_a_warning_because_a_build_leaves_it_out(tmp_pat
     assert result["fixed"]["buildable"] is True
 
 
+def test_rows_that_a_build_would_refuse_are_fixed_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = table(tmp_path, [*GOOD, "a message without a team,"])
+    assert code(["check", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert "A model can be built from this file without the 1 row that cannot be used." in " ".join(printed.out.split())
+    assert "rows 82" not in printed.out and "row 82" in printed.out
+    assert "next: smidgen check" in printed.err and "smidgen build" not in printed.err
+    assert code(["check", str(file), "--fix", str(tmp_path / "clean.csv")]) == 0
+    assert "next: smidgen build" in capsys.readouterr().err
+
+
 def test_fix_and_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = table(tmp_path, [*GOOD, GOOD[0], ",sales"])
     test = table(tmp_path, [GOOD[5].upper().replace(",SUPPORT", ",support"), "a message that is only here,sales"], "test.csv")

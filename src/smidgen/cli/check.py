@@ -61,6 +61,7 @@ def check(
         cleaning = checked.fix(fix, relabel) if fix is not None else None
         cleaned = checked.again(fix) if fix is not None else None
     inspection = checked.inspection
+    context.params["fix_first"] = cleaning is None and inspection.of("unusable") is not None  # a build would refuse these rows
     buildable = cleaned if cleaned is not None else inspection.buildable
     if as_json:
         print_json(checked.json() | ({"fixed": cleaning.json() | {"buildable": cleaned}} if cleaning else {}))
@@ -86,6 +87,8 @@ def _command(file: str, table: Opened, test: Path | None, task: str) -> str:
 
 
 def _print(inspection: Inspection) -> None:
+    from smidgen.data.inspection import counted
+
     columns, read = inspection.facts["columns"], inspection.facts["read"]
     chosen = [f"{role} [bold]{escape(choice['name'])}[/] ({choice['how']})" for role, choice in columns.items() if choice]
     how = ", ".join(f"{name} {escape(_visible(value))}" for name, value in read.items() if name in ("encoding", "delimiter", "sheet"))
@@ -104,7 +107,9 @@ def _print(inspection: Inspection) -> None:
     _print_proposals(inspection.of("mislabels"), above)
     if above:
         out.print("\n[dim]Rows are counted as a spreadsheet counts them: the header is row 1.[/]")
-    _print_verdict(inspection.buildable, "this file")
+    unusable = inspection.of("unusable")
+    without = f" without the {counted(unusable.count, 'row')} that cannot be used" if unusable else ""
+    _print_verdict(inspection.buildable, f"this file{without}")
 
 
 def _print_verdict(buildable: bool, what: str) -> None:
@@ -123,7 +128,7 @@ def _rows(finding: DataFinding, above: int) -> str:
     if not finding.rows or finding.severity == "note":
         return ""
     shown = ", ".join(str(row + above) for row in finding.rows[:6])
-    return f"\n[dim]rows {shown}{' …' if len(finding.rows) > 6 else ''}[/]"
+    return f"\n[dim]{'row' if len(finding.rows) == 1 else 'rows'} {shown}{' …' if len(finding.rows) > 6 else ''}[/]"
 
 
 def _print_labels(counts: DataFinding | None) -> None:

@@ -49,7 +49,7 @@ def _check(given: Flags, done: bool) -> list[str]:
     settings = [word for setting in given.get("override") or () for word in ("--set", setting)]
     if file == "-" or not given.get("task"):
         return []
-    if not done:
+    if not done or given.get("fix_first"):
         copy = f"{Path(file).stem}.clean{Path(file).suffix}"
         return [] if fixed else [command_line("check", file, *named, "--task", given["task"], *settings, "--fix", copy)]
     data, test = str(fixed or file), given.get("test")

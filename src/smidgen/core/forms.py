@@ -5,7 +5,7 @@ Each task may define its own `Form` in its own file. Other code uses a form only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -293,6 +293,11 @@ class LabelForm(Form):
     def outputs(self) -> tuple[str, ...]:
         """The label of each logit of a student: the labels, and the unknown one if it has examples."""
         return self.every if self.unknown_examples else self.labels
+
+    def foreign(self, outputs: Iterable[str | Sequence[str] | None]) -> list[str]:
+        """The labels that outputs want, in order, if none of them is one of these; else none."""
+        wanted = {label for output in outputs for label in ([output] if isinstance(output, str) else output or ())}
+        return [] if wanted & {*self.every} else sorted(wanted)
 
     @property
     def pipeline(self) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 
 from smidgen.apps.desk.wanted import too_few
 from smidgen.core.errors import DataError, InputError, SmidgenError
-from smidgen.core.forms import LabelForm
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
@@ -230,15 +229,12 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
 
 def _no_label_in_common(model: Model, rows: Sequence[Row]) -> str:
     """A warning if no row wants a label that the model has; empty if one does, or the model gives no labels."""
-    if not isinstance(model.form, LabelForm):
-        return ""
-    known = {*model.form.labels, model.form.unknown}
-    wanted = {one for row in rows for one in ([row.output] if isinstance(row.output, str) else row.output or [])}
-    if not wanted or wanted & known:
+    form = model.form.labelling
+    if form is None or not (wanted := form.foreign(row.output for row in rows)):
         return ""
     return (
-        f"the model has none of the {len(wanted):,} labels of these rows, so every answer is wrong. The rows want {min(wanted)!r}, for "
-        f"example; the model answers with {min(model.form.labels)!r}. Is it the right model, and the right column (--label)?"
+        f"the model has none of the {len(wanted):,} labels of these rows, so every answer is wrong. The rows want {wanted[0]!r}, for "
+        f"example; the model answers with {min(form.labels)!r}. Is it the right model, and the right column (--label)?"
     )
 
 

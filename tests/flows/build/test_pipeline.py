@@ -402,6 +402,14 @@ def test_a_test_file_that_is_the_training_file_is_named(tiny: tuple[Path, Path],
         build(wanted((tiny[0], tiny[0])), tmp_path / "out", threads=1)
 
 
+def test_a_test_file_without_a_label_in_common_is_refused_before_training(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("text,intent\nwhere is mars,planet\nhow far is venus,planet\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no label of the test file is one of the training file") as error:
+        rows_of(wanted((tiny[0], other)))
+    assert "'planet'" in str(error.value)
+
+
 def test_a_blend_is_served_as_it_was_judged(tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its engine gives what the build added up from the answers of encoder and static student. The weight is fixed and the choice made
     here, for two epochs on twelve labels would not choose a blend."""
