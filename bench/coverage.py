@@ -8,10 +8,14 @@ import tempfile
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import data, results
 from bench.context import Context
+
+if TYPE_CHECKING:
+    from smidgen.core.replies import Reply
+    from smidgen.judge.report import Report
 
 NAME = "coverage"
 SIZES, DRAWS, LATER, WANTED = (300, 1000), 40, 4000, 0.9
@@ -47,30 +51,39 @@ def run(context: Context) -> None:
             results.publish(context, section)
 
 
-def _drawn(context: Context, name: str, every: data.Rows, size: int, draw: int) -> dict[str, Any]:
-    """Build from rows drawn at random. Returns the printed accuracy with its interval, and the accuracy on rows that were not drawn."""
+def drawn_rows(every: data.Rows, size: int, draw: int) -> tuple[data.Rows, data.Rows]:
+    """Rows drawn at random, and later ones that were not drawn."""
+    drawn = set(random.Random(f"{NAME}-{size}-{draw}").sample(range(len(every)), size))
+    later = random.Random(draw).sample([row for place, row in enumerate(every) if place not in drawn], LATER)
+    return [every[place] for place in sorted(drawn)], later
+
+
+def answered(
+    context: Context, folder: Path, rows: data.Rows, later: data.Rows, draw: int, more: dict[str, Any]
+) -> tuple[list[Reply], Report, set[str]]:
+    """Replies to later texts of a model built from rows, its report, and the labels that it knows."""
     from smidgen.flows.build.pipeline import build
     from smidgen.flows.local_model import load
     from smidgen.judge import report
     from smidgen.parts import recipe
+
+    train = data.write(rows, folder / "train.csv")
+    tree = {"name": "draw", "task": "classify", "seed": draw, "data": {"train": str(train)}, "student": {"kind": "linear"}, **more}
+    build(recipe.make(tree, (), folder=folder), folder / "bundle", listed=False, threads=context.used_threads)
+    with closing(load(folder / "bundle", context.used_threads)) as model:
+        return model.predict([text for text, _ in later]), report.read(folder / "bundle" / "report.json"), set(model.form.labels)
+
+
+def _drawn(context: Context, name: str, every: data.Rows, size: int, draw: int) -> dict[str, Any]:
+    """Build from rows drawn at random. Returns the printed accuracy with its interval, and the accuracy on rows that were not drawn."""
     from smidgen.stats.classification_metrics import rare_share
 
     kept = context.out / NAME / f"{name}-{size}-{draw}.json"
     if context.keep == "all" and kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
+    rows, later = drawn_rows(every, size, draw)
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        drawn = set(random.Random(f"{NAME}-{size}-{draw}").sample(range(len(every)), size))
-        rows = [every[place] for place in sorted(drawn)]
-        later = random.Random(draw).sample([row for place, row in enumerate(every) if place not in drawn], LATER)
-        train = data.write(rows, folder / "train.csv")
-        tree = {"name": "draw", "task": "classify", "seed": draw, "data": {"train": str(train)}, "student": {"kind": "linear"}}
-        made = recipe.make(tree, (), folder=folder)
-        build(made, folder / "bundle", listed=False, threads=context.used_threads)
-        known = report.read(folder / "bundle" / "report.json")
-        with closing(load(folder / "bundle", context.used_threads)) as model:
-            replies = model.predict([text for text, _ in later])
-            known_labels = set(model.form.labels)
+        replies, known, known_labels = answered(context, Path(place), rows, later, draw, {})
     right = [(reply.output == label, label in known_labels) for reply, (_, label) in zip(replies, later, strict=True)]
     crossed = known.cross_validation.metric if known.cross_validation is not None else None
     own = known.metrics["accuracy"]
