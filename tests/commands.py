@@ -28,7 +28,8 @@ PRELOADED = (
 )
 """Imported once. A name that is gone costs time alone."""
 OUTGOING = Path(__file__).parent / "outgoing"
-"""On the path of a process, it writes down what leaves this machine into the file that SMIDGEN_TEST_OUTGOING names."""
+"""On the path of a process, it writes down what leaves this machine into the file that SMIDGEN_TEST_OUTGOING names, and makes builds as
+quick as SMIDGEN_TEST_QUICK_BUILDS says."""
 _PATIENCE = 300.0
 """Longest that a line is waited for, in seconds."""
 FORKED = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")

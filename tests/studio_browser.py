@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests import commands
+from tests.conftest import quick_environment
 from tests.house.conftest import ROOT
 
 from smidgen.client import StudioClient, StudioRefusal
@@ -114,8 +115,7 @@ def _watched_process(home: Path, *arguments: object) -> Iterator[commands.Runnin
     """A Studio's process. It and those that it starts, builds and servers of models, must not reach beyond this machine."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "outgoing.log"
-    paths = os.pathsep.join([str(commands.OUTGOING), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "SMIDGEN_HOME": str(home), "SMIDGEN_TEST_OUTGOING": str(log), "PYTHONPATH": paths}
+    environment = {**os.environ, **quick_environment(), "SMIDGEN_HOME": str(home), "SMIDGEN_TEST_OUTGOING": str(log)}
     with commands.smidgen("studio", "--json", *arguments, environment=environment) as process:
         yield process
     left = log.read_text(encoding="utf-8") if log.exists() else ""

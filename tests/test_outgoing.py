@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests import commands
+from tests.conftest import QUICK_BUILDS, quick_environment
 
 TRIED = """
 import contextlib, importlib.util, socket, sys
@@ -44,3 +45,9 @@ def test_every_way_out_is_written_down(tmp_path: Path) -> None:
     numbered = [[f"socket.{way}", "192.0.2.1"] for way in ("connect", "connect", "sendto")]
     assert told == [*numbered, *sent, ["socket.getaddrinfo", "192.0.2.1"], ["socket.getaddrinfo", "127.nowhere.invalid"]]
     assert said == "no uvloop\n"
+
+
+def test_builds_of_processes_are_as_quick_as_those_of_the_tests() -> None:
+    asked = [f"from {module} import {name}; assert {name} == {value!r}, {name}" for module, name, value in QUICK_BUILDS]
+    asked.append("from smidgen.flows.build import footprint; assert footprint.measure_footprint(None, 1).peak_memory_mb == 200")
+    subprocess.run([sys.executable, "-c", "\n".join(asked)], env={**os.environ, **quick_environment()}, check=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import quick_environment
 from tests.tried_model import built_once
 
 from smidgen.flows.local_model import Model, load
@@ -14,7 +15,8 @@ from smidgen.store.studio.store import StudioStore
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
-    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    for name, value in {**quick_environment(), "SMIDGEN_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SMIDGEN_STUDIO_URL", f"sqlite:///{tmp_path}/studio.db")
     opened = StudioStore()
     yield opened

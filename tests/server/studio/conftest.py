@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.conftest import quick_environment
 
 from smidgen.server.studio.access import StudioAccess
 from smidgen.server.studio.app import StudioSettings, create_studio
@@ -17,7 +18,8 @@ OURS = {"X-Studio-Page": "1"}
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioStore]:
-    monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "home"))
+    for name, value in {**quick_environment(), "SMIDGEN_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(name, value)
     opened = StudioStore(f"sqlite:///{tmp_path}/studio.db")
     yield opened
     opened.close()
