@@ -230,7 +230,7 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
 def _no_label_in_common(model: Model, rows: Sequence[Row]) -> str:
     """A warning if no row wants a label that the model has; empty if one does, or the model gives no labels."""
     form = model.form.labelling
-    if form is None or not (wanted := form.foreign(row.output for row in rows)):
+    if form is None or not (wanted := form.foreign(model.task.labelled(row.output, model.form) for row in rows)):
         return ""
     return (
         f"the model has none of the {len(wanted):,} labels of these rows, so every answer is wrong. The rows want {wanted[0]!r}, for "

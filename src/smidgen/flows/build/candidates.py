@@ -224,7 +224,7 @@ def _crossed(work: Work, context: BuildContext, probe: TrainedFiles) -> CrossFit
     apart = task.writes or task.makes_examples or work.members or work.teacher is not None or probe.student == work.baseline
     if apart or not work.refit or len(rows) >= FEW_ROWS or not is_quick(probe):
         return None
-    return cross_fit(work, context, probe.student, rows, "calibrate")
+    return cross_fit(work, context, probe.student, rows)
 
 
 def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:

@@ -37,13 +37,13 @@ def is_quick(files: TrainedFiles) -> bool:
     return FOLDS * files.seconds <= QUICK
 
 
-def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row], label: str) -> CrossFitted:
+def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row]) -> CrossFitted:
     """Train a student once for each part of the rows, on the other parts, and ask it for that part."""
     parts, seconds = [], 0.0
     for number, fold in enumerate(folds(rows, work.recipe.seed), 1):
         away = {id(row) for row in fold}
         rest = [row for row in rows if id(row) not in away]
-        fitted = training.fit(work, context, name, rest, (), f"{label} {name}, part {number} of {FOLDS}", spare=True)
+        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
         seconds += fitted.seconds
         parts.append((fold, training.raw(work, context, fitted, [row.input for row in fold])))
     return CrossFitted(tuple(parts), seconds)

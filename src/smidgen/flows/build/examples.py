@@ -221,7 +221,7 @@ def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str,
             value=f"{settings.test}: {len(rows)} rows in both",
             todo="Give a test file of other rows, or none: some rows are then kept apart by themselves.",
         )
-    if work.form.labelling is not None and (wanted := work.form.labelling.foreign(row.output for row in test)):
+    if work.form.labelling is not None and (wanted := work.form.labelling.foreign(task.labelled(row.output, work.form) for row in test)):
         raise DataError(
             "no label of the test file is one of the training file, so every answer would be wrong",
             value=f"{settings.test}: {wanted[0]!r}, for example; the training file has {min(work.form.labelling.labels)!r}",

@@ -44,7 +44,7 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     if not asked and not is_quick(learnt.files):
         estimate = FOLDS * learnt.files.seconds
         return replace(work, crossed=CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=estimate))
-    fitted = cross_fit(work, context, name, rows, "cross-validate")
+    fitted = cross_fit(work, context, name, rows)
     replies = dict(zip(map(id, fitted.rows), task.decode(fitted.raw, learnt.form), strict=True))
     found = [replies[id(row)] for row in rows]
     counted = _counted(work, rows)
