@@ -84,13 +84,15 @@ function Jobs({ titled }: { titled: boolean }): ReactNode {
       )}
       <Problem query={goals} />
       <div className={styles.goals}>{jobs.filter((job) => FIRST.includes(job.name)).map((job) => card(job, true))}</div>
-      <details className={styles.more}>
-        <summary>
-          {t("start.more")} <span>{t("start.moreAbout")}</span>
-        </summary>
-        <div className={styles.examples}>{jobs.filter((job) => !FIRST.includes(job.name)).map((job) => card(job, false))}</div>
-        <PlanJobs />
-      </details>
+      {goals.data && (
+        <details className={styles.more}>
+          <summary>
+            {t("start.more")} <span>{t("start.moreAbout")}</span>
+          </summary>
+          <div className={styles.examples}>{jobs.filter((job) => !FIRST.includes(job.name)).map((job) => card(job, false))}</div>
+          <PlanJobs />
+        </details>
+      )}
       {chosen && <NewProject job={chosen} onClose={() => setChosen(null)} />}
     </section>
   );
