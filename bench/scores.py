@@ -1,4 +1,5 @@
-"""What the scores of a build from few rows mean on later texts, calibrated by held-out rows or cross-fitted by all."""
+"""Whether the scores of a build from few rows equal the share of right answers on later texts. Two ways to calibrate them are compared:
+by the held-out rows, and by all rows, each answered by a model that learnt from the others."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ def run(context: Context) -> None:
     `--seeds` chooses the draws."""
     from smidgen.flows.build import cross_fitting
 
-    most, quick, draws = {"held-out rows": -1.0, "all rows, cross-fitted": 1e9}, cross_fitting.QUICK, 2 if context.quick else DRAWS
+    ways, quick, draws = {"held-out rows": -1.0, "all rows, cross-fitted": 1e9}, cross_fitting.QUICK, 2 if context.quick else DRAWS
     first = DRAWS * context.seeds[0]
     section = results.Section(
         NAME,
         "Scores of builds from few rows",
         f"{draws} draws of rows at random from all rows of the data set, each built twice with the student `linear`: scores "
-        "calibrated by the held-out rows, and by all rows, each "
-        f"answered by a model that learnt from the others. Means over the draws, on {LATER:,} later rows, with the standard error of the "
+        "calibrated by the held-out rows, and by all rows, each answered by a model that learnt from the others. "
+        f"Means over the draws, on {LATER:,} later rows, with the standard error of the "
         "paired difference. CLINC150 is with its out-of-scope texts, for which the build finds a threshold; lost: the share of in-scope "
         "texts that the model calls out of scope. Too sure: the mean score minus the share of right answers. Texts of labels that a draw "
         "lacks, or has one row of, count as wrong answers.",
@@ -37,7 +38,7 @@ def run(context: Context) -> None:
         for size in (100,) if context.quick else SIZES:
             for name, (pool, test) in sets.items():
                 found: dict[str, list[list[float]]] = {}
-                for words, seconds in most.items():
+                for words, seconds in ways.items():
                     cross_fitting.QUICK = seconds
                     found[words] = [_scored(context, [*pool, *test], size, draw) for draw in range(first, first + draws)]
                 base = found["held-out rows"]

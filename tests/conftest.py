@@ -149,7 +149,9 @@ QUICK_BUILDS = (
 
 def quick_environment() -> dict[str, str]:
     """The environment of a process whose builds, and those of the processes that it starts, are as quick as those in this one."""
-    paths = [str(Path(__file__).parent / "outgoing"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    from tests.commands import OUTGOING
+
+    paths = [str(OUTGOING), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"PYTHONPATH": os.pathsep.join(paths), "SMIDGEN_TEST_QUICK_BUILDS": json.dumps(QUICK_BUILDS)}
 
 

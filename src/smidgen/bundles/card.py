@@ -198,10 +198,8 @@ def _data(manifest: Manifest, report: Report) -> str:
         **(manifest.data.rows if manifest.data else {}),
         **{name: facts[name] for name in ("train", "held", "cross_fitted", "test") if facts.get(name)},
     }
-    names = {
-        **{"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"},
-        "cross_fitted": "calibrated by, each answered by a model that learnt from the others",
-    }
+    names = {"train": "learnt from", "held": "kept apart to choose and calibrate", "test": "tested on"}
+    names["cross_fitted"] = "calibrated by, each answered by a model that learnt from the others"
     if facts.get("refit"):
         names["held"] = "of these first kept apart, to choose and calibrate"
     if facts.get("cross_fitted"):

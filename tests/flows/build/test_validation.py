@@ -16,11 +16,11 @@ from smidgen.cli import main
 from smidgen.cli.report_summary import print_report
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row
-from smidgen.flows.build import cross_fitting, validation
+from smidgen.flows.build import candidates, cross_fitting, validation
 from smidgen.flows.build.pipeline import BuildResult, build
-from smidgen.flows.build.work import CrossFitted, Work
+from smidgen.flows.build.work import PlannedStudent, TrainedFiles, Work
 from smidgen.judge.page import render
-from smidgen.parts import recipe
+from smidgen.parts import recipe, registry
 from smidgen.stats.intervals import wilson
 
 LABELS = ("billing", "delivery", "returns")
@@ -113,10 +113,31 @@ def test_the_summary_the_page_and_the_report_say_how_little_the_test_says(
 
 
 def test_cross_fitted_parts_are_one_output_in_their_order() -> None:
-    raws = [{"logits": np.full((2, 3), part), "inputs": [f"{part}a", f"{part}b"]} for part in (0.0, 1.0)]
-    fitted = CrossFitted(tuple(([Row(text, "label", 1) for text in raw["inputs"]], raw) for raw in raws), 1.0)
+    raws = [
+        {"logits": np.full((2, 3), part), "inputs": [f"{part}a", f"{part}b"], "embedding": np.zeros((2, 4 + int(part)))}
+        for part in (0.0, 1.0)
+    ]
+    fitted = cross_fitting.CrossFitted(tuple(([Row(text, "label", 1) for text in raw["inputs"]], raw) for raw in raws), 1.0)
     assert [row.input for row in fitted.rows] == fitted.raw["inputs"] == ["0.0a", "0.0b", "1.0a", "1.0b"]
     assert fitted.raw["logits"].shape == (4, 3) and fitted.raw["logits"][:, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_nothing_is_cross_fitted_where_all_rows_of_a_label_lie_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_fitting.training, "fit", lambda *given, **more: pytest.fail("there is one label to learn"))
+    alike = [Row(f"please send the parcel to my other address in town, thank you {end}", "b", 60) for end in ("", "!")]
+    rows = [*(Row(hashlib.sha256(str(number).encode()).hexdigest(), "a", number) for number in range(60)), *alike]
+    work = Work(recipe.make({"name": "shop", "task": "classify"}, (), folder=Path()))
+    assert cross_fitting.cross_fit(work, None, "linear", rows) is None
+
+
+def test_a_student_that_another_one_teaches_is_not_cross_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "cross_fit", lambda *given: pytest.fail("its teacher has seen the part"))
+    monkeypatch.setattr(cross_fitting, "QUICK", 60.0)
+    rows = [Row(f"text {number}", "ab"[number % 2], number) for number in range(40)]
+    part = registry.find("students", "static")
+    planned = {"static": PlannedStudent(part, part.settings())}
+    work = Work(recipe.make({"name": "shop", "task": "classify"}, (), folder=Path()), train=rows, refit=True, students=planned)
+    assert candidates._crossed(work, None, TrainedFiles("static", Path(), "", 0.0, None)) is None
 
 
 def test_a_small_test_is_cross_validated_unasked_where_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
 from smidgen.flows.build import timing, training
-from smidgen.flows.build.cross_fitting import cross_fit, is_quick
+from smidgen.flows.build.cross_fitting import CrossFitted, can_cross_fit, cross_fit, is_quick
 from smidgen.flows.build.examples import FEW_ROWS
 from smidgen.flows.build.student_plan import methods_to_try
 from smidgen.flows.build.timing import BaselineSample
-from smidgen.flows.build.work import BuildContext, Candidate, CrossFitted, StudentVariant, TrainedFiles, TrainedStudent, Work
+from smidgen.flows.build.work import BuildContext, Candidate, StudentVariant, TrainedFiles, TrainedStudent, Work
 from smidgen.judge.quality_gate import GateSettings, differs_too_much, loses_too_much
 from smidgen.judge.wording import plain
 from smidgen.store.files import content_hash
@@ -220,11 +220,10 @@ def train_students(work: Work, context: BuildContext) -> Work:
 
 def _crossed(work: Work, context: BuildContext, probe: TrainedFiles) -> CrossFitted | None:
     """Cross-fitted outputs for all rows to learn from, to calibrate by, where these are few and that takes seconds."""
-    task, rows = work.task, work.train
-    apart = task.writes or task.makes_examples or work.members or work.teacher is not None or probe.student == work.baseline
-    if apart or not work.refit or len(rows) >= FEW_ROWS or not is_quick(probe):
+    rows, taught = work.train, work.students[probe.student].part.teacher  # its teacher has seen every part
+    if taught or probe.student == work.baseline or not work.refit or len(rows) >= FEW_ROWS:
         return None
-    return cross_fit(work, context, probe.student, rows)
+    return cross_fit(work, context, probe.student, rows) if can_cross_fit(work, rows) and is_quick(probe) else None
 
 
 def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
@@ -256,7 +255,7 @@ def _judged(
     rows: Sequence[Row],
     crossed: CrossFitted | None = None,
 ) -> Work:
-    """The work with a trained student, calibrated by its outputs on the held-out rows or by those that are `crossed`, and its forms,
+    """The work with a trained student, calibrated by its outputs on the held-out rows or, if given, by the `crossed` ones, and its forms,
     compared on `rows`.
 
     The forms of a student that writes come smallest first, its whole weights last, and the first that suffices ends the comparison.

@@ -9,16 +9,68 @@ lose a fifth: each row would be answered as if the model had learnt from every r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
+
+from smidgen.core.parts import Raw
 from smidgen.core.rows import Row, joined
 from smidgen.data.splits import split_rows
 from smidgen.flows.build import training
-from smidgen.flows.build.work import BuildContext, CrossFitted, TrainedFiles, Work
+from smidgen.flows.build.work import BuildContext, TrainedFiles, Work
 from smidgen.text import near_duplicates
 
 FOLDS = 5
 QUICK = 60.0
-"""Most seconds of five more trainings that nobody asked for."""
+"""A build cross-fits by itself if the five more trainings take at most this many seconds."""
+LEAST_ROWS = 2 * FOLDS
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Rows in parts, and each part's outputs by the student that learnt from the other parts. `seconds` is the time of training."""
+
+    parts: tuple[tuple[Sequence[Row], Raw], ...]
+    seconds: float
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, part after part."""
+        return [row for rows, _ in self.parts for row in rows]
+
+    @property
+    def raw(self) -> Raw:
+        """The outputs of `rows`, without embeddings: those of different models have nothing in common, not even their width."""
+        raws = [raw for _, raw in self.parts]
+        every = {name: [raw[name] for raw in raws] for name in raws[0] if name != "embedding"}
+        return {name: np.concatenate(some) if isinstance(some[0], np.ndarray) else list(chain(*some)) for name, some in every.items()}
+
+
+def can_cross_fit(work: Work, rows: Sequence[Row]) -> bool:
+    """Whether parts of the rows can be left out in training. A model that consists of others learns nothing from these rows."""
+    task = work.task
+    return not (task.writes or task.makes_examples or work.members or work.teacher is not None or len(rows) < LEAST_ROWS)
+
+
+def is_quick(files: TrainedFiles) -> bool:
+    """Whether training as many times more as there are parts takes seconds."""
+    return FOLDS * files.seconds <= QUICK
+
+
+def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row]) -> CrossFitted | None:
+    """Train a student once for each part of the rows, on the other parts, and ask it for that part. None if all rows outside a part have
+    one label: nothing can be learnt from them."""
+    kinds = dict(zip((id(row) for row in rows), work.task.strata(rows), strict=True))
+    divided = [(fold, _without(rows, fold)) for fold in folds(rows, work.recipe.seed)]
+    if any(len({kinds[id(row)] for row in rest}) < min(2, len({*kinds.values()})) for _, rest in divided):
+        return None
+    parts, seconds = [], 0.0
+    for number, (fold, rest) in enumerate(divided, 1):
+        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
+        seconds += fitted.seconds
+        parts.append((fold, training.raw(work, context, fitted, [row.input for row in fold])))
+    return CrossFitted(tuple(parts), seconds)
 
 
 def folds(rows: Sequence[Row], seed: int) -> list[list[Row]]:
@@ -32,18 +84,6 @@ def folds(rows: Sequence[Row], seed: int) -> list[list[Row]]:
     return [fold for fold in (*made, left) if fold]
 
 
-def is_quick(files: TrainedFiles) -> bool:
-    """Whether training as many times more as there are parts takes seconds."""
-    return FOLDS * files.seconds <= QUICK
-
-
-def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row]) -> CrossFitted:
-    """Train a student once for each part of the rows, on the other parts, and ask it for that part."""
-    parts, seconds = [], 0.0
-    for number, fold in enumerate(folds(rows, work.recipe.seed), 1):
-        away = {id(row) for row in fold}
-        rest = [row for row in rows if id(row) not in away]
-        fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
-        seconds += fitted.seconds
-        parts.append((fold, training.raw(work, context, fitted, [row.input for row in fold])))
-    return CrossFitted(tuple(parts), seconds)
+def _without(rows: Sequence[Row], fold: Sequence[Row]) -> list[Row]:
+    away = {id(row) for row in fold}
+    return [row for row in rows if id(row) not in away]

@@ -18,13 +18,11 @@ from dataclasses import replace
 
 from smidgen.core.rows import Row
 from smidgen.flows import answer_files
-from smidgen.flows.build.cross_fitting import FOLDS, cross_fit, is_quick
+from smidgen.flows.build.cross_fitting import FOLDS, LEAST_ROWS, can_cross_fit, cross_fit, is_quick
 from smidgen.flows.build.examples import training_table
 from smidgen.flows.build.work import BuildContext, Work
 from smidgen.judge.sections import CrossValidation, Measured, measured
 from smidgen.judge.wording import FEW
-
-_LEAST_ROWS = 2 * FOLDS
 
 
 def cross_validate(work: Work, context: BuildContext) -> Work:
@@ -38,13 +36,14 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     part = work.students[chosen].part
     name = part.partners[0] if part.partners else chosen
     learnt, rows = work.trained[name], _every(work)
-    own = task.writes or task.makes_examples or work.members  # of one that consists of other models nothing learns from these rows
-    if own or work.teacher is not None or len(rows) < _LEAST_ROWS:
+    if not can_cross_fit(work, rows):
         return work
     if not asked and not is_quick(learnt.files):
         estimate = FOLDS * learnt.files.seconds
         return replace(work, crossed=CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=estimate))
     fitted = cross_fit(work, context, name, rows)
+    if fitted is None:
+        return work
     replies = dict(zip(map(id, fitted.rows), task.decode(fitted.raw, learnt.form), strict=True))
     found = [replies[id(row)] for row in rows]
     counted = _counted(work, rows)
@@ -77,7 +76,7 @@ def _counted(work: Work, rows: Sequence[Row]) -> Sequence[int]:
     strata = work.task.strata(rows)
     counts = Counter(strata)
     known = [place for place, stratum in enumerate(strata) if counts[stratum] > 2]
-    return known if len(known) >= _LEAST_ROWS else range(len(rows))
+    return known if len(known) >= LEAST_ROWS else range(len(rows))
 
 
 def _widened(found: Measured | None, times: float) -> Measured | None:

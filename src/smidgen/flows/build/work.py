@@ -6,11 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from smidgen.bundles.manifest import Lineage
 from smidgen.core.forms import Form
@@ -76,26 +73,6 @@ class TrainedFiles:
     def folder(self) -> Path:
         """The folder of its files."""
         return _folder(self.place)
-
-
-@dataclass(frozen=True)
-class CrossFitted:
-    """Rows in parts, and each part's outputs by the student that learnt from the other parts. `seconds` is the time of training."""
-
-    parts: tuple[tuple[Sequence[Row], Raw], ...]
-    seconds: float
-
-    @property
-    def rows(self) -> list[Row]:
-        """The rows, part after part."""
-        return [row for rows, _ in self.parts for row in rows]
-
-    @property
-    def raw(self) -> Raw:
-        """The outputs of `rows`."""
-        raws = [raw for _, raw in self.parts]
-        every = {name: [raw[name] for raw in raws] for name in raws[0]}
-        return {name: np.concatenate(some) if isinstance(some[0], np.ndarray) else list(chain(*some)) for name, some in every.items()}
 
 
 @dataclass(frozen=True)
