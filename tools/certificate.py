@@ -220,6 +220,29 @@ def by_versions(risk: float, seed: int, claim: RiskClaim, line: bool = True) -> 
     return None
 
 
+REQUESTS, HELD_OUT = 30_000, 0.2
+"""Distinct texts of a month, at 1,000 a day; the share that is held out by default, half of it to certify on."""
+
+
+def held_out_rows(model: str, audits: float, aside: float, claim: RiskClaim, seed: int) -> tuple[int, Drawn]:
+    """Certify the next version of a line on a month's held-out texts. The champion answers those that it may within alpha; the next version
+    is as good. Returns the number of rows, and what came of it.
+
+    `aside`: this share of the texts is held out and always goes to the large model (`--held-out-aside`), so that all of them have a
+    reference. 0: the default share is held out, and a text that the champion answers has a reference if it is audited, with the
+    probability `audits`. A text that escalates has one for certain, and is kept with this probability: then each has the same weight. With
+    no audits, the rows are those that escalate.
+    """
+    wrong, rng = MODELS[model][1], np.random.default_rng([seed, 13])
+    answered = max(share for share in np.linspace(0.01, 1, 100).tolist() if true_risk(wrong, share) <= claim.alpha)
+    tries, u = curve(wrong, rng), rng.random(round(REQUESTS * (aside or HELD_OUT) / 2))
+    if not aside:
+        u = u[rng.random(len(u)) < audits] if audits else u[u > answered]
+    outcome = certify_threshold(1 - u, (rng.random(len(u)) < np.interp(u, GRID, wrong)).astype(float), tries, claim)
+    share = 0.0 if outcome.threshold is None else 1 - outcome.threshold
+    return len(u), Drawn(share, true_risk(wrong, share) if share else 0.0)
+
+
 def _row(name: str, n: int, found: list[Drawn], claim: RiskClaim) -> str:
     shares = np.array([one.share for one in found])
     over = np.mean([one.risk > claim.alpha for one in found])
@@ -303,6 +326,16 @@ def main() -> None:
             ends = [by_versions(risk, seed, claim, line) for seed in range(300)]
             shown.append(f"{sum(one is not None for one in ends) / len(ends):.1%}")
         print(f"| {risk:.0%} | {' | '.join(shown)} |")
+    print("\n| model | held-out texts | large model asked besides | rows | certified at all | at the median | over α |")
+    print("|---|---|---|---|---|---|---|")
+    for model, best in (("strong", 0.71), ("middling", 0.3)):
+        for audits, aside in ((0.0, 0.0), (0.02, 0.0), (0.05, 0.0), (0.3, 0.0), (0.0, 0.02), (0.0, 0.05), (0.0, 0.08)):
+            counts, of = zip(*(held_out_rows(model, audits, aside, claim, seed) for seed in range(seeds)), strict=True)
+            words = f"{aside:.0%} of all texts, aside" if aside else f"a fair part by {audits:.0%} audits" if audits else "that escalate"
+            shares = np.array([one.share for one in of])
+            over = np.mean([one.risk > claim.alpha for one in of])
+            rows, certified = f"{np.median(counts):,.0f}", f"{(shares > 0).mean():.1%} | {np.median(shares):.0%} | {over:.1%}"
+            print(f"| {model} | {words} | {REQUESTS * best * (aside or audits):,.0f} | {rows} | {certified} |")
     alarms = [delay(claim.alpha, claim.alpha, 0, 2000, seed, claim) for seed in range(seeds)]
     print(f"\nFalse alarms in {seeds} streams of 2,000 audits at a risk of exactly α: {sum(at is not None for at in alarms) / seeds:.1%}")
 

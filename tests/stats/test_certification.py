@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from tools.certificate import GRID, curve, drawn, repeating, true_risk
+from tools.certificate import GRID, curve, drawn, held_out_rows, repeating, true_risk
 
 from smidgen.stats.certification import (
     ReferenceErrors,
@@ -295,3 +295,14 @@ def test_a_bound_of_all_requests_says_how_many_rows_it_takes():
     graded = RiskClaim(0.2, DELTA, graded=True, overall=bound, overall_level=level)
     assert certify_threshold(np.ones(rows), np.full(rows, 0.1), tries, graded).too_many
     assert certify_threshold(np.ones(2000), np.full(2000, 0.001), tries, graded).threshold == 0.5
+
+
+def test_held_out_texts_set_aside_certify_more_than_as_many_audits() -> None:
+    """Both ask the large model as often besides what escalates. Texts that escalate certify nothing alone: they are the hardest."""
+    claim = RiskClaim(ALPHA, DELTA)
+    aside, audited, escalated = (
+        [held_out_rows("strong", audits, share, claim, seed) for seed in range(20)] for audits, share in ((0, 0.05), (0.05, 0), (0, 0))
+    )
+    assert np.mean([rows for rows, _ in aside]) > 4 * np.mean([rows for rows, _ in audited])
+    assert sum(one.share > 0 for _, one in aside) > 15 > 2 * sum(one.share > 0 for _, one in audited)
+    assert not any(one.share for _, one in escalated)

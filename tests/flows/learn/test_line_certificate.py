@@ -87,6 +87,12 @@ def test_shares_that_are_none_are_refused_before_anything_is_built(asked: dict[s
 def test_a_test_that_fails_was_a_look(model: Model) -> None:
     found = attest(model, rows(600, worst=1.0))
     assert found.certificate is None and found.looked and "no threshold can be certified" in found.why
+    assert "--held-out-aside" not in found.why
+
+
+def test_a_failed_test_on_what_escalated_says_how_easier_rows_are_held_out(model: Model) -> None:
+    found = attest(model, rows(600, worst=1.0, unsure=True))
+    assert found.certificate is None and "--held-out-aside" in found.why
 
 
 def test_what_people_corrected_is_not_what_the_large_model_said(model: Model) -> None:

@@ -215,7 +215,10 @@ def certify_version(
         # An error without `tests` comes after the tests: the certificate could not be signed or written.
         looked = not isinstance(tests, list) or any(test["tried"] for test in tests)
         missing = _forecast_rows(challenger, fit, terms, asked.likely, tests, now) if isinstance(tests, list) and len(tests) == 1 else None
-        return LineCertification(None, f"{error.what} ({error.value}). {error.todo}", len(fit), looked, missing)
+        why = f"{error.what} ({error.value}). {error.todo}"
+        if 2 * sum(taken.unsure for taken in fit) > len(fit):
+            why += " Most of these rows escalated because the champion was not sure: smidgen serve --held-out-aside holds out all kinds."
+        return LineCertification(None, why, len(fit), looked, missing)
     return LineCertification(done.certificate, "", len(fit), looked=True)
 
 
