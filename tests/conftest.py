@@ -102,7 +102,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how long the tests took, and how long they would on two quiet cores: `make test` is to stay below 480 s."""
+    """Say how long the tests took, and how long they would on two quiet cores: `make test` is to stay below 600 s."""
     cpu = sum(_CPU_OF_WORKERS) if _CPU_OF_WORKERS else _cpu_seconds()
     terminalreporter.write_line(f"{time.monotonic() - _BEGAN:.0f} s, {cpu:.0f} s of processor time: {cpu / 2:.0f} s on two quiet cores")
 
