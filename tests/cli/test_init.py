@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from smidgen.cli.main import code
 from smidgen.data.source import DataSettings
+from smidgen.flows.sample_recipes import sample_names
 from smidgen.parts import recipe
 
 
@@ -135,3 +137,11 @@ def test_a_shipped_recipe_overwrites_nothing(tmp_path: Path) -> None:
     assert code(["init", str(tmp_path), "--recipe", "support"]) == 2
     assert (tmp_path / "data" / "support_test.csv").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "smidgen.toml").exists()
+
+
+@pytest.mark.parametrize("name", sample_names())
+def test_every_recipe_comes_with_the_files_that_it_names(name: str, tmp_path: Path) -> None:
+    assert code(["init", str(tmp_path / "mine"), "--recipe", name]) == 0
+    text = (tmp_path / "mine" / "smidgen.toml").read_text(encoding="utf-8")
+    named = re.findall(r'^(?:train|test|unlabelled|documents|items|orders|repo|policy|tools) = "(.+)"$', text, re.MULTILINE)
+    assert named and all((tmp_path / "mine" / file).exists() for file in named)

@@ -106,7 +106,8 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
     if name not in sample_names():
         raise UnknownPart("recipe", name, [*sample_names(), *sample_plans()])
     sample = sample_recipe(name)
-    if sample.members or not {"input", "label"} <= set(sample.tree.get("data", {})):
+    folders = any((sample.folder / file).is_dir() for file in sample.task_files.values())
+    if sample.members or folders or not {"input", "label"} <= set(sample.tree.get("data", {})):
         return {folder / _RECIPE: sample.text.encode("utf-8"), **{folder / file: content for file, content in sample.every_file().items()}}
     text, data = sample.text, sample.tree["data"]
     files = {}
