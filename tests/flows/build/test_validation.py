@@ -137,7 +137,18 @@ def test_a_student_that_another_one_teaches_is_not_cross_fitted(monkeypatch: pyt
     part = registry.find("students", "static")
     planned = {"static": PlannedStudent(part, part.settings())}
     work = Work(recipe.make({"name": "shop", "task": "classify"}, (), folder=Path()), train=rows, refit=True, students=planned)
-    assert candidates._crossed(work, None, TrainedFiles("static", Path(), "", 0.0, None)) is None
+    assert candidates._crossed(work, None, TrainedFiles("static", Path(), "", 0.0, None), 0.0) is None
+
+
+def test_a_student_that_learns_fast_and_answers_slowly_is_not_cross_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "cross_fit", lambda *given: "crossed")
+    monkeypatch.setattr(cross_fitting, "QUICK", 60.0)
+    rows = [Row(f"text {number}", "ab"[number % 2], number) for number in range(40)]
+    part = registry.find("students", "kernel")
+    planned = {"kernel": PlannedStudent(part, part.settings())}
+    work = Work(recipe.make({"name": "shop", "task": "classify"}, (), folder=Path()), train=rows, refit=True, students=planned)
+    files = TrainedFiles("kernel", Path(), "", 2.0, None)
+    assert candidates._crossed(work, None, files, 9.0) == "crossed" and candidates._crossed(work, None, files, 11.0) is None
 
 
 def test_a_small_test_is_cross_validated_unasked_where_that_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

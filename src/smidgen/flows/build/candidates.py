@@ -193,12 +193,13 @@ def train_students(work: Work, context: BuildContext) -> Work:
             if sample is None:
                 continue
             work, held = replace(work, sample=sample), evenly(held, sample.held)
+            answering = 0.0
             context.progress.start(f"ask {name} for {len(held)} held-out rows", len(held))
             whole = next(training.variants(work, context, probe, []))
             raw = training.served(work, context, whole, [row.input for row in held])
             context.progress.finish()
         else:
-            raw = training.raw(work, context, probe, [row.input for row in held])
+            raw, answering = training.timed_raw(work, context, probe, [row.input for row in held])
         probes[name] = final = probe
         fits.append(probe)
         if work.refit:
@@ -206,24 +207,25 @@ def train_students(work: Work, context: BuildContext) -> Work:
             label = f"train {name} on every row"
             final = training.fit(work, context, name, work.train, (), label, teacher=known.files if known else None)
             fits.append(final)
+        crossed = _crossed(work, context, probe, answering)
         context.progress.start(f"pack and time {name}")
         # The baseline is only for comparison, so it is not compressed.
         packed = training.variants(work, context, final, methods_to_try(work.recipe) if name != work.baseline else [], _WHOLE_TIMED)
         whole = next(packed)
         rows = held if shown else rows_to_compare_forms(held, work.fit, whole)
-        work = _judged(work, context, final, raw, held, whole, packed, rows, _crossed(work, context, probe))
+        work = _judged(work, context, final, raw, held, whole, packed, rows, answering, crossed)
     asked = work.recipe.settings(CompressSettings).method
     energy = Energy(sum(fit.energy.watt_hours for fit in fits), fits[0].energy.method)
     candidates = tuple(of_the_asked_method(work.candidates, asked))
     return replace(work, candidates=candidates, seconds=sum(fit.seconds for fit in fits), energy=energy)
 
 
-def _crossed(work: Work, context: BuildContext, probe: TrainedFiles) -> CrossFitted | None:
+def _crossed(work: Work, context: BuildContext, probe: TrainedFiles, answering: float) -> CrossFitted | None:
     """Cross-fitted outputs for all rows to learn from, to calibrate by, where these are few and that takes seconds."""
     rows, taught = work.train, work.students[probe.student].part.teacher  # its teacher has seen every part
     if taught or probe.student == work.baseline or not work.refit or len(rows) >= FEW_ROWS:
         return None
-    return cross_fit(work, context, probe.student, rows) if can_cross_fit(work, rows) and is_quick(probe) else None
+    return cross_fit(work, context, probe.student, rows) if can_cross_fit(work, rows) and is_quick(probe.seconds + answering) else None
 
 
 def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
@@ -241,7 +243,7 @@ def _joint(work: Work, context: BuildContext, name: str, part: Student) -> Work:
     context.progress.start(f"blend {' and '.join(part.partners)}")
     first, *others = ([c.variant for c in work.candidates if c.student == partner] for partner in part.partners)
     made = [training.joined(work, context, final, [variant, *(beside[0] for beside in others)]) for variant in first]
-    return _judged(work, context, final, part.add(raws, mix), work.held, made[0], made[1:], work.held)
+    return _judged(work, context, final, part.add(raws, mix), work.held, made[0], made[1:], work.held, 0.0)
 
 
 def _judged(
@@ -253,10 +255,11 @@ def _judged(
     whole: StudentVariant,
     packed: Iterable[StudentVariant],
     rows: Sequence[Row],
+    answering: float,
     crossed: CrossFitted | None = None,
 ) -> Work:
     """The work with a trained student, calibrated by its outputs on the held-out rows or, if given, by the `crossed` ones, and its forms,
-    compared on `rows`.
+    compared on `rows`. `answering`: the seconds that the held-out rows took.
 
     The forms of a student that writes come smallest first, its whole weights last, and the first that suffices ends the comparison.
     """
@@ -265,7 +268,7 @@ def _judged(
     fitted = (crossed.raw, crossed.rows) if crossed else (raw, held)
     form = task.calibrate(*fitted, work.form, work.recipe.asked)
     metric = task.measure(held, task.decode(raw, form), form)[task.headline]
-    learnt = TrainedStudent(final, form, raw, metric, len(crossed.rows) if crossed else 0)
+    learnt = TrainedStudent(final, form, raw, metric, len(crossed.rows) if crossed else 0, final.seconds + answering)
     work = replace(work, trained={**work.trained, final.student: learnt})
     said = f"held-out {task.headline} {metric.value:.1%}"
     written, found = whole.writes and final.student != work.baseline, list[Candidate]()

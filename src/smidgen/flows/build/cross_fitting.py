@@ -18,18 +18,18 @@ from smidgen.core.parts import Raw
 from smidgen.core.rows import Row, joined
 from smidgen.data.splits import split_rows
 from smidgen.flows.build import training
-from smidgen.flows.build.work import BuildContext, TrainedFiles, Work
+from smidgen.flows.build.work import BuildContext, Work
 from smidgen.text import near_duplicates
 
 FOLDS = 5
 QUICK = 60.0
-"""A build cross-fits by itself if the five more trainings take at most this many seconds."""
+"""A build cross-fits by itself if five more times of learning and answering take at most this many seconds."""
 LEAST_ROWS = 2 * FOLDS
 
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """Rows in parts, and each part's outputs by the student that learnt from the other parts. `seconds` is the time of training."""
+    """Rows in parts, and each part's outputs by the student that learnt from the other parts. `seconds` is the time that all took."""
 
     parts: tuple[tuple[Sequence[Row], Raw], ...]
     seconds: float
@@ -53,9 +53,9 @@ def can_cross_fit(work: Work, rows: Sequence[Row]) -> bool:
     return not (task.writes or task.makes_examples or work.members or work.teacher is not None or len(rows) < LEAST_ROWS)
 
 
-def is_quick(files: TrainedFiles) -> bool:
-    """Whether training as many times more as there are parts takes seconds."""
-    return FOLDS * files.seconds <= QUICK
+def is_quick(part_seconds: float) -> bool:
+    """Whether to learn and to answer as many times more as there are parts takes seconds."""
+    return FOLDS * part_seconds <= QUICK
 
 
 def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row]) -> CrossFitted | None:
@@ -68,8 +68,9 @@ def cross_fit(work: Work, context: BuildContext, name: str, rows: Sequence[Row])
     parts, seconds = [], 0.0
     for number, (fold, rest) in enumerate(divided, 1):
         fitted = training.fit(work, context, name, rest, (), f"cross-validate {name}, part {number} of {FOLDS}", spare=True)
-        seconds += fitted.seconds
-        parts.append((fold, training.raw(work, context, fitted, [row.input for row in fold])))
+        found, answering = training.timed_raw(work, context, fitted, [row.input for row in fold])
+        seconds += fitted.seconds + answering
+        parts.append((fold, found))
     return CrossFitted(tuple(parts), seconds)
 
 

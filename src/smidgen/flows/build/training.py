@@ -139,15 +139,23 @@ def fit(
 
 def raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> Raw:
     """A trained student's outputs for texts, in the framework that trained it."""
+    return timed_raw(work, context, files, texts)[0]
+
+
+def timed_raw(work: Work, context: BuildContext, files: TrainedFiles, texts: Sequence[Text]) -> tuple[Raw, float]:
+    """A trained student's outputs for texts, in the framework that trained it, and the seconds that they took."""
     part = work.students[files.student].part
     if part.partners:
-        return part.add([raw(work, context, one, texts) for one in files.partners], files.mix)
+        found, seconds = zip(*(timed_raw(work, context, one, texts) for one in files.partners), strict=True)
+        return part.add(found, files.mix), sum(seconds)
 
     def step(folder: Path) -> None:
+        began = time.perf_counter()
         _save(part.raw(files.folder, texts, context.threads), folder)
+        _write(folder, {"seconds": time.perf_counter() - began})
 
     folder = context.steps.run("raw", {"fit": files.key, "texts": rows_hash((text, None) for text in texts)}, step)
-    return with_inputs(_load(folder), texts)
+    return with_inputs(_load(folder), texts), _facts(folder)["seconds"]
 
 
 def variants(

@@ -38,8 +38,8 @@ def cross_validate(work: Work, context: BuildContext) -> Work:
     learnt, rows = work.trained[name], _every(work)
     if not can_cross_fit(work, rows):
         return work
-    if not asked and not is_quick(learnt.files):
-        estimate = FOLDS * learnt.files.seconds
+    if not asked and not is_quick(learnt.part_seconds):
+        estimate = FOLDS * learnt.part_seconds
         return replace(work, crossed=CrossValidation(folds=FOLDS, n=len(rows), student=name, seconds=estimate))
     fitted = cross_fit(work, context, name, rows)
     if fitted is None:

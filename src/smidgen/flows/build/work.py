@@ -85,6 +85,7 @@ class TrainedStudent:
         raw: that model's outputs for the held-out rows.
         metric: its headline metric there.
         cross_fitted: the number of cross-fitted rows; 0 without.
+        part_seconds: about how long it takes to learn from most of the rows and to answer the others.
     """
 
     files: TrainedFiles
@@ -92,6 +93,7 @@ class TrainedStudent:
     raw: Raw
     metric: Metric
     cross_fitted: int = 0
+    part_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
