@@ -74,6 +74,8 @@ def test_the_users_own_names_stay_beside_the_listed_ones() -> None:
     assert private("ask margo to stop", "margo") == ["person"]
     assert private("ask margo to stop", "margo", known=("Margo",)) == []
     assert private("my sister margo is here", "margo", known=("Margo",)) == ["person"]
+    assert private("bought at brightco", "brightco", "organisation", known=("Brightco",)) == []
+    assert private("bought at brightco", "brightco", "organisation") == ["organisation"]
 
 
 def test_a_street_without_a_number_is_a_place() -> None:

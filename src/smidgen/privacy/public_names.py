@@ -17,7 +17,7 @@ KNOWN_HELP = "A name that is nobody's, such as a product or an assistant: it sta
 MOST_KNOWN = 1_000
 """Most names that a user may give."""
 _LONGEST = 100
-_BRANDS, _PLACES = "brands", "places"
+_BRANDS, _PLACES, _KNOWN = "brands", "places", "known"
 _FILE = Path(__file__).with_name("public_names.txt")
 _SHARED_SECTIONS = frozenset({"people", "assistants", "words"})
 """Sections whose names private people may have as well."""
@@ -28,7 +28,7 @@ _FILLERS = frozenset(
 )
 """Words of a finding that name nobody."""
 _NAMED_KINDS = frozenset({"person", "place", "address"})
-"""Kinds that a public name is mistaken for. A company that was found as one is told from a person already."""
+"""Kinds that a public name is mistaken for. A company that was found as one is told from a person already, and stays only where the user knows it."""
 
 _RELATION = (
     r"(?:friend|buddy|mate|brother|sister|husband|wife|son|daughter|mom|mum|mother|dad|father|cousin|aunt|auntie|uncle|niece|nephew"
@@ -136,7 +136,7 @@ class PublicNames:
         for name in own:
             if not name_words(name) or len(name) > _LONGEST:
                 raise InputError("a known name is empty or too long", value=name[:_LONGEST], todo=f"Give 1 to {_LONGEST} characters.")
-        self._names = {**_shipped(), **{name_words(name): "known" for name in own}}
+        self._names = {**_shipped(), **{name_words(name): _KNOWN for name in own}}
 
     def private(
         self, text: str, found: Iterable[tuple[str, int, int]], *, places: bool, companies: bool = False
@@ -151,7 +151,9 @@ class PublicNames:
             return
         public = [name for name in self._occurrences(text) if not _is_somebody(text, name)]
         for kind, start, end in spans:
-            sections = _covering(text, start, end, public) if kind in _NAMED_KINDS else frozenset()
+            sections = _covering(text, start, end, public) if kind in _NAMED_KINDS or kind == "organisation" else frozenset()
+            if kind == "organisation" and sections != {_KNOWN}:
+                sections = frozenset()
             if sections and (kind == "person" or _PLACES not in sections):
                 if _PLACES in sections and places:
                     yield "place", start, end
