@@ -28,7 +28,7 @@ _FILLERS = frozenset(
 )
 """Words of a finding that name nobody."""
 _NAMED_KINDS = frozenset({"person", "place", "address"})
-"""Kinds that a public name is mistaken for. A company that was found as one is told from a person already, and stays only where the user knows it."""
+"""Kinds that a public name is mistaken for. What is a company already stays only where the user knows it."""
 
 _RELATION = (
     r"(?:friend|buddy|mate|brother|sister|husband|wife|son|daughter|mom|mum|mother|dad|father|cousin|aunt|auntie|uncle|niece|nephew"
