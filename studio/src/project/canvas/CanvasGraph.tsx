@@ -16,7 +16,7 @@ import { type NodeAction, type Side, StepNode, type StepNodeType } from "./StepN
 import { type Tried, TriedNode, type TriedNodeType } from "./Tried";
 import type { RecipeDraft } from "./useDraft";
 
-const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.7, maxZoom: 1.1 };
+const FIT = { padding: { x: "24px", top: "20px", bottom: "48px" } as const, minZoom: 0.62, maxZoom: 1.1 };
 const WIDTH = 176;
 const HEIGHT = 84;
 const PORT = 14;
