@@ -361,7 +361,7 @@ def after_forms(monkeypatch: pytest.MonkeyPatch, losses: dict[str, float], **stu
     monkeypatch.setattr(candidates, "candidate_of", measured)
     context: Any = SimpleNamespace(progress=Silent())
     files: Any = SimpleNamespace(student="decoder", seconds=3.0)
-    return candidates._judged(work, context, files, raw, rows, made[0], made[1:], rows)
+    return candidates._judged(work, context, files, raw, rows, made[0], made[1:], rows, 0.0)
 
 
 @pytest.mark.parametrize(
