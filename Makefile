@@ -46,6 +46,7 @@ lint: $(VENV)/.ready-test ## Ruff, mypy, the import floors; the Studio's types, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.studio_page --check
+	@find src/smidgen -name '*.py' -not -path '*/studio/dist/*' | xargs wc -l | awk 'END { printf "src: %d lines in %d files\n", $$1, NR - 1 }'
 
 docs: $(VENV)/.ready-test ## Build the documentation into site/; any warning fails
 	$(DOCS_ENV) $(BIN)/python -m mkdocs build --strict
@@ -71,7 +72,7 @@ bench: $(VENV)/.ready-test ## Measure against peers; writes bench/RESULTS.md (lo
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment and everything built in this folder
-	rm -rf $(VENV) $(LOWEST) site build dist src/smidgen/studio studio/node_modules demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) site build dist src/smidgen/studio/dist studio/node_modules demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found. Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; }

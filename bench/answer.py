@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.apps.documents.document import Passage, passage_json
-from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.keyword_index import KeywordIndex
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
+from smidgen.search.documents.document import Passage, passage_json
+from smidgen.search.documents.folder import read_documents
+from smidgen.search.keyword_index import KeywordIndex
 from smidgen.stats import quoted_answers
 from smidgen.stats.classification_metrics import share
 from smidgen.stats.intervals import wilson

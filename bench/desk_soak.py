@@ -46,7 +46,7 @@ def run(context: Context) -> None:
 
 
 def _soak(messages: int, customers: int, kills: int, seconds: float) -> dict[str, Any]:
-    from tests.flows.desk import test_soak
+    from tests.desk.flows import test_soak
 
     os.environ.update(test_soak.SECRETS)
     with tempfile.TemporaryDirectory() as folder:

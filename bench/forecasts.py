@@ -82,7 +82,7 @@ def _versions() -> Mapping[str, str]:
 
 def _systems() -> dict[str, Callable[[Sequence[Any]], list[tuple[Any, Any, Any]]]]:
     """From series to their forecasts, lower and upper ends."""
-    from smidgen.apps.forecasts.models import need_statsforecast
+    from smidgen.plans.stock.models import need_statsforecast
 
     models = need_statsforecast()
     return {
@@ -96,7 +96,7 @@ def _systems() -> dict[str, Callable[[Sequence[Any]], list[tuple[Any, Any, Any]]
 
 
 def _own(known: Sequence[Any]) -> list[tuple[Any, Any, Any]]:
-    from smidgen.apps.forecasts.models import backtest, spreads
+    from smidgen.plans.stock.models import backtest, spreads
 
     made = [backtest(values[-_WEEKS:], _HORIZON, 7, _ORIGINS, _STRIDE) for values in known]
     ends = [spreads([one.errors for one in made], level) for level in (0.05, 0.95)]
@@ -175,10 +175,10 @@ def _shop(context: Context) -> tuple[float, str]:
     """How often the pieces that should suffice for a lead time and a week do, in the made shop: the share, and a sentence."""
     import numpy as np
 
-    from smidgen.apps.forecasts.cleaning import clean_sales
-    from smidgen.apps.forecasts.demand import forecast_demands
-    from smidgen.apps.forecasts.sales import read_sales
-    from smidgen.core.solving import ProblemTable
+    from smidgen.plans.solving import ProblemTable
+    from smidgen.plans.stock.cleaning import clean_sales
+    from smidgen.plans.stock.demand import forecast_demands
+    from smidgen.plans.stock.sales import read_sales
     from tools import shop_sales
 
     header = ("date", "sku", "quantity", "promotion")

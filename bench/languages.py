@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.answer import finder, told
-from smidgen.apps.documents.document import Passage
-from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.keyword_index import KeywordIndex
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Training, Workspace
 from smidgen.core.progress import Silent
 from smidgen.core.rows import Row
 from smidgen.parts import registry
+from smidgen.search.documents.document import Passage
+from smidgen.search.documents.folder import read_documents
+from smidgen.search.keyword_index import KeywordIndex
 from smidgen.tasks.classify import part as classify
 
 HERE = Path(__file__).parent

@@ -23,11 +23,11 @@ from typing import Any
 from bench import results
 from bench.context import Context
 from bench.data import NoData
-from smidgen.apps.code.edits import edits_of
-from smidgen.apps.code.own_code import PythonFile, parsed
-from smidgen.apps.code.pytest_runs import TestingPlace
-from smidgen.flows.code_help.code_model import CodeModel, open_code_model
-from smidgen.flows.code_help.fault import FoundBug, find_bug
+from smidgen.code.edits import edits_of
+from smidgen.code.flows.code_model import CodeModel, open_code_model
+from smidgen.code.flows.fault import FoundBug, find_bug
+from smidgen.code.own_code import PythonFile, parsed
+from smidgen.code.pytest_runs import TestingPlace
 from smidgen.machine.sandbox import interpreter
 from smidgen.stats.intervals import wilson
 

@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.apps.documents.document import Passage
-from smidgen.apps.documents.sentences import sentence_spans
-from smidgen.apps.reading.token_matching import TokenMatchReader
-from smidgen.apps.retrieval.passage_search import AskedQuestion, Floats32, FoundPassage, PassageSearch, vectors_of
-from smidgen.apps.retrieval.weights import SearchWeights, weights_for
 from smidgen.bases.lookup import find
 from smidgen.core.parts import Base
 from smidgen.engines.onnx import OnnxEngine, OnnxRunner
 from smidgen.flows.embedding import export_base
+from smidgen.search.documents.document import Passage
+from smidgen.search.documents.sentences import sentence_spans
+from smidgen.search.passage_search import AskedQuestion, Floats32, FoundPassage, PassageSearch, vectors_of
+from smidgen.search.token_matching import TokenMatchReader
+from smidgen.search.weights import SearchWeights, weights_for
 from smidgen.stats.intervals import wilson
 
 ANSWERED = 0.8

@@ -22,10 +22,10 @@ import numpy as np
 
 from bench.answer import told
 from bench.reading import opened, search_of
-from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.candidates import quoted
-from smidgen.apps.retrieval.passage_search import AskedQuestion, FoundPassage, PassageSearch, ReadQuestion
-from smidgen.apps.retrieval.weights import EVIDENCE, READER_SIGNS, SENTENCE_SIGNS, SearchWeights
+from smidgen.search.candidates import quoted
+from smidgen.search.documents.folder import read_documents
+from smidgen.search.passage_search import AskedQuestion, FoundPassage, PassageSearch, ReadQuestion
+from smidgen.search.weights import EVIDENCE, READER_SIGNS, SENTENCE_SIGNS, SearchWeights
 from smidgen.stats import quoted_answers
 from smidgen.tasks.answer import USUAL_THRESHOLD
 

@@ -79,7 +79,7 @@ def run(context: Context) -> None:
 def _systems(context: Context, customers: Sequence[Sequence[str]], seed: int) -> dict[str, Ranked]:
     """Every system on one seed."""
     from smidgen.core.rows import Row
-    from smidgen.tasks import recommend
+    from smidgen.retail import tasks as recommend
 
     # As the task divides orders, but with every customer in the test.
     several = [[(item, number) for number, item in enumerate(items)] for items in customers if len(set(items)) > 1]
@@ -100,12 +100,12 @@ def _systems(context: Context, customers: Sequence[Sequence[str]], seed: int) ->
 
 def _own(context: Context, seed: int, fit: Sequence[Any], held: Sequence[Any], test: Sequence[Any]) -> dict[str, Ranked]:
     """smidgen's student `ease`, EASE as published (no recency; its ridge chosen on the same held-out rows), and popularity."""
-    from smidgen.apps.catalogue.ranking import GoodsRanking, RankingWeights
     from smidgen.core.parts import Training, Workspace
     from smidgen.core.progress import Silent
-    from smidgen.students.ease import EaseSettings, history_ranking
-    from smidgen.students.popular import popular_ranking, popular_tables
-    from smidgen.students.purchases import PairWeights, held_out_gains, read_purchases
+    from smidgen.retail.ranking import GoodsRanking, RankingWeights
+    from smidgen.retail.students.ease import EaseSettings, history_ranking
+    from smidgen.retail.students.popular import popular_ranking, popular_tables
+    from smidgen.retail.students.purchases import PairWeights, held_out_gains, read_purchases
 
     most = _QUICK_ITEMS if context.quick else _MOST_ITEMS
     folder = context.out / f"{NAME}-material"

@@ -85,9 +85,9 @@ def _measured(file: Path, seconds: float, seed: int) -> dict[str, Any]:
 
 def _planned(lengths: Any, demands: Sequence[int], capacity: int, seconds: float, seed: int) -> float:
     """The length of smidgen's plan; its times are lengths, so that its costs are twice the length."""
-    from smidgen.apps.routes.problem import DAY, PLACES, Problem, Rules, Spot, Stop, Van
-    from smidgen.apps.routes.solving import solved
-    from smidgen.apps.routes.travel import Travel
+    from smidgen.plans.routing.problem import DAY, PLACES, Problem, Rules, Spot, Stop, Van
+    from smidgen.plans.routing.solving import solved
+    from smidgen.plans.routing.travel import Travel
 
     spots = [Spot(str(number), None, None) for number in range(len(demands))]
     stops = tuple(Stop(spot, "", demand * PLACES, 0, DAY, 0) for spot, demand in zip(spots[1:], demands[1:], strict=True))

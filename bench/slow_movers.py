@@ -54,7 +54,7 @@ def _measured(kind: str, period: int, length: int, each: int, seed: int) -> tupl
     """How far each side is off on each series, and how often smidgen took the plain mean."""
     import numpy as np
 
-    from smidgen.apps.forecasts.models import backtest, is_intermittent, need_statsforecast
+    from smidgen.plans.stock.models import backtest, is_intermittent, need_statsforecast
 
     models, horizon = need_statsforecast(), 28 // period
     peers = {"Croston": models.CrostonClassic(), "SBA": models.CrostonSBA(), "TSB": models.TSB(alpha_d=0.1, alpha_p=0.1)}

@@ -17,11 +17,11 @@ from typing import Any
 from bench import results
 from bench.context import Context
 from bench.data import NoData
-from smidgen.apps.desk.desk import Desk
 from smidgen.core.conversations import DeskConversation, DeskReply, Turn
 from smidgen.core.progress import Silent
+from smidgen.desk.answering import Desk
+from smidgen.desk.flows.live_desk import desk_of
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.desk.opening import desk_of
 from smidgen.flows.local_model import load
 from smidgen.parts import recipe
 from smidgen.stats.intervals import wilson

@@ -117,7 +117,7 @@ def _score(one: Instance, visits: Sequence[int]) -> int:
 
 
 def _searched(one: Instance, seconds: float, seed: int, rounds: int | None) -> list[int]:
-    from smidgen.apps.trips.search import DayFrame, Options, Orienteering, chosen
+    from smidgen.plans.trips.search import DayFrame, Options, Orienteering, chosen
 
     places = np.array([place for place in range(1, len(one.scores)) if one.scores[place] > 0])
     none = np.zeros(len(places), dtype=np.int64)

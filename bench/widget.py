@@ -118,13 +118,13 @@ def _visit(page: Any, site: str) -> dict[str, float]:
 @contextlib.contextmanager
 def _shop(folder: Path) -> Iterator[str]:
     """The sample shop and its desk, each on a port of its own; yields the shop's address."""
+    from smidgen.desk.routes.sample_site import sample_site
+    from smidgen.desk.routes.served_desk import ServedDesk
+    from smidgen.desk.routes.widget_settings import WidgetSettings
+    from smidgen.desk.store.conversation_store import ConversationStore
     from smidgen.server.app import create_app
-    from smidgen.server.desk.sample_site import sample_site
-    from smidgen.server.desk.served_desk import ServedDesk
-    from smidgen.server.desk.widget_settings import WidgetSettings
     from smidgen.server.process import take_port, url_of
     from smidgen.server.settings import ListenSettings, ServeSettings
-    from smidgen.store.conversations.store import ConversationStore
 
     sockets = [take_port(ListenSettings(port=0)) for _ in range(2)]
     desk, site = (url_of(one) for one in sockets)
@@ -132,7 +132,7 @@ def _shop(folder: Path) -> Iterator[str]:
     with ConversationStore(f"sqlite:///{folder / 'conversations.db'}") as store:
         served = ServedDesk(FixedDesk(), store, settings)
         apps = [
-            create_app([], ServeSettings(port=0, access_log=False, account=False), desks=[served]),
+            create_app([], ServeSettings(port=0, access_log=False, account=False), shown=[served]),
             sample_site(f"{desk}/desk/widget.js", "shop"),
         ]
         with contextlib.ExitStack() as stack:

@@ -24,7 +24,7 @@ from typing import Any
 PRELOADED = (
     *("smidgen.cli.main", "smidgen.cli.serve", "smidgen.server.app", "smidgen.server.process", "smidgen.server.gateway.routing"),
     *("smidgen.server.gateway.fallback", "smidgen.server.traffic.capture_setup", "smidgen.flows.local_model", "tests.server.serving"),
-    *("smidgen.cli.studio", "smidgen.server.studio.app"),
+    *("smidgen.studio.cli", "smidgen.studio.api.app"),
 )
 """Imported once. A name that is gone costs time alone."""
 OUTGOING = Path(__file__).parent / "outgoing"

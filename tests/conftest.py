@@ -274,10 +274,12 @@ def writer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def dropped_solver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The solver of `tests/dropped_solvers`, found beside those that ship."""
-    import smidgen.apps.solvers
+    import smidgen.plans.solvers
     from smidgen.parts import registry
 
-    monkeypatch.setattr(smidgen.apps.solvers, "__path__", [*smidgen.apps.solvers.__path__, str(Path(__file__).parent / "dropped_solvers")])
+    monkeypatch.setattr(
+        smidgen.plans.solvers, "__path__", [*smidgen.plans.solvers.__path__, str(Path(__file__).parent / "dropped_solvers")]
+    )
     registry.forget()
     yield
     registry.forget()

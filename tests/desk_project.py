@@ -11,7 +11,7 @@ from tests.tried_model import add_model
 from smidgen.core.progress import Silent
 from smidgen.flows.build.pipeline import build
 from smidgen.parts import recipe
-from smidgen.store.studio.store import StudioStore
+from smidgen.studio.store.projects import StudioStore
 
 POLICY = """
 languages = ["en", "de"]

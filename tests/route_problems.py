@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from smidgen.apps.routes.distances import NEVER
-from smidgen.apps.routes.events import edit
-from smidgen.apps.routes.problem import DAY, Break, Plan, Problem, Route, Spot, Stop, Van
-from smidgen.apps.routes.sources import straight_lines
+from smidgen.plans.routing.distances import NEVER
+from smidgen.plans.routing.events import edit
+from smidgen.plans.routing.problem import DAY, Break, Plan, Problem, Route, Spot, Stop, Van
+from smidgen.plans.routing.sources import straight_lines
 
 RUSH = tuple(1.7 if hour in (8, 9, 16) else 1.0 for hour in range(24))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-from smidgen.flows.projects.recipes.project_recipe import project_folder
-from smidgen.store.studio.store import Project, StudioStore
+from smidgen.studio.flows.recipes.project_recipe import project_folder
+from smidgen.studio.store.projects import Project, StudioStore
 
 SAMPLE = Path(str(importlib.resources.files("smidgen") / "samples" / "homeware"))
 FILES = ("tools.toml", "desk_policy.toml", "support.toml", "answer.toml", "act.toml", "recommend.toml", "products.csv", "orders.csv")

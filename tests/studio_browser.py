@@ -16,8 +16,8 @@ from tests.conftest import quick_environment
 from tests.house.conftest import ROOT
 
 from smidgen.client import StudioClient, StudioRefusal
-from smidgen.server.studio import pages
 from smidgen.store import files
+from smidgen.studio.api import pages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = ROOT / "studio" / "node_modules" / "axe-core" / "axe.min.js"

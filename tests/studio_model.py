@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.certified_bundle import make, pairs
 
-from smidgen.flows.projects.run_process import RunProgress, run_folder
-from smidgen.store.studio.data_rows import DataRow
-from smidgen.store.studio.runs import Run, RunStore
-from smidgen.store.studio.store import StudioStore
+from smidgen.studio.flows.run_process import RunProgress, run_folder
+from smidgen.studio.store.data_rows import DataRow
+from smidgen.studio.store.projects import StudioStore
+from smidgen.studio.store.runs import Run, RunStore
 
 
 def project_with_model(store: StudioStore, scratch: Path, recipe: str = "") -> tuple[str, str]:

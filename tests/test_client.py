@@ -11,7 +11,7 @@ from tests import commands
 from tests.conftest import shop
 
 from smidgen.client import StudioClient, StudioRefusal
-from smidgen.server.studio import pages
+from smidgen.studio.api import pages
 
 LINEAR = {"student": {"kind": "linear", "baseline": "none"}}
 

@@ -9,11 +9,11 @@ import pytest
 from tests.made_once import made_once
 
 from smidgen.flows.build.pipeline import build
-from smidgen.flows.projects.build import recipe_of, tables_of
-from smidgen.flows.projects.run_process import run_folder
-from smidgen.store.studio.data_rows import DataRow
-from smidgen.store.studio.runs import RunStore
-from smidgen.store.studio.store import StudioStore
+from smidgen.studio.flows.build import recipe_of, tables_of
+from smidgen.studio.flows.run_process import run_folder
+from smidgen.studio.store.data_rows import DataRow
+from smidgen.studio.store.projects import StudioStore
+from smidgen.studio.store.runs import RunStore
 
 LINEAR = {"student": {"kind": "linear", "baseline": "none"}}
 SUBJECTS = {

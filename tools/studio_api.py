@@ -7,9 +7,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from smidgen.server.studio.access import StudioAccess
-from smidgen.server.studio.app import StudioSettings, create_studio
-from smidgen.store.studio.store import StudioStore
+from smidgen.studio.api.access import StudioAccess
+from smidgen.studio.api.app import StudioSettings, create_studio
+from smidgen.studio.store.projects import StudioStore
 
 FILE = Path(__file__).resolve().parents[1] / "studio" / "openapi.json"
 

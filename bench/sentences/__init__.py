@@ -15,13 +15,13 @@ from typing import Any
 import smidgen
 from bench import results
 from bench.context import Context
-from smidgen.apps.routes.events import edit
-from smidgen.apps.routes.problem import DAY, Problem, Spot, Stop, Van
-from smidgen.apps.routes.sources import straight_lines
-from smidgen.apps.solve.changes import ReadSentence, read_sentence, reading, unread
-from smidgen.apps.solvers.routes import part as routes
 from smidgen.core.errors import InputError
-from smidgen.parts.solver_recipe import SolveSettings
+from smidgen.plans.changes import ReadSentence, read_sentence, reading, unread
+from smidgen.plans.routing.events import edit
+from smidgen.plans.routing.problem import DAY, Problem, Spot, Stop, Van
+from smidgen.plans.routing.sources import straight_lines
+from smidgen.plans.solver_recipe import SolveSettings
+from smidgen.plans.solvers.routes import part as routes
 from smidgen.stats.field_values import equal_fields
 from smidgen.stats.intervals import wilson
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from bench.reading_fit import BUSINESSES, fit_sentences, questions_of, with_sentences
 
-from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.weights import SENTENCE_SIGNS, SearchWeights
+from smidgen.search.documents.folder import read_documents
+from smidgen.search.weights import SENTENCE_SIGNS, SearchWeights
 from smidgen.stats import quoted_answers
 
 

@@ -13,7 +13,7 @@ from smidgen.cli.main import code
 from smidgen.core.conversations import DeskAnswer, DeskReply
 from smidgen.core.errors import DataError
 from smidgen.data.tables import open_table
-from smidgen.store.conversations.store import ConversationStore
+from smidgen.desk.store.conversation_store import ConversationStore
 from smidgen.store.database import Database
 from smidgen.store.traffic.records import Exchange, Feedback
 from smidgen.store.traffic.store import opened

@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.settings import Settings, setting
-from smidgen.core.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Telling
+from smidgen.plans.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Telling
 
 
 class ShoppingSettings(Settings):

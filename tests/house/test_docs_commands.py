@@ -11,7 +11,7 @@ import pytest
 from smidgen.cli.main import command
 from smidgen.core.settings import settings_of
 from smidgen.parts import recipe, registry
-from smidgen.parts.solver_recipe import ROOM, SolveSettings
+from smidgen.plans.solver_recipe import ROOM, SolveSettings
 
 from .conftest import ROOT
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import grimp
 import pytest
 
+WINGS = ("desk", "plans", "retail", "code")
 ROOMS = (
     "core", "parts", "store", "machine", "gguf", "stats", "text", "tasks", "data", "bases", "students", "compress", "judge", "bundles",
-    "engines", "gateway", "usage", "privacy", "apps", "watch", "flows", "cli", "server",
+    "engines", "gateway", "usage", "privacy", "search", "tools", "watch", "flows", "cli", "server", "studio", *WINGS,
 )  # fmt: skip
 
 
@@ -46,6 +47,21 @@ def test_no_circle(graph: grimp.ImportGraph) -> None:
 
 def test_nothing_imports_the_package_root(graph: grimp.ImportGraph) -> None:
     assert graph.find_modules_that_directly_import("smidgen") == set()
+
+
+def test_wings_use_the_studio_only_for_their_pages_in_it(graph: grimp.ImportGraph) -> None:
+    """Without the Studio, the rest of each wing works."""
+    strangers = []
+    seen = 0
+    for module in sorted(graph.modules):
+        room = module.removeprefix("smidgen.").split(".")
+        if room[0] in WINGS and room[1:2] != ["studio"]:
+            seen += 1
+            strangers += [
+                f"{module} -> {one}" for one in graph.find_modules_directly_imported_by(module) if one.startswith("smidgen.studio.")
+            ]
+    assert seen > 100
+    assert strangers == []
 
 
 def test_only_parts_imports_by_name(root: Path) -> None:

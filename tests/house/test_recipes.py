@@ -11,7 +11,7 @@ import pytest
 from smidgen.cli.main import code
 from smidgen.core.settings import is_file, settings_of
 from smidgen.parts import recipe, registry
-from smidgen.parts.solver_recipe import read_solver_recipe
+from smidgen.plans.solver_recipe import read_solver_recipe
 
 from .conftest import ROOT
 

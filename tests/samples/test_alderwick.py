@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from tests.house.conftest import ROOT
 from tools.sentences import phrases, town_events, town_wishes
 
-from smidgen.apps.routes.events import KINDS
-from smidgen.apps.routes.events import SCHEMA as EVENTS
-from smidgen.apps.trips.trip import SCHEMA as WISHES
+from smidgen.plans.routing.events import KINDS
+from smidgen.plans.routing.events import SCHEMA as EVENTS
+from smidgen.plans.trips.trip import SCHEMA as WISHES
 
 SAMPLE = ROOT / "src" / "smidgen" / "samples" / "alderwick"
 

@@ -15,13 +15,13 @@ import pytest
 from tests.conftest import shop
 from tests.samples.test_homeware import table
 
-from smidgen.apps.desk.policy import read_policy
-from smidgen.apps.tools.definition import SqlTarget, Tool
-from smidgen.apps.tools.demo_shop import sample_database
-from smidgen.apps.tools.results import ToolResult, answer_text
-from smidgen.apps.tools.sql_calls import run_query
-from smidgen.apps.tools.tool_file import read_tools
-from smidgen.tasks.desk import read_conversations
+from smidgen.desk.demo_shop import sample_database
+from smidgen.desk.policy import read_policy
+from smidgen.desk.tasks import read_conversations
+from smidgen.tools.definition import SqlTarget, Tool
+from smidgen.tools.results import ToolResult, answer_text
+from smidgen.tools.sql_calls import run_query
+from smidgen.tools.tool_file import read_tools
 
 FOLDER = Path(str(importlib.resources.files("smidgen") / "samples" / "homeware"))
 FILE = FOLDER / "desk_conversations.jsonl"

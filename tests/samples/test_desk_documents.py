@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from smidgen.apps.documents.folder import read_documents
+from smidgen.search.documents.folder import read_documents
 from smidgen.tasks.answer import AnswerSettings, part
 
 FOLDER = Path(str(importlib.resources.files("smidgen") / "samples" / "homeware"))

@@ -8,7 +8,7 @@ import json
 from tests.house.conftest import ROOT
 from tools.sentences import phrases, shop_changes
 
-from smidgen.apps.solvers import stock
+from smidgen.plans.solvers import stock
 from tools import shop_sales
 
 SAMPLES = ROOT / "src" / "smidgen" / "samples" / "homeware"

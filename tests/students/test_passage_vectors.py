@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smidgen.apps.documents.document import SourceDocument, TextBlock
-from smidgen.apps.documents.passages import passages_of
-from smidgen.apps.retrieval.passage_search import Floats32
+from smidgen.search.documents.document import SourceDocument, TextBlock
+from smidgen.search.documents.passages import passages_of
+from smidgen.search.passage_search import Floats32
 from smidgen.students.passage_vectors import kept_vectors
 
 

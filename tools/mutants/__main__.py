@@ -22,7 +22,7 @@ from tools.mutants import ROOT, Mutant, Unfit, mutants, mutated, sources
 
 CAUGHT, SURVIVED, BROKEN = "caught", "survived", "broken"
 _PYTEST_FAILED = (1, 2)  # with several workers pytest says "interrupted" where it stops at the first failure
-_ITSELF = "tests/tools/test_mutants.py"
+_ITSELF = "tests/repo_tools/test_mutants.py"
 """The test that every mutant fits the source: in a mutated copy it fails by that alone."""
 _SECONDS, _SECONDS_OF_ALL = 300, 3600
 

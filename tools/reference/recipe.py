@@ -5,7 +5,7 @@ from __future__ import annotations
 from smidgen.cli.flags import flag_of
 from smidgen.core.settings import Settings, settings_of
 from smidgen.parts import recipe, registry
-from smidgen.parts.solver_recipe import ROOM, SolveSettings
+from smidgen.plans.solver_recipe import ROOM, SolveSettings
 from tools.reference.tables import cell, default, table, told, typed
 
 _SHARED = tuple(recipe.OWNERS)

@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from smidgen.parts import registry
-from smidgen.server.studio.access import ROLES, StudioAccess
-from smidgen.server.studio.app import StudioSettings, create_studio
-from smidgen.store.studio.store import StudioStore
+from smidgen.studio.api.access import ROLES, StudioAccess
+from smidgen.studio.api.app import StudioSettings, create_studio
+from smidgen.studio.store.projects import StudioStore
 from tools.reference.tables import model_sections, table
 
 
@@ -52,8 +52,8 @@ def _role(route: APIRoute) -> str:
 
 def _runs() -> str:
     found = (
-        (f"`{name}`", (inspect.getdoc(registry.find("flows.projects", name)) or "").partition("\n\n"))
-        for name in registry.names("flows.projects")
+        (f"`{name}`", (inspect.getdoc(registry.find("studio.flows", name)) or "").partition("\n\n"))
+        for name in registry.names("studio.flows")
     )
     return table(("kind", "what it does", "more"), ((name, about, more) for name, (about, _, more) in found))
 

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smidgen.apps.desk.wanted import too_few
 from smidgen.bundles.manifest import Manifest
+from smidgen.core.conversations import too_few
 from smidgen.core.forms import Form
 from smidgen.parts import registry
 from smidgen.text.rouge_chrf import METRIC_NAMES, SHARE_METRICS

@@ -147,7 +147,7 @@ def _drop_settings_of_own_rows(tree: dict[str, Any], given: Mapping[str, Any], o
 
 def _with_own_columns(tree: dict[str, Any], folder: Path, given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """A recipe with the columns of the table on the command line, where its task tells what each is for."""
-    from smidgen.flows.projects.table_columns import with_columns_of
+    from smidgen.flows.table_columns import with_columns_of
 
     named = [".".join(FLAGS[parameter][:2]) for parameter, value in given.items() if parameter in FLAGS and value is not None]
     found, said = with_columns_of(tree, str(tree.get("task", "")), folder, {*named, *(one.partition("=")[0] for one in overrides)})

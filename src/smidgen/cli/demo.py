@@ -13,8 +13,8 @@ from rich.markup import escape
 from smidgen.cli.flags import Threads
 from smidgen.cli.screen import Screen, out, print_answer, print_json, print_line
 from smidgen.core.errors import GateError, InputError
+from smidgen.parts import registry
 
-_DESK_PORT = 8090
 FILES = ("support.toml", "support_train.csv", "support_test.csv")
 """Files copied from the package."""
 
@@ -68,12 +68,12 @@ def demo(
             raise InputError(
                 "the Studio's sample project takes no such flag", value="--studio", todo="Leave out --hybrid, --fast and --dir."
             )
-        _studio(port, no_open, as_json)
+        registry.find("demos", "studio")(port, no_open, as_json)
         return
     if desk:
         if hybrid or fast:
             raise InputError("the desk takes no such flag", value="--desk", todo="Leave out --hybrid and --fast.")
-        _desk(folder or Path("demo-desk"), port, no_open, threads, as_json)
+        registry.find("demos", "desk")(folder or Path("demo-desk"), port, no_open, threads, as_json)
         return
     if port is not None or no_open:
         raise InputError(
@@ -85,78 +85,6 @@ def demo(
     if fast or as_json:
         raise InputError("this flag needs --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
     _plain(folder or Path("demo"), threads)
-
-
-def _desk(folder: Path, port: int | None, no_open: bool, threads: int | None, as_json: bool) -> None:
-    """Build the sample shop's desk, and open its site with the desk on it. Its shop system and its orders are a copy in the folder."""
-    import os
-    import webbrowser
-    from contextlib import ExitStack, closing
-
-    from smidgen.apps.tools.demo_shop import demo_shop
-    from smidgen.flows.build.pipeline import build
-    from smidgen.flows.desk.opening import live_desk
-    from smidgen.flows.local_model import load
-    from smidgen.flows.sample_recipes import sample_recipe
-    from smidgen.parts import recipe
-    from smidgen.server.app import create_app
-    from smidgen.server.desk.sample_site import sample_site
-    from smidgen.server.desk.served_desk import ServedDesk
-    from smidgen.server.desk.widget_settings import WidgetSettings
-    from smidgen.server.process import run, take_port, url_of
-    from smidgen.server.settings import ListenSettings, ServeSettings
-    from smidgen.store.calls import CallStore
-    from smidgen.store.conversations.store import ConversationStore
-
-    sample, folder = sample_recipe("desk"), folder.resolve()
-    for name, content in {"desk.toml": sample.text.encode("utf-8"), **sample.every_file()}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    with ExitStack() as stack:
-        shop = stack.enter_context(demo_shop(folder))
-        os.environ.update(shop.environment)
-        with Screen(quiet=as_json) as screen:
-            build(recipe.read(folder / "desk.toml"), folder / "model", threads=threads, progress=screen)
-        listen = ListenSettings(port=port if port is not None else _DESK_PORT)
-        bound = stack.enter_context(take_port(listen))
-        model = load(folder / "model", threads)
-        stack.callback(model.close)
-        store = stack.enter_context(ConversationStore(f"sqlite:///{folder / 'conversations.db'}"))
-        calls = stack.enter_context(closing(CallStore(folder / "calls.db")))
-        shown = ServedDesk(live_desk(model, calls), store, WidgetSettings(name="Fern & Hearth", colour="#2f5d46"))
-        app = create_app([model], ServeSettings(listen=listen), desks=[shown])
-        app.mount("/shop", sample_site("/desk/widget.js", model.name))
-        link = f"{url_of(bound)}/shop/index.html"
-
-        def ready() -> None:
-            if as_json:
-                print_json({"url": link, "pid": os.getpid()}, indent=None)
-            else:
-                print_line(f"The shop's site: {link}")
-                print_line("Ask it something, such as: how much is delivery to Ireland? where is my order?   Ctrl-C ends.")
-            if not no_open:
-                webbrowser.open(link)
-
-        run(app, bound, 1.0, ready)
-
-
-def _studio(port: int | None, no_open: bool, as_json: bool) -> None:
-    """Open the Studio with the sample project, after its build."""
-    from smidgen.cli.studio import PORT, serve_page
-    from smidgen.flows.projects.samples import open_sample
-    from smidgen.flows.projects.supervisor import finish_runs
-    from smidgen.store.studio.store import StudioStore
-
-    store = StudioStore()
-    try:
-        project = open_sample(store)
-        with Screen() as screen:
-            finish_runs(store, project.id, screen)
-        serve_page(
-            store, PORT if port is None else port, as_json=as_json, opened=not (no_open or as_json), at=f"/projects/{project.id}/report"
-        )
-    finally:
-        store.close()
 
 
 def _plain(folder: Path, threads: int | None) -> None:

@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from smidgen.cli.screen import out, print_line
 from smidgen.core.errors import InputError, UnknownPart
-from smidgen.flows.plans.sample_plans import sample_plans
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.parts import registry
 from smidgen.parts.recipe import template
@@ -38,7 +37,8 @@ def init(
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help=f"A whole recipe with its sample data instead: {', '.join(sorted([*sample_names(), *sample_plans()]))}."
+            metavar="NAME",
+            help=f"A whole recipe with its sample data instead: {', '.join(sorted([*sample_names(), *registry.names('recipes')]))}.",
         ),
     ] = None,
 ) -> None:
@@ -68,8 +68,8 @@ def init(
     for file in files:
         out.print(f"[green]✓[/] {escape(str(file))}", soft_wrap=True)
     into = folder / "data" if (folder / "data").is_dir() else folder
-    if recipe in sample_plans():
-        print_line(f"\nPut your tables in place of these, then: smidgen solve {folder / _RECIPE} --out {folder / 'plan'}")
+    if recipe is not None and recipe in registry.names("recipes"):
+        print_line(f"\nPut your tables in place of these, then: {registry.find('recipes', recipe).command(folder, _RECIPE)}")
     else:
         print_line(f"\nPut your examples into {into}, then: smidgen build {folder / _RECIPE}")
 
@@ -101,10 +101,10 @@ def _of_recipe(name: str, folder: Path) -> dict[Path, bytes]:
 
     Raises UnknownPart for an unknown name.
     """
-    if (plan := sample_plans().get(name)) is not None:
-        return {folder / _RECIPE: plan.text.encode("utf-8"), **{folder / file: content for file, content in plan.tables.values()}}
+    if name in registry.names("recipes"):
+        return {folder / file: content for file, content in registry.find("recipes", name).files(_RECIPE).items()}
     if name not in sample_names():
-        raise UnknownPart("recipe", name, [*sample_names(), *sample_plans()])
+        raise UnknownPart("recipe", name, [*sample_names(), *registry.names("recipes")])
     sample = sample_recipe(name)
     folders = any((sample.folder / file).is_dir() for file in sample.task_files.values())
     if sample.members or folders or not {"input", "label"} <= set(sample.tree.get("data", {})):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from smidgen.apps.desk.wanted import too_few
 from smidgen.cli.screen import out, plain_table
+from smidgen.core.conversations import too_few
 from smidgen.core.quantities import in_unit
 from smidgen.judge import page, wording
 from smidgen.judge.report import Report

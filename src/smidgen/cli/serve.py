@@ -23,7 +23,7 @@ from smidgen.server.settings import ADMIN_KEY, API_KEY, ServeSettings, read_secr
 if TYPE_CHECKING:
     from smidgen.flows.local_model import Model
     from smidgen.gateway.route_settings import CacheSettings
-    from smidgen.server.desk.served_desk import ServedDesk
+    from smidgen.server.service import ShownModel
 
 
 _OF_FALLBACKS = frozenset({"fallback_model", "fallback_key_env", "reference_model", "price_in", "price_out"})
@@ -83,7 +83,7 @@ def serve(
 
     Example: smidgen serve ./my-bundle --port 8080
     """
-    from smidgen.server.app import create_app, with_desk_privacy
+    from smidgen.server.app import create_app, with_own_privacy
     from smidgen.server.process import run, take_port, url_of
 
     chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
@@ -98,9 +98,9 @@ def serve(
     with bound, ExitStack() as stack:
         models = _loaded(folders, chosen.limits.threads, stack)
         _remember(folders)
-        chosen = with_desk_privacy(chosen, models)
+        chosen = with_own_privacy(chosen, models)
         shown = _shown(desk, models, stack)
-        app = create_app(models, chosen, desks=shown)
+        app = create_app(models, chosen, shown=shown)
         uncalled = _uncalled(models, shown)
         url = url_of(bound)
         names = [model.name for model in models]
@@ -181,29 +181,20 @@ def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[
     return models
 
 
-def _shown(file: Path | None, models: list[Model], stack: ExitStack) -> list[ServedDesk]:
-    """Return the desk that a file shows to customers, at work until the stack closes. Its code is loaded only if there is one."""
+def _shown(file: Path | None, models: list[Model], stack: ExitStack) -> list[ShownModel]:
+    """Return what a desk file shows to customers, at work until the stack closes."""
     if file is None:
         return []
-    from smidgen.server.desk.desk_file import shown_desks
+    serving = next((model.task.serving for model in models if model.task.serving is not None), None)
+    if serving is None:
+        raise InputError("a desk file is for one desk", value="0 desks", todo="Serve exactly one bundle that was built with the task desk.")
+    return list(stack.enter_context(serving.shown(file, models)))
 
-    return stack.enter_context(shown_desks(file, models))
 
-
-def _uncalled(models: Sequence[Model], shown: Sequence[ServedDesk]) -> list[str]:
-    """Return a line for each desk with tools that it cannot call, because their tool file is not known here."""
-    if not any(model.task.converses for model in models):
-        return []
-    from smidgen.flows.desk.opening import desk_of
-
-    desks = {model.name: desk_of(model) for model in models} | {one.desk.name: one.desk for one in shown}
-    left_out = {name: ", ".join(getattr(desk, "left_out", ())) for name, desk in desks.items()}
-    return [
-        f"{name} cannot call its tools here, so it looks up and proposes nothing ({tools}): its tool file is not on this machine. "
-        "Name the file as tools in a desk file, and serve with --desk"
-        for name, tools in left_out.items()
-        if tools
-    ]
+def _uncalled(models: Sequence[Model], shown: Sequence[ShownModel]) -> list[str]:
+    """Return a line for each served desk that cannot do here all that it has learnt."""
+    serving = next((model.task.serving for model in models if model.task.serving is not None), None)
+    return serving.warnings(models, shown) if serving is not None else []
 
 
 def _close(there: weakref.ref[Model]) -> None:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from smidgen.cli.flags import AsJson
 from smidgen.cli.screen import Screen, errors, out, plain_table, print_json, print_line
 from smidgen.core.errors import InputError
+from smidgen.parts import registry
 
 if TYPE_CHECKING:
     from smidgen.flows.jobs.discovery import AnswerForm, FoundJob, FoundJobs
@@ -63,7 +64,7 @@ def traffic(
     from smidgen.store.traffic.store import opened
 
     if corrections is not None or approved is not None or into is not None:
-        _reviewed(corrections, approved, into, as_json)
+        registry.find("corrections", "desk")(corrections, approved, into, as_json)
         return
     deletions = [value for value in (delete_user, delete_older, delete_bundle) if value is not None]
     if len(deletions) + (export is not None) + jobs > 1:
@@ -87,38 +88,6 @@ def traffic(
             _jobs(store, as_json)
         else:
             _counted(store, as_json)
-
-
-def _reviewed(corrections: Path | None, approved: Path | None, into: Path | None, as_json: bool) -> None:
-    """Write, read or use the corrections of a desk's conversations."""
-    from smidgen.flows.desk.correction_table import read_table, write_table
-    from smidgen.flows.desk.corrections import add_approved, data_files
-    from smidgen.store.conversations.store import ConversationStore
-
-    if corrections is not None and (approved is not None or into is not None):
-        raise InputError("write the table or read it", value="--corrections", todo="Give --corrections FILE first, --approved FILE later.")
-    told: dict[str, object] = {}
-    with ConversationStore() as store:
-        if corrections is not None:
-            written = write_table(store, corrections)
-            told["written"] = written
-            said = f"Wrote {_number(written, 'correction')} to {corrections}. Write yes, no or unanswerable in the column approve."
-        else:
-            said = ""
-        if approved is not None:
-            counts = read_table(store, approved, "command line")
-            told |= {"approved": counts.approved, "rejected": counts.rejected, "waiting": counts.waiting}
-            said = f"Approved {counts.approved:,}, rejected {counts.rejected:,}; {counts.waiting:,} wait."
-        if into is not None:
-            done = add_approved(store, data_files(into))
-            told |= {"added": dict(done.counts), "files": [str(file) for file in done.files], "left": dict(done.left)}
-            said += f" Added {sum(done.counts.values()):,} rows to {', '.join(file.name for file in done.files) or 'no file'}."
-            said += "".join(f" Left out: {why}." for why in sorted(set(done.left.values())))
-            said += f" Build again: smidgen build {into}"
-    if as_json:
-        print_json(told)
-    else:
-        print_line(said.strip())
 
 
 def _deleted(done: DeletedTraffic, as_json: bool) -> None:

@@ -245,3 +245,27 @@ class OutgoingMessage:
     reply: DeskReply | None = None
     subject: str = ""
     facts: Facts = field(default_factory=dict)
+
+
+LEAST_MESSAGES = 30
+"""Test messages of conversations below which there is no figure: a few say nothing of the others."""
+
+
+def too_few(headline: str, n: int, file: str = "") -> tuple[str, str] | None:
+    """That conversations have too few test messages for a figure, and the way to more; None with enough, and for other rows.
+
+    `file`: all of whose messages are the test; empty for those of a build, which are half.
+    """
+    if headline != "outcome_right" or n >= LEAST_MESSAGES:
+        return None
+    more = LEAST_MESSAGES - n
+    where = (
+        f"the outcome that you want for each, in {file}."
+        if file
+        else "the outcome that you want for each, because half are the test: on the Studio's page Tests, or in the file that conversations "
+        "names under [desk]. Then build again."
+    )
+    return (
+        f"{n:,} of at least {LEAST_MESSAGES} test messages: too few for a figure.",
+        f"Write conversations with some {more if file else 2 * more} more messages and {where}",
+    )

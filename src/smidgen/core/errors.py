@@ -13,6 +13,7 @@ SmidgenError                      something did not work                        
 ├── EngineError                   an engine could not run its model               exit 1
 ├── TrainError                    training cannot continue                        exit 1
 ├── TeacherError                  a teacher cannot be asked, or not do the job    exit 1
+├── NotStored                     a database does not hold what is asked for      exit 1
 ├── GateError                     a build that does not meet its gate             exit 1
 ├── CertificateError              a certificate that cannot be given or read      exit 1
 └── MachineError                  the disk, memory or a limit of the machine      exit 1
@@ -86,6 +87,10 @@ class RecipeError(InputError):
         self.mistakes = tuple(mistakes)
         lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
         super().__init__(what, value=value, todo=todo + lines)
+
+
+class NotStored(SmidgenError):
+    """A database does not hold what is asked for."""
 
 
 class UnknownPart(InputError):

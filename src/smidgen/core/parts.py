@@ -9,6 +9,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +67,33 @@ makes choices about the whole text yields `choices`, for each text a list of cho
 """
 
 
+class Serving(Protocol):
+    """How models that talk with customers are served. Its methods load what they need only when they are called."""
+
+    def settings(self, settings: Any, models: Sequence[Any]) -> Any:
+        """Return the server's settings with what the models' own policies add, such as privacy before a fallback."""
+
+    def prepare(self, model: Any) -> None:
+        """Make a loaded model ready for customers."""
+
+    def shown(self, file: Path, models: Sequence[Any]) -> AbstractContextManager[Sequence[Any]]:
+        """Show the models of a desk file to customers until the block ends.
+
+        Raises InputError unless exactly one of the models fits the file.
+        """
+
+    def warnings(self, models: Sequence[Any], shown: Sequence[Any]) -> list[str]:
+        """Return a line for each model that cannot do all it has learnt on this machine."""
+
+    def replies(self, model: Any, texts: Sequence[Text], copy: str | None = None, tools: Path | None = None) -> list[Reply] | None:
+        """Return the replies to conversations, with calls made in a test copy of the business's systems; None without a copy.
+
+        Args:
+            copy: the environment variables of the copy; by default those of the recipe, where the model was built on this machine.
+            tools: the tool file; by default the one that the model was built with.
+        """
+
+
 class Task(ABC):
     """A kind of job: the form of its outputs, how raw outputs become replies, how replies are measured.
 
@@ -109,7 +137,7 @@ class Task(ABC):
             (`answer.documents`, `data.train`); the first one is what it cannot do without. Empty for a task whose projects are tables of
             inputs and outputs.
         member_files: the same, where its model is a member of another's and its own projects are tables.
-        converses: a model talks with customers; `smidgen serve --desk` shows it to them.
+        serving: how a model that talks with customers is served; None for any other.
         calls_tools: answers are calls of tools; such a task overrides `tool_answer`.
     """
 
@@ -144,7 +172,7 @@ class Task(ABC):
     recommends = False
     project_files: Mapping[str, str] = MappingProxyType({})
     member_files: Mapping[str, str] = MappingProxyType({})
-    converses = False
+    serving: Serving | None = None
     calls_tools = False
 
     # Rows and their form.
@@ -232,13 +260,18 @@ class Task(ABC):
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
 
-    def names_wanted(self, settings: Settings) -> bool:
-        """Whether `material` takes names for people of the outputs, from a further column of the table."""
-        return False
+    def names_in(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """Names for people of the outputs, from a further column of the training table, and notes for the report.
+
+        Args:
+            table: opens the table; None if the rows come from elsewhere.
+            column: the column of the outputs.
+        """
+        return {}, ()
 
     def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
-        bytes. Raises DataError if rows name what is not there. `names`: for people, by output, where they are wanted."""
+        bytes. Raises DataError if rows name what is not there. `names`: those of `names_in`."""
         return {}
 
     def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.apps.documents.document import MOST_TEXT, Passage, read_passages
-from smidgen.apps.reading.token_matching import TokenMatchReader
-from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import MOST_REMEMBERED, Floats32, PassageSearch, PassageVectors, RememberedQuestions
-from smidgen.apps.retrieval.vectors import with_head
-from smidgen.apps.retrieval.weights import SearchWeights, read_cosines, read_weights
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN, Tensors
 from smidgen.engines.onnx import OnnxEngine
+from smidgen.search.candidates import candidates_of
+from smidgen.search.documents.document import MOST_TEXT, Passage, read_passages
+from smidgen.search.passage_search import MOST_REMEMBERED, Floats32, PassageSearch, PassageVectors, RememberedQuestions
+from smidgen.search.token_matching import TokenMatchReader
+from smidgen.search.vectors import with_head
+from smidgen.search.weights import SearchWeights, read_cosines, read_weights
 
 _LONGEST_PREFIX = 100
 _KEPT = 256

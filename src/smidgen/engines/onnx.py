@@ -24,10 +24,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from smidgen.apps.reading.token_matching import TokenStates
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
 from smidgen.engines.model_files import AGAIN, ModelTokenizer, TokenizedText
+from smidgen.search.token_matching import TokenStates
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

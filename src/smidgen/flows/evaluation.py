@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smidgen.apps.desk.wanted import too_few
+from smidgen.core.conversations import too_few
 from smidgen.core.errors import DataError, InputError, SmidgenError
 from smidgen.core.parts import Task, placing
 from smidgen.core.progress import Progress, Silent
@@ -22,7 +22,6 @@ from smidgen.core.rows import Row
 from smidgen.data.tables import open_table
 from smidgen.flows import answer_files
 from smidgen.flows.answer_files import cell_reader
-from smidgen.flows.desk.opening import tried_replies
 from smidgen.flows.learn.data_overlap import TESTED_ON, known_data
 from smidgen.flows.local_model import Model
 from smidgen.judge import report, wording
@@ -147,7 +146,10 @@ def evaluate(
         if larger is not None:
             raise InputError("a large model is asked single texts", value=str(file), todo="Leave --teacher out.")
         kind = answer_files.error_file_of_messages(errors) if errors is not None else None
-        found = _measured(model, own, 0, progress, tried_replies(model, [row.input for row in own], tools_env, tools))
+        if tools_env is not None and task.serving is None:
+            raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
+        tried = task.serving.replies(model, [row.input for row in own], tools_env, tools) if task.serving is not None else None
+        found = _measured(model, own, 0, progress, tried)
         if kind is None or errors is None:
             return found
         return replace(found, errors=answer_files.write_wrong_messages(errors, task, model.form, found.rows, found.replies, kind))

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from smidgen.apps.desk.wanted import too_few
 from smidgen.core import quantities
+from smidgen.core.conversations import too_few
 from smidgen.judge import charts, wording
 from smidgen.judge.cost_estimate import BUSY
 from smidgen.judge.report import Report

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from smidgen.apps.desk.wanted import too_few
+from smidgen.core.conversations import too_few
 from smidgen.core.quantities import NBSP, NOT_MEASURED, duration, of_hundred, percent, points
 from smidgen.judge.report import Report
 from smidgen.judge.sections import BaselineFacts, CrossValidation, Measured

@@ -28,18 +28,17 @@ from smidgen.server.middleware import LOCAL_HOSTS, HeldModelsMiddleware, HostMid
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
 from smidgen.server.served_bundle import ServedBundle
-from smidgen.server.service import Service
+from smidgen.server.service import Service, ShownModel
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from smidgen.server.champion_reload import ChampionReload
-    from smidgen.server.desk.served_desk import ServedDesk
     from smidgen.server.gateway.auditor import Auditor
     from smidgen.server.gateway.fallback import Fallback
     from smidgen.server.gateway.routing import Gateway
 
 
-FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops", "server.desk", "server.mcp")
+FACE_ROOMS = ("server", "server.openai", "server.systemone", "server.traffic", "server.ops", "server.mcp")
 """Folders with faces."""
 _OFTEN = (("server", "classify"), ("server.openai", "chat"))
 """Frequent faces come first. Routes are tried in order, which took a fifth of the time of an answer."""
@@ -53,15 +52,15 @@ def create_app(
     models: Sequence[ServedBundle],
     settings: ServeSettings | None = None,
     patience: RetryPolicy | None = None,
-    desks: Sequence[ServedDesk] = (),
+    shown: Sequence[ShownModel] = (),
 ) -> FastAPI:
     """Create the application for loaded bundles, behind the gateway if the settings name a fallback. `patience`: its retries.
 
-    `desks` are shown on sites, to visitors without a key. Raises InputError if there is nothing to serve, for two bundles or desks with one
+    `shown` are shown on sites, to visitors without a key. Raises InputError if there is nothing to serve, for two bundles or desks with one
     name, and for an invalid fallback; with capture, TrafficError if the store cannot be opened, BundleError if there is no redaction model.
     """
-    chosen = with_desk_privacy(settings or ServeSettings(), models)
-    service = Service(models, chosen, desks)
+    chosen = with_own_privacy(settings or ServeSettings(), models)
+    service = Service(models, chosen, shown)
     fallback = _fallback(service, chosen, patience) if chosen.fallback.urls else None
     _record(service)
     _keep_account(service)
@@ -112,13 +111,10 @@ def create_app(
     return app
 
 
-def with_desk_privacy(settings: ServeSettings, models: Sequence[ServedBundle]) -> ServeSettings:
-    """Return the settings with the privacy policy of a served desk for requests to the fallback, if they have none of their own."""
-    if not settings.fallback.urls or not any(model.task.converses for model in models):
-        return settings
-    from smidgen.flows.desk.customer_privacy import leaving_privacy
-
-    return settings.model_copy(update={"privacy": leaving_privacy(models, settings.privacy)})
+def with_own_privacy(settings: ServeSettings, models: Sequence[ServedBundle]) -> ServeSettings:
+    """Return the settings with a served desk's own privacy policy for requests to the fallback, if they have none of their own."""
+    serving = next((model.task.serving for model in models if model.task.serving is not None), None)
+    return serving.settings(settings, models) if settings.fallback.urls and serving is not None else settings
 
 
 def _layers(

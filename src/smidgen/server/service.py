@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.types import Receive
 
@@ -25,7 +25,6 @@ from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from smidgen.server.desk.served_desk import ServedDesk
     from smidgen.server.ops.usage_account import AccountWriter
     from smidgen.server.traffic.recorder import Recorder
 
@@ -34,17 +33,32 @@ T = TypeVar("T")
 _OPERATING = "operating score"
 
 
+class ShownModel(Protocol):
+    """A model that is shown to customers on sites, under a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def proxy_unnamed(self) -> bool:
+        """True if a proxy's header has come that no setting names."""
+
+    def tools(self, prefix: str) -> Sequence[Any]:
+        """Return its tools for MCP clients (`mcp.model_tools.OfferedTool`), each name with this prefix."""
+
+
 class Service:
     """The bundles that the faces serve.
 
     Args:
         models: the loaded bundles. Raises InputError if two have the same name, or there is neither a bundle nor a fallback nor a desk.
         settings: limits.
-        desks: shown on sites. Raises InputError if two have the same name.
+        shown: shown on sites. Raises InputError if two have the same name.
     """
 
-    def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings, desks: Sequence[ServedDesk] = ()) -> None:
-        if not models and not settings.fallback.urls and not desks:
+    def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings, shown: Sequence[ShownModel] = ()) -> None:
+        if not models and not settings.fallback.urls and not shown:
             todo = "Name the folder of a bundle, or a --fallback that requests go to."
             raise InputError("there is nothing to serve", value="no bundle", todo=todo)
         self.settings = settings
@@ -59,12 +73,12 @@ class Service:
 
         None without a cache.
         """
-        self.desks: dict[str, ServedDesk] = {}
-        for desk in desks:
-            if desk.desk.name in self.desks:
-                raise InputError("two desks have the same name", value=desk.desk.name, todo="Rename one of them, or serve them apart.")
-            self.desks[desk.desk.name] = desk
-        self.metering.proxy_unnamed.set_function(lambda: any(desk.client.unnamed for desk in self.desks.values()))
+        self.shown: dict[str, ShownModel] = {}
+        for one in shown:
+            if one.name in self.shown:
+                raise InputError("two desks have the same name", value=one.name, todo="Rename one of them, or serve them apart.")
+            self.shown[one.name] = one
+        self.metering.proxy_unnamed.set_function(lambda: any(one.proxy_unnamed for one in self.shown.values()))
         self.models: dict[str, ServedBundle] = {}
         self._queues: dict[str, ModelQueues] = {}
         self._open: dict[int, ModelQueues] = {}
@@ -229,10 +243,8 @@ class Service:
         return note
 
     def _take(self, model: ServedBundle) -> None:
-        if model.task.converses:
-            from smidgen.flows.desk.opening import serve_desk
-
-            serve_desk(model)
+        if model.task.serving is not None:
+            model.task.serving.prepare(model)
         queues = ModelQueues(model, self.settings.limits, self.metering)
         self.models[model.name] = model
         self._queues[model.name] = self._open[id(model)] = queues

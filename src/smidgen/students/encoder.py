@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.apps.reading.token_matching import EncodeTokens, TokenStates
 from smidgen.core.errors import MissingExtra, TrainError
 from smidgen.core.forms import LabelForm
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
+from smidgen.search.token_matching import EncodeTokens, TokenStates
 from smidgen.students.settings import FACTS, HEAD
 
 if TYPE_CHECKING:

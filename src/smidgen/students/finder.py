@@ -16,10 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smidgen.apps.documents.document import Passage, read_passages
-from smidgen.apps.reading.token_matching import TokenMatchReader
-from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.passage_search import (
+from smidgen.core.errors import TrainError
+from smidgen.core.forms import Form
+from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+from smidgen.search.candidates import candidates_of
+from smidgen.search.documents.document import Passage, read_passages
+from smidgen.search.passage_search import (
     LONGEST_QUESTION,
     MOST_REMEMBERED,
     Embed,
@@ -28,14 +32,10 @@ from smidgen.apps.retrieval.passage_search import (
     PassageVectors,
     RememberedQuestions,
 )
-from smidgen.apps.retrieval.question_head import AnsweredQuestions, learnt_head, remembering_helps
-from smidgen.apps.retrieval.vectors import units, with_head
-from smidgen.apps.retrieval.weights import read_cosines, read_weights, weights_for
-from smidgen.core.errors import TrainError
-from smidgen.core.forms import Form
-from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
-from smidgen.core.rows import Row, Text, joined
-from smidgen.core.settings import Settings, setting
+from smidgen.search.question_head import AnsweredQuestions, learnt_head, remembering_helps
+from smidgen.search.token_matching import TokenMatchReader
+from smidgen.search.vectors import units, with_head
+from smidgen.search.weights import read_cosines, read_weights, weights_for
 from smidgen.stats import quoted_answers
 from smidgen.store.weight_files import described_hashes
 from smidgen.students.encoder import features_of, load_encoder, need_torch, token_encoder

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from smidgen.apps.retrieval.passage_search import PassageSearch
-from smidgen.apps.retrieval.weights import KEYWORDS_ALONE
 from smidgen.core.parts import EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.rows import Text
 from smidgen.core.settings import Settings
+from smidgen.search.passage_search import PassageSearch
+from smidgen.search.weights import KEYWORDS_ALONE
 from smidgen.students.finder import PASSAGES, given_passages, searched, stored_passages
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.apps.documents.document import Passage
-from smidgen.apps.retrieval.passage_search import Embed, PassageVectors, vectors_of
+from smidgen.search.documents.document import Passage
+from smidgen.search.passage_search import Embed, PassageVectors, vectors_of
 from smidgen.store.files import content_hash, home, write
 
 _MOST_DOCUMENTS = 2_000

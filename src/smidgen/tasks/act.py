@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.apps.tools.definition import Tool
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
@@ -27,6 +26,7 @@ from smidgen.tasks.action_form import ActionForm
 from smidgen.tasks.action_plan import SharedArguments
 from smidgen.tasks.action_tools import ToolFacts
 from smidgen.tasks.field_values import FieldValues, written
+from smidgen.tools.definition import Tool
 
 _NO_CALL = ("", "null", "none")
 """Cells that mean no call."""

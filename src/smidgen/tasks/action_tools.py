@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smidgen.apps.tools.definition import Tool
-from smidgen.apps.tools.tool_file import read_tools
 from smidgen.core.errors import RecipeError
 from smidgen.stats import field_values
 from smidgen.tasks import field_schema
 from smidgen.tasks.field_schema import Schema, kind_of
 from smidgen.tasks.known_values import cleaned, values_in
+from smidgen.tools.definition import Tool
+from smidgen.tools.tool_file import read_tools
 
 ToolFacts = dict[str, Any]
 """A tool, JSON-ready: `name`, `description`, and `parameters`, a normalised schema (see `field_schema`) whose `properties` may be empty;

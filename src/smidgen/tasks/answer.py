@@ -13,12 +13,6 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, Strict, StrictBool
 
-from smidgen.apps.documents.document import passage_json
-from smidgen.apps.documents.folder import read_documents
-from smidgen.apps.retrieval.candidates import candidates_of
-from smidgen.apps.retrieval.made_questions import made_rows
-from smidgen.apps.retrieval.passage_search import PassageSearch
-from smidgen.apps.retrieval.weights import KEYWORDS_ALONE
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
 from smidgen.core.parts import Raw, Task
@@ -26,6 +20,12 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
 from smidgen.core.settings import Settings, setting
+from smidgen.search.candidates import candidates_of
+from smidgen.search.documents.document import passage_json
+from smidgen.search.documents.folder import read_documents
+from smidgen.search.made_questions import made_rows
+from smidgen.search.passage_search import PassageSearch
+from smidgen.search.weights import KEYWORDS_ALONE
 from smidgen.stats import calibration, quoted_answers
 from smidgen.stats.classification_metrics import share
 from smidgen.stats.intervals import mean_share

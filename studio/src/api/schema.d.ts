@@ -1430,438 +1430,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/channels": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Read Channels
-         * @description Read where customers reach the desk. No secret is in it; viewers do not see the addresses of people.
-         */
-        get: operations["read_channels_api_v1_projects__project__channels_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/site": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Change Site
-         * @description Change how the desk stands on sites. It holds from the desk's next start.
-         */
-        put: operations["change_site_api_v1_projects__project__site_put"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/channels/{kind}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Change Channel
-         * @description Change a channel. It holds from the desk's next start.
-         */
-        put: operations["change_channel_api_v1_projects__project__channels__kind__put"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/channels/{kind}/try": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Try Channel
-         * @description Log in at the vendor with the channel's keys. Nothing is sent to customers.
-         */
-        post: operations["try_channel_api_v1_projects__project__channels__kind__try_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/channels/{kind}/connect": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Connect Channel
-         * @description Tell the vendor the channel's public address. The desk must have one.
-         */
-        post: operations["connect_channel_api_v1_projects__project__channels__kind__connect_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/webhooks/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Change Webhook
-         * @description Change a webhook, or add one. It holds from the desk's next start.
-         */
-        put: operations["change_webhook_api_v1_projects__project__webhooks__name__put"];
-        post?: never;
-        /**
-         * Delete Webhook
-         * @description Forget a webhook and its secret.
-         */
-        delete: operations["delete_webhook_api_v1_projects__project__webhooks__name__delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/webhooks/{name}/try": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Try Webhook
-         * @description Send a signed test event (`desk.test`) to a webhook.
-         */
-        post: operations["try_webhook_api_v1_projects__project__webhooks__name__try_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/hand-over": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Change Hand Over
-         * @description Choose how people get conversations. It holds from the desk's next start.
-         */
-        put: operations["change_hand_over_api_v1_projects__project__hand_over_put"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/dead-letters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Dead Letters
-         * @description List messages and events that could not be delivered, the newest first. Viewers see no personal data.
-         */
-        get: operations["list_dead_letters_api_v1_projects__project__dead_letters_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/dead-letters/{letter}/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Retry Dead Letter
-         * @description Send a dead letter again. The running desk does so within seconds.
-         */
-        post: operations["retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/dead-letters/{letter}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Drop Dead Letter
-         * @description Drop a dead letter for good.
-         */
-        delete: operations["drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/conversations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Desk Conversations
-         * @description List conversations, the last changed first. Viewers see no personal data, and cannot search for it.
-         */
-        get: operations["list_desk_conversations_api_v1_projects__project__conversations_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/conversations/{conversation}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Read Conversation
-         * @description Read a conversation. Viewers see no personal data.
-         */
-        get: operations["read_conversation_api_v1_projects__project__conversations__conversation__get"];
-        put?: never;
-        post?: never;
-        /**
-         * Forget Conversation
-         * @description Delete a conversation for good: its turns, messages, calls, and what could be learnt from it.
-         */
-        delete: operations["forget_conversation_api_v1_projects__project__conversations__conversation__delete"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/conversations/{conversation}/reply": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Reply As Person
-         * @description Answer the customer as a person, in the customer's channel. With the question before it, it is a pair to learn from.
-         */
-        post: operations["reply_as_person_api_v1_projects__project__conversations__conversation__reply_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/conversations/{conversation}/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Change Status
-         * @description Take a conversation over (`with_person`), give it back to the desk (`open`), or mark it as solved (`closed`).
-         */
-        post: operations["change_status_api_v1_projects__project__conversations__conversation__status_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/conversations/{conversation}/turns/{turn}/correction": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Correct Turn
-         * @description Say what the desk should have done at one of its turns. It waits in the list of corrections.
-         */
-        post: operations["correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/quotes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Find Desk Quotes
-         * @description Find words of the project's documents that may answer a text.
-         */
-        get: operations["find_desk_quotes_api_v1_projects__project__quotes_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/corrections": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Desk Corrections
-         * @description List corrections in a state, the newest first. Viewers see no personal data.
-         */
-        get: operations["list_desk_corrections_api_v1_projects__project__corrections_get"];
-        put?: never;
-        /**
-         * Correct
-         * @description Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back.
-         */
-        post: operations["correct_api_v1_projects__project__corrections_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/corrections/add": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Add Corrections
-         * @description Add all approved corrections to the files that the desk learns from. They hold from its next build.
-         */
-        post: operations["add_corrections_api_v1_projects__project__corrections_add_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/corrections/{correction}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Decide Desk Correction
-         * @description Approve a correction with its words, reject it, or take that back.
-         */
-        post: operations["decide_desk_correction_api_v1_projects__project__corrections__correction__post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/desk-figures": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Read Desk Figures
-         * @description Read the figures of the last days, today (UTC) included.
-         */
-        get: operations["read_desk_figures_api_v1_projects__project__desk_figures_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/projects/{project}/line": {
         parameters: {
             query?: never;
@@ -2330,7 +1898,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/code": {
+    "/api/v1/projects/{project}/corrections": {
         parameters: {
             query?: never;
             header?: never;
@@ -2338,72 +1906,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Files
-         * @description List the Python files of the repository, with their functions.
+         * List Desk Corrections
+         * @description List corrections in a state, the newest first. Viewers see no personal data.
          */
-        get: operations["list_files_api_v1_projects__project__code_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/code/explain": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
+        get: operations["list_desk_corrections_api_v1_projects__project__corrections_get"];
         put?: never;
         /**
-         * Explain
-         * @description Explain the last traceback in a text. Nothing is run, and no model is asked.
+         * Correct
+         * @description Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back.
          */
-        post: operations["explain_api_v1_projects__project__code_explain_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/models/{model}/code/tests": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Write Tests
-         * @description Write tests of a function. They are run in a sandbox; one that does not hold, or notices no fault, is thrown away.
-         */
-        post: operations["write_tests_api_v1_projects__project__models__model__code_tests_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/models/{model}/code/bug": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Search Bug
-         * @description Rank the lines of a file that failing tests run, and look for a change of one line with which every test passes.
-         */
-        post: operations["search_bug_api_v1_projects__project__models__model__code_bug_post"];
+        post: operations["correct_api_v1_projects__project__corrections_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2654,26 +2166,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/tools/plan": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Choose Plan
-         * @description Add the tools of a plan: the desk asks it at once, and changes it after a yes.
-         */
-        put: operations["choose_plan_api_v1_projects__project__tools_plan_put"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/projects/{project}/tools/mcp/{name}": {
         parameters: {
             query?: never;
@@ -2694,7 +2186,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/policy": {
+    "/api/v1/projects/{project}/channels": {
         parameters: {
             query?: never;
             header?: never;
@@ -2702,15 +2194,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Policy
-         * @description Read the policy of a desk, and what it may name.
+         * Read Channels
+         * @description Read where customers reach the desk. No secret is in it; viewers do not see the addresses of people.
          */
-        get: operations["read_policy_api_v1_projects__project__policy_get"];
-        /**
-         * Write Policy
-         * @description Keep a policy. One with mistakes is refused, with all of them.
-         */
-        put: operations["write_policy_api_v1_projects__project__policy_put"];
+        get: operations["read_channels_api_v1_projects__project__channels_get"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -2718,27 +2206,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/policy/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Check Policy
-         * @description Turn a policy into its other form, and tell every mistake in it. Nothing is stored.
-         */
-        post: operations["check_policy_api_v1_projects__project__policy_check_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/policy/finder": {
+    "/api/v1/projects/{project}/site": {
         parameters: {
             query?: never;
             header?: never;
@@ -2747,10 +2215,10 @@ export interface paths {
         };
         get?: never;
         /**
-         * Write Finder
-         * @description Choose the model that finds customers' personal data. It is copied into the project.
+         * Change Site
+         * @description Change how the desk stands on sites. It holds from the desk's next start.
          */
-        put: operations["write_finder_api_v1_projects__project__policy_finder_put"];
+        put: operations["change_site_api_v1_projects__project__site_put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2758,7 +2226,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/policy/try": {
+    "/api/v1/projects/{project}/channels/{kind}": {
         parameters: {
             query?: never;
             header?: never;
@@ -2766,35 +2234,11 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        put?: never;
         /**
-         * Try Policy
-         * @description Tell what happens with a message under this policy, saved or not. No call is made.
+         * Change Channel
+         * @description Change a channel. It holds from the desk's next start.
          */
-        post: operations["try_policy_api_v1_projects__project__policy_try_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/projects/{project}/test-conversations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Read Conversations
-         * @description Read the test conversations, with what the newest build answered to those that it measured.
-         */
-        get: operations["read_conversations_api_v1_projects__project__test_conversations_get"];
-        /**
-         * Save Conversation
-         * @description Add or change a conversation. One with mistakes is refused, with all of them.
-         */
-        put: operations["save_conversation_api_v1_projects__project__test_conversations_put"];
+        put: operations["change_channel_api_v1_projects__project__channels__kind__put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2802,7 +2246,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/test-conversations/delete": {
+    "/api/v1/projects/{project}/channels/{kind}/try": {
         parameters: {
             query?: never;
             header?: never;
@@ -2812,17 +2256,17 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Delete Conversation
-         * @description Remove a conversation.
+         * Try Channel
+         * @description Log in at the vendor with the channel's keys. Nothing is sent to customers.
          */
-        post: operations["delete_conversation_api_v1_projects__project__test_conversations_delete_post"];
+        post: operations["try_channel_api_v1_projects__project__channels__kind__try_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/test-conversations/import": {
+    "/api/v1/projects/{project}/channels/{kind}/connect": {
         parameters: {
             query?: never;
             header?: never;
@@ -2832,17 +2276,41 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Import Conversations
-         * @description Add conversations of a JSONL file, all of them or none.
+         * Connect Channel
+         * @description Tell the vendor the channel's public address. The desk must have one.
          */
-        post: operations["import_conversations_api_v1_projects__project__test_conversations_import_post"];
+        post: operations["connect_channel_api_v1_projects__project__channels__kind__connect_post"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/projects/{project}/test-conversations/measure": {
+    "/api/v1/projects/{project}/webhooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Webhook
+         * @description Change a webhook, or add one. It holds from the desk's next start.
+         */
+        put: operations["change_webhook_api_v1_projects__project__webhooks__name__put"];
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description Forget a webhook and its secret.
+         */
+        delete: operations["delete_webhook_api_v1_projects__project__webhooks__name__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/webhooks/{name}/try": {
         parameters: {
             query?: never;
             header?: never;
@@ -2852,10 +2320,354 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Measure Conversations
-         * @description Answer all conversations with the newest build, and compare. Nothing is stored; calls that only read may be made.
+         * Try Webhook
+         * @description Send a signed test event (`desk.test`) to a webhook.
          */
-        post: operations["measure_conversations_api_v1_projects__project__test_conversations_measure_post"];
+        post: operations["try_webhook_api_v1_projects__project__webhooks__name__try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/hand-over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Hand Over
+         * @description Choose how people get conversations. It holds from the desk's next start.
+         */
+        put: operations["change_hand_over_api_v1_projects__project__hand_over_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dead Letters
+         * @description List messages and events that could not be delivered, the newest first. Viewers see no personal data.
+         */
+        get: operations["list_dead_letters_api_v1_projects__project__dead_letters_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters/{letter}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry Dead Letter
+         * @description Send a dead letter again. The running desk does so within seconds.
+         */
+        post: operations["retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/dead-letters/{letter}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Drop Dead Letter
+         * @description Drop a dead letter for good.
+         */
+        delete: operations["drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Files
+         * @description List the Python files of the repository, with their functions.
+         */
+        get: operations["list_files_api_v1_projects__project__code_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/code/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Explain
+         * @description Explain the last traceback in a text. Nothing is run, and no model is asked.
+         */
+        post: operations["explain_api_v1_projects__project__code_explain_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/code/tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write Tests
+         * @description Write tests of a function. They are run in a sandbox; one that does not hold, or notices no fault, is thrown away.
+         */
+        post: operations["write_tests_api_v1_projects__project__models__model__code_tests_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/models/{model}/code/bug": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search Bug
+         * @description Rank the lines of a file that failing tests run, and look for a change of one line with which every test passes.
+         */
+        post: operations["search_bug_api_v1_projects__project__models__model__code_bug_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Desk Conversations
+         * @description List conversations, the last changed first. Viewers see no personal data, and cannot search for it.
+         */
+        get: operations["list_desk_conversations_api_v1_projects__project__conversations_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Conversation
+         * @description Read a conversation. Viewers see no personal data.
+         */
+        get: operations["read_conversation_api_v1_projects__project__conversations__conversation__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget Conversation
+         * @description Delete a conversation for good: its turns, messages, calls, and what could be learnt from it.
+         */
+        delete: operations["forget_conversation_api_v1_projects__project__conversations__conversation__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reply As Person
+         * @description Answer the customer as a person, in the customer's channel. With the question before it, it is a pair to learn from.
+         */
+        post: operations["reply_as_person_api_v1_projects__project__conversations__conversation__reply_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Status
+         * @description Take a conversation over (`with_person`), give it back to the desk (`open`), or mark it as solved (`closed`).
+         */
+        post: operations["change_status_api_v1_projects__project__conversations__conversation__status_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/conversations/{conversation}/turns/{turn}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct Turn
+         * @description Say what the desk should have done at one of its turns. It waits in the list of corrections.
+         */
+        post: operations["correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/quotes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find Desk Quotes
+         * @description Find words of the project's documents that may answer a text.
+         */
+        get: operations["find_desk_quotes_api_v1_projects__project__quotes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections/add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Corrections
+         * @description Add all approved corrections to the files that the desk learns from. They hold from its next build.
+         */
+        post: operations["add_corrections_api_v1_projects__project__corrections_add_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/corrections/{correction}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decide Desk Correction
+         * @description Approve a correction with its words, reject it, or take that back.
+         */
+        post: operations["decide_desk_correction_api_v1_projects__project__corrections__correction__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/desk-figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Desk Figures
+         * @description Read the figures of the last days, today (UTC) included.
+         */
+        get: operations["read_desk_figures_api_v1_projects__project__desk_figures_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3108,6 +2920,194 @@ export interface paths {
         get: operations["read_file_api_v1_plans__plan__files__name__get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/tools/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Choose Plan
+         * @description Add the tools of a plan: the desk asks it at once, and changes it after a yes.
+         */
+        put: operations["choose_plan_api_v1_projects__project__tools_plan_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Policy
+         * @description Read the policy of a desk, and what it may name.
+         */
+        get: operations["read_policy_api_v1_projects__project__policy_get"];
+        /**
+         * Write Policy
+         * @description Keep a policy. One with mistakes is refused, with all of them.
+         */
+        put: operations["write_policy_api_v1_projects__project__policy_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Policy
+         * @description Turn a policy into its other form, and tell every mistake in it. Nothing is stored.
+         */
+        post: operations["check_policy_api_v1_projects__project__policy_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/finder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Write Finder
+         * @description Choose the model that finds customers' personal data. It is copied into the project.
+         */
+        put: operations["write_finder_api_v1_projects__project__policy_finder_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/policy/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Policy
+         * @description Tell what happens with a message under this policy, saved or not. No call is made.
+         */
+        post: operations["try_policy_api_v1_projects__project__policy_try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Conversations
+         * @description Read the test conversations, with what the newest build answered to those that it measured.
+         */
+        get: operations["read_conversations_api_v1_projects__project__test_conversations_get"];
+        /**
+         * Save Conversation
+         * @description Add or change a conversation. One with mistakes is refused, with all of them.
+         */
+        put: operations["save_conversation_api_v1_projects__project__test_conversations_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete Conversation
+         * @description Remove a conversation.
+         */
+        post: operations["delete_conversation_api_v1_projects__project__test_conversations_delete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Conversations
+         * @description Add conversations of a JSONL file, all of them or none.
+         */
+        post: operations["import_conversations_api_v1_projects__project__test_conversations_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{project}/test-conversations/measure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Measure Conversations
+         * @description Answer all conversations with the newest build, and compare. Nothing is stored; calls that only read may be made.
+         */
+        post: operations["measure_conversations_api_v1_projects__project__test_conversations_measure_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -12920,1027 +12920,6 @@ export interface operations {
             };
         };
     };
-    read_channels_api_v1_projects__project__channels_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    change_site_api_v1_projects__project__site_put: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SiteChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    change_channel_api_v1_projects__project__channels__kind__put: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                kind: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ChannelChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    try_channel_api_v1_projects__project__channels__kind__try_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                kind: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TrialView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    connect_channel_api_v1_projects__project__channels__kind__connect_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                kind: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TrialView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    change_webhook_api_v1_projects__project__webhooks__name__put: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["WebhookChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HeldWebhookView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    delete_webhook_api_v1_projects__project__webhooks__name__delete: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    try_webhook_api_v1_projects__project__webhooks__name__try_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TrialView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    change_hand_over_api_v1_projects__project__hand_over_put: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["HandOverChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ChannelsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    list_dead_letters_api_v1_projects__project__dead_letters_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DeadLetterView"][];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                letter: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                letter: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    list_desk_conversations_api_v1_projects__project__conversations_get: {
-        parameters: {
-            query?: {
-                outcome?: ("answered" | "asked" | "proposed" | "done" | "cancelled" | "failed" | "handed_over" | "unanswered") | null;
-                channel?: string;
-                status?: ("open" | "with_person" | "closed") | null;
-                thumb?: ("up" | "down") | null;
-                text?: string;
-                offset?: number;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ConversationsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    read_conversation_api_v1_projects__project__conversations__conversation__get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                conversation: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ConversationView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    forget_conversation_api_v1_projects__project__conversations__conversation__delete: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                conversation: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    reply_as_person_api_v1_projects__project__conversations__conversation__reply_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                conversation: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PersonReply"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ConversationView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    change_status_api_v1_projects__project__conversations__conversation__status_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                conversation: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StatusChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ConversationView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                conversation: string;
-                turn: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TurnJudgement"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DeskCorrectionView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    find_desk_quotes_api_v1_projects__project__quotes_get: {
-        parameters: {
-            query: {
-                text: string;
-            };
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FoundQuoteView"][];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    list_desk_corrections_api_v1_projects__project__corrections_get: {
-        parameters: {
-            query?: {
-                state?: "waiting" | "approved" | "rejected";
-                offset?: number;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectionsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    correct_api_v1_projects__project__corrections_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CorrectionRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CorrectionView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    add_corrections_api_v1_projects__project__corrections_add_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AddedCorrections"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    decide_desk_correction_api_v1_projects__project__corrections__correction__post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                correction: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CorrectionDecisionBody"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DeskCorrectionView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    read_desk_figures_api_v1_projects__project__desk_figures_get: {
-        parameters: {
-            query?: {
-                days?: number;
-            };
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DeskFiguresView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
     read_project_line_api_v1_projects__project__line_get: {
         parameters: {
             query?: never;
@@ -14995,9 +13974,13 @@ export interface operations {
             };
         };
     };
-    list_files_api_v1_projects__project__code_get: {
+    list_desk_corrections_api_v1_projects__project__corrections_get: {
         parameters: {
-            query?: never;
+            query?: {
+                state?: "waiting" | "approved" | "rejected";
+                offset?: number;
+                limit?: number;
+            };
             header?: never;
             path: {
                 project: string;
@@ -15012,7 +13995,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PythonFileView"][];
+                    "application/json": components["schemas"]["CorrectionsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -15035,7 +14018,7 @@ export interface operations {
             };
         };
     };
-    explain_api_v1_projects__project__code_explain_post: {
+    correct_api_v1_projects__project__corrections_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -15046,107 +14029,17 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Traceback"];
+                "application/json": components["schemas"]["CorrectionRequest"];
             };
         };
         responses: {
             /** @description Successful Response */
-            200: {
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ExplainedErrorView"][];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    write_tests_api_v1_projects__project__models__model__code_tests_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                model: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TestedFunction"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MadeTestsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
-    search_bug_api_v1_projects__project__models__model__code_bug_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-                model: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["BugSearch"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FoundBugView"];
+                    "application/json": components["schemas"]["CorrectionView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -15739,50 +14632,6 @@ export interface operations {
             };
         };
     };
-    choose_plan_api_v1_projects__project__tools_plan_put: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PlanChoice"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ToolsView"];
-                };
-            };
-            /** @description The request cannot be answered; `error.message` says why. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-            /** @description The server cannot answer now, or failed. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StudioErrorReply"];
-                };
-            };
-        };
-    };
     choose_server_tools_api_v1_projects__project__tools_mcp__name__put: {
         parameters: {
             query?: never;
@@ -15828,7 +14677,7 @@ export interface operations {
             };
         };
     };
-    read_policy_api_v1_projects__project__policy_get: {
+    read_channels_api_v1_projects__project__channels_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -15845,7 +14694,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PolicyView"];
+                    "application/json": components["schemas"]["ChannelsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -15868,7 +14717,7 @@ export interface operations {
             };
         };
     };
-    write_policy_api_v1_projects__project__policy_put: {
+    change_site_api_v1_projects__project__site_put: {
         parameters: {
             query?: never;
             header?: never;
@@ -15879,7 +14728,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PolicyForm"];
+                "application/json": components["schemas"]["SiteChange"];
             };
         };
         responses: {
@@ -15889,7 +14738,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PolicyView"];
+                    "application/json": components["schemas"]["ChannelsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -15912,7 +14761,259 @@ export interface operations {
             };
         };
     };
-    check_policy_api_v1_projects__project__policy_check_post: {
+    change_channel_api_v1_projects__project__channels__kind__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_channel_api_v1_projects__project__channels__kind__try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    connect_channel_api_v1_projects__project__channels__kind__connect_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_webhook_api_v1_projects__project__webhooks__name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldWebhookView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    delete_webhook_api_v1_projects__project__webhooks__name__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_webhook_api_v1_projects__project__webhooks__name__try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_hand_over_api_v1_projects__project__hand_over_put: {
         parameters: {
             query?: never;
             header?: never;
@@ -15923,7 +15024,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PolicyForm"];
+                "application/json": components["schemas"]["HandOverChange"];
             };
         };
         responses: {
@@ -15933,7 +15034,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PolicyView"];
+                    "application/json": components["schemas"]["ChannelsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -15956,20 +15057,18 @@ export interface operations {
             };
         };
     };
-    write_finder_api_v1_projects__project__policy_finder_put: {
+    list_dead_letters_api_v1_projects__project__dead_letters_get: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+            };
             header?: never;
             path: {
                 project: string;
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FinderChoice"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             200: {
@@ -15977,7 +15076,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PolicyView"];
+                    "application/json": components["schemas"]["DeadLetterView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16000,29 +15099,24 @@ export interface operations {
             };
         };
     };
-    try_policy_api_v1_projects__project__policy_try_post: {
+    retry_dead_letter_api_v1_projects__project__dead_letters__letter__retry_post: {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 project: string;
+                letter: string;
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PolicyQuestion"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
-            200: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": components["schemas"]["TriedMessageView"];
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {
@@ -16044,7 +15138,46 @@ export interface operations {
             };
         };
     };
-    read_conversations_api_v1_projects__project__test_conversations_get: {
+    drop_dead_letter_api_v1_projects__project__dead_letters__letter__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                letter: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_files_api_v1_projects__project__code_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -16061,7 +15194,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WantedConversationsView"];
+                    "application/json": components["schemas"]["PythonFileView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16084,7 +15217,7 @@ export interface operations {
             };
         };
     };
-    save_conversation_api_v1_projects__project__test_conversations_put: {
+    explain_api_v1_projects__project__code_explain_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -16095,7 +15228,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ConversationChange"];
+                "application/json": components["schemas"]["Traceback"];
             };
         };
         responses: {
@@ -16105,7 +15238,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WantedConversationsView"];
+                    "application/json": components["schemas"]["ExplainedErrorView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16128,20 +15261,114 @@ export interface operations {
             };
         };
     };
-    delete_conversation_api_v1_projects__project__test_conversations_delete_post: {
+    write_tests_api_v1_projects__project__models__model__code_tests_post: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestedFunction"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeTestsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    search_bug_api_v1_projects__project__models__model__code_bug_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BugSearch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundBugView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    list_desk_conversations_api_v1_projects__project__conversations_get: {
+        parameters: {
+            query?: {
+                outcome?: ("answered" | "asked" | "proposed" | "done" | "cancelled" | "failed" | "handed_over" | "unanswered") | null;
+                channel?: string;
+                status?: ("open" | "with_person" | "closed") | null;
+                thumb?: ("up" | "down") | null;
+                text?: string;
+                offset?: number;
+                limit?: number;
+            };
             header?: never;
             path: {
                 project: string;
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ConversationRemoval"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             200: {
@@ -16149,7 +15376,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WantedConversationsView"];
+                    "application/json": components["schemas"]["ConversationsView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16172,20 +15399,234 @@ export interface operations {
             };
         };
     };
-    import_conversations_api_v1_projects__project__test_conversations_import_post: {
+    read_conversation_api_v1_projects__project__conversations__conversation__get: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    forget_conversation_api_v1_projects__project__conversations__conversation__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    reply_as_person_api_v1_projects__project__conversations__conversation__reply_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonReply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    change_status_api_v1_projects__project__conversations__conversation__status_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StatusChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    correct_turn_api_v1_projects__project__conversations__conversation__turns__turn__correction_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                conversation: string;
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TurnJudgement"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskCorrectionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    find_desk_quotes_api_v1_projects__project__quotes_get: {
+        parameters: {
+            query: {
+                text: string;
+            };
             header?: never;
             path: {
                 project: string;
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ConversationImport"];
-            };
-        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             200: {
@@ -16193,7 +15634,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WantedConversationsView"];
+                    "application/json": components["schemas"]["FoundQuoteView"][];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16216,7 +15657,7 @@ export interface operations {
             };
         };
     };
-    measure_conversations_api_v1_projects__project__test_conversations_measure_post: {
+    add_corrections_api_v1_projects__project__corrections_add_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -16233,7 +15674,94 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WantedConversationsView"];
+                    "application/json": components["schemas"]["AddedCorrections"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    decide_desk_correction_api_v1_projects__project__corrections__correction__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                correction: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CorrectionDecisionBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskCorrectionView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_desk_figures_api_v1_projects__project__desk_figures_get: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeskFiguresView"];
                 };
             };
             /** @description The request cannot be answered; `error.message` says why. */
@@ -16860,6 +16388,478 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    choose_plan_api_v1_projects__project__tools_plan_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ToolsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_policy_api_v1_projects__project__policy_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_policy_api_v1_projects__project__policy_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    check_policy_api_v1_projects__project__policy_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    write_finder_api_v1_projects__project__policy_finder_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinderChoice"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    try_policy_api_v1_projects__project__policy_try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyQuestion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedMessageView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    read_conversations_api_v1_projects__project__test_conversations_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    save_conversation_api_v1_projects__project__test_conversations_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    delete_conversation_api_v1_projects__project__test_conversations_delete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationRemoval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    import_conversations_api_v1_projects__project__test_conversations_import_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationImport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
+            };
+            /** @description The request cannot be answered; `error.message` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+            /** @description The server cannot answer now, or failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudioErrorReply"];
+                };
+            };
+        };
+    };
+    measure_conversations_api_v1_projects__project__test_conversations_measure_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WantedConversationsView"];
+                };
             };
             /** @description The request cannot be answered; `error.message` says why. */
             "4XX": {

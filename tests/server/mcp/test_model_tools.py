@@ -13,19 +13,19 @@ import httpx
 import pytest
 from mcp import Client
 from mcp_types import ElicitResult
-from tests.apps.tools.shop_desk import shop_desk
+from tests.desk.routes.serving import serving
 from tests.eventually import eventually
-from tests.server.desk.serving import serving
+from tests.tools.shop_desk import shop_desk
 
-from smidgen.apps.desk.desk import Desk
-from smidgen.apps.desk.policy import parse_policy
-from smidgen.apps.tools.toolbox import ToolCall, ToolUser
 from smidgen.core.replies import Reply
+from smidgen.desk.answering import Desk
+from smidgen.desk.policy import parse_policy
+from smidgen.desk.routes.served_desk import ServedDesk
+from smidgen.desk.store.conversation_store import ConversationStore
 from smidgen.server.app import create_app
-from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.mcp.caller_sessions import CallerSessions
 from smidgen.server.settings import ServeSettings
-from smidgen.store.conversations.store import ConversationStore
+from smidgen.tools.toolbox import ToolCall, ToolUser
 
 ORDER = {"order": "FH-20953", "contact": "hugh.whitcombe@example.com"}
 
@@ -40,7 +40,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any, A
         sorts = {"intents": lambda text: Reply("order/status" if "order" in text else "other", 0.9)}
         policy = parse_policy('unknown = "answer"\n[intents]\n"order/status" = "act order_status"', "policy.toml")
         desk = Desk("shop", policy, sorts, there.tools.tools, there.tools, live=True)
-        url = stack.enter_context(serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])))
+        url = stack.enter_context(serving(create_app([], ServeSettings(), shown=[ServedDesk(desk, store)])))
         yield f"{url}/mcp", there.shop, there
 
 
@@ -53,7 +53,7 @@ def asking(tmp_path: Path) -> Iterator[tuple[str, Any]]:
         sorts = {"intents": lambda text: Reply("order/cancel" if "cancel" in text else "other", 0.9)}
         policy = parse_policy('unknown = "answer"\n[intents]\n"order/cancel" = "act cancel_order"', "policy.toml")
         desk = Desk("shop", policy, sorts, there.tools.tools, there.tools, live=True)
-        url = stack.enter_context(serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])))
+        url = stack.enter_context(serving(create_app([], ServeSettings(), shown=[ServedDesk(desk, store)])))
         yield f"{url}/mcp", there.shop
 
 
@@ -199,7 +199,7 @@ def keyed(tmp_path: Path) -> Iterator[tuple[str, Any]]:
         store = stack.enter_context(ConversationStore(f"sqlite:///{tmp_path / 'conversations.db'}"))
         desk = Desk("shop", parse_policy('unknown = "answer"', "policy.toml"), {}, there.tools.tools, there.tools, live=True)
         settings = ServeSettings(api_key=("alpha-alpha-alpha", "beta-beta-beta"))
-        yield f"{stack.enter_context(serving(create_app([], settings, desks=[ServedDesk(desk, store)])))}/mcp", there.shop
+        yield f"{stack.enter_context(serving(create_app([], settings, shown=[ServedDesk(desk, store)])))}/mcp", there.shop
 
 
 def test_a_session_exists_for_its_own_key_alone(keyed: tuple[str, Any]) -> None:
@@ -254,7 +254,7 @@ def test_an_idle_session_ends_and_all_end_with_the_server(tmp_path: Path, monkey
     monkeypatch.setattr(CallerSessions, "close", closed)
     with ConversationStore(f"sqlite:///{tmp_path / 'conversations.db'}") as store:
         desk = Desk("shop", parse_policy('unknown = "answer"', "policy.toml"), {}, ())
-        with serving(create_app([], ServeSettings(), desks=[ServedDesk(desk, store)])) as url:
+        with serving(create_app([], ServeSettings(), shown=[ServedDesk(desk, store)])) as url:
             session = opened(f"{url}/mcp", "any", elicitation={}).headers["mcp-session-id"]
             listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
             eventually(lambda: sent(f"{url}/mcp", "any", listing, session).status_code == 404)

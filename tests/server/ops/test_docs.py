@@ -8,12 +8,11 @@ from smidgen.parts import registry
 from smidgen.server.app import FACE_ROOMS
 
 FACES = {
-    "server": {"classify", "recommend"},
+    "server": {"classify", "recommend", "visitor-routes", "webhooks"},
     "server.openai": {"chat", "completions", "embeddings", "models", "responses"},
     "server.systemone": {"endpoint"},
     "server.traffic": {"feedback"},
     "server.ops": {"monitoring", "pages"},
-    "server.desk": {"visitor-routes", "webhooks"},
     "server.mcp": {"model-tools"},
 }
 

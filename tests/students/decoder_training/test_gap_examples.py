@@ -15,6 +15,8 @@ from tests.students.tiny_coder import tiny_coder
 from tests.students.tiny_decoder import tiny_decoder
 
 from smidgen.bases.lookup import find
+from smidgen.code.flows.code_model import CodeModel
+from smidgen.code.tasks import GapForm
 from smidgen.core.errors import BaseError
 from smidgen.core.parts import EngineSpec, Training, Workspace
 from smidgen.core.progress import Silent
@@ -22,7 +24,6 @@ from smidgen.core.rows import Row
 from smidgen.engines import llama_chat
 from smidgen.engines.llama import beginning_with
 from smidgen.engines.llama import part as engine
-from smidgen.flows.code_help.code_model import CodeModel
 from smidgen.students import prompted
 from smidgen.students.decoder_training import prompts
 from smidgen.students.decoder_training.examples import DecoderExample, examples_of, held_examples
@@ -31,7 +32,6 @@ from smidgen.students.decoder_training.generation import write
 from smidgen.students.decoder_training.prompts import DecoderPrompt, gap_prompt, plain_ids, tokenizer_of
 from smidgen.students.decoder_training.training import block_of
 from smidgen.students.processor import Workers
-from smidgen.tasks.complete import GapForm
 
 ROWS = [Row((f"def f{n}(a):\n    ", "\n\nx = 1\n"), f"return a + {n}", n + 1) for n in range(8)]
 

@@ -9,13 +9,11 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from smidgen.apps.catalogue.goods import NAMES_IN_ORDERS
-from smidgen.apps.catalogue.requests import item_ids
 from smidgen.core.errors import BaseError, DataError, InputError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task, placing
@@ -35,11 +33,7 @@ from smidgen.parts.recipe import Recipe
 from smidgen.stats.classification_metrics import rare_share
 from smidgen.store.files import rows_hash
 from smidgen.text import near_duplicates
-from smidgen.text.column_names import column_key
 
-_NAMES_EACH = 1.2
-"""Most names that items may have on average: names are written in several ways now and then."""
-_LONGEST_NAME = 200
 FEW_ROWS = 2_000
 FEW_PER_STRATUM = 30
 _NO_TABLE = {"input": "input", "label": "output"}
@@ -161,7 +155,10 @@ def gather_material(work: Work, context: BuildContext) -> Work:
     """The work with a folder of what students need beside the rows; unchanged if the task gathers nothing. Raises DataError if a row names
     what is not there."""
     asked = work.task.with_members(work.recipe.asked, work.members) if work.members else work.recipe.asked
-    names, told = _names_of_items(work) if work.task.names_wanted(asked) else ({}, ())
+    settings = work.recipe.settings(DataSettings)
+    has_table = not work.given and settings.train not in (None, STDIN)
+    table = partial(open_columns, path_of(str(settings.train), work.recipe), settings=settings) if has_table else None
+    names, told = work.task.names_in(table, work.columns.get("label", ""), asked)
     files = work.task.material([*work.fit, *work.held, *work.test], asked, names)
     if not files:
         return work
@@ -170,39 +167,6 @@ def gather_material(work: Work, context: BuildContext) -> Work:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return replace(work, material=folder, notes=(*work.notes, *told))
-
-
-def _names_of_items(work: Work) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Names of the items in the first column of the table that is named like one and has one name for each item; and a note of it."""
-    settings, item = work.recipe.settings(DataSettings), work.columns.get("label", "")
-    if work.given or settings.train in (None, STDIN):
-        return {}, ()
-    table = open_columns(path_of(str(settings.train), work.recipe), settings=settings)
-    found: dict[str, dict[str, Counter[str]]] = {
-        column: {} for column in table.columns if column != item and column_key(column) in NAMES_IN_ORDERS
-    }
-    if not found or item not in table.columns:
-        return {}, ()
-    for record in (record for _, record in table.each() if not isinstance(record, DataError)):
-        for column, names in found.items():
-            id, name = _single_id(record.get(item)), " ".join(str(record.get(column) or "").split())
-            if id and name:
-                names.setdefault(id, Counter())[name[:_LONGEST_NAME]] += 1
-    for column, names in found.items():
-        usual = {id: counts.most_common(1)[0][0] for id, counts in names.items()}
-        # A title such as `Mr` is not a name: most items have it in common.
-        if usual and sum(map(len, names.values())) <= _NAMES_EACH * len(names) and 2 * len(set(usual.values())) > len(usual):
-            return usual, (f"items are named by the column {column}, as no catalogue is given",)
-    return {}, ()
-
-
-def _single_id(cell: Any) -> str:
-    """The id in a cell of an order; empty where it has none or several."""
-    try:
-        ids = item_ids(cell)
-    except ValueError:
-        return ""
-    return ids[0] if len(ids) == 1 else ""
 
 
 def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str, int]:

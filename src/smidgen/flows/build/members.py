@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smidgen.apps.documents.folder import check_packages
 from smidgen.bases.starter import starters
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import RecipeError
@@ -16,6 +15,7 @@ from smidgen.data.source import DataSettings
 from smidgen.flows.build.work import BuildContext, Work
 from smidgen.parts import recipe
 from smidgen.parts.recipe import Recipe
+from smidgen.search.documents.folder import check_packages
 from smidgen.store.files import code_hash, file_hash
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from smidgen.data.tables import STDIN, DataTable, open_table
 from smidgen.flows.answer_files import cell_reader
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.certify.losses import Loss
-from smidgen.flows.desk.opening import tried_replies
 from smidgen.flows.learn.data_overlap import KnownData, Use
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate, revocation, signing
@@ -254,7 +253,8 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
 
 def _replies(model: Model, rows: Sequence[Row], progress: Progress) -> list[Reply]:
     progress.start("answer", len(rows))
-    replies: list[Reply] = tried_replies(model, [row.input for row in rows]) or []
+    serving = model.task.serving
+    replies: list[Reply] = (serving.replies(model, [row.input for row in rows]) if serving is not None else None) or []
     size = 2 * model.slots or _BATCH  # a decoder takes a second a text: its progress is told before all are there
     for start in range(len(replies), len(rows), size):
         part = rows[start : start + size]

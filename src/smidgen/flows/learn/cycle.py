@@ -387,7 +387,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
 def _learning_task(name: str) -> Task:
     """Return the task of a line. Raises InputError for desks: the next version of a desk would be made of the same members."""
     task: Task = registry.find("tasks", name)
-    if task.converses:
+    if task.serving is not None:
         todo = "Its members learn from corrections: smidgen traffic --corrections FILE, --approved FILE --into RECIPE, then build it again."
         raise InputError("a desk does not learn as a whole", value=name, todo=todo)
     return task

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import re
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,20 +20,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.routing import Route
 
-from smidgen.apps.desk.desk import LONGEST_MESSAGE, Desk
-from smidgen.apps.desk.reply_json import reply_output
-from smidgen.apps.desk.texts import decision
-from smidgen.apps.tools.definition import Tool
-from smidgen.apps.tools.results import ToolResult, answer_text
-from smidgen.apps.tools.toolbox import ToolCall, ToolUser
 from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
 from smidgen.core.version import VERSION
-from smidgen.server.desk.served_desk import ServedDesk
 from smidgen.server.http_request import face_router
 from smidgen.server.mcp.caller_sessions import CallerSessions
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
-from smidgen.store.conversations.tables import ConversationMissing
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -43,25 +33,14 @@ if TYPE_CHECKING:
     from mcp_types import Tool as McpTool
     from starlette.requests import Request
 
-CHANNEL = "mcp"
 _MOST_BODY = 1_000_000
 _CONFIRM = "confirm"
-_CANNOT_ASK = (
-    "a person must say yes to this, and this client cannot ask one: nothing was changed. Use a client that asks people (elicitation), or "
-    "the chat or mail"
-)
 _ANSWER_SECONDS = 300.0
 """Seconds that a call waits for a person's answer. An older client's question only: newer ones call again with the answer."""
 _MOST_WAITING = 64
 """Most calls that wait for a person, at most a quarter of all requests."""
 _MOST_QUESTIONS = 4
 """Most questions in one call."""
-_MESSAGE = {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, "description": "The customer's words."}
-_CONVERSATION = {
-    "type": "string",
-    "maxLength": 64,
-    "description": "The conversation to go on with, from an earlier answer; none begins one.",
-}
 
 
 @dataclass(frozen=True)
@@ -157,9 +136,9 @@ def _server(service: Service) -> Server[Any]:
                     return made
                 yes = await questions.put(context, made)
                 if isinstance(yes, str):
-                    return _wrong(f"{yes}: nothing was changed")
+                    return refused(f"{yes}: nothing was changed")
                 made = await asyncio.to_thread(found.run, replace(asked, yes=yes, state=made.request_state or ""))
-            return made if isinstance(made, CallToolResult) else _wrong("there are too many questions in one call; ask again")
+            return made if isinstance(made, CallToolResult) else refused("there are too many questions in one call; ask again")
         except SmidgenError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
 
@@ -213,12 +192,11 @@ def _is_yes(answered: Any) -> bool:
 def _offered(service: Service) -> dict[str, OfferedTool]:
     """All tools, by name. Where two have one name, the first keeps it."""
     found: dict[str, OfferedTool] = {}
-    for name, served in service.desks.items():
-        prefix = "" if len(service.desks) == 1 else f"{_slug(name)}_"
-        for tool in _of_desk(served, prefix):
+    for name, shown in service.shown.items():
+        for tool in shown.tools("" if len(service.shown) == 1 else f"{slug(name)}_"):
             found.setdefault(tool.told.name, tool)
     for model in service.models.values():
-        if model.name not in service.desks:
+        if model.name not in service.shown:
             tool = _of_model(service, model)
             found.setdefault(tool.told.name, tool)
     return found
@@ -232,7 +210,7 @@ def _of_model(service: Service, model: ServedBundle) -> OfferedTool:
     def run(asked: AskedCall) -> CallToolResult:
         text = asked.arguments.get("text")
         if not isinstance(text, str) or not text.strip():
-            return _wrong("text is missing")
+            return refused("text is missing")
         service.check(model, [input_of(model, [text])], "text")
         (reply,) = model.predict([input_of(model, [text])])
         shown = {"output": reply.output, "score": round(reply.score, 6)}
@@ -240,7 +218,7 @@ def _of_model(service: Service, model: ServedBundle) -> OfferedTool:
 
     schema = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1}}, "required": ["text"]}
     told = McpTool(
-        name=_slug(model.name),
+        name=slug(model.name),
         description=model.form.purpose(str) or model.task.summary,
         input_schema=schema,
         annotations=ToolAnnotations(read_only_hint=True),
@@ -248,102 +226,7 @@ def _of_model(service: Service, model: ServedBundle) -> OfferedTool:
     return OfferedTool(told, run)
 
 
-def _of_desk(served: ServedDesk, prefix: str) -> list[OfferedTool]:
-    """A desk that is asked as a customer would, and each of its tools."""
-    from mcp_types import Tool as McpTool
-    from mcp_types import ToolAnnotations
-
-    def ask(asked: AskedCall) -> CallToolResult | InputRequiredResult:
-        return _asked(served, asked)
-
-    schema = {"type": "object", "properties": {"message": _MESSAGE, "conversation": _CONVERSATION}, "required": ["message"]}
-    about = "Ask the desk as a customer would: it answers from the business's documents, looks things up, and says what it does not know."
-    desk = served.desk
-    changes = not isinstance(desk, Desk) or desk.toolbox is None or any(tool.changes for tool in desk.toolbox.tools)
-    hints = ToolAnnotations(read_only_hint=False, destructive_hint=changes, open_world_hint=False)
-    offered = [OfferedTool(McpTool(name=f"{prefix}ask", description=about, input_schema=schema, annotations=hints), ask)]
-    if not isinstance(desk, Desk) or desk.toolbox is None:
-        return offered
-    for tool in desk.toolbox.tools:
-        hints = ToolAnnotations(read_only_hint=not tool.changes, destructive_hint=tool.changes)
-        told = McpTool(name=f"{prefix}{tool.name}", description=tool.description, input_schema=dict(tool.schema), annotations=hints)
-        offered.append(OfferedTool(told, _caller(served, desk, tool)))
-    return offered
-
-
-def _origin(served: ServedDesk, asked: AskedCall) -> str:
-    """The client's network address; empty if it is unknown."""
-    return served.address(asked.request) if asked.request is not None else ""
-
-
-def _asked(served: ServedDesk, asked: AskedCall) -> CallToolResult | InputRequiredResult:
-    """The desk's answer to a message, with the conversation to go on with. A call that it proposes is put to a person."""
-    from mcp_types import CallToolResult, TextContent
-
-    of, _, call = asked.state.partition(".")
-    decided = asked.yes is not None and asked.can_ask and bool(call)
-    message, id = asked.arguments.get("message"), of if decided else asked.arguments.get("conversation")
-    if not isinstance(message, str) or not message.strip() or len(message) > LONGEST_MESSAGE:
-        return _wrong(f"message is a text of at most {LONGEST_MESSAGE:,} characters")
-    if id:
-        try:
-            conversation = served.store.conversation(str(id))
-        except ConversationMissing:
-            return _wrong("there is no such conversation; leave it out to begin one")
-        if conversation.channel != CHANNEL or conversation.desk != served.desk.name:
-            return _wrong("there is no such conversation; leave it out to begin one")
-    else:
-        conversation = served.store.open_conversation(served.desk.name, CHANNEL)
-    if conversation.status == "with_person":
-        served.store.record(conversation, message, None)
-        return CallToolResult(
-            content=[TextContent(text="A person has this conversation.")], structured_content={"conversation": conversation.id}
-        )
-    conversation = replace(conversation, origin=_origin(served, asked))
-    if decided:
-        found, message = served.desk.decide(conversation, call, bool(asked.yes)), "yes" if asked.yes else "no"
-    else:
-        waiting = conversation.state.get("waiting")
-        if isinstance(waiting, Mapping) and decision(message, str(waiting.get("words", ""))):
-            return _wrong("a person must say yes to this, and a message on this channel is not a person's: nothing was changed")
-        found = served.desk.answer(conversation, message)
-    served.store.record(conversation, message, found)
-    if found.reply.outcome == "proposed" and found.reply.call is not None and asked.can_ask:
-        return _question(found.reply.call.words, f"{conversation.id}.{found.reply.call.id}")
-    note = f"\n({_CANNOT_ASK[0].upper()}{_CANNOT_ASK[1:]}.)" if found.reply.outcome == "proposed" else ""
-    return CallToolResult(
-        content=[TextContent(text=f"{found.reply.text}{note}")],
-        structured_content={"conversation": conversation.id, **reply_output(found.reply)},
-    )
-
-
-def _caller(served: ServedDesk, desk: Desk, tool: Tool) -> Callable[[AskedCall], CallToolResult | InputRequiredResult]:
-    """Runs a tool: at once if it may, else after a person's yes."""
-
-    def run(asked: AskedCall) -> CallToolResult | InputRequiredResult:
-        toolbox, arguments, yes, origin = desk.toolbox, asked.arguments, asked.yes, _origin(served, asked)
-        assert toolbox is not None
-        if not tool.waits:
-            user = ToolUser(f"mcp-{secrets.token_hex(8)}", CHANNEL, origin=origin)
-            return _told(tool, arguments, toolbox.run(ToolCall(tool.name, arguments), user))
-        conversation, _, proposed = asked.state.partition(".")
-        if yes is not None and proposed and asked.can_ask:
-            decided = toolbox.decide(proposed, ToolUser(conversation, CHANNEL, origin=origin), yes, tool.name)
-            if decided.tool is None:
-                return _wrong("this question is no longer open; nothing was changed")
-            if not yes:
-                return _wrong("the person said no; nothing was changed")
-            return _told(decided.tool, decided.arguments, decided.result)
-        if not asked.can_ask:
-            return _wrong(_CANNOT_ASK)
-        conversation = f"mcp-{secrets.token_hex(16)}"
-        made = toolbox.propose(ToolCall(tool.name, arguments), ToolUser(conversation, CHANNEL, origin=origin))
-        return _told(tool, arguments, made) if isinstance(made, ToolResult) else _question(made.words, f"{conversation}.{made.id}")
-
-    return run
-
-
-def _question(words: str, state: str) -> InputRequiredResult:
+def question(words: str, state: str) -> InputRequiredResult:
     """The question that the client must put to a person before the call is made."""
     from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
 
@@ -352,22 +235,15 @@ def _question(words: str, state: str) -> InputRequiredResult:
     return InputRequiredResult(input_requests={_CONFIRM: asked}, request_state=state)
 
 
-def _told(tool: Tool, arguments: Mapping[str, Any], result: ToolResult) -> CallToolResult:
-    """The result of a call, in words and as data."""
-    from mcp_types import CallToolResult, TextContent
-
-    text = answer_text(tool, arguments, result) or json.dumps([dict(row) for row in result.rows], ensure_ascii=False)
-    shown = {"status": result.status, "rows": [dict(row) for row in result.rows]}
-    return CallToolResult(content=[TextContent(text=text)], structured_content=shown, is_error=result.status not in ("ok", "nothing"))
-
-
-def _wrong(why: str) -> CallToolResult:
+def refused(why: str) -> CallToolResult:
+    """Return the result of a call that was not made, with the reason."""
     from mcp_types import CallToolResult, TextContent
 
     return CallToolResult(content=[TextContent(text=f"{why[0].upper()}{why[1:]}.")], is_error=True)
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """Return a name as one of a tool."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:64] or "model"
 
 

@@ -1,0 +1,1 @@
+"""The routes of source code in the Studio."""

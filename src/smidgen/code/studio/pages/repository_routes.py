@@ -1,0 +1,91 @@
+"""`/api/v1/projects/{project}/repository`: the source files of a project that completes code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from smidgen.code.studio.repository import ProjectRepository, project_repository, take_archive, take_folder
+from smidgen.core.errors import RequestError
+from smidgen.studio.api.access import Editor, Owner, Viewer
+from smidgen.studio.api.host import StudioHost
+from smidgen.studio.api.uploads import FILE_BODY, receive_file
+from smidgen.studio.flows.data.uploads import forget_upload, new_upload
+
+_MOST_ARCHIVE = 1 << 30
+_SHOWN = 500
+
+
+class EndingView(BaseModel):
+    """An ending of files, such as `.py`, and how many have it."""
+
+    ending: str
+    files: int
+
+
+class RepositoryView(BaseModel):
+    """The source files of a project."""
+
+    files: int
+    lines: int
+    endings: list[EndingView]
+    names: list[str] = Field(description="The paths of the first files.")
+    remarks: list[str] = Field(description="Which files are left out, and why.")
+
+
+class RepositoryFolder(BaseModel):
+    """A folder of this machine."""
+
+    path: str = Field(min_length=1, max_length=4_000)
+
+
+def repository_routes(host: StudioHost) -> APIRouter:
+    """The routes of repositories. `here`: the Studio is open to this machine alone, so that its owner may name a folder."""
+    store, here = host.store, host.here
+    router = APIRouter(prefix="/api/v1/projects/{project}/repository", tags=["files"])
+
+    @router.get("")
+    def read(person: Viewer, project: str) -> RepositoryView:
+        """Read which source files there are."""
+        return _view(project_repository(store.project(project)))
+
+    @router.post("/uploads", status_code=201, openapi_extra=FILE_BODY)
+    async def send(
+        person: Editor, request: Request, project: str, name: Annotated[str, Query(min_length=1, max_length=300)]
+    ) -> RepositoryView:
+        """Send a ZIP file of the repository, in place of the files before. Only source files are kept."""
+        found = store.project(project)
+        file, _ = await run_in_threadpool(new_upload, name)
+        try:
+            await receive_file(request, file, _MOST_ARCHIVE, "Pack the source files alone.")
+            return _view(await run_in_threadpool(take_archive, found, file))
+        finally:
+            await run_in_threadpool(forget_upload, file)
+
+    @router.post("/folder", status_code=201)
+    def name_folder(person: Owner, project: str, body: RepositoryFolder) -> RepositoryView:
+        """Copy the source files of a folder of this machine. Only where the Studio is open to this machine alone."""
+        if not here:
+            todo = "Send a ZIP file instead."
+            raise RequestError("this Studio does not open folders", value=body.path, todo=todo, status=409, code="not_here")
+        return _view(take_folder(store.project(project), Path(body.path)))
+
+    return router
+
+
+def _view(found: ProjectRepository) -> RepositoryView:
+    return RepositoryView(
+        files=found.files,
+        lines=found.lines,
+        endings=[EndingView(ending=ending, files=count) for ending, count in found.endings],
+        names=list(found.names[:_SHOWN]),
+        remarks=list(found.remarks),
+    )
+
+
+part = repository_routes

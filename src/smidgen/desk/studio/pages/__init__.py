@@ -1,0 +1,1 @@
+"""The routes of the desk's pages in the Studio."""

@@ -1,0 +1,398 @@
+"""Desk: several models that answer a customer as one. Its rows are conversations with the outcome that is wanted for each message."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from smidgen.core.errors import DataError, MissingExtra, RecipeError
+from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
+from smidgen.core.parts import DividedRows, Raw, Runner, Task
+from smidgen.core.quantities import Metric
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row, Text, joined
+from smidgen.core.settings import Settings, setting
+from smidgen.desk.answering import Desk
+from smidgen.desk.dialogue import read_messages, written
+from smidgen.desk.live_test import fingerprint, live_replies
+from smidgen.desk.members import ROLES, languages_of, role_and_language
+from smidgen.desk.policy import REDACTION, DeskPolicy, read_policy
+from smidgen.desk.reply_json import reply_output
+from smidgen.desk.serving import DeskServing
+from smidgen.desk.texts import TEXTS
+from smidgen.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
+from smidgen.privacy.policy import policy_of
+from smidgen.stats import calibration
+from smidgen.stats.intervals import paired_grades, wilson
+from smidgen.tools.definition import McpTarget, dump_tools
+from smidgen.tools.environment import VARIABLE
+from smidgen.tools.known_files import desk_key, remember_tool_file
+from smidgen.tools.tool_file import read_tools
+
+_GIVEN = frozenset({"answered", "proposed", "done"})
+"""Outcomes that give the customer something that may be wrong."""
+_LIMIT_BYTES = 20_000_000
+_HELD = 0.5
+"""The share of conversations that show how sure it must be, and calibrate scores; the others are the test."""
+_MOST_MEMBERS = 40
+_LEAST_FITTED = 20
+"""Rows of an outcome from which its scores are fitted."""
+
+
+class DeskSettings(Settings):
+    """A desk: its members, its policy, its tools, and the conversations that it is measured on."""
+
+    members: dict[str, str] = setting(
+        {},
+        "Recipe or bundle of each member, by role: intents, answer, act, recommend, redaction; for one language alone, such as answer-de. "
+        "Recipes are built first.",
+        file=True,
+    )
+    policy: str | None = setting(None, "Policy file: which intent goes to which member, hours, when to hand over.", file=True)
+    tools: str | None = setting(None, "File with the tools that the desk may call.", file=True)
+    conversations: str | None = setting(
+        None, "JSONL file of conversations with the outcome that is wanted for each message; the desk is measured on them.", file=True
+    )
+    tools_env: str | None = setting(
+        None,
+        "Test copy of your systems, in which the calls of the conversations are made while the desk is measured: a JSON file with the "
+        "values of the variables that the tools name. Without it no call that changes anything is made.",
+        file=True,
+    )
+    most_wrong: float = setting(
+        0.03,
+        "Share of the messages that may get a wrong answer. The desk says that it is not sure rather than answer more wrongly.",
+        ge=0,
+        le=1,
+    )
+
+
+class DeskForm(Form):
+    """The decision of a desk.
+
+    Attributes:
+        roles: its members.
+        curves: by outcome the slope and the shift of the curve from the members' score to the probability that the outcome is right.
+    """
+
+    roles: Annotated[tuple[Name, ...], Field(min_length=1, max_length=_MOST_MEMBERS)]
+    curves: dict[str, tuple[Coefficient, Coefficient]]
+
+    def purpose(self, quote: Callable[[str], str]) -> str:
+        """The members."""
+        return "It answers customers with several models: " + "; ".join(f"{quote(name)} {_work_of(name)}" for name in self.roles) + "."
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Knowledge of its own, and calls without consent."""
+        return (
+            "Knowledge of its own: it quotes your documents, and tells the results of your tools. What is not there it does not know.",
+            "Changing anything without the customer's yes.",
+        )
+
+    def uncalibrated(self) -> DeskForm:
+        """The form in which the members' scores stand."""
+        return self.model_copy(update={"curves": {}})
+
+
+class DeskTask(Task):
+    """The task `desk`."""
+
+    name = "desk"
+    summary = "Answer customers with several models as one: from documents, with tools, with suggestions."
+    settings = DeskSettings
+    students = ("desk",)
+    baseline = ""
+    headline = "outcome_right"
+    form_type = DeskForm
+    judged = True
+    takes = "conversation"
+    project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
+    serving = DeskServing()
+    loss_words = "the outcome is not the wanted one"
+
+    def parse(self, value: Any, settings: Settings) -> dict[str, Any]:
+        """The wanted outcome: an object or its JSON. Raises ValueError with the reason."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise ValueError('an object such as {"outcome": "answered", "document": "policies.md"} is expected') from None
+        if not isinstance(value, Mapping):
+            raise ValueError("an object with the wanted outcome is expected")
+        return read_wanted(value)
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """JSON."""
+        return AnswerOutline("value")
+
+    def members(self, settings: Settings) -> Mapping[str, str]:
+        """Recipes and bundles by role. Raises RecipeError for an unknown role."""
+        assert isinstance(settings, DeskSettings)
+        unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
+        if unknown or not settings.members:
+            what = "a member has an unknown role" if unknown else "the desk has no members"
+            todo = f"Roles: {', '.join(ROLES)}; or one of them for a language, such as answer-de."
+            raise RecipeError(what, value=unknown[0] if unknown else "desk.members", todo=todo)
+        return settings.members
+
+    def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+        """The settings with the bundles of the members."""
+        return settings.model_copy(update={"members": dict(folders)})
+
+    def languages(self, settings: Settings, member: str) -> Sequence[str]:
+        """Of the languages that the policy names, those in which the member answers."""
+        assert isinstance(settings, DeskSettings)
+        spoken = read_policy(Path(settings.policy)).languages if settings.policy else ()
+        return languages_of(member, settings.members, spoken)
+
+    def own_rows(self, settings: Settings) -> Sequence[Row]:
+        """The rows of the conversations. Raises RecipeError if none are named."""
+        assert isinstance(settings, DeskSettings)
+        if settings.conversations is None:
+            todo = "Name a file in [desk] conversations, with what customers say and the outcome that you want."
+            raise RecipeError("a desk is measured on conversations, and none are named", value="desk.conversations", todo=todo)
+        return list(read_conversations(Path(settings.conversations)))
+
+    def checked(self, settings: Settings) -> Settings:
+        """The settings, once the policy, the tools and the conversations were read. Raises RecipeError or DataError."""
+        assert isinstance(settings, DeskSettings)
+        self.own_rows(settings)
+        policy = _policy(settings)
+        _check_texts(policy, settings.policy or "the default policy")
+        if policy.privacy.policy != "off":
+            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
+        if settings.tools:
+            tools = read_tools(Path(settings.tools))
+            if any(isinstance(one.target, McpTarget) for one in tools) and importlib.util.find_spec("mcp") is None:
+                raise MissingExtra("mcp", "desk")
+        if settings.tools_env is not None:
+            fingerprint(settings.tools_env)  # raises for a file that cannot be read
+        return settings
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """Tools of the policy that are not there; and which calls are made where the desk is measured."""
+        assert isinstance(settings, DeskSettings)
+        if not settings.tools:
+            return ()
+        known = read_tools(Path(settings.tools))
+        lacking = sorted(_policy(settings).tools() - {tool.name for tool in known})
+        found = [f"there is no tool {name}, so this step of the policy cannot answer" for name in lacking]
+        if settings.tools_env is not None:
+            return [*found, f"the calls of the conversations are made in the test copy {Path(settings.tools_env).name}"]
+        unset = {
+            name for name in VARIABLE.findall(Path(settings.tools).read_text(encoding="utf-8")) if not os.environ.get(name, "").strip()
+        }
+        if any(tool.changes for tool in known):
+            found.append(
+                "calls that change something are not made while the desk is measured, so messages that need their result count as wrong. "
+                "Name a test copy in desk.tools_env to make them"
+            )
+        if unset:
+            named = ", ".join(sorted(unset))
+            found.append(f"not set here: {named}. Calls that need it fail in the report; desk.tools_env names a test copy for them")
+        return found
+
+    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
+        """The rows of a file of conversations; None for a table."""
+        return list(read_conversations(file)) if _is_conversations(file) else None
+
+    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+        """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""
+        numbers = sorted({row.number for row in rows}, key=lambda number: hashlib.sha256(f"{seed}:{number}".encode()).digest())
+        calibrating = set(numbers[: max(1, round(_HELD * len(numbers)))])
+        held = [row for row in rows if row.number in calibrating]
+        test = [row for row in rows if row.number not in calibrating]
+        tested = len(numbers) - len(calibrating)
+        how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
+        assert isinstance(settings, DeskSettings)
+        if settings.tools_env is not None:
+            how += f". Their calls are made in the test copy {Path(settings.tools_env).name}"
+        elif settings.tools:
+            how += ". Calls that change something are not made: messages that need their result count as wrong"
+        return DividedRows(held, held, test, how)
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
+        """The members; scores stand as they are until they are calibrated."""
+        assert isinstance(settings, DeskSettings)
+        if not rows:
+            raise DataError("there are no conversations", value="0 rows", todo="Write some: what customers say, and the wanted outcome.")
+        return DeskForm(roles=tuple(sorted(self.members(settings))), curves={})
+
+    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+        """The members' folders with the hashes of their manifests, the policy, and the tools."""
+        assert isinstance(settings, DeskSettings)
+        self.checked(settings)
+        entries = {}
+        for role, folder in sorted(settings.members.items()):
+            manifest = Path(folder) / "smidgen.json"
+            if not manifest.is_file():
+                raise DataError(
+                    "a member of the desk is not a bundle", value=folder, todo="Name a recipe (.toml) or the folder of a model."
+                )
+            if role == REDACTION and json.loads(manifest.read_text(encoding="utf-8")).get("task") != "extract":
+                raise DataError("the member redaction does not find spans", value=folder, todo="Name a bundle of the task extract.")
+            entries[role] = {"folder": str(folder), "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
+        facts: dict[str, Any] = {"name": "desk", "members": entries, "most_wrong": settings.most_wrong}
+        files = {"policy.toml": Path(settings.policy).read_bytes() if settings.policy else b""}
+        if settings.tools:
+            file = Path(settings.tools)
+            told = dump_tools(read_tools(file))
+            files["tools.json"] = told.encode()
+            copy = str(Path(settings.tools_env).resolve()) if settings.tools_env is not None else None
+            members = {role: Path(folder) for role, folder in settings.members.items()}
+            remember_tool_file(desk_key(told, files["policy.toml"], members), file, copy)
+            if copy is not None:
+                facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
+        return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
+
+    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
+        """The replies with the calls of the conversations made in the test copy; None without one."""
+        assert isinstance(settings, DeskSettings)
+        desk = getattr(runner, "desk", None)
+        if settings.tools_env is None or not settings.tools or not isinstance(desk, Desk):
+            return None
+        replies = live_replies(desk, [joined(text) for text in texts], settings.tools_env)
+        return {"replies": [{"output": reply_output(reply), "score": reply.score} for reply in replies]}
+
+    # Replies.
+
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: DeskForm, settings: Settings) -> DeskForm:
+        """The form with a curve for each outcome that occurs often enough."""
+        plain = self.decode(raw, form.uncalibrated())
+        grades = self.grades(rows, plain, form)
+        curves = {}
+        for outcome, count in Counter(reply.output["outcome"] for reply in plain).items():
+            if count >= _LEAST_FITTED:
+                own = [(reply.score, grade) for reply, grade in zip(plain, grades, strict=True) if reply.output["outcome"] == outcome]
+                curves[outcome] = calibration.fit_platt(calibration.logit([score for score, _ in own]), [grade == 1 for _, grade in own])
+        return form.model_copy(update={"curves": curves})
+
+    def decode(self, raw: Raw, form: DeskForm) -> list[Reply]:
+        """The replies, each with the probability that its outcome is right."""
+        return [_reply(entry, form) for entry in raw["replies"]]
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> list[float]:
+        """1 for each reply that has all that is wanted, else 0."""
+        return [float(fits(reply.output, row.output)) for row, reply in zip(rows, replies, strict=True)]
+
+    def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> dict[str, Metric]:
+        """outcome_right: messages with the wanted outcome. wrong_given: messages that got an answer, a proposal or a call that is wrong.
+        cited: answers with facts that show where these are from: a quotation, a card, or the call that was
+        made. One metric for each wanted outcome: how often it came."""
+        right = self.grades(rows, replies, form)
+        outcomes = [reply.output["outcome"] for reply in replies]
+        wrong = [float(outcome in _GIVEN and grade == 0) for outcome, grade in zip(outcomes, right, strict=True)]
+        factual = [reply for reply in replies if reply.output["outcome"] == "answered" and reply.output.get("member")]
+        cited = [float(any(reply.output.get(name) for name in ("citations", "cards", "call"))) for reply in factual]
+        found = {"outcome_right": _share(right), "wrong_given": _share(wrong)}
+        if cited:
+            found["cited"] = _share(cited)
+        for outcome in OUTCOMES:
+            own = [grade for row, grade in zip(rows, right, strict=True) if row.output["outcome"] == outcome]
+            if own:
+                found[f"{outcome}_right"] = _share(own)
+        return found
+
+    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: DeskForm) -> Metric:
+        """The change of outcome_right, with its paired interval."""
+        earlier, later = (np.array(self.grades(rows, replies, form)) for replies in (before, after))
+        found = paired_grades(earlier, later)
+        return Metric(found.value, found.low, found.high, len(rows))
+
+    def content(self, reply: Reply) -> str:
+        """The words for the customer."""
+        return str(reply.output["text"])
+
+    def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
+        """The message with those before it, the reply's words and outcome, and the wanted outcome."""
+        *earlier, message = read_messages(str(row.input))
+        told = {"earlier": earlier, "text": message, "got": str(reply.output["text"]), "outcome": reply.output["outcome"]}
+        return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
+
+    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text:
+        """A conversation of chat messages as the text of a request."""
+        return written(messages)
+
+
+def _work_of(name: str) -> str:
+    role, language = role_and_language(name)
+    return ROLES.get(role, "") + (f" ({language})" if language else "")
+
+
+def _share(values: Sequence[float]) -> Metric:
+    low, high = wilson(round(sum(values)), len(values))
+    return Metric(sum(values) / len(values), low, high, len(values))
+
+
+def _reply(entry: Mapping[str, Any], form: DeskForm) -> Reply:
+    output, score = entry["output"], float(entry["score"])
+    curve = form.curves.get(output["outcome"])
+    if curve is not None:
+        score = float(calibration.platt_probability(calibration.logit([score]), *curve)[0])
+    return Reply(output, score, facts={name: value for name, value in output.items() if name != "text"})
+
+
+def _is_conversations(file: Path) -> bool:
+    """Whether the first line of a file is a conversation."""
+    if file.suffix.lower() != ".jsonl" or not file.is_file():
+        return False
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return '"turns"' in stream.readline(100_000)
+
+
+def read_conversations(file: Path) -> Iterator[Row]:
+    """A row for each message of each conversation: the messages up to it, and the wanted outcome.
+
+    Each line of the file is `{"turns": [{"say": "...", "expect": {"outcome": "answered", ...}}, ...]}`; a message without `expect` is
+    only said. Raises DataError with the line.
+    """
+    if not file.is_file():
+        raise DataError("there is no such file of conversations", value=str(file), todo="Check the path.")
+    if file.stat().st_size > _LIMIT_BYTES:
+        raise DataError("the file of conversations is too large", value=f"{file.stat().st_size} bytes", todo="Give at most 20 MB.")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield from _rows_of(json.loads(line), number)
+        except (ValueError, RecursionError, TypeError, KeyError) as error:
+            raise DataError(
+                f"a conversation cannot be used ({error})", value=line[:80], todo="Correct it.", file=file.name, row=number
+            ) from None
+
+
+def _rows_of(given: Any, number: int) -> Iterator[Row]:
+    if not isinstance(given, Mapping) or not isinstance(given.get("turns"), list) or not given["turns"]:
+        raise ValueError("a list of turns is expected")
+    said: list[str] = []
+    for turn in given["turns"]:
+        if not isinstance(turn, Mapping) or not isinstance(turn.get("say"), str) or not turn["say"].strip():
+            raise ValueError("a turn says something in `say`")
+        said.append(turn["say"])
+        if "expect" in turn:
+            yield Row(written(said), read_wanted(turn["expect"]), number)
+
+
+def _policy(settings: DeskSettings) -> DeskPolicy:
+    return read_policy(Path(settings.policy)) if settings.policy else DeskPolicy()
+
+
+def _check_texts(policy: DeskPolicy, source: str) -> None:
+    """Raise RecipeError if the policy says a text that does not exist."""
+    missing = sorted(policy.said_by_name() - policy.texts.keys() - TEXTS.keys())
+    if missing:
+        raise RecipeError("the policy says a text that is not there", value=missing[0], todo=f"Add [texts.{missing[0]}] to {source}.")
+
+
+part_desk = DeskTask()

@@ -1,0 +1,203 @@
+"""`smidgen solve`: let a library plan stock, routes or trips from tables, and change the plan by sentences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from smidgen.cli.flags import AsJson, Overrides, with_flags
+from smidgen.cli.screen import Screen, errors, out, print_json, print_line
+from smidgen.core.errors import InputError
+from smidgen.parts import registry
+from smidgen.plans.solver_recipe import ROOM, SolveSettings
+
+if TYPE_CHECKING:
+    from smidgen.plans.flows.problem import OpenProblem, ProposedChange, SolvedPlan
+
+_COLOURS = {"solved": "green", "partly": "yellow", "infeasible": "red"}
+WAITING = "waiting.jsonl"
+"""The file in a plan's folder with changes that --yes did not make."""
+_WORDS = {"solved": "solved", "partly": "solved in part", "infeasible": "not solved"}
+
+
+@with_flags(SolveSettings, ("seconds", "changes", "texts"))
+def solve(
+    settings: SolveSettings,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help=f"A recipe, the folder of a plan, or: {', '.join(registry.names(ROOM))}.")
+    ],
+    to: Annotated[Path | None, typer.Option("--out", help="Folder for the plan (default: that of SOURCE if it is a plan).")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="A change: a sentence (needs --model), or a JSON object. You confirm it before it counts. May be repeated."),
+    ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Make the changes without asking. A sentence that leaves a doubt is kept in waiting.jsonl, and the exit code is 1.",
+        ),
+    ] = False,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Serve the plan in SOURCE to a desk or an assistant: MCP on standard input and output.")
+    ] = False,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan stock, routes or trips from tables.
+
+    A library computes. A sentence may change the plan: a small model reads it, and you confirm what it read. The folder gets the plan as
+    tables, as a page and as plan.json; name it as SOURCE to change the plan.
+
+    Example: smidgen solve recipes/retail/stock.toml --out stock
+    """
+    from smidgen.plans.flows.problem import PLAN, open_problem, write_plan
+
+    if mcp:
+        _serve(Path(source))
+        return
+    is_plan = (Path(source) / PLAN).is_file()
+    if to is None and not is_plan:
+        if source not in registry.names(ROOM) and not Path(source).is_file() and not (Path(source) / "smidgen.toml").is_file():
+            todo = f"Name a recipe such as shop/smidgen.toml, the folder of a plan, or one of: {', '.join(registry.names(ROOM))}."
+            raise InputError("there is no such recipe or plan", value=source, todo=todo)
+        recipe = Path(source) / "smidgen.toml"
+        todo = f"Write: smidgen solve {recipe if recipe.is_file() else source} --out DIR"
+        raise InputError("a folder for the plan is needed", value=source, todo=todo)
+    given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
+    problem = open_problem(source, [*(overrides or ()), *given])
+    before = _sentences_before(problem, Path(source) if is_plan else None, as_json) if change else []
+    folder = to or Path(source)
+    waiting = [one for wanted in change or () for one in _change(problem, _object(wanted), yes, as_json)]
+    if waiting:
+        _keep(waiting, folder, as_json)
+        if is_plan and to is None and not problem.made:
+            if as_json:
+                print_json({"waiting": waiting})
+            raise typer.Exit(1)
+    with Screen(quiet=as_json) as screen:
+        plan = problem.solve(screen)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = write_plan(plan, folder)
+    if as_json:
+        print_json(plan.json() | ({"sentences_before": before, "waiting": waiting} if change else {}))
+    else:
+        if change:
+            _print_difference(before, [statement.text for statement in plan.solution.statements])
+        _print(plan, folder, written)
+    if waiting or plan.solution.status == "infeasible":
+        raise typer.Exit(1)
+
+
+def _sentences_before(problem: OpenProblem, plan: Path | None, quiet: bool) -> list[str]:
+    """The plan's sentences before its changes; without a plan yet, it is solved for that."""
+    from smidgen.plans.flows.problem import PLAN, read_plan
+
+    if plan is not None:
+        return list(read_plan(plan / PLAN)["sentences"])
+    with Screen(quiet=quiet) as screen:
+        return [statement.text for statement in problem.solve(screen).solution.statements]
+
+
+def _change(problem: OpenProblem, given: str | dict[str, object], yes: bool, quiet: bool) -> list[dict[str, object]]:
+    """Make one change, or all that a sentence tells. Returns what waits for a person: that change, with all after it in its sentence."""
+    left: str | dict[str, object] | None = given
+    while left is not None:
+        proposed = problem.proposed(left)
+        if not quiet:
+            _print_change(proposed)
+        why = _why_not_alone(problem, proposed) if yes else []
+        if why:
+            sentence = " | ".join(part for part in (proposed.sentence, proposed.rest) if part)
+            return [{"sentence": sentence, "read": proposed.words, "change": dict(proposed.change), "score": proposed.score, "why": why}]
+        if not yes and not typer.confirm("Change the plan?"):
+            errors.print("not changed")
+            raise typer.Exit(1)
+        problem.make(proposed)
+        left = proposed.rest or None
+    return []
+
+
+def _why_not_alone(problem: OpenProblem, proposed: ProposedChange) -> list[str]:
+    """Why a change needs a person; empty if it was given as JSON, or its sentence leaves no doubt."""
+    least = problem.recipe.solve.sure
+    found = [f"the model is {proposed.score:.0%} sure of this change, and --yes needs {least:.0%}"] if proposed.score < least else []
+    found += [f"not in this change: {', '.join(proposed.unread)}"] if proposed.unread else []
+    return [*found, *proposed.doubts]
+
+
+def _keep(waiting: list[dict[str, object]], folder: Path, quiet: bool) -> None:
+    """Add changes that need a person to a file in the plan's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / WAITING).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in waiting)
+    if quiet:
+        return
+    for one in waiting:
+        errors.print(f"[yellow]not changed:[/] {escape(str(one['sentence']))}", soft_wrap=True)
+        errors.print(f"  {escape('; '.join(map(str, one['why'] if isinstance(one['why'], list) else [])))}", soft_wrap=True)
+    todo = "Leave out --yes and confirm it, or give the change as JSON."
+    errors.print(f"{escape(str(folder / WAITING))} has what needs a person. {todo}", soft_wrap=True)
+
+
+def _print_change(proposed: ProposedChange) -> None:
+    sure = f" [dim](the model is {proposed.score:.0%} sure)[/]" if proposed.sentence else ""
+    out.print(f"{escape(proposed.words)}{sure}", soft_wrap=True)
+    if proposed.unread:
+        out.print(f"[yellow]not read: {escape(', '.join(proposed.unread))}[/]", soft_wrap=True)
+
+
+def _print_difference(before: list[str], after: list[str]) -> None:
+    """The sentences that a change took out of the plan, and those that it put in."""
+    gone, new = [text for text in before if text not in after], [text for text in after if text not in before]
+    if not gone and not new:
+        print_line("The plan says the same before and after.")
+        return
+    for title, mark, texts in (("Before:", "-", gone), ("After:", "+", new)):
+        print_line(title)
+        for text in texts:
+            print_line(f"{mark} {text}")
+
+
+def _serve(folder: Path) -> None:
+    from smidgen.plans.flows.asked_plan import AskedPlan
+    from smidgen.plans.mcp_server import serve_plan
+
+    serve_plan(AskedPlan(folder))
+
+
+def _placed(folder: object) -> str:
+    """The path of a folder as TOML: flags start from the working folder, settings of a recipe from its own."""
+    return json.dumps(str(Path(str(folder)).absolute()))
+
+
+def _object(change: str) -> str | dict[str, object]:
+    """A change given as a JSON object, or the sentence as it is."""
+    if not change.lstrip().startswith(("{", "[")):
+        return change
+    try:
+        found = json.loads(change)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the change is not JSON ({error})", value=change, todo="Correct it, or say it as a sentence.") from None
+    if not isinstance(found, dict):
+        raise InputError("a change is one JSON object", value=change, todo="Name each change by a --change of its own.")
+    return found
+
+
+def _print(plan: SolvedPlan, folder: Path, written: list[str]) -> None:
+    status = plan.solution.status
+    out.print(f"[bold {_COLOURS[status]}]{_WORDS[status]}[/] in {plan.seconds:.1f} s")
+    for statement in plan.solution.statements:
+        print_line(statement.text)
+    for remark in plan.solution.remarks:
+        out.print(f"[dim]· {escape(remark)}[/]", soft_wrap=True)
+    if plan.texts is not None and plan.texts.refused:
+        errors.print(f"{plan.texts.refused} texts of the model were thrown away: they did not state the facts, or stated other numbers.")
+    out.print(f"{escape(str(folder))}: {escape(', '.join(written))}", soft_wrap=True)
+
+
+part_solve = solve

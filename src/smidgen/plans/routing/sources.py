@@ -1,0 +1,104 @@
+"""Travel times from straight lines, a table, a network of streets, or a Valhalla server."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from smidgen.core.errors import InputError, one_line
+from smidgen.plans.routing.distances import NEVER, beeline
+from smidgen.plans.routing.network import Point, StreetNetwork
+from smidgen.plans.routing.travel import Travel
+
+WINDING = 1.3
+"""Length of roads per length of the straight line (about 1.2 to 1.4 in European towns; Ballou, Rahardja and Sakai 2002)."""
+_BLOCK = 50
+"""Sources and targets of one request: Valhalla's own limit is 2,500 pairs."""
+_SECONDS = 60.0
+_MOST_ANSWER = 20_000_000
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def straight_lines(names: Sequence[str], points: Sequence[Point], kmh: float) -> Travel:
+    """Travel times by the straight line, made longer by WINDING, at a speed."""
+    metres = np.array([[beeline(one, other) * WINDING for other in points] for one in points])
+    return Travel(tuple(names), np.ceil(metres / (kmh / 3.6)).astype(np.int64), np.round(metres).astype(np.int64), "straight lines")
+
+
+def by_streets(names: Sequence[str], network: StreetNetwork) -> Travel:
+    """Travel times by the quickest way on a network of streets."""
+    seconds, metres = network.times()
+    return Travel(tuple(names), seconds, metres, "streets", network=network)
+
+
+def by_valhalla(names: Sequence[str], points: Sequence[Point], url: str, costing: str = "auto") -> Travel:
+    """Travel times that a Valhalla server computes (`/sources_to_targets`). Raises InputError if it cannot be asked or does not answer.
+
+    The server learns where your stops are. Only a server on this machine is asked over plain http.
+    """
+    import httpx
+
+    base = _checked(url)
+    size = len(points)
+    seconds, metres = np.full((size, size), NEVER, dtype=np.int64), np.zeros((size, size), dtype=np.int64)
+    places = [{"lat": latitude, "lon": longitude} for latitude, longitude in points]
+    local = urlsplit(base).hostname in _LOOPBACK
+    with httpx.Client(timeout=_SECONDS, follow_redirects=False, trust_env=not local) as client:
+        for row in range(0, size, _BLOCK):
+            for column in range(0, size, _BLOCK):
+                body = {
+                    "sources": places[row : row + _BLOCK],
+                    "targets": places[column : column + _BLOCK],
+                    "costing": costing,
+                    "units": "kilometers",
+                }
+                for i, line in enumerate(_asked(client, base, body)):
+                    for j, cell in enumerate(line):
+                        if cell.get("time") is not None:
+                            seconds[row + i, column + j] = math.ceil(float(cell["time"]))
+                            metres[row + i, column + j] = round(1000 * float(cell.get("distance") or 0))
+    np.fill_diagonal(seconds, 0)
+    np.fill_diagonal(metres, 0)
+    return Travel(tuple(names), seconds, metres, "Valhalla")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    if not host or not safe or parts.username or parts.password or parts.query or parts.fragment:
+        todo = "Give an https URL without a user, a query or a fragment; http only for this machine."
+        raise InputError("the URL of the Valhalla server cannot be used", value=host or "no host", todo=todo)
+    return url.rstrip("/")
+
+
+def _asked(client: Any, base: str, body: Any) -> list[list[dict[str, Any]]]:
+    import httpx
+
+    todo = "Check that the server runs, and that its map holds these places."
+    try:
+        answer = client.post(f"{base}/sources_to_targets", json=body)
+        if len(answer.content) > _MOST_ANSWER:
+            raise InputError("the Valhalla server's answer is too long", value=f"{len(answer.content)} bytes", todo=todo)
+        told = answer.json()
+    except httpx.HTTPError as error:
+        raise InputError("the Valhalla server cannot be asked", value=type(error).__name__, todo=todo) from None
+    except (ValueError, RecursionError):
+        raise InputError("the Valhalla server did not answer with JSON", value=f"HTTP {answer.status_code}", todo=todo) from None
+    if answer.status_code != 200:
+        said = told.get("error") if isinstance(told, dict) else None
+        value = f"HTTP {answer.status_code}: {one_line(str(said or ''), None)}"
+        raise InputError("the Valhalla server refused", value=value, todo=todo)
+    found = told.get("sources_to_targets") if isinstance(told, dict) else None
+    shape = (len(body["sources"]), len(body["targets"]))
+    fits = isinstance(found, list) and len(found) == shape[0]
+    if not fits or any(not isinstance(line, list) or len(line) != shape[1] for line in found or ()):
+        raise InputError("the Valhalla server's answer has another shape than asked", value=f"{shape[0]} by {shape[1]}", todo=todo)
+    return [[cell if isinstance(cell, dict) else {} for cell in line] for line in found or ()]

@@ -1,0 +1,695 @@
+"""The solver `stock`: from sales and stock, how much to order of each item, by when, and why."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from smidgen.core.errors import DataError, InputError
+from smidgen.core.settings import Settings, setting
+from smidgen.plans.solving import Cell, Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Telling
+from smidgen.plans.stock.chart import sales_chart
+from smidgen.plans.stock.cleaning import CleanSales, clean_sales, shop_uplift
+from smidgen.plans.stock.columns import column, shown_day, shown_names
+from smidgen.plans.stock.demand import Demand, beginning, forecast_demands, promoted, without
+from smidgen.plans.stock.ordering import LONGEST_LEAD, STOCK_ROLES, Order, StockedItem, lead_times_told, plan_order, read_stock
+from smidgen.plans.stock.sales import SalesColumns, SalesHistory, read_sales
+from smidgen.text import dates, durations, relative_days
+from smidgen.text.column_names import columns_told
+
+_LONGEST_GAP = 28
+"""Most days between the last sale and the day of the plan."""
+_HALF_YEAR = 183
+_DRAWN = 6
+"""Items that get a drawing: the most urgent."""
+
+
+class StockSettings(Settings):
+    """Sales, stock, and how sure it must be that nothing runs out."""
+
+    sales: str = setting(
+        ..., "Table of sales: a row for each sale, or for each item and day, week or month. Columns are found by their names.", file=True
+    )
+    stock: str | None = setting(
+        None,
+        "Table of stock: item, pieces in stock, lead time in days; if you have them, name, supplier, pack size, on order. Without it, "
+        "sales are forecast and nothing is ordered.",
+        file=True,
+    )
+    item: str | None = setting(None, "Column of the item in the table of sales (default: found by its name).")
+    date: str | None = setting(None, "Column of the date in the table of sales (default: found by its name).")
+    quantity: str | None = setting(None, "Column of the pieces sold (default: found by its name).")
+    promotion: str | None = setting(None, "Column that says when a promotion was on (default: found by its name, if there is one).")
+    service: float = setting(0.95, "How sure it must be that an item lasts until its next delivery, 0.5 to 0.99.", ge=0.5, le=0.99)
+    review: int = setting(7, "Days between two looks at the stock.", ge=1, le=90)
+    lead_time: int | None = setting(None, "Lead time in days of items whose own is not in the table.", ge=0, le=LONGEST_LEAD)
+    today: str | None = setting(None, "The day of the plan, as 2026-11-30 (default: the day after the last sale).")
+
+
+@dataclass(frozen=True)
+class StockProblem:
+    """A shop as it was read, with what was changed since.
+
+    Attributes:
+        history: the sales.
+        stocked: the stock by item; empty without a table of stock.
+        today: the day of the plan.
+        service, review: of the settings.
+        promotions: planned ones by item: first day, last day, and how many times as much sells; None: as measured.
+        ends: the last day of discontinued items.
+        remarks: about the tables.
+    """
+
+    history: SalesHistory
+    stocked: Mapping[str, StockedItem]
+    today: datetime.date
+    service: float
+    review: int
+    promotions: Mapping[str, tuple[tuple[datetime.date, datetime.date, float], ...]] = field(default_factory=dict)
+    ends: Mapping[str, datetime.date] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def name(self, item: str) -> str:
+        """An item's name for people."""
+        if item in self.stocked and self.stocked[item].name != item:
+            return self.stocked[item].name
+        return self.history.items[item].name if item in self.history.items else item
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One item's part of the plan. `order` is None where nothing can be ordered, `demand` where nothing can be forecast; `why` says why."""
+
+    item: str
+    name: str
+    clean: CleanSales | None
+    demand: Demand | None
+    order: Order | None
+    why: str = ""
+
+
+class StockSolver(Solver):
+    """The solver `stock`."""
+
+    name = "stock"
+    title = "Stock"
+    summary = "Forecast sales, and say how much to order of each item, by when and why."
+    settings = StockSettings
+    changes: Mapping[str, Any] = MappingProxyType(
+        {
+            "type": "object",
+            "properties": {
+                "kind": {
+                    "enum": ["lead_time", "delivery", "promotion", "discontinued", "stock"],
+                    "description": "lead_time: a supplier takes longer or less long; delivery: ordered goods arrive; promotion: more will "
+                    "be sold; discontinued: it is not sold any more; stock: a new count",
+                },
+                "item": {"type": ["string", "null"], "maxLength": 120, "description": "name or id, in the words of the sentence"},
+                "supplier": {"type": ["string", "null"], "maxLength": 120, "description": "in the words of the sentence"},
+                "days": {"type": ["integer", "null"], "minimum": 0, "maximum": LONGEST_LEAD, "description": "the new lead time"},
+                "takes": {"type": ["string", "null"], "maxLength": 60, "description": "the new lead time in words, such as three weeks"},
+                "quantity": {"type": ["integer", "null"], "minimum": 0, "description": "of the delivery or the count"},
+                "day": {"type": ["string", "null"], "maxLength": 60, "description": "of the delivery, in the words of the sentence"},
+                "first": {"type": ["string", "null"], "maxLength": 60, "description": "first day of the promotion, in its words"},
+                "last": {"type": ["string", "null"], "maxLength": 60, "description": "last day of the promotion or of sale, in its words"},
+                "percent": {"type": ["integer", "null"], "minimum": 1, "maximum": 2000, "description": "how much more will be sold"},
+            },
+            "required": ["kind"],
+            "additionalProperties": False,
+        }
+    )
+    examples = (
+        "Stoke Pottery takes 21 days now.",
+        "40 Hearthside mugs arrive on 4 December 2026.",
+        "The Moss Velvet Cushion is on offer from 5 to 7 December 2026.",
+        "The Oak Stool is discontinued.",
+    )
+    usual = MappingProxyType({"item": ("lantern", "bike pump", "teapot")})
+    telling = MappingProxyType(
+        {
+            "lead_time": Telling(
+                r"(?:now )?takes?|needs?|lead time|delivers? in|(?:takes? )?to (?:arrive|come|deliver)", "of|for|from|in|up to|on"
+            ),
+            "delivery": Telling(
+                r"(?:will )?(?:arrives?|come|comes|be delivered)|(?:is|are) (?:arriving|coming|due|expected)|arriving|landing|expected|due",
+                "on|of|by|from|more",
+            ),
+            "promotion": Telling(
+                r"(?:is |are )?on (?:offer|promotion|promo)|(?:is |are )?promoted|promotion|promo|offer",
+                "from|to|until|till|on|for|of|percent|%|more",
+            ),
+            "discontinued": Telling(
+                r"(?:is |are )?(?:being )?(?:discontinued|delisted|phased out)|discontinue|delist|end of line", "last day"
+            ),
+            "stock": Telling(
+                r"(?:we )?(?:have )?counted|(?:there (?:is|are)|we have)|in stock|stock of|count of|shelf count", "in stock|on the shelf|of"
+            ),
+        }
+    )
+
+    def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> StockProblem:
+        """The problem. Raises DataError for a cell that cannot be used."""
+        history = read_sales(tables["sales"], SalesColumns(settings.item, settings.date, settings.quantity, settings.promotion))
+        after = history.last + datetime.timedelta(days=1)
+        today = _today(settings.today, after)
+        stocked = read_stock(tables["stock"], settings.lead_time) if "stock" in tables else {}
+        stocked, spelt = _spelt_as_sold(stocked, history.items)
+        strangers = [entry.name for id, entry in stocked.items() if id not in history.items]
+        remarks = [*history.remarks, *(_stock_columns_told(tables["stock"]) if stocked else ())]
+        if spelt:
+            remarks.append(f"Taken as one item, though the case of its letters differs: {shown_names(spelt)}.")
+        if strangers:
+            have = "has" if len(strangers) == 1 else "have"
+            remarks.append(f"{shown_names(strangers)} {have} stock and no sales in the file: not planned.")
+        if not set(stocked) & set(history.items) and stocked:
+            raise DataError(
+                "no item of the sales is in the table of stock",
+                value=shown_names(list(stocked)),
+                todo="Both tables must name items in the same way.",
+                file=tables["stock"].file,
+            )
+        return StockProblem(history, stocked, today, settings.service, settings.review, remarks=tuple(remarks))
+
+    def changed(self, problem: StockProblem, change: Change) -> StockProblem:
+        """The problem after a change. Raises InputError for an item or a supplier that the tables lack, and for what is left open."""
+        return _CHANGES[change["kind"]](problem, change)
+
+    def shown_change(self, problem: StockProblem, change: Change) -> str:
+        """The change as a sentence."""
+        self.changed(problem, change)
+        kind = change["kind"]
+        if kind == "lead_time":
+            items = _lead_items(problem, change)
+            who = change.get("supplier") or problem.name(items[0])
+            before = sorted({problem.stocked[item].lead_days for item in items} - {None}, key=lambda days: days or 0)
+            was = f", was {' or '.join(map(str, before))}" if before else ""
+            many = f" ({len(items)} items)" if len(items) > 1 else ""
+            return f"{who}{many}: lead time {_lead_days(change)} days{was}"
+        item = _item(problem, change)
+        name = problem.name(item)
+        if kind == "delivery":
+            return f"{name}: {change['quantity']} pieces arrive on {shown_day(_day(problem, change, 'day'))}"
+        if kind == "promotion":
+            first, last, times = _promotion(problem, item, change)
+            return f"{name}: promotion from {shown_day(first)} to {shown_day(last)}, {times:.1f} times as much is sold"
+        if kind == "stock":
+            return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
+        return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
+
+    def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
+        """Say what the plan has of one item: its order, or why it needs none."""
+        item = _named_item(name, {one["item"]: one["name"] for one in result["items"]})
+        facts = next(one for one in result["items"] if one["item"] == item)
+        if facts.get("order"):
+            return [_order_statement(facts, result["today"])]
+        said = [Statement(f"{_rate(facts)} of {facts['name']} will be sold.")] if "a_day" in facts else []
+        if "why" in facts:
+            said.append(Statement(f"{facts['name']} is not planned: {facts['why']}."))
+        if "order" in facts:
+            until = shown_day(datetime.date.fromisoformat(result["next_review"]))
+            text = f"{facts['name']} needs no order before the next look at the stock on {until}: {_lies(facts)}"
+            said.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
+        return said
+
+    def names(self, problem: StockProblem) -> dict[str, list[str]]:
+        """Items by id and name; suppliers."""
+        items = {**problem.stocked, **problem.history.items}
+        suppliers = [entry.supplier for entry in problem.stocked.values() if entry.supplier]
+        return {"item": [*items, *map(problem.name, items)], "supplier": suppliers}
+
+    def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
+        """The orders. It computes in closed form: `seconds` and `before` change nothing."""
+        planned = _planned(problem)
+        result = _result(problem, planned)
+        clean = [one.clean for one in planned if one.clean is not None]
+        remarks = [*problem.remarks, *(remark for item in clean for remark in item.remarks)]
+        ordered = [one for one in planned if one.order is not None]
+        refused = [one for one in planned if one.demand is None]
+        unplanned = [one for one in planned if one.order is None and one.item not in problem.ends]
+        status: Any = "infeasible" if len(refused) == len(planned) else "partly" if (problem.stocked and unplanned) or refused else "solved"
+        tables = {"forecasts": _forecast_table(problem, planned)}
+        if ordered:
+            tables = {"orders": _order_table(problem, ordered), **tables}
+        drawn = [one for one in [*_urgent(ordered), *planned] if one.demand is not None and one.clean is not None]
+        pictures = {}
+        for one in list({id(one): one for one in drawn}.values())[:_DRAWN]:
+            assert one.demand is not None and one.clean is not None
+            name = _file_name(one.name)
+            name = name if name not in pictures else f"{name}_{_file_name(one.item)}"
+            pictures[name] = sales_chart(one.name, one.clean, problem.history, one.demand, problem.service)
+        return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
+
+
+def _spelt_as_sold(stocked: Mapping[str, StockedItem], sold: Collection[str]) -> tuple[dict[str, StockedItem], list[str]]:
+    """The stock by the items' names in the sales, and those that differ from them in the case of letters alone."""
+    alike: dict[str, list[str]] = {}
+    for id in (*sold, *(id for id in stocked if id not in sold)):
+        alike.setdefault(id.casefold(), []).append(id)
+    found: dict[str, StockedItem] = {}
+    spelt = []
+    for id, entry in stocked.items():
+        first, *others = alike[id.casefold()]
+        same = id not in sold and first in sold and first not in stocked and others == [id]
+        found[first if same else id] = replace(entry, item=first, name=first if entry.name == id else entry.name) if same else entry
+        spelt += [first] if same else []
+    return found, spelt
+
+
+def _stock_columns_told(table: ProblemTable) -> list[str]:
+    found = {role: taken for role in STOCK_ROLES if (taken := column(table, role, None, needed=False)) is not None}
+    return [*columns_told(table.file, table.columns, found), *lead_times_told(table)]
+
+
+def _today(given: str | None, after: datetime.date) -> datetime.date:
+    """The day of the plan. Raises DataError for one before the end of the sales, or long after it."""
+    if given is None:
+        return after
+    told = dates.read(given)
+    if told is None:
+        raise DataError("the day of the plan is no date", value=given, todo="Write it as 2026-11-30.")
+    today = datetime.date.fromisoformat(told)
+    if today < after:
+        raise DataError("the sales go on after the day of the plan", value=given, todo=f"Plan for {after.isoformat()} or later.")
+    if (today - after).days > _LONGEST_GAP:
+        todo = "Add the latest sales: what was sold since then is not known."
+        raise DataError("the sales end long before the day of the plan", value=shown_day(after - datetime.timedelta(days=1)), todo=todo)
+    return today
+
+
+# Changes.
+
+
+def _item(problem: StockProblem, change: Change) -> str:
+    """The item that a change names; see `_named_item`."""
+    said = str(change.get("item", "")).strip()
+    if not said:
+        raise InputError("the change names no item", value=str(dict(change)), todo="Name one by its name or its id.")
+    return _named_item(said, {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}})
+
+
+def _named_item(said: str, known: Mapping[str, str]) -> str:
+    """The id of the item that some words mean: by its id, its name, a name in full among them, or words that only one name holds.
+
+    `known`: names by id. Raises InputError for no item and for several.
+    """
+    folded, words = said.strip().casefold(), _words(said)
+    exact = [id for id, name in known.items() if folded in (id.casefold(), name.casefold())]
+    same = [id for id, name in known.items() if words and words in (_words(id), _words(name))]
+    within = [id for id, name in known.items() if words and all(_in_name(word, f"{name} {id}") for word in words)]
+    found = exact or same or _in_full(words, known) or within
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = [known[id] for id in found]
+        shown = shown_names([name if names.count(name) == 1 else f"{name} ({id})" for id, name in zip(found, names, strict=True)])
+        raise InputError("several items have this name", value=said, todo=f"Name one of them in full: {shown}.")
+    near = difflib.get_close_matches(said, list(known.values()), n=3, cutoff=0.5)
+    todo = f"Did you mean {' or '.join(near)}?" if near else "Name one of the tables."
+    raise InputError("no item of the tables has this name", value=said, todo=todo)
+
+
+_WORD = re.compile(r"\w+")
+_ARTICLES = frozenset({"the", "a", "an", "our", "der", "die", "das", "den", "dem"})
+
+
+def _words(text: str) -> list[str]:
+    return [_stem(word) for word in _WORD.findall(text.casefold()) if word not in _ARTICLES]
+
+
+def _in_name(word: str, name: str) -> bool:
+    """Whether a word is a part of a name; one with a digit must be whole: 50 is not in 150."""
+    return word in _words(name) if any(letter.isdigit() for letter in word) else word in name.casefold()
+
+
+def _in_full(words: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Items whose name stands in full among some words: the longest of them. None if other words are of another item's name."""
+    names = {id: _words(name) for id, name in known.items()}
+    held = [id for id, own in names.items() if own and any(list(words[at : at + len(own)]) == own for at in range(len(words)))]
+    longest = max((len(names[id]) for id in held), default=0)
+    best = [id for id in held if len(names[id]) == longest]
+    rest = set(words).difference(*(names[id] for id in best))
+    return best if not rest.intersection(*[{word for id, own in names.items() if id not in best for word in own}]) else []
+
+
+def _stem(word: str) -> str:
+    """A word without an English plural's s."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def _stocked(problem: StockProblem, change: Change) -> StockedItem:
+    item = _item(problem, change)
+    if item not in problem.stocked:
+        raise InputError("no stock is known of this item", value=problem.name(item), todo="Add it to the table of stock.")
+    return problem.stocked[item]
+
+
+def _need(change: Change, name: str, words: str) -> Any:
+    if name not in change:
+        raise InputError(f"the change does not say {words}", value=str(dict(change)), todo="Say it in full: nothing is guessed.")
+    return change[name]
+
+
+def _day(problem: StockProblem, change: Change, name: str, after: datetime.date | None = None) -> datetime.date:
+    """The day that a change names: a date, or words such as `next Friday`, which count from the day of the plan, or from `after`."""
+    said = str(_need(change, name, "on which day"))
+    told = dates.read(said, year=problem.today.year)
+    day = None if told is None else datetime.date.fromisoformat(told)
+    if day is not None and not dates.has_year(said) and (problem.today - day).days > _HALF_YEAR:
+        told = dates.read(said, year=problem.today.year + 1)  # on 30 December, 5 January is the next one
+        day = None if told is None else datetime.date.fromisoformat(told)
+    if day is None:
+        words = _SHORT_DAY.sub(lambda match: _WEEKDAYS[match[1].casefold()], said)
+        from_day = after if after is not None and _BARE_WEEKDAY.fullmatch(words.strip()) else problem.today
+        told = relative_days.read(words, from_day)
+        day = None if told is None else datetime.date.fromisoformat(told)
+    if day is None:
+        raise InputError("the day is no date", value=said, todo="Write it as 2026-12-05.")
+    return day
+
+
+_WEEKDAYS = {name[:3]: name for name in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")}
+_SHORT_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)(?:s|r|rs)?\b\.?", re.IGNORECASE)
+_BARE_WEEKDAY = re.compile("|".join(_WEEKDAYS.values()), re.IGNORECASE)
+_DAY_ALONE = re.compile(r"(?:the )?(\d{1,2})(?:st|nd|rd|th|\.)?", re.IGNORECASE)
+_DAY_NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
+
+
+def _days(problem: StockProblem, change: Change) -> tuple[datetime.date, datetime.date]:
+    """The first and the last day of a change. `from 5 to 7 December` says the month once; `Friday to Monday` means the Monday after."""
+    said = {name: str(_need(change, name, "on which day")) for name in ("first", "last")}
+    for name, other in (("first", "last"), ("last", "first")):
+        alone = _DAY_ALONE.fullmatch(said[name].strip())
+        if alone is not None and dates.read(said[other], year=problem.today.year) is not None:
+            said[name] = _DAY_NUMBER.sub(alone[1], said[other], count=1)
+    first = _day(problem, said, "first")
+    return first, _day(problem, said, "last", after=first)
+
+
+def _lead_days(change: Change) -> int:
+    """The new lead time of a change: in days, or in words such as `three weeks`."""
+    if "days" in change:
+        return int(change["days"])
+    said = str(_need(change, "takes", "how many days it takes"))
+    seconds = durations.read(durations.in_calendar_days(said))
+    days = None if seconds is None else seconds / durations.DAY
+    if days is None or days != int(days) or days > LONGEST_LEAD:
+        raise InputError("the lead time is no number of days", value=said, todo="Say it in days or weeks: nothing is guessed.")
+    return int(days)
+
+
+def _lead_items(problem: StockProblem, change: Change) -> list[str]:
+    """The items whose lead time changes: those of a supplier, or one."""
+    supplier = str(change.get("supplier", "")).strip()
+    if not supplier:
+        return [_stocked(problem, change).item]
+    known = {entry.supplier.casefold(): entry.supplier for entry in problem.stocked.values() if entry.supplier}
+    folded = supplier.casefold()
+    found = [folded] if folded in known else [name for name in known if folded in name]
+    if len(found) != 1:
+        near = difflib.get_close_matches(supplier, list(known.values()), n=3, cutoff=0.5)
+        todo = f"Name one of: {shown_names(near or sorted(known.values()))}."
+        raise InputError("no supplier of the table has this name" if not found else "several suppliers have it", value=supplier, todo=todo)
+    items = [id for id, entry in problem.stocked.items() if entry.supplier.casefold() == found[0]]
+    return [item for item in items if item == _item(problem, change)] if change.get("item") else items
+
+
+def _lead_time(problem: StockProblem, change: Change) -> StockProblem:
+    days = _lead_days(change)
+    items = _lead_items(problem, change)
+    return replace(problem, stocked={**problem.stocked, **{id: replace(problem.stocked[id], lead_days=days) for id in items}})
+
+
+def _delivery(problem: StockProblem, change: Change) -> StockProblem:
+    entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(problem, change, "day")
+    if day < problem.today:
+        raise InputError("the delivery is before the day of the plan", value=day.isoformat(), todo="Count it into the stock.")
+    if any(when is None for when, _ in entry.coming):
+        # What the table says is on order now has a day: the rest of it keeps none.
+        rest = max(0.0, entry.on_order - pieces)
+        coming: tuple[tuple[datetime.date | None, float], ...] = ((day, float(pieces)), *([(None, rest)] if rest else []))
+    else:
+        coming = (*entry.coming, (day, float(pieces)))
+    return replace(problem, stocked={**problem.stocked, entry.item: replace(entry, coming=coming)})
+
+
+def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[datetime.date, datetime.date, float]:
+    first, last = _days(problem, change)
+    value = f"{first.isoformat()} to {last.isoformat()}"
+    if last < first:
+        raise InputError("the promotion ends before it begins", value=value, todo="Exchange or correct its days.")
+    if last < problem.today:
+        todo = f"The plan begins on {problem.today.isoformat()}: say a day from then on. A past one is marked in the table of sales."
+        raise InputError("the promotion is over", value=value, todo=todo)
+    if "percent" in change:
+        return first, last, 1 + int(change["percent"]) / 100
+    if item not in problem.history.items:
+        raise InputError("this item has no sales", value=problem.name(item), todo="Say how much more will be sold, in percent.")
+    clean = [clean_sales(sales, problem.history) for sales in problem.history.items.values()]
+    own = next(one.uplift for one in clean if one.sales.item == item)
+    times = own if own is not None else shop_uplift(clean)
+    if times is None:
+        raise InputError("no promotion is in the sales", value=problem.name(item), todo="Say how much more will be sold, in percent.")
+    return first, last, times
+
+
+def _planned_promotion(problem: StockProblem, change: Change) -> StockProblem:
+    item = _item(problem, change)
+    spans = (*problem.promotions.get(item, ()), _promotion(problem, item, change))
+    return replace(problem, promotions={**problem.promotions, item: spans})
+
+
+def _end(problem: StockProblem, change: Change) -> datetime.date:
+    """The last day of sale: the one that is said, else the day before the plan."""
+    return _day(problem, change, "last") if "last" in change else problem.today - datetime.timedelta(days=1)
+
+
+def _discontinued(problem: StockProblem, change: Change) -> StockProblem:
+    return replace(problem, ends={**problem.ends, _item(problem, change): _end(problem, change)})
+
+
+def _count(problem: StockProblem, change: Change) -> StockProblem:
+    entry, pieces = _stocked(problem, change), int(_need(change, "quantity", "how many pieces there are"))
+    return replace(problem, stocked={**problem.stocked, entry.item: replace(entry, stock=float(pieces))})
+
+
+_CHANGES = {
+    "lead_time": _lead_time,
+    "delivery": _delivery,
+    "promotion": _planned_promotion,
+    "discontinued": _discontinued,
+    "stock": _count,
+}
+
+
+# The plan.
+
+
+def _planned(problem: StockProblem) -> list[_Planned]:
+    """Every item that was sold, in the order of the file."""
+    clean = {
+        item: clean_sales(
+            replace(sales, name=problem.name(item)), problem.history, item in problem.stocked and problem.stocked[item].stock <= 0
+        )
+        for item, sales in problem.history.items.items()
+        if item not in problem.ends or problem.ends[item] >= problem.today
+    }
+    wanted = [(one, _days_ahead(problem, item)) for item, one in clean.items() if not one.refused]
+    made = forecast_demands(wanted, problem.history, problem.service) if wanted else []
+    demands = {one.sales.item: demand for (one, _), demand in zip(wanted, made, strict=True)}
+    return [_planned_item(problem, item, clean.get(item), demands.get(item)) for item in problem.history.items]
+
+
+def _days_ahead(problem: StockProblem, item: str) -> int:
+    """For how many days the demand of an item is needed, from the end of the sales."""
+    entry = problem.stocked.get(item)
+    lead = entry.lead_days if entry is not None and entry.lead_days is not None else 0
+    return (problem.today - problem.history.last).days - 1 + max(28, lead + 2 * problem.review)
+
+
+def _planned_item(problem: StockProblem, item: str, clean: CleanSales | None, made: Demand | None) -> _Planned:
+    name, entry = problem.name(item), problem.stocked.get(item)
+    if clean is None or made is None:
+        return _Planned(item, name, clean, None, None, clean.refused if clean is not None else "it is discontinued")
+    demand = beginning(promoted(made, problem.promotions.get(item, ())), problem.today)
+    if item in problem.ends:
+        demand = without(demand, problem.ends[item])
+    why = "no stock is given for it" if entry is None else "no lead time is given for it" if entry.lead_days is None else ""
+    order = plan_order(entry, demand, problem.review) if entry is not None and not why else None
+    return _Planned(item, name, clean, demand, order, why)
+
+
+def _urgent(planned: Sequence[_Planned]) -> list[_Planned]:
+    """Those to order, the most urgent first."""
+    wanted = [one for one in planned if one.order is not None and one.order.pieces]
+    return sorted(wanted, key=lambda one: (one.order.by, not one.order.late) if one.order is not None else ())
+
+
+def _whole(value: float) -> int | float:
+    """A number for people: whole where it is."""
+    rounded = round(value, 1)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _result(problem: StockProblem, planned: Sequence[_Planned]) -> dict[str, Any]:
+    """The result of `solve`."""
+    return {
+        "today": problem.today.isoformat(),
+        "service": problem.service,
+        "service_percent": _whole(100 * problem.service),
+        "review_days": problem.review,
+        "next_review": (problem.today + datetime.timedelta(days=problem.review)).isoformat(),
+        "items": [_facts(problem, one) for one in planned],
+        "to_order": len(_urgent(planned)),
+        "enough": sum(one.order is not None and not one.order.pieces for one in planned),
+        "planned": sum(one.order is not None for one in planned),
+        "not_planned": sum(one.order is None for one in planned),
+        "sold_items": len(planned),
+        "month_days": 28,
+    }
+
+
+def _facts(problem: StockProblem, one: _Planned) -> dict[str, Any]:
+    found: dict[str, Any] = {"item": one.item, "name": one.name, **({"why": one.why} if one.why else {})}
+    if one.demand is not None:
+        a_day = one.demand.a_day
+        found |= {
+            "a_day": _whole(a_day) if a_day >= 1 else round(a_day, 2),
+            "a_week": _whole(7 * a_day) if 7 * a_day >= 1 else round(7 * a_day, 2),
+            "a_month": max(1, round(28 * a_day)),
+            "method": one.demand.method,
+            "tried_at": one.demand.origins,
+        }
+    if one.order is not None:
+        entry = problem.stocked[one.item]
+        found |= {
+            "stock": _whole(entry.stock),
+            "on_order": _whole(entry.on_order),
+            "supplier": entry.supplier,
+            "lead_days": entry.lead_days,
+            "pack": _whole(entry.pack),
+            "order": _whole(one.order.pieces),
+            "by": one.order.by.isoformat() if one.order.by else None,
+            "late": one.order.late,
+            "runs_out": one.order.runs_out.isoformat() if one.order.runs_out else None,
+            "reorder_point": one.order.reorder_point,
+            "up_to": one.order.up_to,
+        }
+    return found
+
+
+def _statements(problem: StockProblem, planned: Sequence[_Planned], result: Mapping[str, Any]) -> list[Statement]:
+    facts = {one["item"]: one for one in result["items"]}
+    said = [_order_statement(facts[one.item], result["today"]) for one in _urgent(planned)]
+    if result["enough"]:
+        until = shown_day(problem.today + datetime.timedelta(days=problem.review))
+        many = "1 item needs" if result["enough"] == 1 else f"{result['enough']} items need"
+        said.append(Statement(f"{many} no order before the next look at the stock on {until}."))
+    if not problem.stocked:
+        said += [Statement(f"{_rate(facts[one.item])} of {one.name} will be sold.") for one in planned if one.demand is not None]
+    said += [Statement(f"{one.name} is not planned: {one.why}.") for one in planned if one.demand is None or (problem.stocked and one.why)]
+    return said
+
+
+def _rate(facts: Mapping[str, Any]) -> str:
+    """`About 12 a day`; of slow items, a week or four weeks."""
+    if facts["a_day"] >= 1:
+        return f"About {facts['a_day']:,} a day"
+    return f"About {facts['a_week']:,} a week" if facts["a_week"] >= 1 else f"About {facts['a_month']:,} in 28 days"
+
+
+def _lies(facts: Mapping[str, Any]) -> str:
+    """`3 lie in stock, 40 are on order`."""
+    lies = "none is in stock" if not facts["stock"] else f"{facts['stock']:,} {'lies' if facts['stock'] == 1 else 'lie'} in stock"
+    return lies + (f", {facts['on_order']:,} are on order" if facts["on_order"] else "")
+
+
+def _order_statement(facts: Mapping[str, Any], today: str) -> Statement:
+    """An item's order in words, from what the result says of it."""
+    rate = _rate(facts)
+    rate = rate[0].lower() + rate[1:]
+    by = datetime.date.fromisoformat(facts["by"])
+    when = "today" if facts["by"] == today else f"by {by:%A} {shown_day(by)}"
+    days = "1 day" if facts["lead_days"] == 1 else f"{facts['lead_days']} days"
+    are = "is" if " 1 " in rate else "are"
+    text = f"Order {facts['order']:,} of {facts['name']} {when}, because {rate} {are} sold, {_lies(facts)} and the supplier takes {days}."
+    if facts["late"]:
+        text += " It may run out before they come."
+    told: dict[str, str | int | float] = {
+        "name": facts["name"],
+        "order": facts["order"],
+        "by": shown_day(by),
+        "stock": facts["stock"],
+        "lead days": facts["lead_days"],
+    }
+    return Statement(text, told)
+
+
+def _order_table(problem: StockProblem, planned: Sequence[_Planned]) -> SolutionTable:
+    columns = (
+        "item",
+        "name",
+        "supplier",
+        "order",
+        "by",
+        "stock",
+        "on order",
+        "lead days",
+        "sold a day",
+        "reorder point",
+        "order up to",
+        "runs out",
+        "note",
+    )
+    rows: list[list[Cell]] = []
+    rest = sorted((one for one in planned if not one.order or not one.order.pieces), key=lambda one: one.name)
+    for one in [*_urgent(planned), *rest]:
+        facts = _facts(problem, one)
+        note = "may run out before the delivery" if facts["late"] else ""
+        rows.append(
+            [
+                facts["item"],
+                facts["name"],
+                facts["supplier"],
+                facts["order"],
+                facts["by"],
+                facts["stock"],
+                facts["on_order"],
+                facts["lead_days"],
+                facts["a_day"],
+                facts["reorder_point"],
+                facts["up_to"],
+                facts["runs_out"],
+                note,
+            ]
+        )
+    return SolutionTable("Orders", columns, rows)
+
+
+def _forecast_table(problem: StockProblem, planned: Sequence[_Planned]) -> SolutionTable:
+    """The coming weeks of each item: pieces expected, and pieces that suffice for all weeks until then."""
+    share = f"enough until then ({problem.service:.0%} sure)"
+    rows: list[list[Cell]] = []
+    for one in planned:
+        if one.demand is None:
+            rows.append([one.item, one.name, None, None, None, one.why])
+            continue
+        for start in range(0, min(28, len(one.demand.expected) - 1), 7):
+            end = min(start + 7, len(one.demand.expected) - 1)
+            first = (one.demand.first + datetime.timedelta(days=start)).isoformat()
+            expected = round(float(one.demand.expected[end] - one.demand.expected[start]), 1)
+            rows.append([one.item, one.name, first, expected, math.ceil(one.demand.enough[end] - 1e-9), one.demand.method])
+    return SolutionTable("Forecasts by week", ("item", "name", "week from", "expected", share, "method"), rows)
+
+
+def _file_name(name: str) -> str:
+    """An item's name or id as the name of a file."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:80]
+
+
+part = StockSolver()

@@ -1,0 +1,248 @@
+"""Trips: which places to see on which day, from a table of places and wishes in words."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from smidgen.core.errors import InputError, RecipeError
+from smidgen.core.settings import Settings, setting
+from smidgen.plans.routing import tables
+from smidgen.plans.routing.distances import NEVER
+from smidgen.plans.routing.events import known_as
+from smidgen.plans.routing.map import MapRoute, Point, drawn_map
+from smidgen.plans.routing.problem import Spot, clock, counted, seconds_of
+from smidgen.plans.routing.sources import by_valhalla, straight_lines
+from smidgen.plans.routing.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
+from smidgen.plans.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
+from smidgen.plans.trips.places import PLACE_COLUMNS, WEEKDAYS, kind_columns, nameless, read_places, tags_of
+from smidgen.plans.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
+from smidgen.text import dates
+
+_SHOWN = 12
+"""Most places that an error lists."""
+
+
+class TripSettings(Settings):
+    """Places, days, and what is wished from the start."""
+
+    places: str = setting(
+        ...,
+        "Table of places: name, latitude, longitude; if you like kind, minutes, price, score, tags, and hours from monday to sunday.",
+        file=True,
+    )
+    start: str = setting(..., "Name of the place in the table where each day begins and ends.")
+    matrix: str | None = setting(
+        None, "Table of travel minutes between all places: a row for each origin, a column for each target.", file=True
+    )
+    valhalla: str | None = setting(None, "URL of a Valhalla server that computes travel times; https, or http of this machine.")
+    kmh: float = setting(30.0, "Speed in km/h by straight line: 4.5 on foot, 15 by bicycle, 30 to 50 by car.", ge=1, le=130)
+    pause: int = setting(10, "Minutes added to each way: to park, to queue, to find the door.", ge=0, le=240)
+    days: int = setting(1, "Number of days.", ge=1, le=14)
+    weekday: str | None = setting(None, "Weekday of the first day (default: that of the date, else Saturday).")
+    date: str | None = setting(
+        None, "Day on which the trip begins, as 2026-12-05: it tells the weekday, and opening hours that depend on the month."
+    )
+    begins: str = setting("9:30", "Time of day at which each day begins.")
+    ends: str = setting("18:00", "Time of day at which each day ends.")
+    budget: float | None = setting(None, "Most that one person spends on prices, over all days.", ge=0)
+    lunch: str = setting("", "Lunch on each day: a tag of the places for it, or any. Empty: none is planned.")
+    eating: str = setting("restaurant, cafe", "Kinds of places for lunch.")
+    tiles: str | None = TILES
+    leaflet: str | None = LEAFLET
+    credit: str = CREDIT
+    seed: int = setting(0, "Seed of the search.", ge=0)
+
+
+class TripSolver(Solver):
+    """Day plans from places and wishes. Nothing is looked up anywhere: a plan names only places of the table."""
+
+    name = "trips"
+    title = "Trips"
+    summary = "Plan days out from a table of places, and change the plan by wishes."
+    settings = TripSettings
+    changes: Mapping[str, Any] = SCHEMA
+    examples = (
+        "Two days, with kids, no museums, lunch at a lake, not more than 40 euro.",
+        "We want to see the castle in any case.",
+        "Leave out the zoo.",
+        "Back at 16:00 each day.",
+    )
+
+    def read(self, settings: TripSettings, tables_given: Mapping[str, ProblemTable]) -> Trip:
+        """The trip of the table."""
+        places = read_places(tables_given["places"], located=settings.matrix is None)
+        names = [place.name for place in places]
+        start = next((place for place, name in enumerate(names) if name.casefold() == settings.start.strip().casefold()), None)
+        if start is None:
+            there = f"trips.start: the table of places has: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+            what, todo = "the start is not in the table of places", "Name one of its places, or add a row for this one:"
+            raise RecipeError(what, value=settings.start, todo=todo, mistakes=[there])
+        spots = [place.spot for place in places]
+        points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
+        remarks = [*_columns_told(tables_given["places"]), "Opening hours and prices are those of the table; ask before you go."]
+        if settings.matrix is not None:
+            travel = tables.read_matrix(tables_given["matrix"], spots, settings.kmh)
+        elif settings.valhalla:
+            travel = by_valhalla(names, points, settings.valhalla)
+        else:
+            travel = straight_lines(names, points, settings.kmh)
+            remarks.append(f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h.")
+        ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
+        travel = replace(travel, seconds=np.minimum(ways, NEVER))
+        date = None if settings.date is None else _date(settings.date)
+        weekday = weekday_of(settings.weekday or "saturday") if date is None else date.weekday()
+        if settings.weekday and weekday_of(settings.weekday) != weekday:
+            todo = f"It is a {WEEKDAYS[weekday].title()}: leave out the weekday, or correct the date."
+            raise InputError("the date is another weekday", value=f"{settings.date}, {settings.weekday}", todo=todo)
+        trip = Trip(
+            places=tuple(place for place in places if place.name != names[start]),
+            travel=travel,
+            start=spots[start],
+            days=settings.days,
+            weekday=weekday,
+            begins=seconds_of(settings.begins, "the beginning of the day"),
+            ends=seconds_of(settings.ends, "the end of the day"),
+            budget=math.inf if settings.budget is None else settings.budget,
+            eating=frozenset(word.strip().casefold() for word in settings.eating.split(",") if word.strip()),
+            seed=settings.seed,
+            tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
+            date=date,
+        )
+        trip = replace(trip, remarks=(*remarks, *trip.not_read()))
+        if trip.ends <= trip.begins:
+            raise InputError("the day ends before it begins", value=f"{settings.begins}–{settings.ends}", todo="Correct one of them.")
+        return wished(trip, {"lunch": settings.lunch}) if settings.lunch else trip
+
+    def changed(self, problem: Trip, change: Change) -> Trip:
+        """The trip with wishes."""
+        return wished(problem, change)
+
+    def shown_change(self, problem: Trip, change: Change) -> str:
+        """The wishes as an edit of the trip."""
+        return shown_wish(problem, wished(problem, change))
+
+    def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
+        """On which day and when the plan visits a place."""
+        visits = {visit["place"]: (day, visit) for day in result["days"] for visit in day["visits"]}
+        found = known_as(name, visits, "place of the plan")
+        day, visit = visits[found]
+        return [Statement(f"{found}: day {day['day']}, {day['weekday'].title()}, from {visit['begins']} to {visit['ends']}.")]
+
+    def names(self, problem: Trip) -> dict[str, list[str]]:
+        """Places; their tags."""
+        return {"place": [place.name for place in problem.places], "tag": list(tags_of(problem.places))}
+
+    def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
+        """The day plans."""
+        plan = planned(problem, seconds)
+        days = [_told(number, day) for number, day in enumerate(plan.days, start=1)]
+        seen = sum(len(day.visits) for day in plan.days)
+        price = round(sum(visit.place.price for day in plan.days for visit in day.visits), 2)
+        totals: dict[str, Any] = {"days": len(days), "places": seen, "price": price, "known": len(problem.places)}
+        if math.isfinite(problem.budget):
+            totals["budget"] = problem.budget
+        status: Status = "infeasible" if not seen else "partly" if plan.unserved else "solved"
+        result = {"totals": totals, "days": days, "unserved": list(plan.unserved)}
+        shown = _drawn(problem, plan)
+        picture = drawn_map("Map of the trip", shown)
+        page = tile_map("Map of the trip", shown, (), problem.tiles) if problem.tiles is not None else b""
+        return Solution(
+            status=status,
+            result=result,
+            statements=_statements(totals, plan, days),
+            remarks=problem.remarks,
+            tables={"trip": _table(plan)},
+            pictures={"map": picture} if picture else {},
+            files={"map.html": page} if page else {},
+        )
+
+
+def _date(text: str) -> datetime.date:
+    told = dates.read(text)
+    if told is None:
+        raise InputError("the day of the trip is no date", value=text, todo="Write it as 2026-12-05.")
+    return datetime.date.fromisoformat(told)
+
+
+def _columns_told(table: ProblemTable) -> list[str]:
+    """Remarks on the columns of the table of places: what they were taken for, and which are not used."""
+    kinds = kind_columns(table)
+    roles = PLACE_COLUMNS if kinds == ("kind",) else (*(role for role in PLACE_COLUMNS if role != "kind"), *kinds)
+    told = tables.columns_told(table, roles)
+    if kinds == ("kind",):
+        return told
+    told.append(f"The kind of a place is the first that is filled in of: {', '.join(kinds)}.")
+    left = nameless(table)
+    return [*told, f"{table.file} has rows without a name, which are left out: {left:,}."] if left else told
+
+
+def _told(number: int, day: TripDay) -> dict[str, Any]:
+    return {
+        "day": number,
+        "weekday": WEEKDAYS[day.weekday],
+        "leaves": clock(day.leaves),
+        "back": clock(day.back),
+        "km": round(day.metres / 1000, 1),
+        "price": round(sum(visit.place.price for visit in day.visits), 2),
+        "visits": [{"place": visit.place.name, "begins": clock(visit.begins), "ends": clock(visit.ends)} for visit in day.visits],
+    }
+
+
+def _statements(totals: Mapping[str, Any], plan: TripPlan, days: list[dict[str, Any]]) -> list[Statement]:
+    if not totals["places"]:
+        said = [Statement("No plan is possible: no place besides the start is open, near and within the budget.")]
+    else:
+        limit = f" of {totals['budget']:g}" if "budget" in totals else ""
+        seen = f"{counted(totals['days'], 'day')} with {totals['places']} of {totals['known']} places"
+        text = f"{seen}, for {totals['price']:g}{limit} a person."
+        said = [Statement(text, dict(totals))]
+    said += [Statement(text) for text in plan.unserved]
+    for day in days:
+        visits = "; ".join(f"{visit['begins']} {visit['place']}" for visit in day["visits"]) or "nothing"
+        text = f"Day {day['day']}, {day['weekday'].title()}: leave at {day['leaves']}; {visits}; back at {day['back']}."
+        said.append(Statement(text if day["visits"] else f"Day {day['day']}, {day['weekday'].title()}: nothing fits."))
+    return said
+
+
+def _table(plan: TripPlan) -> SolutionTable:
+    rows = []
+    for number, day in enumerate(plan.days, start=1):
+        for order, visit in enumerate(day.visits, start=1):
+            times = (clock(visit.arrives), clock(visit.begins), clock(visit.ends))
+            place = visit.place
+            rows.append(
+                (
+                    number,
+                    WEEKDAYS[day.weekday],
+                    order,
+                    place.name,
+                    place.kind,
+                    *times,
+                    place.price,
+                    place.spot.latitude,
+                    place.spot.longitude,
+                )
+            )
+    columns = ("day", "weekday", "step", "place", "kind", "arrives", "begins", "ends", "price", "latitude", "longitude")
+    return SolutionTable("Places of each day", columns, rows)
+
+
+def _drawn(trip: Trip, plan: TripPlan) -> list[MapRoute]:
+    def point(spot: Spot) -> Point | None:
+        return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
+
+    routes = []
+    for number, day in enumerate(plan.days, start=1):
+        stops = [(visit.place.name, place) for visit in day.visits if (place := point(visit.place.spot))]
+        note = f"{counted(len(day.visits), 'place')}, {day.metres / 1000:.1f} km, back {clock(day.back)}"
+        routes.append(MapRoute(f"Day {number}", note, point(trip.start), point(trip.start), stops))
+    return routes
+
+
+part = TripSolver()

@@ -1,0 +1,1 @@
+"""The routes of plans in the Studio."""

@@ -1,0 +1,351 @@
+"""`/api/v1/solvers` and `/api/v1/plans`: problems that a library solves from tables, changed by sentences."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import SmidgenError
+from smidgen.parts import registry
+from smidgen.plans.changes import LONGEST_SENTENCE
+from smidgen.plans.flows.sample_plans import sample_solvers
+from smidgen.plans.flows.studio_plans import (
+    MOST_SECONDS,
+    MOST_TABLE_BYTES,
+    StudioPlan,
+    all_plans,
+    create_plan,
+    delete_plan,
+    make_change,
+    propose_change,
+    result_file,
+    set_settings,
+    set_table,
+    settings_schema,
+    solve_plan,
+    studio_plan,
+)
+from smidgen.plans.solver_recipe import ROOM
+from smidgen.plans.solving import Solver, Status
+from smidgen.studio.api.access import Editor, Viewer
+from smidgen.studio.api.host import StudioHost
+from smidgen.studio.api.uploads import FILE_BODY, receive_file
+from smidgen.studio.flows.data.uploads import forget_upload, new_upload
+from smidgen.studio.flows.models.built_models import model_folder, models_of
+from smidgen.studio.store.projects import StudioStore
+
+_SHOWN_ROWS = 200
+_INERT = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of a plan's own file, which is shown and runs nothing."""
+
+
+class SolverView(BaseModel):
+    """A solver: a kind of problem that a library solves."""
+
+    name: str
+    title: str
+    summary: str
+    settings: dict[str, Any] = Field(description="The JSON Schema of its settings, without its tables.")
+    changes: dict[str, Any] | None = Field(description="The JSON Schema of a change; null if a sentence cannot change such a plan.")
+    examples: list[str] = Field(description="Sentences that change such a plan.")
+    sample: bool = Field(description="Whether it has a sample with tables.")
+
+
+class PlanTableView(BaseModel):
+    """A table that a plan may have."""
+
+    setting: str
+    help: str
+    needed: bool
+    file: str = Field(description="Its file's name; empty if none was sent.")
+
+
+class ChangeView(BaseModel):
+    """A change that counts."""
+
+    words: str
+    sentence: str
+    at: str
+
+
+class SolvedTableView(BaseModel):
+    """A table of a solution: its first rows, as texts."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    count: int
+
+
+class SolvedView(BaseModel):
+    """The last solution of a plan."""
+
+    status: Status
+    sentences: list[str]
+    remarks: list[str]
+    changes: list[ChangeView]
+    seconds: float
+    tables: list[SolvedTableView]
+    pictures: list[str]
+    files: list[str]
+
+
+class PlanCard(BaseModel):
+    """A plan in the list of plans."""
+
+    id: str
+    name: str
+    solver: str
+    title: str
+    status: Status | None
+    changed: float
+
+
+class ReaderView(BaseModel):
+    """A built model that may read sentences."""
+
+    project: str
+    name: str
+    chosen: bool
+
+
+class PlanView(BaseModel):
+    """A plan: its tables, its settings and its last solution."""
+
+    id: str
+    name: str
+    solver: str
+    settings: dict[str, Any]
+    seconds: float
+    tables: list[PlanTableView]
+    readers: list[ReaderView] = Field(description="The models that may read sentences which change the plan.")
+    solved: SolvedView | None
+
+
+class NewPlan(BaseModel):
+    """A new plan."""
+
+    solver: str = Field(max_length=100)
+    name: str = Field(min_length=1, max_length=100)
+    sample: bool = False
+
+
+class PlanSettings(BaseModel):
+    """The settings of a plan. `reader`: the project whose newest model reads sentences; null for none."""
+
+    settings: dict[str, Any]
+    seconds: float = Field(10.0, gt=0.0, le=MOST_SECONDS)
+    reader: str | None = Field(None, max_length=100)
+
+
+class WantedChange(BaseModel):
+    """A change, as a sentence or as an object that fits the solver's schema."""
+
+    sentence: str = Field("", max_length=LONGEST_SENTENCE)
+    change: dict[str, Any] | None = None
+
+
+class ProposedView(BaseModel):
+    """A change as it was understood; it counts after `POST .../changes`."""
+
+    change: dict[str, Any]
+    words: str
+    score: float
+    unread: list[str] = Field(description="Times, numbers and known names of the sentence that are not in the change.")
+    rest: str = Field(description="What the sentence says after this change: another one.")
+
+
+class ConfirmedChange(BaseModel):
+    """A change that a person confirmed, and the sentence that it came from."""
+
+    change: dict[str, Any]
+    sentence: str = Field("", max_length=LONGEST_SENTENCE)
+
+
+def plan_routes(host: StudioHost) -> APIRouter:
+    """The routes of solvers and plans."""
+    store = host.store
+    router = APIRouter(prefix="/api/v1", tags=["plans"])
+    _list_routes(router)
+    _table_routes(router, store)
+    _solving_routes(router, store)
+    return router
+
+
+def _list_routes(router: APIRouter) -> None:
+    @router.get("/solvers")
+    def list_solvers(person: Viewer) -> list[SolverView]:
+        """List the kinds of problems that can be solved."""
+        samples = sample_solvers()
+        return [_solver_view(registry.find(ROOM, name), name in samples) for name in registry.names(ROOM)]
+
+    @router.get("/plans")
+    def list_plans(person: Viewer) -> list[PlanCard]:
+        """List the plans, the last changed first."""
+        return [_card(plan) for plan in all_plans()]
+
+    @router.post("/plans", status_code=201)
+    def new_plan(person: Editor, body: NewPlan) -> PlanCard:
+        """Make a plan, empty or with the solver's sample."""
+        return _card(create_plan(body.solver, body.name, body.sample))
+
+    @router.delete("/plans/{plan}", status_code=204)
+    def remove_plan(person: Editor, plan: str) -> None:
+        """Delete a plan with its tables and its solution."""
+        delete_plan(plan)
+
+
+def _table_routes(router: APIRouter, store: StudioStore) -> None:
+    @router.get("/plans/{plan}")
+    def read_plan(person: Viewer, plan: str) -> PlanView:
+        """Read a plan."""
+        return _view(store, studio_plan(plan))
+
+    @router.put("/plans/{plan}/settings")
+    def change_settings(person: Editor, plan: str, body: PlanSettings) -> PlanView:
+        """Replace the settings of a plan."""
+        solve: dict[str, Any] = {"seconds": body.seconds}
+        if body.reader is not None:
+            solve["changes"] = str(_reader_folder(store, body.reader))
+        return _view(store, set_settings(plan, body.settings, solve))
+
+    @router.post("/plans/{plan}/tables/{setting}/uploads", openapi_extra=FILE_BODY)
+    async def send_table(
+        person: Editor, request: Request, plan: str, setting: str, name: Annotated[str, Query(min_length=1, max_length=300)]
+    ) -> PlanView:
+        """Send a table, in place of the one before."""
+        file, _ = await run_in_threadpool(new_upload, name)
+        try:
+            await receive_file(request, file, MOST_TABLE_BYTES, "Leave out old rows.")
+            return _view(store, await run_in_threadpool(set_table, plan, setting, file, name))
+        finally:
+            await run_in_threadpool(forget_upload, file)
+
+    @router.delete("/plans/{plan}/tables/{setting}")
+    def remove_table(person: Editor, plan: str, setting: str) -> PlanView:
+        """Take a table away."""
+        return _view(store, set_table(plan, setting, None))
+
+
+def _solving_routes(router: APIRouter, store: StudioStore) -> None:
+    @router.post("/plans/{plan}/solve")
+    def solve(person: Editor, plan: str, changes: Literal["keep", "forget"] = "keep") -> PlanView:
+        """Solve a plan, with the changes made so far or without them."""
+        return _view(store, solve_plan(plan, changes == "keep"))
+
+    @router.post("/plans/{plan}/proposals")
+    def propose(person: Editor, plan: str, body: WantedChange) -> ProposedView:
+        """Understand a change. Nothing is changed."""
+        found = propose_change(plan, body.change if body.change is not None else body.sentence)
+        return ProposedView(change=dict(found.change), words=found.words, score=found.score, unread=list(found.unread), rest=found.rest)
+
+    @router.post("/plans/{plan}/changes")
+    def confirm(person: Editor, plan: str, body: ConfirmedChange) -> PlanView:
+        """Make a change that a person confirmed, and solve the plan again."""
+        return _view(store, make_change(plan, body.change, body.sentence))
+
+    @router.get("/plans/{plan}/files/{name}", response_class=FileResponse)
+    def read_file(person: Viewer, plan: str, name: str) -> FileResponse:
+        """Read a file of the solution: a table, a picture, the page."""
+        return FileResponse(result_file(plan, name), headers=_INERT)
+
+
+def _solver_view(solver: Solver, sample: bool) -> SolverView:
+    changes = dict(solver.changes) or None
+    schema = settings_schema(solver.settings)
+    return SolverView(
+        name=solver.name,
+        title=solver.title,
+        summary=solver.summary,
+        settings=schema,
+        changes=changes,
+        examples=list(solver.examples),
+        sample=sample,
+    )
+
+
+def _card(plan: StudioPlan) -> PlanCard:
+    status = plan.solved["status"] if plan.solved is not None else None
+    return PlanCard(id=plan.id, name=plan.name, solver=plan.solver.name, title=plan.solver.title, status=status, changed=plan.changed)
+
+
+def _view(store: StudioStore, plan: StudioPlan) -> PlanView:
+    tables = [PlanTableView(setting=one.setting, help=one.help, needed=one.needed, file=one.file) for one in plan.tables]
+    return PlanView(
+        id=plan.id,
+        name=plan.name,
+        solver=plan.solver.name,
+        settings=dict(plan.settings),
+        seconds=float(plan.solve.get("seconds", 10.0)),
+        tables=tables,
+        readers=_readers(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
+        solved=_solved(plan.id, plan.solved) if plan.solved is not None else None,
+    )
+
+
+def _readers(store: StudioStore, solver: Solver, chosen: str) -> list[ReaderView]:
+    """The projects with a model that reads fields of this solver's changes, and no others."""
+    found = []
+    for project in store.projects():
+        if "fields" in registry.declared("tasks", project.task, "answer_kinds", ()) and models_of(store, project.id):
+            folder = _reader_folder(store, project.id)
+            fields = _fields_read(folder)
+            if str(folder) == chosen or (fields and fields <= set(solver.changes["properties"])):
+                found.append(ReaderView(project=project.id, name=project.name, chosen=str(folder) == chosen))
+    return found
+
+
+def _fields_read(folder: Path) -> set[str]:
+    """The fields that a model reads; empty if it cannot be told."""
+    try:
+        return set(read_manifest(folder).form["schema"]["properties"])
+    except (SmidgenError, KeyError, TypeError):
+        return set()
+
+
+def _reader_folder(store: StudioStore, project: str) -> Path:
+    """The folder of a project's newest model."""
+    builds = models_of(store, store.project(project).id)
+    return model_folder(store, project, builds[0].id if builds else "")
+
+
+def _solved(plan: str, told: Mapping[str, Any]) -> SolvedView:
+    names = list(told["files"])
+    tables = [_table(result_file(plan, f"{name}.csv"), title) for name, title in told["tables"].items()]
+    return SolvedView(
+        status=told["status"],
+        sentences=told["sentences"],
+        remarks=told["remarks"],
+        changes=[ChangeView(words=one["words"], sentence=one["sentence"], at=one["at"]) for one in told["changes"]],
+        seconds=told["seconds"],
+        tables=tables,
+        pictures=[name for name in names if name.endswith(".svg")],
+        files=names,
+    )
+
+
+def _table(file: Path, title: str) -> SolvedTableView:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream)
+        columns, rows, count = next(reader), [], 0
+        for row in reader:
+            count += 1
+            if count <= _SHOWN_ROWS:
+                rows.append(row)
+    return SolvedTableView(name=file.stem, title=title, columns=columns, rows=rows, count=count)
+
+
+part = plan_routes

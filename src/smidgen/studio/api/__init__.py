@@ -1,0 +1,1 @@
+"""The Studio's API under `/api/v1`, its page, and who may do what."""

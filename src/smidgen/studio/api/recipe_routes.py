@@ -1,0 +1,227 @@
+"""`/api/v1/projects/{project}/recipe`: the recipe of a project as a tree, as text and as a graph, and its mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field, model_validator
+
+from smidgen.core.errors import InputError
+from smidgen.core.printable import HALVES
+from smidgen.parts import registry
+from smidgen.parts.recipe import parsed, written
+from smidgen.studio.api.access import Editor, Viewer
+from smidgen.studio.flows.recipes.able_students import formed_task
+from smidgen.studio.flows.recipes.canvas import (
+    CanvasGraph,
+    CanvasNode,
+    CanvasWire,
+    graph_of,
+    kinds_of,
+    schemas_of,
+    tree_of,
+    wires_of,
+    wiring_mistakes,
+)
+from smidgen.studio.flows.recipes.project_recipe import MOST_TEXT, presets_of, recipe_mistakes, recipe_text, recipe_tree, save_recipe
+from smidgen.studio.store.projects import Project, StudioStore
+
+_MOST_NODES = 100
+
+
+class PortView(BaseModel):
+    """A place where a wire begins or ends. Only ports of one type fit together."""
+
+    name: str
+    type: str
+
+
+class NodeKindView(BaseModel):
+    """A kind of node, with the JSON Schemas of its settings by section of the recipe. The section `""` holds settings of none."""
+
+    name: str
+    stage: str = Field(description="Where on the way it stands: examples, model or service.")
+    inputs: list[PortView]
+    outputs: list[PortView]
+    needed: bool = Field(description="Every build takes this step.")
+    partner: str = Field(description="Another kind without which it is never there; empty for none.")
+    asks: str = Field(description="The kind without which it does nothing; empty for none.")
+    starts: dict[str, dict[str, Any]] = Field(description="The settings with which it is added.")
+    schemas: dict[str, dict[str, Any]]
+
+
+class NodeView(BaseModel):
+    """A step of the recipe, with the settings that are given, by section."""
+
+    id: str = Field(max_length=300)
+    kind: str = Field(max_length=300)
+    settings: dict[str, dict[str, Any]]
+
+
+class WireView(BaseModel):
+    """A connection: from an output of one node to an input of another."""
+
+    source: str = Field(max_length=300)
+    output: str = Field(max_length=100)
+    target: str = Field(max_length=300)
+    input: str = Field(max_length=100)
+
+
+class GraphView(BaseModel):
+    """A recipe as a graph."""
+
+    nodes: list[NodeView] = Field(max_length=_MOST_NODES)
+    wires: list[WireView] = Field(max_length=10 * _MOST_NODES)
+
+
+class DrawnGraph(BaseModel):
+    """A graph as somebody drew it. Without wires, the nodes are connected as they belong together."""
+
+    nodes: list[NodeView] = Field(max_length=_MOST_NODES)
+    wires: list[WireView] | None = Field(None, max_length=10 * _MOST_NODES)
+
+
+class RecipeMistake(BaseModel):
+    """A mistake: its place in the recipe (`gate.max_loss`; empty for one of the wiring), the node that it stands at, and what it is."""
+
+    place: str
+    node: str
+    text: str
+
+
+class RecipeView(BaseModel):
+    """A recipe in its three forms, and every mistake in it."""
+
+    tree: dict[str, Any]
+    text: str
+    graph: GraphView
+    mistakes: list[RecipeMistake]
+
+
+class RecipeForm(BaseModel):
+    """A recipe in one of its forms: as the text of a recipe file, as a graph, or as a tree."""
+
+    text: str | None = Field(None, max_length=MOST_TEXT)
+    graph: DrawnGraph | None = None
+    tree: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> RecipeForm:
+        if sum(form is not None for form in (self.text, self.graph, self.tree)) != 1:
+            raise ValueError("give exactly one of: text, graph, tree")
+        return self
+
+
+class RecipePresetView(BaseModel):
+    """Settings for a common case, that go over a recipe's own."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def _drawn(view: DrawnGraph, task: str) -> CanvasGraph:
+    nodes = tuple(CanvasNode(node.id, node.kind, node.settings) for node in view.nodes)
+    if view.wires is None:
+        return CanvasGraph(nodes, tuple(wires_of([node.kind for node in nodes], kinds_of(task))))
+    return CanvasGraph(nodes, tuple(CanvasWire(**wire.model_dump()) for wire in view.wires))
+
+
+def _dicts(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: dict(held) for name, held in settings.items()}
+
+
+def _graph_view(graph: CanvasGraph) -> GraphView:
+    nodes = [NodeView(id=node.id, kind=node.kind, settings=_plain(_dicts(node.settings))) for node in graph.nodes]
+    return GraphView(nodes=nodes, wires=[WireView(**asdict(wire)) for wire in graph.wires])
+
+
+def _read(form: RecipeForm, project: Project) -> tuple[dict[str, Any], CanvasGraph]:
+    """The tree and the graph of a recipe in any form."""
+    if form.graph is not None:
+        graph = _drawn(form.graph, project.task)
+        return _undamaged(tree_of(graph)), graph
+    tree = _undamaged(parsed(form.text, "the text") if form.text is not None else dict(form.tree or {}))
+    return tree, graph_of(tree, project.task)
+
+
+def _undamaged(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree itself. Raises InputError for a text in it that no file holds."""
+    said = json.dumps(tree, ensure_ascii=False, default=str)
+    if HALVES.search(said) or "\\u0000" in said:
+        raise InputError("the text holds a NUL or half a character", value="the recipe", todo="Correct it.")
+    return tree
+
+
+def _view(project: Project, tree: dict[str, Any], graph: CanvasGraph, text: str) -> RecipeView:
+    found = [*wiring_mistakes(graph, project.task), *recipe_mistakes(project, tree)]
+    mistakes = [RecipeMistake(**asdict(mistake)) for mistake in found]
+    return RecipeView(tree=_plain(tree), text=text, graph=_graph_view(graph), mistakes=mistakes)
+
+
+def recipe_routes(store: StudioStore) -> APIRouter:
+    """The routes of a project's recipe."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["recipe"])
+
+    @router.get("/recipe")
+    def read_recipe(person: Viewer, project: str) -> RecipeView:
+        """Read the recipe of a project."""
+        found = store.project(project)
+        tree = recipe_tree(found)
+        return _view(found, tree, graph_of(tree, found.task), recipe_text(found))
+
+    @router.post("/recipe/check")
+    def check_recipe(person: Viewer, project: str, body: RecipeForm) -> RecipeView:
+        """Turn a recipe into its other forms, and tell every mistake in it. Nothing is stored."""
+        found = store.project(project)
+        tree, graph = _read(body, found)
+        return _view(found, tree, graph, body.text if body.text is not None else written(tree))
+
+    @router.put("/recipe")
+    def write_recipe(person: Editor, project: str, body: RecipeForm) -> RecipeView:
+        """Give a project a recipe. One with mistakes is refused, with all of them."""
+        found = store.project(project)
+        tree, graph = _read(body, found)
+        saved = save_recipe(store, found, tree, body.text)
+        return _view(saved, tree, graph, recipe_text(saved))
+
+    @router.get("/recipe/kinds")
+    def list_node_kinds(person: Viewer, project: str, student: str | None = None) -> list[NodeKindView]:
+        """List the kinds of nodes of this project's recipes. `student` chooses whose training settings the student's node has."""
+        task = store.project(project).task
+        chosen = student if student in registry.names("students") else None
+        schemas = schemas_of(task, chosen)
+        return [
+            NodeKindView(
+                name=kind.name,
+                stage=kind.stage,
+                inputs=[PortView(name=port.name, type=port.type) for port in kind.inputs],
+                outputs=[PortView(name=port.name, type=port.type) for port in kind.outputs],
+                needed=kind.needed,
+                partner=kind.partner,
+                asks=kind.asks,
+                starts=_dicts(kind.starts),
+                schemas=schemas.get(kind.name, {}),
+            )
+            for kind in kinds_of(task, chosen)
+        ]
+
+    @router.get("/recipe/presets")
+    def list_recipe_presets(person: Viewer, project: str) -> list[RecipePresetView]:
+        """List settings for common cases of this project's task, as its rows are now."""
+        task, _ = formed_task(store, store.project(project))
+        return [RecipePresetView(name=name, settings=dict(settings)) for name, settings in presets_of(task).items()]
+
+    return router
+
+
+def _plain(tree: Any) -> Any:
+    """A tree whose values JSON has: dates and infinities, which are mistakes anyway, become texts."""
+    if isinstance(tree, dict):
+        return {name: _plain(value) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(value) for value in tree]
+    return tree if isinstance(tree, bool | int | str) or (isinstance(tree, float) and abs(tree) < float("inf")) else str(tree)

@@ -1,0 +1,302 @@
+"""`/api/v1/projects/{project}/models/{model}`: a model's report, its mistakes, its change from an earlier one, its files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal, cast
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import FileResponse, StreamingResponse
+
+from smidgen.bundles.open import open_bundle, read_manifest
+from smidgen.flows.export.exporter import target_states
+from smidgen.flows.operating_point import OperatingPoint
+from smidgen.judge import wording
+from smidgen.judge.report import Report
+from smidgen.judge.sections import Delta, Measured
+from smidgen.studio.api.access import Builder, Viewer
+from smidgen.studio.api.data_routes import RowChangeView, RowView, row_view
+from smidgen.studio.api.project_routes import ProjectView, project_view
+from smidgen.studio.flows.models.built_models import ModelAnswer, model_folder, read_answers
+from smidgen.studio.flows.models.downloads import bundle_file, zip_bundle
+from smidgen.studio.flows.models.member_reports import MemberReport, member_reports
+from smidgen.studio.flows.models.model_report import (
+    choose_operating_point,
+    compare_models,
+    confusion_map,
+    earlier_model,
+    read_report,
+)
+from smidgen.studio.flows.models.project_point import project_point
+from smidgen.studio.store.data_rows import DataRow, RowFilter
+from smidgen.studio.store.projects import StudioStore
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MOST_CHANGES = 100
+Verdict = Literal["yes", "barely", "no", "open"]
+
+
+class ExportView(BaseModel):
+    """A program that models are exported to, and whether it takes this one."""
+
+    target: str
+    summary: str
+    command: str = Field(description="The command that writes its files; empty where it does not take the model.")
+    why: str = Field(description="Why it does not; empty where it does.")
+    todo: str = Field(description="The build that it would take.")
+
+
+class ModelFile(BaseModel):
+    """A file of a model's bundle."""
+
+    name: str
+    size: int = Field(description="Bytes.")
+
+
+class MemberReportView(BaseModel):
+    """The report of a member, in short."""
+
+    role: str
+    student: str
+    headline: str
+    metrics: dict[str, Measured]
+    names: dict[str, str] = Field(description="The names of its metrics.")
+    baseline: str | None = Field(description="The strongest baseline; null without one.")
+    baseline_value: float | None = Field(description="The headline metric of that baseline.")
+    file: str = Field(description="Its whole report, among the model's files.")
+
+
+class ReportView(BaseModel):
+    """A model's report, and what goes with it.
+
+    `names`: the displayed name of each metric. `baseline_name`: the strongest baseline in words. `verdict`: whether the model is better:
+    `yes`, `barely`, `no` or `open`.
+    """
+
+    id: str
+    report: Report
+    names: dict[str, str]
+    baseline_name: str | None
+    verdict: Verdict
+    sentence: str = Field(description="The verdict in a sentence.")
+    has_answers: bool = Field(description="Whether the answers to single test rows were stored.")
+    files: list[ModelFile]
+    members: list[MemberReportView] = Field(description="The reports of the models that it consists of; empty for a model of its own.")
+
+
+class ConfusionCell(BaseModel):
+    """Rows of one label that were answered with another, or with the same: the places of both in the list of labels."""
+
+    down: int = Field(description="The wanted label's place.")
+    across: int = Field(description="The answered label's place.")
+    count: int
+
+
+class ConfusionView(BaseModel):
+    """Test rows by wanted and answered label; labels mistaken for each other are neighbours."""
+
+    labels: list[str]
+    cells: list[ConfusionCell] = Field(description="The cells with rows.")
+    left_out: int = Field(description="Labels that are not shown.")
+    left_out_errors: int
+
+
+class AnswerView(BaseModel):
+    """A test row with the model's answer, and the row as it is in the data now."""
+
+    key: int = Field(description="The row's key; 0 where it is not in the data.")
+    input: str
+    second: str | None
+    wanted: Any = Field(description="The answer in the data when the model was built.")
+    answer: Any
+    score: float
+    grade: float = Field(description="1 for right, 0 for wrong; between them for a graded task.")
+    now: RowView | None = Field(description="The row in the newest version; null where it was removed.")
+
+
+class AnswerPage(BaseModel):
+    """Some answers, and how many there are."""
+
+    total: int
+    answers: list[AnswerView]
+
+
+class ComparisonView(BaseModel):
+    """A model beside an earlier one: the headline metric of each, and the change on the test rows that both builds share."""
+
+    earlier: str
+    headline: str
+    before: Measured | None
+    after: Measured | None
+    change: Delta | None
+    shared: int = Field(description="Test rows that both builds share.")
+    gained: int = Field(description="Of these, rows that became right; for graded tasks, better.")
+    lost: int
+    corrected: int = Field(description="Of these, rows whose wanted answer was changed in between.")
+    rows_changed: int = Field(description="Rows that differ between the two versions of the data.")
+    row_changes: list[RowChangeView] = Field(description="The first of them.")
+
+
+class OperatingPointView(BaseModel):
+    """From which score a model answers by itself, what share that is, and how many of these answers are wrong."""
+
+    threshold: float | None = Field(description="Null under a certificate with a threshold for each kind of answer.")
+    share: float = Field(description="The share of rows that it answers by itself.")
+    error: float = Field(description="The share of wrong answers among these; for a graded task the mean of 1 minus the grade.")
+    error_low: float
+    error_high: float
+    rows: int = Field(description="Rows that it was measured on.")
+    measured_on: Literal["test", "certificate"]
+    chosen_by: Literal["default", "user", "certificate"]
+
+
+def point_view(point: OperatingPoint | None) -> OperatingPointView | None:
+    """An operating point as every page gets it."""
+    return None if point is None else OperatingPointView(**asdict(point))
+
+
+class OperatingPointChoice(BaseModel):
+    """A point of the risk-coverage curve, by its threshold, and the costs in US dollars that it was chosen by."""
+
+    threshold: float
+    wrong_cost: float | None = Field(None, ge=0, le=1e9)
+    escalation_cost: float | None = Field(None, ge=0, le=1e9)
+
+
+def report_routes(store: StudioStore) -> APIRouter:
+    """The routes of models' reports."""
+    router = APIRouter(prefix="/api/v1/projects/{project}/models/{model}", tags=["models"])
+
+    @router.get("")
+    def read_model(person: Viewer, project: str, model: str) -> ReportView:
+        """Read a model's report."""
+        report = read_report(store, project, model)
+        verdict, sentence = wording.verdict(report)
+        files = read_manifest(model_folder(store, project, model)).files
+        return ReportView(
+            id=model,
+            report=report,
+            names={name: wording.measure(name) for name in report.metrics},
+            baseline_name=wording.other_name(report.strongest.name) if report.strongest else None,
+            verdict=cast(Verdict, verdict),
+            sentence=sentence,
+            has_answers=bool(read_answers(model)),
+            files=[ModelFile(name=name, size=entry.size) for name, entry in sorted(files.items())],
+            members=[_member_view(one) for one in member_reports(model_folder(store, project, model))],
+        )
+
+    @router.get("/confusion")
+    def read_confusion(person: Viewer, project: str, model: str) -> ConfusionView | None:
+        """Read which labels the model mistakes for which; null for answers that are not single labels."""
+        model_folder(store, project, model)
+        found = confusion_map(read_answers(model))
+        if found is None:
+            return None
+        cells = [ConfusionCell(down=down, across=across, count=count) for down, across, count in found.cells]
+        return ConfusionView(labels=list(found.labels), cells=cells, left_out=found.left_out, left_out_errors=found.left_out_errors)
+
+    @router.get("/answers")
+    def list_answers(
+        person: Viewer,
+        project: str,
+        model: str,
+        wanted: str | None = None,
+        answer: str | None = None,
+        wrong: bool = False,
+        offset: int = Query(0, ge=0),
+        limit: int = Query(50, ge=1, le=200),
+    ) -> AnswerPage:
+        """List test rows with the model's answers, the surest first: of a cell of the confusion map, only wrong ones, or all."""
+        model_folder(store, project, model)
+        found = [one for one in read_answers(model) if _is_meant(one, wanted, answer, wrong)]
+        found.sort(key=lambda one: -one.score)
+        shown = found[offset : offset + limit]
+        rows = store.rows(project)
+        keys = [one.key for one in shown if one.key]
+        now = {row.key: row for row in rows.page(0, len(keys), RowFilter(keys=keys))} if keys else {}
+        return AnswerPage(total=len(found), answers=[_answer_view(one, now.get(one.key)) for one in shown])
+
+    @router.get("/changes")
+    def read_changes(person: Viewer, project: str, model: str, earlier: str | None = None) -> ComparisonView | None:
+        """Compare a model with an earlier one, by default the one built before it; null where there is none."""
+        model_folder(store, project, model)
+        other = earlier or earlier_model(store, project, model)
+        if other is None:
+            return None
+        found = compare_models(store, project, other, model)
+        names = ("earlier", "headline", "before", "after", "change", "shared", "gained", "lost", "corrected")
+        changes = [
+            RowChangeView(
+                key=change.key,
+                before=row_view(change.before) if change.before else None,
+                after=row_view(change.after) if change.after else None,
+            )
+            for change in found.row_changes[:_MOST_CHANGES]
+        ]
+        told = {name: getattr(found, name) for name in names}
+        return ComparisonView(**told, rows_changed=len(found.row_changes), row_changes=changes)
+
+    @router.get("/operating-point")
+    def read_point(person: Viewer, project: str, model: str) -> OperatingPointView | None:
+        """Read from which score the model answers by itself; null where nothing was measured."""
+        return point_view(project_point(store, store.project(project), model))
+
+    @router.post("/operating-point")
+    def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectView:
+        """Store from which score on the model is to answer by itself, in the project's settings, for serving."""
+        return project_view(choose_operating_point(store, project, model, body.threshold, body.wrong_cost, body.escalation_cost))
+
+    @router.get("/exports")
+    def list_exports(person: Viewer, project: str, model: str) -> list[ExportView]:
+        """List the programs that `smidgen export` writes models for, those that take this one first."""
+        folder = model_folder(store, project, model)
+        command = f"smidgen export {shlex.quote(str(folder))} --to"
+        return [
+            ExportView(target=one.name, summary=one.summary, command="" if one.why else f"{command} {one.name}", why=one.why, todo=one.todo)
+            for one in target_states(open_bundle(folder))
+        ]
+
+    @router.get("/files/{name:path}", response_class=FileResponse)
+    def download_file(person: Viewer, project: str, model: str, name: str) -> FileResponse:
+        """Download a file of the model's bundle."""
+        file = bundle_file(model_folder(store, project, model), name)
+        return FileResponse(file, filename=file.name, content_disposition_type="attachment")
+
+    @router.get("/bundle.zip", response_class=StreamingResponse)
+    def download_bundle(person: Viewer, project: str, model: str) -> StreamingResponse:
+        """Download the whole bundle as a ZIP file."""
+        folder = model_folder(store, project, model)
+        name = _UNSAFE.sub("-", read_manifest(folder).name).strip("-.") or "model"
+        headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
+        return StreamingResponse(zip_bundle(folder, name), media_type="application/zip", headers=headers)
+
+    return router
+
+
+def _member_view(member: MemberReport) -> MemberReportView:
+    report, base = member.report, member.report.strongest
+    value = base.metrics.get(report.headline) if base is not None else None
+    return MemberReportView(
+        role=member.role,
+        student=report.student.kind,
+        headline=report.headline,
+        metrics=dict(report.metrics),
+        names={name: wording.measure(name) for name in report.metrics},
+        baseline=wording.other_name(base.name) if base is not None else None,
+        baseline_value=value.value if value is not None else None,
+        file=f"members/{member.role}/report.html",
+    )
+
+
+def _is_meant(one: ModelAnswer, wanted: str | None, answer: str | None, wrong: bool) -> bool:
+    labels: Sequence[str | None] = one.labels or (None, None)
+    return wanted in (None, labels[0]) and answer in (None, labels[1]) and not (wrong and one.grade >= 1)
+
+
+def _answer_view(one: ModelAnswer, now: DataRow | None) -> AnswerView:
+    fields = {name: getattr(one, name) for name in ("key", "input", "second", "wanted", "answer", "score", "grade")}
+    return AnswerView(**fields, now=row_view(now) if now else None)

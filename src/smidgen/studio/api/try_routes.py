@@ -1,0 +1,283 @@
+"""`/api/v1/projects/{project}/models/{model}/…`: try a model, correct it, and compare it with a large one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import FileResponse, StreamingResponse
+
+from smidgen.core.errors import RequestError, SmidgenError
+from smidgen.core.forms import AnswerShape
+from smidgen.core.rows import Text
+from smidgen.flows.local_model import Model
+from smidgen.server.served_bundle import takes_pairs
+from smidgen.studio.api.access import Builder, Editor, Viewer
+from smidgen.studio.api.data_routes import VersionView, version_view
+from smidgen.studio.api.report_routes import OperatingPointView, point_view
+from smidgen.studio.flows import answer_file
+from smidgen.studio.flows.data import review
+from smidgen.studio.flows.models import answering, large_model
+from smidgen.studio.flows.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
+from smidgen.studio.flows.models.built_models import model_folder
+from smidgen.studio.flows.models.call_words import call_in_words
+from smidgen.studio.flows.models.open_models import OpenModels
+from smidgen.studio.flows.models.project_point import project_point
+from smidgen.studio.flows.run_process import parts_of_error
+from smidgen.studio.flows.serving.shown import shown_kind
+from smidgen.studio.store.projects import StudioStore
+
+_MOST_TEXTS = 50
+_MOST_LARGE = 20
+
+
+class AnsweringView(BaseModel):
+    """The ways in which a model can be tried."""
+
+    shape: AnswerShape = Field(description="How its answers are shown.")
+    options: list[str] = Field(description="All labels that it may answer with; empty if its answers are of another kind.")
+    streams: bool = Field(description="Whether `/stream` shows a text while it is written.")
+    pairs: bool = Field(description="Whether it takes two texts.")
+    converses: bool = Field(description="Whether it answers the last message of a conversation.")
+    teachable: bool = Field(description="Whether a large model can be asked to do the same.")
+    point: OperatingPointView | None = Field(description="From which score it answers by itself; null where that is not known.")
+    fitted: bool = Field(description="Whether a score says how good an answer is expected to be; else it only ranks answers.")
+
+
+class TriedText(BaseModel):
+    """A text to try."""
+
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT)
+    second: str | None = Field(None, max_length=LONGEST_TEXT, description="The second text, for a model of pairs.")
+    earlier: list[Annotated[str, Field(max_length=LONGEST_TEXT)]] | None = Field(
+        None, max_length=_MOST_TEXTS, description="What the same person said before, for a model that converses."
+    )
+
+
+class AnswerRequest(BaseModel):
+    """Texts to answer."""
+
+    texts: list[TriedText] = Field(min_length=1, max_length=_MOST_TEXTS)
+    explain: bool = Field(False, description="Say which words mattered. For a single text.")
+    language: str | None = Field(None, max_length=10, description="Of the words for a call; empty for any.")
+
+
+class RunnerUp(BaseModel):
+    """Another answer that was likely."""
+
+    output: Any
+    score: float
+
+
+class MarkView(BaseModel):
+    """A place in the text that the answer names, in characters."""
+
+    start: int
+    end: int
+    label: str
+    score: float | None
+
+
+class WordView(BaseModel):
+    """How much the answer's score falls when these characters are left out; below 0 it rises."""
+
+    start: int
+    end: int
+    second: bool
+    fall: float
+
+
+class WordsView(BaseModel):
+    """Which words mattered. `each`: how many words were left out together; more than 1 for a long text."""
+
+    weights: list[WordView]
+    each: int
+
+
+class TriedAnswerView(BaseModel):
+    """An answer."""
+
+    output: Any
+    text: str = Field(description="The answer as a text.")
+    call_words: str = Field(description="The call that it proposes, in words; empty for an answer that proposes none.")
+    call_exact: str = Field(
+        description="That call as it would go out, with secrets hidden; empty if it is not known how the tool is called."
+    )
+    score: float
+    runners_up: list[RunnerUp]
+    marks: list[MarkView]
+    answers: bool | None = Field(description="Whether the model would answer by itself, or pass this on; null where that is not known.")
+    facts: dict[str, Any]
+    words: WordsView | None
+    seconds: float = Field(description="That the answer took, without loading the model.")
+
+
+class LargeRequest(BaseModel):
+    """Texts for a large model. The key is sent to that server and stored nowhere."""
+
+    url: str = Field(min_length=1, max_length=500, description="Base URL of an OpenAI-compatible server.")
+    model: str = Field(min_length=1, max_length=200)
+    key: str = Field("", max_length=500)
+    texts: list[TriedText] = Field(min_length=1, max_length=_MOST_LARGE)
+
+
+class LargeAnswerView(BaseModel):
+    """The large model's answer, or why there is none."""
+
+    output: Any
+    text: str
+    seconds: float
+    why_not: str
+    said: str = Field(description="What it said instead of an answer that can be used.")
+
+
+class CorrectionRequest(BaseModel):
+    """The right answer to a text."""
+
+    text: str = Field(min_length=1, max_length=LONGEST_TEXT)
+    second: str | None = Field(None, max_length=LONGEST_TEXT)
+    output: Any
+
+
+class CorrectionView(BaseModel):
+    """The effect of a correction. `version` is null where the data said so already."""
+
+    version: VersionView | None
+    relabelled: int = Field(description="Rows with this text whose answer changed.")
+    added: bool = Field(description="Whether a row was added.")
+
+
+class AnsweredRows(BaseModel):
+    """The first rows of an answered file: its own columns, then the answer, its score, and the error of a row without one."""
+
+    rows: list[dict[str, Any]]
+
+
+def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
+    """The routes of trying a model."""
+    router = APIRouter(prefix="/api/v1/projects/{project}", tags=["try"])
+
+    @router.get("/models/{model}/answering")
+    def read_answering(person: Viewer, project: str, model: str) -> AnsweringView:
+        """Read what can be tried with a model, and the score from which it answers by itself."""
+        point = project_point(store, store.project(project), model)
+        found = answering.answering_facts(model_folder(store, project, model), point)
+        return AnsweringView(**{**{name: getattr(found, name) for name in AnsweringView.model_fields}, "point": point_view(point)})
+
+    @router.post("/models/{model}/answer")
+    def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswerView]:
+        """Answer texts, in order. The model stays loaded for the next call."""
+        if body.explain and len(body.texts) > 1:
+            todo = "Ask for one text at a time, or without it."
+            raise RequestError("this works for single texts only", value=f"{len(body.texts)} texts", todo=todo, param="explain")
+        folder = model_folder(store, project, model)
+        threshold = _threshold(store, project, model)
+        here = store.project(project)
+        with models.using(folder) as opened:
+            texts = _texts(opened, body.texts)
+            kind = shown_kind(opened.manifest.engine.engine)
+            found = (kind.answers(here, opened, texts) if kind is not None else None) or answering.answer(
+                opened, texts, threshold, body.explain
+            )
+        return [_answer_view(one, *call_in_words(here, one.reply.output, body.language or "")) for one in found]
+
+    @router.post("/models/{model}/stream", response_class=StreamingResponse)
+    def stream(person: Viewer, project: str, model: str, body: TriedText) -> StreamingResponse:
+        """Write a text as server-sent events: `piece` for each addition, then `answer`, or `failed` with the reason."""
+        folder = model_folder(store, project, model)
+        threshold = _threshold(store, project, model)
+        return StreamingResponse(
+            _written(models, folder, body, threshold), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    @router.post("/models/{model}/large")
+    def ask_large_model(person: Builder, project: str, model: str, body: LargeRequest) -> list[LargeAnswerView]:
+        """Ask a large model to do the job of this one on some texts, which leave this machine for its server."""
+        large = large_model.LargeModel(body.url.strip(), body.model.strip(), body.key.strip())
+        with models.using(model_folder(store, project, model)) as opened:
+            found = large_model.ask_large(opened, _texts(opened, body.texts), large)
+        return [LargeAnswerView(**{name: getattr(one, name) for name in LargeAnswerView.model_fields}) for one in found]
+
+    @router.get("/answer-files/{run}")
+    def read_answers(person: Viewer, project: str, run: str, limit: int = Query(50, ge=1, le=500)) -> AnsweredRows:
+        """Read the first rows of an answered file. The run `answer-file` made it from an upload; it is kept for a day."""
+        return AnsweredRows(rows=answer_file.first_answers(store, project, run, limit))
+
+    @router.get("/answer-files/{run}/{format}", response_class=FileResponse)
+    def download_answers(person: Viewer, project: str, run: str, format: Literal["csv", "jsonl", "xlsx"]) -> FileResponse:
+        """Download an answered file. In a CSV a cell that a spreadsheet would compute gets an apostrophe in front."""
+        file = answer_file.answers_of(store, project, run, format)
+        return FileResponse(
+            file, media_type="application/octet-stream", filename=f"answers.{format}", headers={"Cache-Control": "no-store"}
+        )
+
+    @router.delete("/answer-files/{run}", status_code=204)
+    def delete_answers(person: Builder, project: str, run: str) -> None:
+        """Delete an answered file from this machine."""
+        answer_file.forget_answers(store, project, run)
+
+    @router.post("/corrections", status_code=201)
+    def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:
+        """Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back."""
+        made = review.correct(store.rows(project), store.project(project), body.text, body.second, body.output, person.name)
+        version = None if made.version is None else version_view(made.version)
+        return CorrectionView(version=version, relabelled=made.relabelled, added=made.added)
+
+    return router
+
+
+def _threshold(store: StudioStore, project: str, model: str) -> float | None:
+    point = project_point(store, store.project(project), model)
+    return None if point is None else point.threshold
+
+
+def _texts(model: Model, texts: Sequence[TriedText]) -> list[Text]:
+    pairs = takes_pairs(model)
+    return [(one.text, one.second or "") if pairs else _said(model, one) if one.earlier else one.text for one in texts]
+
+
+def _said(model: Model, one: TriedText) -> Text:
+    """A message with what was said before it, as the model reads conversations; the message alone if it reads none."""
+    messages = [{"role": "user", "content": said} for said in (*(one.earlier or ()), one.text)]
+    return model.task.conversation(messages) or one.text
+
+
+def _answer_view(found: TriedAnswer, call_words: str = "", call_exact: str = "") -> TriedAnswerView:
+    reply, words = found.reply, found.words
+    return TriedAnswerView(
+        output=reply.output,
+        text=found.text,
+        call_words=call_words,
+        call_exact=call_exact,
+        score=reply.score,
+        runners_up=[RunnerUp(output=output, score=score) for output, score in reply.alternatives],
+        marks=[MarkView(start=mark.start, end=mark.end, label=mark.label, score=mark.score) for mark in found.marks],
+        answers=found.answers,
+        facts=dict(reply.facts),
+        words=None if words is None else WordsView(weights=[_word_view(word) for word in words.weights], each=words.each),
+        seconds=found.seconds,
+    )
+
+
+def _word_view(word: Any) -> WordView:
+    return WordView(start=word.start, end=word.end, second=word.second, fall=word.fall)
+
+
+def _written(models: OpenModels, folder: Path, body: TriedText, threshold: float | None) -> Iterator[str]:
+    try:
+        with models.using(folder) as opened:
+            for part in answering.write(opened, _texts(opened, [body])[0], threshold):
+                if isinstance(part, WrittenPiece):
+                    yield _event("piece", {"text": part.text, "tokens": part.tokens, "seconds": round(part.seconds, 4)})
+                else:
+                    yield _event("answer", _answer_view(part).model_dump(mode="json"))
+    except SmidgenError as error:
+        yield _event("failed", {"message": str(error), **parts_of_error(error)})
+
+
+def _event(kind: str, body: Any) -> str:
+    return f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n"

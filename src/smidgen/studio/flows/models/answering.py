@@ -1,0 +1,130 @@
+"""Try a model: its answers with what the page shows of them, whether it would answer by itself, and texts while they are written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.bundles.open import read_manifest
+from smidgen.core.errors import BundleError
+from smidgen.core.forms import AnswerShape, TextMark
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Text
+from smidgen.flows.local_model import Model, read_task
+from smidgen.flows.operating_point import OperatingPoint
+from smidgen.judge import report as reports
+from smidgen.studio.flows.models.attribution import WordWeights, weigh_words
+
+LONGEST_TEXT = 20_000
+"""Characters of a text that is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringFacts:
+    """The ways in which a model can be tried.
+
+    Attributes:
+        shape: how its answers are shown; see `core.forms.Form.shape`.
+        options: all labels that it may answer with; empty if its answers are of another kind.
+        streams: whether it shows a text while it is written.
+        pairs: whether it takes two texts.
+        converses: whether it answers the last message of a conversation.
+        teachable: whether a large model can be asked to do the same.
+        point: from which score it answers by itself; None where that is not known.
+        fitted: whether a score says how good an answer is expected to be. Without, too few rows were held out, and it only ranks answers.
+    """
+
+    shape: AnswerShape
+    options: tuple[str, ...]
+    streams: bool
+    pairs: bool
+    converses: bool
+    teachable: bool
+    point: OperatingPoint | None
+    fitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TriedAnswer:
+    """An answer, as pages show it.
+
+    Attributes:
+        reply: the model's reply.
+        text: the answer as a text.
+        marks: the places in the text that it names.
+        answers: whether its score reaches the threshold; None without one.
+        words: which words mattered; None if not asked for, or if the model's replies have no probability.
+        seconds: that the answer itself took.
+    """
+
+    reply: Reply
+    text: str
+    marks: tuple[TextMark, ...]
+    answers: bool | None
+    words: WordWeights | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPiece:
+    """A piece of a text while it is written: the letters that it adds, and the tokens so far."""
+
+    text: str
+    tokens: int
+    seconds: float
+
+
+def answering_facts(folder: Path, point: OperatingPoint | None) -> AnsweringFacts:
+    """Read what can be tried with a model that answers by itself from `point` on, without loading it.
+
+    Raises BundleError for a bundle that cannot be read.
+    """
+    manifest = read_manifest(folder)
+    task, form = read_task(manifest)
+    names = manifest.columns.input
+    report = _report(folder)
+    fitted = report is None or report.calibration is None or report.calibration.fitted
+    pairs = not isinstance(names, str | None)
+    return AnsweringFacts(form.shape, form.options, task.streams, pairs, task.serving is not None, task.teachable, point, fitted)
+
+
+def _report(folder: Path) -> reports.Report | None:
+    try:
+        return reports.read(folder / "report.json")
+    except BundleError:
+        return None
+
+
+def answer(model: Model, texts: Sequence[Text], threshold: float | None, explain: bool = False) -> list[TriedAnswer]:
+    """Answer texts; with `explain`, say which words mattered to each."""
+    began = time.perf_counter()
+    replies = model.predict(texts)
+    seconds = (time.perf_counter() - began) / max(1, len(texts))
+    return [
+        tried(model, reply, threshold, seconds, weigh_words(model, text, reply) if explain else None)
+        for text, reply in zip(texts, replies, strict=True)
+    ]
+
+
+def tried(model: Model, reply: Reply, threshold: float | None, seconds: float, words: WordWeights | None = None) -> TriedAnswer:
+    """A reply as pages show it."""
+    sure = None if threshold is None or reply.facts.get("unscored") else reply.output is not None and reply.score >= threshold
+    return TriedAnswer(reply, model.task.content(reply), model.form.marks(reply.output, reply.facts), sure, words, seconds)
+
+
+def write(model: Model, text: Text, threshold: float | None) -> Iterator[WrittenPiece | TriedAnswer]:
+    """Write the answer to a text: its pieces, then the whole. Closing the iterator stops the writing. Raises as `Model.write` does."""
+    began, tokens = time.perf_counter(), 0
+    replies = model.write(text)
+    try:
+        for reply in replies:
+            seconds = time.perf_counter() - began
+            if reply.final:
+                yield tried(model, reply, threshold, seconds)
+                return
+            tokens += reply.piece.count
+            yield WrittenPiece(reply.output, tokens, seconds)
+    finally:
+        replies.close()
