@@ -79,7 +79,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,retail,routes,desk]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,retail,plans,desk]'
 	@touch $@
 
 $(VENV)/.ready-test: pyproject.toml requirements/ci.lock | $(BIN)/python

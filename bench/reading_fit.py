@@ -2,7 +2,7 @@
 
 The businesses and their questions were written for it (`bench/reading_businesses`; its folder `de` has German ones): a line of a
 `questions*.txt` is a question and the words that answer, or `-` where the document does not say. The printed weights stand in
-`apps/retrieval/weights.py`. The sample's questions are only measured on.
+`search/weights.py`. The sample's questions are only measured on.
 
     python -m bench.reading_fit                # with minilm
     python -m bench.reading_fit --base e5 --language de

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import socket
 import sqlite3
@@ -23,6 +24,7 @@ from smidgen.cli.screen import out, print_json
 from smidgen.core.errors import BaseError, MachineError, install_line
 from smidgen.machine.memory import available_mb, total_mb
 from smidgen.machine.processor import processor
+from smidgen.parts import registry
 from smidgen.store.files import home
 from smidgen.store.sqlite_wal import resets_safely
 from smidgen.store.step_results import prune, size_of, step_folders
@@ -109,6 +111,7 @@ def checks(online: bool = False) -> Iterator[Check]:
     yield _sqlite()
     yield from (_serving(package) for package in _SERVING)
     yield from (_training(package) for package in _TRAINING)
+    yield from (_wing(wing.name, wing.value) for wing in sorted(importlib.metadata.entry_points(group="smidgen.wings")))
     yield from _bases()
     yield _energy()
     yield from _thread_variables()
@@ -198,6 +201,28 @@ def _training(package: str) -> Check:
         return Check(package, "ok", importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
         return Check(package, "missing", "not installed; building needs it, serving does not", install_line("train"))
+
+
+def _wing(name: str, package: str) -> Check:
+    """Check a wing: its package must be there, and what its extra, of the same name, installs."""
+    if package not in registry.wings():
+        return Check(f"wing {name}", "warn", "not installed", "pip install --force-reinstall smidgen")
+    lacking = []
+    for requirement in importlib.metadata.requires("smidgen") or ():
+        wanted = re.match(rf"([\w.-]+)[^;]*;\s*extra == ['\"]{name}['\"]", requirement)
+        if wanted and not _installed(wanted[1]):
+            lacking.append(wanted[1])
+    if lacking:
+        return Check(f"wing {name}", "warn", f"some of it needs {', '.join(lacking)}, not installed", install_line(name))
+    return Check(f"wing {name}", "ok", "complete")
+
+
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _bases() -> Iterator[Check]:

@@ -81,7 +81,7 @@ class Desk:
     Args:
         name: the desk's name.
         policy: which intent goes where.
-        members: the models by name; see `apps/desk/members.py`. A step whose member is missing cannot answer.
+        members: the models by name; see `desk/members.py`. A step whose member is missing cannot answer.
         tools: the tools that it may call.
         toolbox: makes the calls; without it none is made, and those that wait for a yes are only told: to measure what would be proposed.
         no_intent: the label by which the member `intents` says that a message has none of its intents; empty if it has no such label.

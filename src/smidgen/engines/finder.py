@@ -33,7 +33,7 @@ _KEPT = 256
 class FinderEngine(Engine):
     """The finder engine. Options:
 
-    weights: how much each sign of a passage and a sentence counts; see `apps/retrieval/weights.py`.
+    weights: how much each sign of a passage and a sentence counts; see `search/weights.py`.
     max_length: tokens of a text that the encoder reads, special tokens counted (256).
     cosines: the encoder's cosine of texts that have nothing in common, and of those that say the same (0 and 1).
     prefix: what the encoder wants before a question (none).
@@ -123,7 +123,7 @@ class FinderRunner:
         return self._search
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """`candidates`: for each text its candidates, the best first; see `apps/retrieval/candidates.py`. A pair is a question and ids of
+        """`candidates`: for each text its candidates, the best first; see `search/candidates.py`. A pair is a question and ids of
         passages that must not answer, a line each."""
         return candidates_of(self._search, texts)
 

@@ -11,7 +11,7 @@ from smidgen.engines.finder import FinderRunner, open_keywords
 
 
 class KeywordEngine(Engine):
-    """The keyword engine. Option `weights`: how much each sign counts; see `apps/retrieval/weights.py`."""
+    """The keyword engine. Option `weights`: how much each sign counts; see `search/weights.py`."""
 
     name = "keywords"
 

@@ -134,7 +134,7 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a loaded bundle on a file. `errors`: a file for the rows that it got wrong. `tools_env`, `tools`: of a desk, the test copy in
-    which its calls are made, by default that of its recipe, and its tool file; see `apps/desk/live_test.py`. `larger`: a large model that
+    which its calls are made, by default that of its recipe, and its tool file; see `desk/live_test.py`. `larger`: a large model that
     is asked the same.
 
     Raises DataError if a file cannot be read or written, or has no usable row; InputError for an unsupported format.

@@ -116,7 +116,7 @@ class FinderStudent(Student):
         (space.folder / FINDER).write_text(json.dumps(told), encoding="utf-8")
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
-        """`candidates`, with vectors by torch in f32; see `apps/retrieval/candidates.py`."""
+        """`candidates`, with vectors by torch in f32; see `search/candidates.py`."""
         from safetensors.numpy import load_file
 
         told = json.loads((folder / FINDER).read_text(encoding="utf-8"))

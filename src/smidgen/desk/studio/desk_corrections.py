@@ -71,7 +71,7 @@ def propose_correction(
 
 
 def decide_correction(project: Project, id: str, state: CorrectionState, by: str, **words: Any) -> DeskCorrection:
-    """Approve a correction with its words as they are to be learnt (`flows.desk.corrections.approve`), reject it, or take that back.
+    """Approve a correction with its words as they are to be learnt (`desk.flows.corrections.approve`), reject it, or take that back.
 
     What was added to the project's files for one that is no longer approved is taken out of them.
     """

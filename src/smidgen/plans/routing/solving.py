@@ -242,7 +242,7 @@ def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, over: _Unti
         import pyvrp
         from pyvrp.stop import MultipleCriteria, NoImprovement
     except ImportError:
-        raise MissingExtra("pyvrp", "routes") from None
+        raise MissingExtra("pyvrp", "plans") from None
     model = _model(problem, stops, legs)
     patience = _PATIENCE * max(1, len(stops) // 10)
     stop = MultipleCriteria([over, NoImprovement(patience)])

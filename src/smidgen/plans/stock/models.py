@@ -327,7 +327,7 @@ def need_statsforecast() -> Any:
     try:
         from statsforecast import models
     except ImportError as error:
-        raise MissingExtra("statsforecast", "retail") from error
+        raise MissingExtra("statsforecast", "plans") from error
     return models
 
 
