@@ -18,8 +18,8 @@ SmidgenError                      something did not work                        
 ├── CertificateError              a certificate that cannot be given or read      exit 1
 └── MachineError                  the disk, memory or a limit of the machine      exit 1
 
-Each is raised with what happened, the value it happened with, and what to do next; the message consists of the three, so none can
-be left out.
+Each is raised with the code of its message and the values that fill it in. A catalogue (`core.messages`) says for every code what
+happened and what to do next, one catalogue a language. So a sentence can be improved, or translated, without a change in the code.
 """
 
 from __future__ import annotations
@@ -34,23 +34,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from smidgen.core import messages
+
 
 class SmidgenError(Exception):
     """Base of all errors. `exit_code` is the command line's exit status.
 
     Args:
-        what: what happened, a clause without a full stop ("column is not in the file").
-        value: the value it happened with, as the user would recognise it.
+        message: the code of its message in the catalogue (`data.column_not_in_file`). With a `todo`, it is the text itself: what happened,
+            a clause without a full stop ("column is not in the file"). Parts of other packages, which have no catalogue, raise so.
+        value: the value it happened with, as the user would recognise it. A message whose value is a phrase has it in the catalogue.
         todo: what to do next, a sentence ("Name one of: text, label.").
+        values: what fills in the message of a code, by name.
+
+    Attributes:
+        message_code: the code; empty without one.
+        what, value, todo: the three pieces of the message, in English.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, value: object, todo: str) -> None:
-        self.what = what
-        self.value = value
-        self.todo = todo
-        super().__init__(f"{what}: {shown(value)}. {todo}")
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, **values: object) -> None:
+        self.message_code, self.values, self.value = ("", {}, value) if todo is not None else (message, values, value)
+        self.what, self.todo = message, todo or ""
+        if todo is None:
+            entry = messages.entry(message)
+            self.what, self.todo = messages.filled(entry["what"], values), messages.filled(entry["todo"], values)
+            self.value = messages.filled(entry["value"], values) if "value" in entry else value
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {shown(self.value)}. {self.todo}"
 
 
 class InputError(SmidgenError):
@@ -65,28 +79,31 @@ class DataError(InputError):
 
     def __init__(
         self,
-        what: str,
+        message: str,
+        /,
         *,
-        value: object,
-        todo: str,
+        value: object = None,
+        todo: str | None = None,
         file: str | None = None,
         row: int | None = None,
         column: str | None = None,
         above: int = 0,
+        **values: object,
     ) -> None:
-        self.file, self.row, self.column, self.fault, self.above = file, row, column, what, above
+        super().__init__(message, value=value, todo=todo, **values)
+        self.file, self.row, self.column, self.fault, self.above = file, row, column, self.what, above
         places = [file, f"row {row + above}" if row is not None else None, f"column {column!r}" if column is not None else None]
         where = ", ".join(place for place in places if place)
-        super().__init__(f"{where}: {what}" if where else what, value=value, todo=todo)
+        self.what = f"{where}: {self.what}" if where else self.what
 
 
 class RecipeError(InputError):
     """A recipe with mistakes; all of them at once, each with its place (`gate.max_loss`)."""
 
-    def __init__(self, what: str, *, value: object, todo: str, mistakes: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, mistakes: Sequence[str] = (), **values: object) -> None:
+        super().__init__(message, value=value, todo=todo, **values)
         self.mistakes = tuple(mistakes)
-        lines = "".join(f"\n  - {mistake}" for mistake in self.mistakes)
-        super().__init__(what, value=value, todo=todo + lines)
+        self.todo += "".join(f"\n  - {mistake}" for mistake in self.mistakes)
 
 
 class NotStored(SmidgenError):
@@ -99,8 +116,8 @@ class UnknownPart(InputError):
     def __init__(self, kind: str, name: str, available: Iterable[str], likely: str | None = None) -> None:
         self.kind, self.name, self.available = kind, name, tuple(sorted(available))
         close = [likely] if likely in self.available else difflib.get_close_matches(name, self.available, n=1)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
-        super().__init__(f"no {kind} has this name", value=name, todo=f"{meant}Available: {', '.join(self.available)}.")
+        code = "core.no_part_has_this_name" + ("_but_one_is_near" if close else "")
+        super().__init__(code, value=name, kind=kind, near=close[0] if close else "", available=", ".join(self.available))
 
 
 class RedactionError(InputError):
@@ -111,17 +128,26 @@ class RequestError(InputError):
     """A request that a served model refuses. `status`: the HTTP status. `code`: OpenAI's short name for the failure."""
 
     def __init__(
-        self, what: str, *, value: object, todo: str, status: int = 422, code: str = "invalid_request", param: str | None = None
+        self,
+        message: str,
+        /,
+        *,
+        value: object = None,
+        todo: str | None = None,
+        status: int = 422,
+        code: str = "invalid_request",
+        param: str | None = None,
+        **values: object,
     ) -> None:
         self.status, self.code, self.param = status, code, param
-        super().__init__(what, value=value, todo=todo)
+        super().__init__(message, value=value, todo=todo, **values)
 
 
 class MissingExtra(SmidgenError):
     """A heavy dependency is not installed. The message contains the command that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__("a package that this needs is not installed", value=package, todo=f"Run: {install_line(extra)}")
+        super().__init__("core.package_not_installed", value=package, line=install_line(extra))
 
 
 def install_line(extra: str) -> str:
@@ -141,9 +167,9 @@ class BaseError(SmidgenError):
 class BundleError(SmidgenError):
     """A bundle that must not be opened: altered, incomplete, foreign. `file`: the file at fault."""
 
-    def __init__(self, what: str, *, value: object, todo: str, file: str | None = None) -> None:
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, file: str | None = None, **values: object) -> None:
         self.file = file
-        super().__init__(what, value=value, todo=todo)
+        super().__init__(message, value=value, todo=todo, **values)
 
 
 class EngineError(SmidgenError):
@@ -161,27 +187,27 @@ class TeacherError(SmidgenError):
 class GateError(SmidgenError):
     """A build that does not meet its gate; nothing was shipped. `changed` lists texts that show why, ready to print."""
 
-    def __init__(self, what: str, *, value: object, todo: str, changed: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, changed: Sequence[str] = (), **values: object) -> None:
+        super().__init__(message, value=value, todo=todo, **values)
         self.changed = tuple(changed)
-        lines = "".join(f"\n  - {line}" for line in self.changed)
-        super().__init__(what, value=value, todo=todo + lines)
+        self.todo += "".join(f"\n  - {line}" for line in self.changed)
 
 
 class CertificateError(SmidgenError):
     """A certificate that cannot be given, is missing (`missing`) or cannot be read. Without a valid one, everything escalates. `facts`:
     the measurements, JSON-ready."""
 
-    def __init__(self, what: str, *, value: object, todo: str, missing: bool = False, facts: Mapping[str, object] | None = None) -> None:
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, missing: bool = False, facts: Mapping[str, object] | None = None, **values: object) -> None:
         self.missing, self.facts = missing, dict(facts or {})
-        super().__init__(what, value=value, todo=todo)
+        super().__init__(message, value=value, todo=todo, **values)
 
 
 class MachineError(SmidgenError, OSError):
     """A limit of the machine or its system: a full disk, a folder without write permission, too many open files. `told_by` converts an
     error of the system. Code that catches OSError also catches this error."""
 
-    def __init__(self, what: str, *, value: object, todo: str, errno: int | None = None) -> None:
-        super().__init__(what, value=value, todo=todo)
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, errno: int | None = None, **values: object) -> None:
+        super().__init__(message, value=value, todo=todo, **values)
         self.errno = errno
 
     @classmethod
@@ -193,29 +219,29 @@ class MachineError(SmidgenError, OSError):
         file = str(getattr(error, "filename", None) or getattr(error, "filename2", None) or "")
         said = str(getattr(error, "strerror", None) or error or type(error).__name__)
         plain = (said, "Check the disk and its permissions, then run the same command again.")
-        what, todo = _FAULTS.get(code or 0, plain)
-        return cls(f"{doing}: {what}" if doing else what, value=file or said, todo=todo, errno=code)
+        told = cls(f"core.{_FAULTS[code]}" if code in _FAULTS else "core.system_error", value=file or said, errno=code, said=said)
+        told.what = f"{doing}: {told.what}" if doing else told.what
+        return told
 
 
-_ROOM = "Make room, then run the same command again."
-_FAULTS: dict[int, tuple[str, str]] = {
-    _errno.ENOSPC: ("the disk is full", _ROOM),
-    _errno.EDQUOT: ("the disk quota is used up", _ROOM),
-    _errno.EFBIG: ("the file would pass the size limit of this machine", "Raise the limit (ulimit -f), or write to another disk."),
-    _errno.EROFS: ("the disk is read-only", "Name a folder on another disk; for smidgen's home set SMIDGEN_HOME."),
-    _errno.EACCES: ("permission is denied", "Correct the permissions, or name another place; for smidgen's home set SMIDGEN_HOME."),
-    _errno.EPERM: ("permission is denied", "Correct the permissions, or name another place; for smidgen's home set SMIDGEN_HOME."),
-    _errno.EMFILE: ("this process has too many files open", "Raise the limit (ulimit -n), then run the same command again."),
-    _errno.ENFILE: ("this machine has too many files open", "Close other programs, then run the same command again."),
-    _errno.ENOMEM: ("there is not enough memory", "Close other programs, or give less data at once."),
-    _errno.ENOENT: ("there is no such file or folder", "Check the path."),
-    _errno.ENOTDIR: ("a part of the path is a file, not a folder", "Check the path."),
-    _errno.EISDIR: ("this is a folder, not a file", "Name a file."),
-    _errno.ELOOP: ("symbolic links lead in a circle", "Correct the link, or name the file itself."),
-    _errno.ENAMETOOLONG: ("the name is too long for this machine", "Choose a shorter one."),
-    _errno.EIO: ("the disk cannot be read or written", "Check the disk; it may be failing."),
+_FAULTS = {
+    _errno.ENOSPC: "disk_full",
+    _errno.EDQUOT: "disk_quota_used_up",
+    _errno.EFBIG: "file_too_large_for_machine",
+    _errno.EROFS: "disk_read_only",
+    _errno.EACCES: "permission_denied",
+    _errno.EPERM: "permission_denied",
+    _errno.EMFILE: "process_has_too_many_files_open",
+    _errno.ENFILE: "machine_has_too_many_files_open",
+    _errno.ENOMEM: "not_enough_memory",
+    _errno.ENOENT: "no_such_file",
+    _errno.ENOTDIR: "part_of_path_is_file",
+    _errno.EISDIR: "folder_not_file",
+    _errno.ELOOP: "links_lead_in_circle",
+    _errno.ENAMETOOLONG: "name_too_long",
+    _errno.EIO: "disk_cannot_be_read",
 }
-"""Message and advice for each of the system's error numbers."""
+"""The message of each of the system's error numbers."""
 
 
 def shown(value: object, limit: int = 200) -> str:
