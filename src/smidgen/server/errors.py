@@ -55,9 +55,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 class DetailedRefusal(RequestError):
     """A refused request whose reply has more fields than the error."""
 
-    def __init__(self, what: str, *, value: object, todo: str, beside: Mapping[str, Any], code: str, param: str | None = None) -> None:
+    def __init__(self, message: str, /, *, beside: Mapping[str, Any], value: object = None, todo: str | None = None, **more: Any) -> None:
         self.beside = dict(beside)
-        super().__init__(what, value=value, todo=todo, status=422, code=code, param=param)
+        super().__init__(message, value=value, todo=todo, **more)
 
 
 def as_json(value: Any) -> bytes:
