@@ -41,7 +41,7 @@ class StudioClient:
     def __init__(self, url: str, name: str | None = None, password: str | None = None, *, timeout: float = 60.0) -> None:
         link = httpx.URL(url)
         if link.scheme not in ("http", "https"):
-            raise StudioRefusal("this is not a Studio's link", value=url, todo="Give the link that `smidgen studio` printed.")
+            raise StudioRefusal("client.this_is_not_studio_link", value=url)
         base = link.copy_with(path="/", query=None)
         self._http = httpx.Client(base_url=base, timeout=timeout, headers={"X-Studio-Page": "1"}, trust_env=False)
         with ExitStack() as opened:
@@ -51,8 +51,7 @@ class StudioClient:
             else:
                 self._send("GET", str(link))
             if self.call("GET", "session")["name"] is None:
-                todo = "A link works once: start `smidgen studio` again for another. A Studio with accounts needs name and password."
-                raise StudioRefusal("this link opens no session", value=str(base), todo=todo, status=401)
+                raise StudioRefusal("client.this_link_opens_no_session", value=str(base), status=401)
             opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -117,7 +116,7 @@ class StudioClient:
         end = time.monotonic() + timeout
         while (found := self.call("GET", f"runs/{run}"))["state"] not in _FINISHED:
             if time.monotonic() > end:
-                raise StudioRefusal("the run goes on for longer than the timeout", value=f"{timeout:g} s", todo="Wait longer, or stop it.")
+                raise StudioRefusal("client.run_goes_on_for_longer_than_timeout", value=f"{timeout:g} s")
             time.sleep(_POLL_SECONDS)
         if found["state"] != "done":
             error = found["error"] or {"message": f"the run was {found['state']}"}

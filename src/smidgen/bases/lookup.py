@@ -58,11 +58,7 @@ def find(name: str, progress: Progress | None = None, family: str | None = None)
         name = _starter_of(family or "encoder")
     base = _find(name, progress)
     if family is not None and base.family != family:
-        raise BaseError(
-            f"this base is {_A[base.family]}; {_A[family]} is needed",
-            value=base.name,
-            todo=f"Name another: --base {_starter_of(family)}",
-        )
+        raise BaseError("bases.this_base_is_is_needed", value=base.name, a=_A[base.family], a_2=_A[family], starter_of=_starter_of(family))
     return base
 
 
@@ -135,7 +131,7 @@ def family_of(folder: Path) -> str:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BaseError("the model's config cannot be read", value=str(file), todo="Fetch or save the model anew.") from error
+        raise BaseError("bases.model_config_cannot_be_read", value=str(file)) from error
     found = config.get("architectures") if isinstance(config, dict) else None
     return "decoder" if any(str(name).endswith("ForCausalLM") for name in found or ()) else "encoder"
 
@@ -155,11 +151,7 @@ def find_in_folder(path: Path) -> Base:
         return _of_gguf(path, weights[0])
     missing = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else ["model.safetensors"])
     if missing:
-        raise BaseError(
-            f"the folder lacks {', '.join(missing)}",
-            value=str(path),
-            todo="Save the model there with save_pretrained (safetensors) and its fast tokenizer, or put a single GGUF there.",
-        )
+        raise BaseError("bases.folder_lacks", value=str(path), absent=", ".join(missing))
     return Base(str(path), path, weights_hash(weights), "unknown", f"local folder {path.name}", family_of(path))
 
 
@@ -231,11 +223,7 @@ def find_on_hub(repository: str) -> Base:
             raise _unreachable(f"hf:{repository}", error) from error
     weights = safetensors_files(folder)
     if not weights:
-        raise BaseError(
-            "the model has neither model.safetensors nor an index of several files",
-            value=f"hf:{repository}",
-            todo="Choose a model that is published as safetensors.",
-        )
+        raise BaseError("bases.model_has_neither_model_safetensors_nor", repository=repository)
     source = f"https://huggingface.co/{repository}"
     known = starter_module.same_starter(repository)
     told = (known.prefixes, known.max_length, known.cosines) if known else ({}, None)
@@ -275,9 +263,4 @@ def _licence(folder: Path) -> str:
 
 def _unreachable(name: str, error: Exception) -> BaseError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return BaseError(
-        f"the base cannot be fetched from the model hub ({type(error).__name__}: {reason[:160]})",
-        value=name,
-        todo="Offline ways: use the starter (`--base minilm`, fetched by `smidgen pull minilm`); name a local folder with config.json, "
-        "tokenizer.json and model.safetensors; copy a hub cache here and set HF_HOME; or set HF_ENDPOINT to a mirror you can reach.",
-    )
+    return BaseError("bases.base_cannot_be_fetched_from_model_hub", value=name, name=type(error).__name__, reason=reason[:160])

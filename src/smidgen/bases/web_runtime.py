@@ -87,13 +87,9 @@ def verified_files(place: Path, names: Sequence[str]) -> None:
             continue
         file = place / asset.name
         if not file.is_file():
-            raise BaseError("a file of the web runtime is missing", value=str(file), todo=f"Run: smidgen pull {NAME}")
+            raise BaseError("bases.file_of_web_runtime_is_missing", value=str(file))
         if file_hash(file) != asset.sha256:
-            raise BaseError(
-                "a file of the web runtime is not the published one (SHA-256 differs)",
-                value=str(file),
-                todo=f"Delete {place} and run: smidgen pull {NAME}",
-            )
+            raise BaseError("bases.file_of_web_runtime_is_not_published", value=str(file), place=place)
 
 
 def pull(progress: Progress | None = None) -> Path:
@@ -128,12 +124,7 @@ def _fetch(box: Path) -> None:
         _by_http(os.environ.get(URL_VARIABLE, URL).rstrip("/"), box)
     except BaseError as error:
         reasons.append(error.what)
-        raise BaseError(
-            f"the web runtime cannot be fetched ({'; '.join(reasons)})",
-            value=NAME,
-            todo=f"On a machine with a network run: smidgen pull {NAME}. Then copy {folder()} here, or carry a kit: smidgen kit DIR --web. "
-            f"{URL_VARIABLE} names a mirror.",
-        ) from error
+        raise BaseError("bases.web_runtime_cannot_be_fetched", value=NAME, reasons="; ".join(reasons), folder=folder()) from error
 
 
 def _by_npm(package: str, version: str, assets: Sequence[Asset], box: Path) -> None:
@@ -171,7 +162,7 @@ def _by_http(url: str, box: Path) -> None:
                     for piece in reply.iter_bytes():
                         size += len(piece)
                         if size > asset.most:
-                            raise BaseError(f"{place} gives more than {asset.most} bytes", value=asset.name, todo="Name another mirror.")
+                            raise BaseError("bases.gives_more_than_bytes", value=asset.name, place=place, most=asset.most)
                         target.write(piece)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise BaseError(f"{place}: {_first_line(error)}", value=asset.name, todo="Check the network.") from error

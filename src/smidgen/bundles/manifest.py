@@ -239,12 +239,12 @@ def _walk(folder: Path) -> Iterator[str]:
                 name = prefix + entry.name
                 seen += 1
                 if seen > MAX_FILES:
-                    raise BundleError("there are too many files", value=f"over {MAX_FILES}", todo="A bundle is a small folder.", file=name)
+                    raise BundleError("bundles.there_are_too_many_files", max_files=MAX_FILES, file=name)
                 if entry.is_symlink() or (hasattr(entry, "is_junction") and entry.is_junction()):
-                    raise BundleError("there is a link in the folder", value=name, todo="Put the file itself in its place.", file=name)
+                    raise BundleError("bundles.there_is_link_in_folder", value=name, file=name)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((Path(entry.path), name + "/"))
                 elif entry.is_file(follow_symlinks=False):
                     yield name
                 else:
-                    raise BundleError("the folder holds something that is not a file", value=name, todo="Remove it.", file=name)
+                    raise BundleError("bundles.folder_holds_something_that_is_not_file", value=name, file=name)

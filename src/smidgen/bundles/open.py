@@ -59,23 +59,23 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
     for name in present:
         fault = name_fault(name)
         if fault:
-            raise BundleError(f"a file does not belong in a bundle: {fault}", value=name, todo=_AGAIN, file=name)
+            raise BundleError("bundles.file_does_not_belong_in_bundle", value=name, cause=fault, file=name)
     for name in sorted(manifest.files.keys() - set(present)):
-        raise BundleError("a file is missing", value=name, todo=_AGAIN, file=name)
+        raise BundleError("bundles.file_is_missing", value=name, file=name)
     for name in sorted(set(present) - manifest.files.keys() - {MANIFEST}):
-        raise BundleError("there is a file that the manifest does not name", value=name, todo=f"Remove it. {_AGAIN}", file=name)
+        raise BundleError("bundles.there_is_file_that_manifest_does", value=name, file=name)
     for name in manifest.engine.files:
         if name not in manifest.files:
-            raise BundleError("the engine needs a file that the manifest does not list", value=name, todo=_AGAIN, file=name)
+            raise BundleError("bundles.engine_needs_file_that_manifest_does", value=name, file=name)
     for name, entry in manifest.files.items():
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
-            raise BundleError("a file was changed after packing", value=name, todo=_AGAIN, file=name)
+            raise BundleError("bundles.file_was_changed_after_packing", value=name, file=name)
         if verify and name.endswith(".onnx"):
             _refuse_outside(file, name)
     # Last, so that a fault in a file is reported under that file's name.
     if not manifest.whole:
-        raise BundleError("the manifest was changed after packing", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
+        raise BundleError("bundles.manifest_was_changed_after_packing", value=MANIFEST, file=MANIFEST)
     return Bundle(folder, manifest, verify)
 
 
@@ -83,38 +83,34 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the bundle in `folder`, its own form checked but none of the files. Raises BundleError."""
     file = folder / MANIFEST
     if not folder.exists():
-        raise InputError("there is no such folder", value=str(folder), todo="Name the folder of a bundle (`smidgen models` lists them).")
+        raise InputError("bundles.there_is_no_such_folder", value=str(folder))
     if file.is_symlink():
-        raise BundleError("there is a link in the folder", value=MANIFEST, todo="Put the file itself in its place.", file=MANIFEST)
+        raise BundleError("bundles.there_is_link_in_folder", value=MANIFEST, file=MANIFEST)
     if not file.is_file():
-        raise BundleError(
-            "this is not a bundle: it has no manifest", value=str(folder), todo=f"Name a folder with a {MANIFEST}.", file=MANIFEST
-        )
+        raise BundleError("bundles.this_is_not_bundle_it_has_no_manifest", value=str(folder), file=MANIFEST)
     with file.open("rb") as stream:
         content = stream.read(MAX_MANIFEST_BYTES + 1)
     if len(content) > MAX_MANIFEST_BYTES:
-        raise BundleError("the manifest is too large", value=f"over {MAX_MANIFEST_BYTES} bytes", todo=_AGAIN, file=MANIFEST)
+        raise BundleError("bundles.manifest_is_too_large", max_manifest_bytes=MAX_MANIFEST_BYTES, file=MANIFEST)
     try:
         facts = json.loads(content, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError) as error:
-        raise BundleError("the manifest is not readable JSON", value=str(error), todo=_AGAIN, file=MANIFEST) from error
+        raise BundleError("bundles.manifest_is_not_readable_json", value=str(error), file=MANIFEST) from error
     if not isinstance(facts, dict):
-        raise BundleError("the manifest is not an object", value=type(facts).__name__, todo=_AGAIN, file=MANIFEST)
+        raise BundleError("bundles.manifest_is_not_object", value=type(facts).__name__, file=MANIFEST)
     if odd := _odd_value(facts):
-        raise BundleError(f"the manifest holds {odd}", value=MANIFEST, todo=_AGAIN, file=MANIFEST)
+        raise BundleError("bundles.manifest_holds", value=MANIFEST, odd=odd, file=MANIFEST)
     # Before its form is checked: a later format may have another.
     version = facts.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
-        raise BundleError(
-            "the bundle's format version is unknown", value=version, todo=f"This smidgen opens version {FORMAT_VERSION}.", file=MANIFEST
-        )
+        raise BundleError("bundles.bundle_format_version_is_unknown", value=version, format_version=FORMAT_VERSION, file=MANIFEST)
     _refuse_names(facts)
     try:
         manifest = Manifest.model_validate(facts)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise BundleError(f"the manifest is not valid at {where}", value=first["msg"], todo=_AGAIN, file=MANIFEST) from error
+        raise BundleError("bundles.manifest_is_not_valid_at", value=first["msg"], where=where, file=MANIFEST) from error
     return manifest
 
 
@@ -126,9 +122,7 @@ def _refuse_outside(file: Path, name: str) -> None:
     except ValueError:
         return
     if outside is not None:
-        raise BundleError(
-            f"a graph reads the tensor {shown(outside)} from another file, which could lie anywhere", value=name, todo=_AGAIN, file=name
-        )
+        raise BundleError("bundles.graph_reads_tensor_from_another_file", value=name, outside=shown(outside), file=name)
 
 
 def _odd_value(facts: Any) -> str:
@@ -156,7 +150,7 @@ def _refuse_names(facts: dict[str, Any]) -> None:
     for name in [*(files if isinstance(files, dict) else []), *(needed if isinstance(needed, list) else [])]:
         fault = name_fault(name) if isinstance(name, str) else "its name is not a text"
         if fault:
-            raise BundleError(f"the manifest names a file that cannot be in a bundle: {fault}", value=name, todo=_AGAIN, file=str(name))
+            raise BundleError("bundles.manifest_names_file", value=name, cause=fault, file=str(name))
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -199,15 +193,10 @@ def open_version(line: Line, id: str) -> Bundle:
     folder = line.version(id)
     if not folder.is_dir():
         known = ", ".join(line.versions()[:10]) or "none"
-        raise InputError("the line has no such version", value=f"{id} in {line.folder}", todo=f"There are: {known}.")
+        raise InputError("bundles.line_has_no_such_version", name=id, folder=line.folder, known=known)
     bundle = open_bundle(folder)
     if bundle.id != id:
-        raise BundleError(
-            "the version is another bundle than its folder says",
-            value=f"{bundle.id} in {folder}",
-            todo="Roll back to an earlier one: smidgen rollback.",
-            file=POINTER,
-        )
+        raise BundleError("bundles.version_is_another_bundle_than_its", name=bundle.id, folder=folder, file=POINTER)
     return bundle
 
 
@@ -215,7 +204,5 @@ def _champion(line: Line) -> tuple[str, Path, str]:
     """The line's name, and its champion's folder and id."""
     pointer = line.read()
     if pointer.champion is None:
-        raise InputError(
-            "the line has no champion yet", value=str(line.folder), todo="Let it learn one: smidgen learn LINE --data FILE --task TASK."
-        )
+        raise InputError("bundles.line_has_no_champion_yet", value=str(line.folder))
     return pointer.name, line.version(pointer.champion), pointer.champion

@@ -26,14 +26,14 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
     for name in names:
         fault = name_fault(name)
         if fault:
-            raise BundleError(f"a file cannot be packed: {fault}", value=name, todo="Leave it out of the folder.", file=name)
+            raise BundleError("bundles.file_cannot_be_packed", value=name, cause=fault, file=name)
     twins = {name.casefold(): name for name in names}
     if len(twins) != len(names):
         name = next(name for name in names if twins[name.casefold()] != name)
-        raise BundleError("two files differ only in capitals, which some systems cannot hold", value=name, todo="Rename one.", file=name)
+        raise BundleError("bundles.two_files_differ_only_in_capitals_which", value=name, file=name)
     for name in manifest.engine.files:
         if name not in names:
-            raise BundleError("a file that the engine needs is missing", value=name, todo="Export the model again.", file=name)
+            raise BundleError("bundles.file_that_engine_needs_is_missing", value=name, file=name)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
@@ -49,9 +49,7 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
         whole = manifest.model_copy(update={"files": entries}).sealed()
         content = whole.pretty()
         if len(content) > MAX_MANIFEST_BYTES:
-            raise BundleError(
-                "the manifest is too large", value=f"{len(content)} bytes", todo="Use fewer or shorter labels.", file=MANIFEST
-            )
+            raise BundleError("bundles.manifest_is_too_large_2", content=len(content), file=MANIFEST)
         (fresh / MANIFEST).write_bytes(content)
         if out.exists():
             old = Path(beside) / "old"
@@ -69,18 +67,16 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
 def refuse_foreign(out: Path) -> None:
     """Raise BundleError if `out` is, or holds, something that is not a bundle: replacing it would lose a user's files."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BundleError("the path for the bundle is not a folder", value=str(out), todo="Name a folder that is new, or a bundle.")
+        raise BundleError("bundles.path_for_bundle_is_not_folder", value=str(out))
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise BundleError(
-            "the folder for the bundle holds something that is not a bundle", value=str(out), todo="Name a folder that is new, or a bundle."
-        )
+        raise BundleError("bundles.folder_for_bundle_holds_something", value=str(out))
     if (out / MANIFEST).is_file():
         strangers = [name for name in files_below(out) if name != MANIFEST and name not in _known(out)]
         if strangers:
             raise BundleError(
-                f"the folder for the bundle holds an older bundle, and {len(strangers)} more file{'s' if len(strangers) > 1 else ''}",
+                "bundles.folder_for_bundle_holds_older_bundle" if len(strangers) > 1 else "bundles.folder_for_bundle_holds_older_bundle_2",
                 value=f"{out}: {', '.join(strangers[:3])}",
-                todo="Move what is yours out of the folder, or name another with --out. Nothing was changed.",
+                strangers=len(strangers),
                 file=strangers[0],
             )
 

@@ -40,7 +40,7 @@ def audit(
     from smidgen.store.traffic.store import opened as store_opened
 
     if export is not None and take is not None:
-        raise InputError("one thing at a time: --export or --take", value=f"{export} and {take}", todo="Give one, then the other.")
+        raise InputError("cli.one_thing_at_time_export_or_take", export=export, take=take)
     with store_opened(make=False) as store, open_review(bundle, store, share) as review:
         if export is not None:
             _exported(review, export, as_json)
@@ -111,11 +111,7 @@ def _taken(review: HumanReview, file: Path) -> bool:
             try:
                 review.parsed(said)
             except ValueError as error:
-                raise InputError(
-                    f"an output cannot be used: {error}",
-                    value=f"request {given.id} in {file}",
-                    todo=f"Correct the row, or write {_UNKNOWN} if no known answer is right. Nothing of the file was taken in.",
-                ) from None
+                raise InputError("cli.output_cannot_be_used", error=error, name=given.id, path=file, unknown=_UNKNOWN) from None
     for given in waiting:
         said = answers.get(given.id, "")
         if not said:

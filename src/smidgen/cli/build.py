@@ -97,11 +97,7 @@ def _recipe(
 ) -> Recipe:
     """Read the recipe file, or make a recipe from the flags. Flags given with a file override its settings."""
     if file is None and task is None:
-        raise InputError(
-            "neither a recipe nor a task is given",
-            value=" ".join(sys.argv[1:]),
-            todo="Name a recipe, or give --task and --data; see --help.",
-        )
+        raise InputError("cli.neither_recipe_nor_task_is_given", value=" ".join(sys.argv[1:]))
     tree: dict[str, Any] = {}
     folder = Path()
     if file is not None:

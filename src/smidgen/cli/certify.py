@@ -50,11 +50,7 @@ def certify(
     if not any(asked.values()) and is_line(bundle):
         _recertify(bundle, settings, as_json)
     elif sum(asked.values()) != 1:
-        raise InputError(
-            "one thing at a time: certify, show or revoke",
-            value=" ".join(name for name, given in asked.items() if given) or "nothing",
-            todo="Give --data FILE, or --show, or --revoke REASON. A line without any of them is certified on the rows that it holds out.",
-        )
+        raise InputError("cli.one_thing_at_time_certify_show", value=" ".join(name for name, given in asked.items() if given) or "nothing")
     elif revoke is not None:
         _revoke(bundle, revoke, as_json)
     elif show:
@@ -91,11 +87,7 @@ def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
     given = settings.given()
     refused = [name for name in ("segment", "judge", "judge_errors", "input", "label") if name in given]
     if refused or "judge" in (given.get("loss"), given.get("reference")):
-        raise InputError(
-            "the rows that a line holds out have no columns, and no judge marks them",
-            value=" ".join(f"--{name.replace('_', '-')}" for name in refused) or "judge",
-            todo="Leave it out, or give calibration pairs with --data FILE.",
-        )
+        raise InputError("cli.rows_that_line_holds_out", value=" ".join(f"--{name.replace('_', '-')}" for name in refused) or "judge")
     terms = {name: given[name] for name in settings_of(LineCertificateSettings) if name in given and given[name] != "likeness"}
     with Screen(quiet=as_json) as screen, closing(load(line, settings.file.threads)) as model:
         done = recertify(model, LineCertificateSettings(**{"likely": 0.0, **terms}), screen)
@@ -119,11 +111,7 @@ def _judge(settings: CertifySettings) -> TeacherSettings | None:
 
     judge = settings.judge
     if (settings.terms.loss == "judge") != (judge.url is not None):
-        raise InputError(
-            "--judge and --loss judge belong together",
-            value=judge.url or "--loss judge",
-            todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N.",
-        )
+        raise InputError("cli.judge_and_loss_judge_belong_together", value=judge.url or "--loss judge")
     if judge.url is None:
         return None
     try:
@@ -139,7 +127,7 @@ def _judge(settings: CertifySettings) -> TeacherSettings | None:
     except ValidationError as error:
         first = error.errors()[0]
         name = {"source": "--judge", "description": "--judge-says"}.get(str(first["loc"][0]), f"--{str(first['loc'][0]).replace('_', '-')}")
-        raise InputError(f"{name} cannot be used: {first['msg']}", value=first["input"], todo="See smidgen certify --help.") from None
+        raise InputError("cli.cannot_be_used", value=first["input"], name=name, first=first["msg"]) from None
 
 
 def _show_issued(done: IssuedCertificate, as_json: bool) -> None:

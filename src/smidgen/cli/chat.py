@@ -39,11 +39,7 @@ def chat(
 
     with closing(load(bundle, threads)) as model:
         if not isinstance(model.manifest.columns.input, str):
-            raise InputError(
-                "this bundle takes pairs of texts, and a message is one text",
-                value=model.name,
-                todo=f"Put the pairs in a table with the columns {' and '.join(model.manifest.columns.input)}, and run: smidgen predict.",
-            )
+            raise InputError("cli.this_bundle_takes_pairs_of_texts", value=model.name, input=" and ".join(model.manifest.columns.input))
         if sys.stdin.isatty():
             errors.print(f"[bold]{escape(model.name)}[/] ({model.task.name}). Type a message; an empty line or Ctrl-D ends.")
         said: list[dict[str, str]] = []

@@ -54,7 +54,7 @@ def check(
     from smidgen.flows.data_check import check_data as run
 
     if relabel and fix is None:
-        raise InputError("--relabel changes nothing without --fix", value="--relabel", todo="Add --fix OUT, the file to write.")
+        raise InputError("cli.relabel_changes_nothing_without_fix", value="--relabel")
     with Screen(quiet=as_json) as screen:
         checked = run(file, test=test, input=input, label=label, task=task, overrides=override or [], threads=threads, progress=screen)
         context.params["task"] = checked.task.name  # the next steps name it

@@ -43,17 +43,13 @@ def cost(
     from smidgen.flows.cost_report import reckon_cost
 
     if plot is not None and plot.suffix.lower() != ".svg":
-        raise InputError(
-            "the chart's file must end in .svg",
-            value=str(plot),
-            todo=f"Name it {plot.stem or 'cost'}.svg; browsers and drawing programs turn it into PNG or PDF.",
-        )
+        raise InputError("cli.chart_file_must_end_in_svg", value=str(plot), stem=plot.stem or "cost")
     found = reckon_cost(settings.model_copy(update={"bundle": bundle}))
     if plot is not None:
         try:
             plot.write_text(found.chart(), encoding="utf-8", newline="\n")
         except OSError as error:
-            raise InputError("the chart cannot be written", value=f"{plot}: {error.strerror}", todo="Name a file in a folder.") from None
+            raise InputError("cli.chart_cannot_be_written", value=f"{plot}: {error.strerror}") from None
     if as_json:
         print_json(found.json())
         return

@@ -65,25 +65,21 @@ def demo(
     """
     if studio:
         if hybrid or fast or folder is not None:
-            raise InputError(
-                "the Studio's sample project takes no such flag", value="--studio", todo="Leave out --hybrid, --fast and --dir."
-            )
+            raise InputError("cli.studio_sample_project_takes_no_such", value="--studio")
         registry.find("demos", "studio")(port, no_open, as_json)
         return
     if desk:
         if hybrid or fast:
-            raise InputError("the desk takes no such flag", value="--desk", todo="Leave out --hybrid and --fast.")
+            raise InputError("cli.desk_takes_no_such_flag", value="--desk")
         registry.find("demos", "desk")(folder or Path("demo-desk"), port, no_open, threads, as_json)
         return
     if port is not None or no_open:
-        raise InputError(
-            "this flag needs --studio or --desk", value="--no-open" if no_open else "--port", todo="Add one of them, or leave it out."
-        )
+        raise InputError("cli.this_flag_needs_studio_or_desk" if no_open else "cli.this_flag_needs_studio_or_desk_2")
     if hybrid:
         _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
         return
     if fast or as_json:
-        raise InputError("this flag needs --hybrid", value="--fast" if fast else "--json", todo="Add --hybrid, or leave it out.")
+        raise InputError("cli.this_flag_needs_hybrid" if fast else "cli.this_flag_needs_hybrid_2")
     _plain(folder or Path("demo"), threads)
 
 
@@ -123,11 +119,7 @@ def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> Non
     else:
         results.closing(ran)
     if not ran.tally.certified:
-        raise GateError(
-            "no version could be certified, so every request went to the recording",
-            value=f"alpha {plan.alpha:.0%}",
-            todo="Run it again: each run draws other texts to hold out.",
-        )
+        raise GateError("cli.no_version_could_be_certified_so_every", alpha=f"{plan.alpha:.0%}")
 
 
 def _copy(folder: Path) -> None:
@@ -137,9 +129,7 @@ def _copy(folder: Path) -> None:
     for name in FILES:
         target, content = folder / name, (sample / name).read_bytes()
         if target.exists() and target.read_bytes() != content:
-            raise InputError(
-                "the folder holds another file of this name", value=str(target), todo="Name another folder: smidgen demo --dir DIR"
-            )
+            raise InputError("cli.folder_holds_another_file_of_this_name", value=str(target))
         target.write_bytes(content)
 
 

@@ -111,8 +111,12 @@ def _larger(url: str, model: str, budget_usd: float | None, budget_tokens: int |
         return TeacherSettings(source=url, model=model, uses=("compare",), budget_usd=budget_usd, budget_tokens=budget_tokens)
     except ValidationError as error:
         first = error.errors()[0]
-        flag = "--teacher" if first["loc"][0] == "source" else f"--{str(first['loc'][0]).replace('_', '-')}"
-        raise InputError(f"{flag} cannot be used: {first['msg']}", value=first["input"], todo="See smidgen eval --help.") from None
+        raise InputError(
+            "cli.teacher_cannot_be_used" if first["loc"][0] == "source" else "cli.cannot_be_used_2",
+            value=first["input"],
+            first=first["msg"],
+            first_2=None if first["loc"][0] == "source" else (str(first["loc"][0]).replace("_", "-")),
+        ) from None
 
 
 def _print_large(large: LargeBaseline, headline: str) -> None:

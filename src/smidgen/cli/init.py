@@ -50,17 +50,13 @@ def init(
     Example: smidgen init my-model --task classify
     """
     if recipe is not None and task is not None:
-        raise InputError("a recipe names its own task", value=f"--recipe {recipe} --task {task}", todo="Leave one of them out.")
+        raise InputError("cli.recipe_names_its_own_task", recipe=recipe, task=task)
     files = _of_recipe(recipe, folder) if recipe is not None else _of_task(task or "classify", folder)
     if (folder / "smidgen.json").exists():
-        raise InputError(
-            "this folder holds a bundle, and more files in it would make it unusable",
-            value=str(folder),
-            todo="Name another: smidgen init DIR",
-        )
+        raise InputError("cli.this_folder_holds_bundle_and_more_files", value=str(folder))
     there = [file for file in files if file.exists()]
     if there:
-        raise InputError("a file that would be written is already there", value=str(there[0]), todo="Name another folder: smidgen init DIR")
+        raise InputError("cli.file_that_would_be_written_is_already", value=str(there[0]))
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as stream:

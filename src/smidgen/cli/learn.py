@@ -46,11 +46,7 @@ def learn(
 
     schedule, traffic = settings.repeat.schedule(), settings.traffic
     if not traffic.use and (schedule is not None or traffic.jobs):
-        raise InputError(
-            "jobs and repeated learning need captured requests",
-            value="--no-traffic",
-            todo="Leave out --no-traffic; or --job, --every, --when-new, --when-grown and --when-drift.",
-        )
+        raise InputError("cli.jobs_and_repeated_learning_need", value="--no-traffic")
 
     def once(wanted: LearnSettings) -> None:
         with Screen(quiet=as_json) as screen:

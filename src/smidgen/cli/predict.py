@@ -36,7 +36,7 @@ def predict(
     """
     source = file or data
     if source is None or (file is not None and data is not None):
-        raise InputError("one file of texts is needed", value=f"{file or 'none'}, {data or 'none'}", todo="Write: smidgen predict DIR FILE")
+        raise InputError("cli.one_file_of_texts_is_needed", path=file or "none", data=data or "none")
     from smidgen.flows.local_model import load
     from smidgen.flows.prediction import predict as run
 

@@ -89,9 +89,8 @@ def serve(
     chosen = _with_keys(settings if recipe is None else with_route(settings, recipe))
     folders = bundles or []
     if not folders and not chosen.fallback.urls:
-        todo = "Name the folder of a bundle, or a --fallback that requests go to."
         with told_of(recipe):
-            raise InputError("there is nothing to serve", value="no bundle", todo=todo)
+            raise InputError("cli.there_is_nothing_to_serve")
     with told_of(recipe):
         shared_key = _check(chosen)  # before any weights are loaded
     bound = take_port(chosen.listen)
@@ -134,13 +133,11 @@ def _check(settings: ServeSettings) -> bool:
 
     def take() -> None:
         if settings.local.take and not settings.fallback.urls:
-            todo = "Name the --fallback that other requests go to."
-            raise InputError("--take needs a fallback", value="--take", todo=todo)
+            raise InputError("cli.take_needs_fallback", value="--take")
 
     def local() -> None:
         if settings.local.mode == "never" and not settings.fallback.urls:
-            todo = "Name the --fallback that requests go to, or choose another mode."
-            raise InputError("with --local never, no bundle answers, and there is no fallback", value="--local never", todo=todo)
+            raise InputError("cli.with_local_never_no_bundle_answers")
 
     checks: tuple[Callable[[], object], ...] = (
         take,
@@ -159,7 +156,7 @@ def _check(settings: ServeSettings) -> bool:
         except InputError as error:
             mistakes.append(error)
     if len(mistakes) > 1:
-        raise RecipeError("settings do not fit", value=len(mistakes), todo="Correct each:", mistakes=[str(error) for error in mistakes])
+        raise RecipeError("cli.settings_do_not_fit", value=len(mistakes), mistakes=[str(error) for error in mistakes])
     if mistakes:
         raise mistakes[0]
     return any(key is not None for key in keys)
@@ -187,7 +184,7 @@ def _shown(file: Path | None, models: list[Model], stack: ExitStack) -> list[Sho
         return []
     serving = next((model.task.serving for model in models if model.task.serving is not None), None)
     if serving is None:
-        raise InputError("a desk file is for one desk", value="0 desks", todo="Serve exactly one bundle that was built with the task desk.")
+        raise InputError("cli.desk_file_is_for_one_desk")
     return list(stack.enter_context(serving.shown(file, models)))
 
 

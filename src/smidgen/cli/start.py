@@ -57,7 +57,7 @@ def start(
     asks = not yes
     if asks and (as_json or not sys.stdin.isatty()):
         value = "--json" if as_json else "standard input is not a terminal"
-        raise InputError("smidgen start cannot ask its questions here", value=value, todo="Add --yes to take every guess and every fix.")
+        raise InputError("cli.smidgen_start_cannot_ask_its_questions", value=value)
     target = to or Path(_name(file))
     from smidgen.bundles.pack import refuse_foreign
 
@@ -178,9 +178,7 @@ def _fixed(checked: DataCheck, file: Path, target: Path, asks: bool, silent: boo
         if not asks or typer.confirm("Make these fixes?", default=True, err=True):
             cleaning = checked.fix(copy, lone=True)
             if not checked.again(copy):
-                raise DataError(
-                    "no model can be built from the cleaned copy", value=str(copy), todo=f"See why: {command_line('check', copy)}"
-                )
+                raise DataError("cli.no_model_can_be_built_from_cleaned_copy", value=str(copy), command_line=command_line("check", copy))
             return copy, cleaning.json()
     if not checked.inspection.buildable:
         first = next(finding for finding in checked.inspection.findings if finding.severity == "error")

@@ -68,13 +68,9 @@ def traffic(
         return
     deletions = [value for value in (delete_user, delete_older, delete_bundle) if value is not None]
     if len(deletions) + (export is not None) + jobs > 1:
-        raise InputError(
-            "one thing at a time: delete, export or --jobs",
-            value=f"{len(deletions)} deletions",
-            todo="Give one of them, then the next.",
-        )
+        raise InputError("cli.one_thing_at_time_delete_export_or_jobs", deletions=len(deletions))
     if export is None and (bundle is not None or held_out):
-        raise InputError("--bundle and --held-out need --export", value=bundle or "--held-out", todo="Add --export FILE.")
+        raise InputError("cli.bundle_and_held_out_need_export", value=bundle or "--held-out")
     with opened(make=False) as store:
         if delete_user is not None:
             _deleted(store.delete_user(delete_user), as_json)

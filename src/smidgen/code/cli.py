@@ -61,9 +61,9 @@ def code(
     Example: smidgen code explain error.txt
     """
     if task not in _TASKS:
-        raise InputError("there is no such task", value=task, todo=f"Name one of: {', '.join(_TASKS)}.")
+        raise InputError("code.there_is_no_such_task", value=task, tasks=", ".join(_TASKS))
     if not repo.is_dir():
-        raise InputError("there is no such folder", value=str(repo), todo="Name the folder of your code: --repo FOLDER")
+        raise InputError("code.there_is_no_such_folder", value=str(repo))
     if task == "explain":
         _explain(source, repo, as_json)
         return
@@ -76,9 +76,9 @@ def code(
         )
     path, _, name = source.partition("::")
     if task == "bug" and not test:
-        raise InputError("tests are needed, some of which fail", value=source, todo="Name them: --test tests/test_shop.py")
+        raise InputError("code.tests_are_needed_some_of_which_fail", value=source)
     if to is not None and to.exists():
-        raise InputError("there is such a file already", value=str(to), todo="Name a new file: --out FILE")
+        raise InputError("code.there_is_such_file_already", value=str(to))
     opened = open_code(repo, path, python, or_unconfined=unconfined)
     if not opened.place.confined:
         errors.print("[yellow]There is no sandbox here:[/] the code that runs can reach the network and your files.")
@@ -192,12 +192,12 @@ def _text(source: str) -> str:
     """The text of a file or of the standard input. Raises InputError for one that cannot be read."""
     if source == "-":
         if sys.stdin.isatty():
-            raise InputError("a traceback is needed", value="standard input", todo="Write: python shop.py 2>&1 | smidgen code explain")
+            raise InputError("code.traceback_is_needed")
         content = sys.stdin.buffer.read(_MOST_BYTES)
     else:
         file = Path(source)
         if not file.is_file():
-            raise InputError("there is no such file", value=source, todo='Name a file with a traceback, or "-" for standard input.')
+            raise InputError("code.there_is_no_such_file", value=source)
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES)
     return content.decode("utf-8", "replace")

@@ -112,7 +112,7 @@ class TestingPlace:
         size = sum((self.repository / name).stat().st_size for name in self.files)
         if size > _MOST_COPIED:
             value = f"{size / 1e6:,.0f} MB in {len(self.files):,} files"
-            raise InputError("the folder is too large to be copied into a sandbox", value=value, todo="Name a part of it: --repo FOLDER")
+            raise InputError("code.folder_is_too_large_to_be_copied_into", value=value)
         limits = SandboxLimits(seconds=seconds, output=_OUTPUT, disk=_DISK + size)
         result = run_confined(work, limits, confined=self.confined)
         return _read(result, len(variants), self.python)
@@ -126,11 +126,7 @@ def _read(result: SandboxResult, count: int, python: Interpreter) -> list[RanVar
         except ValueError:  # cut at a limit
             continue
         if "missing" in told:
-            raise MachineError(
-                "pytest is not there for the Python that runs your tests",
-                value=python.path,
-                todo=f"Run: {python.path} -m pip install pytest. Or name another Python: --python FILE",
-            )
+            raise MachineError("code.pytest_is_not_there_for_python", value=python.path, path=python.path)
         variant = found[told["variant"]]
         if "test" in told:
             variant.tests.append(RanTest(told["test"], told["outcome"], told["said"], frozenset(told["lines"]), told["seconds"]))
@@ -140,7 +136,7 @@ def _read(result: SandboxResult, count: int, python: Interpreter) -> list[RanVar
             variant.ended = told["end"]
     if not any(variant.tests or variant.ended != "not run" for variant in found):
         said = result.errors.strip()[-300:] or f"exit code {result.code} {result.stopped}"
-        raise MachineError("the tests could not be run", value=said, todo="Run them yourself: pytest. Then give them again.")
+        raise MachineError("code.tests_could_not_be_run", value=said)
     return found
 
 
@@ -159,5 +155,5 @@ def import_paths(paths: Sequence[str], file: str) -> tuple[str, list[str]]:
         parts.insert(0, folder.name)
         folder = folder.parent
     if not parts or not all(part.isidentifier() for part in parts):
-        raise InputError("this file cannot be imported under its name", value=file, todo="Name a file whose name is a name of Python.")
+        raise InputError("code.this_file_cannot_be_imported_under_its", value=file)
     return ".".join(parts), list(dict.fromkeys([str(folder), ".", *(["src"] if any(one.startswith("src/") for one in there) else [])]))

@@ -90,7 +90,7 @@ def read_repository(folder: Path, *, untracked: bool = False) -> Repository:
         DataError: there is no such folder, or no source file in it that can be read.
     """
     if not folder.is_dir():
-        raise DataError("there is no such folder", value=str(folder), todo="Name the folder of your repository: --repo FOLDER.")
+        raise DataError("code.there_is_no_such_folder_2", value=str(folder))
     found: list[CodeFile] = []
     left_out: list[tuple[str, str]] = []
     seen: set[bytes] = set()
@@ -114,7 +114,7 @@ def read_repository(folder: Path, *, untracked: bool = False) -> Repository:
         found.append(CodeFile(path, text))
     if not found:
         reasons = f"{len(left_out)} files left out" if left_out else "no file with the ending of a programming language"
-        raise DataError("the folder holds no source code that can be read", value=f"{folder}: {reasons}", todo="Name another folder.")
+        raise DataError("code.folder_holds_no_source_code_that_can", value=f"{folder}: {reasons}")
     return Repository(tuple(found), tuple(left_out))
 
 

@@ -156,7 +156,7 @@ class Complete(Task):
         """One row a source file: its path and its text. Raises RecipeError if no repository is named, DataError if it has no source."""
         asked = _asked(settings)
         if asked.repo is None:
-            raise RecipeError("no repository is named", value="complete.repo", todo="Name its folder: --repo FOLDER.")
+            raise RecipeError("code.no_repository_is_named", value="complete.repo")
         return [Row(file.path, file.text, number) for number, file in enumerate(read_repository(Path(asked.repo)).files, start=1)]
 
     def cell_settings(self, form: GapForm) -> CompleteSettings:
@@ -184,9 +184,9 @@ class Complete(Task):
         asked, pairs = _asked(settings), sum(not isinstance(row.input, str) for row in rows)
         if not pairs and len(rows) < LEAST_FILES:
             raise DataError(
-                "there are too few source files to learn from some and to test on others",
-                value=f"{len(rows)} source file{'s' if len(rows) != 1 else ''}",
-                todo=f"Name a repository of at least {LEAST_FILES} source files.",
+                "code.there_are_too_few_source_files_to_learn" if len(rows) != 1 else "code.there_are_too_few_source_files_to_learn_2",
+                rows=len(rows),
+                least_files=LEAST_FILES,
             )
         return GapForm(ahead=asked.ahead, behind=asked.behind, max_tokens=asked.max_tokens, files=len(rows))
 
@@ -269,8 +269,7 @@ def _listed(file: Path) -> list[Row] | None:
             elif not found:
                 return None
             else:
-                todo = 'Give each line "ahead", "behind" and "output", three texts, the last of them not empty.'
-                raise DataError("a line is no gap with what fills it", value=line.strip()[:80], todo=todo, row=number)
+                raise DataError("code.line_is_no_gap_with_what_fills_it", value=line.strip()[:80], row=number)
     return found or None
 
 

@@ -35,7 +35,7 @@ class GraphRewrite:
         try:
             self.model = onnx.load_model(file)
         except (OSError, DecodeError) as error:
-            raise EngineError("the model cannot be read", value=file.name, todo="Export it again.") from error
+            raise EngineError("compress.model_cannot_be_read", value=file.name) from error
         self._stored = {entry.name: entry for entry in self.model.graph.initializer}
         self._added: dict[str, Any] = {}
         self._instead: dict[str, list[Any]] = {}
@@ -130,7 +130,7 @@ def ranges(spec: EngineSpec, source: Path, sample: Sequence[Text]) -> dict[str, 
     Runs each text alone, so there is no padding to leave out.
     """
     if not sample:
-        raise EngineError("static quantisation needs sample texts", value="none", todo="Use int8-dynamic, which needs none.")
+        raise EngineError("compress.static_quantisation_needs_sample_texts", value="none")
     import onnxruntime
     from onnx import helper
     from tokenizers import Tokenizer

@@ -100,7 +100,9 @@ class DataError(InputError):
 class RecipeError(InputError):
     """A recipe with mistakes; all of them at once, each with its place (`gate.max_loss`)."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, mistakes: Sequence[str] = (), **values: object) -> None:
+    def __init__(
+        self, message: str, /, *, value: object = None, todo: str | None = None, mistakes: Sequence[str] = (), **values: object
+    ) -> None:
         super().__init__(message, value=value, todo=todo, **values)
         self.mistakes = tuple(mistakes)
         self.todo += "".join(f"\n  - {mistake}" for mistake in self.mistakes)
@@ -167,7 +169,9 @@ class BaseError(SmidgenError):
 class BundleError(SmidgenError):
     """A bundle that must not be opened: altered, incomplete, foreign. `file`: the file at fault."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, file: str | None = None, **values: object) -> None:
+    def __init__(
+        self, message: str, /, *, value: object = None, todo: str | None = None, file: str | None = None, **values: object
+    ) -> None:
         self.file = file
         super().__init__(message, value=value, todo=todo, **values)
 
@@ -187,7 +191,9 @@ class TeacherError(SmidgenError):
 class GateError(SmidgenError):
     """A build that does not meet its gate; nothing was shipped. `changed` lists texts that show why, ready to print."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, changed: Sequence[str] = (), **values: object) -> None:
+    def __init__(
+        self, message: str, /, *, value: object = None, todo: str | None = None, changed: Sequence[str] = (), **values: object
+    ) -> None:
         super().__init__(message, value=value, todo=todo, **values)
         self.changed = tuple(changed)
         self.todo += "".join(f"\n  - {line}" for line in self.changed)
@@ -197,7 +203,17 @@ class CertificateError(SmidgenError):
     """A certificate that cannot be given, is missing (`missing`) or cannot be read. Without a valid one, everything escalates. `facts`:
     the measurements, JSON-ready."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, missing: bool = False, facts: Mapping[str, object] | None = None, **values: object) -> None:
+    def __init__(
+        self,
+        message: str,
+        /,
+        *,
+        value: object = None,
+        todo: str | None = None,
+        missing: bool = False,
+        facts: Mapping[str, object] | None = None,
+        **values: object,
+    ) -> None:
         self.missing, self.facts = missing, dict(facts or {})
         super().__init__(message, value=value, todo=todo, **values)
 
@@ -206,7 +222,9 @@ class MachineError(SmidgenError, OSError):
     """A limit of the machine or its system: a full disk, a folder without write permission, too many open files. `told_by` converts an
     error of the system. Code that catches OSError also catches this error."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, errno: int | None = None, **values: object) -> None:
+    def __init__(
+        self, message: str, /, *, value: object = None, todo: str | None = None, errno: int | None = None, **values: object
+    ) -> None:
         super().__init__(message, value=value, todo=todo, **values)
         self.errno = errno
 
@@ -218,7 +236,6 @@ class MachineError(SmidgenError, OSError):
         code = _errno.ENOMEM if isinstance(error, MemoryError) else error.errno
         file = str(getattr(error, "filename", None) or getattr(error, "filename2", None) or "")
         said = str(getattr(error, "strerror", None) or error or type(error).__name__)
-        plain = (said, "Check the disk and its permissions, then run the same command again.")
         told = cls(f"core.{_FAULTS[code]}" if code in _FAULTS else "core.system_error", value=file or said, errno=code, said=said)
         told.what = f"{doing}: {told.what}" if doing else told.what
         return told

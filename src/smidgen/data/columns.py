@@ -79,9 +79,7 @@ def header(cells: Sequence[object], file: str, named: bool = True) -> tuple[str,
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DataError(
-            "the header row is empty", value=f"{len(cells)} empty cells", todo="Give every column a name in the first row.", file=file
-        )
+        raise DataError("data.header_row_is_empty", cells=len(cells), file=file)
     seen: dict[str, None] = {}
     for place, name in enumerate(names, start=1):
         wanted, copy = name or f"column_{place}", 1
@@ -105,7 +103,7 @@ def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int
     """The columns that a user named: one name, or up to `most` joined by commas. Raises DataError for one that is not in the file."""
     names = _parted(wanted, columns)
     if len(names) > most:
-        raise DataError(f"too many columns for {flag}", value=wanted, todo=f"Name at most {most}.", file=file)
+        raise DataError("data.too_many_columns_for", value=wanted, flag=flag, most=most, file=file)
     for name in names:
         if name not in columns:
             raise _missing(name, columns, file, flag)
@@ -127,7 +125,7 @@ def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, gi
     scores = {name: _prose(texts[name]) for name in columns}
     best = max(columns, key=lambda name: scores[name])
     if scores[best] <= 0:
-        raise NoTextColumn("no column looks like the text to learn from", value=", ".join(columns), todo="Name it with --input.", file=file)
+        raise NoTextColumn("data.no_column_looks_like_text_to_learn_from", value=", ".join(columns), file=file)
     return ColumnChoice((best,), "guessed")
 
 
@@ -164,12 +162,7 @@ def choose_label(
 def _not_an_example(name: str, values: Iterable[str], columns: Sequence[str], file: str) -> ColumnChoice:
     """The guess of a column of labels. Raises NoHeader where its name is one of them."""
     if name in values:
-        raise NoHeader(
-            "the first row looks like an example, not like column names",
-            value=", ".join(columns),
-            todo="Put a row of column names above it, such as: text,label. Or set header = false under [data].",
-            file=file,
-        )
+        raise NoHeader("data.first_row_looks_like_example", value=", ".join(columns), file=file)
     return ColumnChoice((name,), "guessed")
 
 
@@ -240,8 +233,15 @@ def _parted(joined: str, columns: Sequence[str]) -> tuple[str, ...]:
 def _missing(name: str, columns: Sequence[str], file: str, flag: str) -> DataError:
     folded = {column.casefold(): column for column in columns}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
-    meant = f"Did you mean {folded[close[0]]!r}? " if close else ""
-    return DataError("no such column", value=name, todo=f"{meant}{flag} takes one of: {', '.join(columns)}.", file=file, column=name)
+    return DataError(
+        "data.no_such_column" if close else "data.no_such_column_2",
+        value=name,
+        folded=(folded[close[0]]) if close else None,
+        flag=flag,
+        columns=", ".join(columns),
+        file=file,
+        column=name,
+    )
 
 
 def _by_name(columns: Sequence[str], wanted: Sequence[str]) -> str | None:

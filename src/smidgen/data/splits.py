@@ -38,9 +38,9 @@ def split_rows(
         InputError: share out of range, or lists of different length.
     """
     if not 0 < share < 1:
-        raise InputError("the share to hold out must lie between 0 and 1", value=share, todo="Take 0.1, for example.")
+        raise InputError("data.share_to_hold_out_must_lie_between_0", value=share)
     if len(strata) != len(rows) or (groups is not None and len(groups) != len(rows)):
-        raise InputError("strata and groups need one entry a row", value=f"{len(rows)} rows", todo="Compute them from the same rows.")
+        raise InputError("data.strata_and_groups_need_one_entry_row", rows=len(rows))
     units = _units(rows, strata, seed, groups)
     total = Counter(strata)
     quota = {stratum: _quota(stratum, count, share, seed, minimum_per_stratum) for stratum, count in total.items()}

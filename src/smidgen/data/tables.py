@@ -323,7 +323,7 @@ def _origin(path: str | Path, settings: DataSettings, limits: ReadLimits) -> tup
     except OSError as error:
         raise _unopened(error, name) from error
     if not head:
-        raise DataError("the file is empty", value="0 bytes", todo="Give a file with a header and rows.", file=name)
+        raise DataError("data.file_is_empty", file=name)
     return SourceFile(file, name, head, limits, settings.encoding, settings.sheet, settings.header), keep
 
 
@@ -333,21 +333,20 @@ def _look_at(file: Path, given: str, name: str) -> None:
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
-        raise DataError("there is no such file", value=given, todo="Check the path.", file=name) from None
+        raise DataError("data.there_is_no_such_file", value=given, file=name) from None
     except (OSError, ValueError) as error:
         raise _unopened(error, name) from error
     if stat.S_ISDIR(mode):
-        raise DataError("this is a folder, not a file", value=given, todo="Name one data file in it.", file=name)
+        raise DataError("data.this_is_folder_not_file", value=given, file=name)
     if not stat.S_ISREG(mode):
-        todo = "Give it as standard input: cat PIPE | smidgen ... -"
-        raise DataError("this is a pipe or a device, not a file", value=given, todo=todo, file=name)
+        raise DataError("data.this_is_pipe_or_device_not_file", value=given, file=name)
 
 
 def _unopened(error: OSError | ValueError, name: str) -> DataError:
     if isinstance(error, OSError):
         told = MachineError.told_by(error)
         return DataError("the file cannot be opened", value=told.what, todo=told.todo, file=name)
-    return DataError("the file cannot be opened", value=str(error), todo="Check the path.", file=name)
+    return DataError("data.file_cannot_be_opened", value=str(error), file=name)
 
 
 def _plain(cell: Any) -> str:
@@ -383,9 +382,7 @@ def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:
     while chunk := source.read(min(1 << 20, left + 1)):
         left -= len(chunk)
         if left < 0:
-            raise DataError(
-                "standard input is too long", value=f"more than {most >> 30} GiB", todo="Give it as a file.", file="standard input"
-            )
+            raise DataError("data.standard_input_is_too_long", most=most >> 30, file="standard input")
         out.write(chunk)
     out.flush()
 
@@ -405,10 +402,8 @@ def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], wh
     """Raise DataError if `out` is one of the `originals`, or its name belongs to another format than the table's. `what` names the copy in
     the message: "cleaned file"."""
     if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
-        raise DataError(f"the {what} would replace the original", value=str(out), todo="Name another file.", file=table.name)
+        raise DataError("data.would_replace_original", value=str(out), cause=what, file=table.name)
     owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
     if out.is_dir() or (owner is not None and owner.name != table.source.name):
         wanted = table.source.suffixes[0]
-        raise DataError(
-            f"the {what} must have the format of the original", value=str(out), todo=f"Name a file that ends in {wanted}.", file=table.name
-        )
+        raise DataError("data.must_have_format_of_original", value=str(out), cause=what, wanted=wanted, file=table.name)

@@ -79,13 +79,7 @@ class XlsxSource:
                 sheet.write_string(0, place, whole(name))
             for count, record in enumerate(records, start=1):
                 if count > _ROWS:
-                    raise DataError(
-                        "an XLSX worksheet has no room for more rows",
-                        value=f"{count + 1:,} rows",
-                        todo="Write CSV or Parquet.",
-                        file=path.name,
-                        row=count,
-                    )
+                    raise DataError("data.xlsx_worksheet_has_no_room", count=count + 1, file=path.name, row=count)
                 for place, name in enumerate(columns):
                     value = record.get(name)
                     if isinstance(value, float) and math.isfinite(value):

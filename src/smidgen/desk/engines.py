@@ -26,7 +26,6 @@ from smidgen.desk.members import Member, role_and_language
 from smidgen.desk.policy import REDACTION, parse_policy
 from smidgen.desk.quotations import QuotationSigns
 from smidgen.desk.reply_json import reply_output
-from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
 from smidgen.search.documents.document import read_passages
 from smidgen.search.question_words import TellingWords, stems_of
@@ -52,7 +51,7 @@ class DeskEngine(Engine):
         """Load every member. Raises EngineError if one cannot be loaded, or the options are invalid."""
         given = options.get("members")
         if not isinstance(given, Mapping) or not given or not all(role_and_language(str(name))[0] for name in given):
-            raise EngineError("the desk names no members, or unknown roles", value=given, todo=AGAIN)
+            raise EngineError("desk.desk_names_no_members_or_unknown_roles", value=given)
         policy = parse_policy((folder / POLICY).read_text(encoding="utf-8"), POLICY)
         confidence = _confidence(folder / CONFIDENCE)
         runners: dict[str, Runner] = {}
@@ -61,7 +60,7 @@ class DeskEngine(Engine):
             members = {}
             for role, entry in given.items():
                 if not isinstance(entry, Mapping):
-                    raise EngineError("a member of the desk is invalid", value=entry, todo=AGAIN)
+                    raise EngineError("desk.member_of_desk_is_invalid", value=entry)
                 if role == REDACTION:
                     continue  # whoever keeps conversations opens it
                 engine: Engine = registry.find("engines", str(entry.get("engine")))
@@ -95,7 +94,7 @@ def _confidence(file: Path) -> DeskConfidence | None:
     try:
         return read_confidence(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:
-        raise EngineError("the desk's confidence cannot be read", value=str(error), todo=AGAIN) from None
+        raise EngineError("desk.desk_confidence_cannot_be_read", value=str(error)) from None
 
 
 def _words(file: Path) -> TellingWords | None:
@@ -105,7 +104,7 @@ def _words(file: Path) -> TellingWords | None:
     try:
         passages = read_passages(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:
-        raise EngineError("the passages cannot be read", value=str(error), todo=AGAIN) from None
+        raise EngineError("desk.passages_cannot_be_read", value=str(error)) from None
     return TellingWords(stems_of(passage.described) for passage in passages)
 
 
@@ -115,7 +114,7 @@ def _member(runner: Runner, entry: Mapping[str, Any]) -> tuple[Member, Form]:
     try:
         form: Form = task.read_form(entry.get("form", {}))
     except ValueError as error:
-        raise EngineError(f"a member of the desk cannot answer: {error}", value=entry.get("task"), todo=AGAIN) from None
+        raise EngineError("desk.member_of_desk_cannot_answer", value=entry.get("task"), error=error) from None
     formed = task.formed(form)
     turn: AbstractContextManager[Any] = nullcontext() if getattr(runner, "concurrent", False) else threading.Lock()
 
@@ -143,9 +142,9 @@ def packed_tools(folder: Path, file: Path | None = None) -> tuple[Tool, ...]:
         file = known_tool_file(packed_key(folder)) if file is None and told else file
         return known if file is None else called_tools(known, file)
     except ValueError as error:
-        raise EngineError(f"the desk's tools cannot be read: {error}", value=TOOLS, todo=AGAIN) from None
+        raise EngineError("desk.desk_tools_cannot_be_read", value=TOOLS, error=error) from None
     except RecipeError as error:
-        raise EngineError("the desk's tools cannot be called", value=str(error), todo="Correct the tool file, or build again.") from None
+        raise EngineError("desk.desk_tools_cannot_be_called", value=str(error)) from None
 
 
 def packed_key(folder: Path) -> str:

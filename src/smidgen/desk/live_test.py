@@ -116,8 +116,7 @@ def _read_values(place: str) -> Mapping[str, str] | None:
         if not isinstance(told, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError) as error:
-        todo = 'Write a JSON object such as {"SHOP_URL": "http://127.0.0.1:9000"}, or sample-shop for the sample\'s shop.'
-        raise InputError(f"the file of the test copy cannot be read ({error})", value=place, todo=todo) from None
+        raise InputError("desk.file_of_test_copy_cannot_be_read", value=place, error=error) from None
     return {str(name): str(value).strip() for name, value in told.items()}
 
 
@@ -151,8 +150,7 @@ def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> 
     """Refuse a started server that changes something and may work on the real data: its command must name a variable of the copy."""
     named = VARIABLE.findall(" ".join(target.started))
     if tool.changes and not named:
-        todo = "Let its command name the data by a variable, such as ${STOCK_PLAN}, and give that in the file of the test copy."
-        raise InputError("a tool that changes something works on no test copy", value=tool.name, todo=todo)
+        raise InputError("desk.tool_that_changes_something_works", value=tool.name)
     for name in named:
         _check_other(name, values)
 
@@ -160,8 +158,7 @@ def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> 
 def _check_other(name: str, values: Mapping[str, str]) -> None:
     """Refuse the value of a variable that this process's environment has, too: it leads to the real system."""
     if os.environ.get(name, "").strip() == values[name]:
-        todo = "Give the address of a test copy: calls of the test conversations really change things there."
-        raise InputError("the test copy has the address of the real system", value=name, todo=todo)
+        raise InputError("desk.test_copy_has_address_of_real_system", value=name)
 
 
 def _check_there(address: str, name: str, folder: str) -> None:

@@ -182,13 +182,13 @@ class DeskPolicy(_PolicyPart):
 def read_policy(file: Path) -> DeskPolicy:
     """Read a policy file. Raises RecipeError with every mistake in it."""
     if not file.is_file():
-        raise RecipeError("there is no such policy file", value=str(file), todo="Check the path in [desk] policy.")
+        raise RecipeError("desk.there_is_no_such_policy_file", value=str(file))
     if file.stat().st_size > _LIMIT_BYTES:
-        raise RecipeError("the policy file is too large", value=f"{file.stat().st_size} bytes", todo="A policy is a few pages.")
+        raise RecipeError("desk.policy_file_is_too_large", st_size=file.stat().st_size)
     try:
         return parse_policy(file.read_text(encoding="utf-8"), file.name)
     except UnicodeDecodeError:
-        raise RecipeError("the policy file is not UTF-8", value=file.name, todo="Save it as UTF-8.") from None
+        raise RecipeError("desk.policy_file_is_not_utf_8", value=file.name) from None
 
 
 def parse_policy(text: str, source: str) -> DeskPolicy:
@@ -196,12 +196,12 @@ def parse_policy(text: str, source: str) -> DeskPolicy:
     try:
         return DeskPolicy.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"the policy is not TOML ({error})", value=source, todo="Correct that line.") from None
+        raise RecipeError("desk.policy_is_not_toml", value=source, error=error) from None
     except RecursionError:
-        raise RecipeError("the policy is nested too deep", value=source, todo="It has sections, and settings in them.") from None
+        raise RecipeError("desk.policy_is_nested_too_deep", value=source) from None
     except ValidationError as error:
         mistakes = [_mistake(entry["loc"], entry["msg"]) for entry in error.errors()]
-        raise RecipeError("the policy has mistakes", value=source, todo="Correct each of these:", mistakes=mistakes) from None
+        raise RecipeError("desk.policy_has_mistakes", value=source, mistakes=mistakes) from None
 
 
 def _mistake(place: Sequence[Any], message: str) -> str:

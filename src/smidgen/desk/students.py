@@ -38,7 +38,7 @@ class DeskStudent(Student):
     def fit(self, training: Training, space: Workspace) -> None:
         """Copy the members' bundles, the policy and the tools into the folder, and fit how sure the desk must be."""
         if training.material is None:
-            raise TrainError("a desk has no members", value="desk", todo="Name them in [desk.members].")
+            raise TrainError("desk.desk_has_no_members", value="desk")
         members = json.loads((training.material / MEMBERS).read_text(encoding="utf-8"))
         options: dict[str, object] = {"name": members["name"], "members": {}}
         entries: dict[str, object] = {}

@@ -141,9 +141,11 @@ class DeskTask(Task):
         assert isinstance(settings, DeskSettings)
         unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
         if unknown or not settings.members:
-            what = "a member has an unknown role" if unknown else "the desk has no members"
-            todo = f"Roles: {', '.join(ROLES)}; or one of them for a language, such as answer-de."
-            raise RecipeError(what, value=unknown[0] if unknown else "desk.members", todo=todo)
+            raise RecipeError(
+                "desk.member_has_unknown_role" if unknown else "desk.desk_has_no_members_2",
+                value=unknown[0] if unknown else "desk.members",
+                roles=", ".join(ROLES),
+            )
         return settings.members
 
     def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
@@ -160,8 +162,7 @@ class DeskTask(Task):
         """The rows of the conversations. Raises RecipeError if none are named."""
         assert isinstance(settings, DeskSettings)
         if settings.conversations is None:
-            todo = "Name a file in [desk] conversations, with what customers say and the outcome that you want."
-            raise RecipeError("a desk is measured on conversations, and none are named", value="desk.conversations", todo=todo)
+            raise RecipeError("desk.desk_is_measured_on_conversations", value="desk.conversations")
         return list(read_conversations(Path(settings.conversations)))
 
     def checked(self, settings: Settings) -> Settings:
@@ -226,7 +227,7 @@ class DeskTask(Task):
         """The members; scores stand as they are until they are calibrated."""
         assert isinstance(settings, DeskSettings)
         if not rows:
-            raise DataError("there are no conversations", value="0 rows", todo="Write some: what customers say, and the wanted outcome.")
+            raise DataError("desk.there_are_no_conversations")
         return DeskForm(roles=tuple(sorted(self.members(settings))), curves={})
 
     def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
@@ -237,11 +238,9 @@ class DeskTask(Task):
         for role, folder in sorted(settings.members.items()):
             manifest = Path(folder) / "smidgen.json"
             if not manifest.is_file():
-                raise DataError(
-                    "a member of the desk is not a bundle", value=folder, todo="Name a recipe (.toml) or the folder of a model."
-                )
+                raise DataError("desk.member_of_desk_is_not_bundle", value=folder)
             if role == REDACTION and json.loads(manifest.read_text(encoding="utf-8")).get("task") != "extract":
-                raise DataError("the member redaction does not find spans", value=folder, todo="Name a bundle of the task extract.")
+                raise DataError("desk.member_redaction_does_not_find_spans", value=folder)
             entries[role] = {"folder": str(folder), "sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()}
         facts: dict[str, Any] = {"name": "desk", "members": entries, "most_wrong": settings.most_wrong}
         files = {"policy.toml": Path(settings.policy).read_bytes() if settings.policy else b""}
@@ -358,18 +357,16 @@ def read_conversations(file: Path) -> Iterator[Row]:
     only said. Raises DataError with the line.
     """
     if not file.is_file():
-        raise DataError("there is no such file of conversations", value=str(file), todo="Check the path.")
+        raise DataError("desk.there_is_no_such_file_of_conversations", value=str(file))
     if file.stat().st_size > _LIMIT_BYTES:
-        raise DataError("the file of conversations is too large", value=f"{file.stat().st_size} bytes", todo="Give at most 20 MB.")
+        raise DataError("desk.file_of_conversations_is_too_large", st_size=file.stat().st_size)
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             yield from _rows_of(json.loads(line), number)
         except (ValueError, RecursionError, TypeError, KeyError) as error:
-            raise DataError(
-                f"a conversation cannot be used ({error})", value=line[:80], todo="Correct it.", file=file.name, row=number
-            ) from None
+            raise DataError("desk.conversation_cannot_be_used", value=line[:80], error=error, file=file.name, row=number) from None
 
 
 def _rows_of(given: Any, number: int) -> Iterator[Row]:
@@ -392,7 +389,7 @@ def _check_texts(policy: DeskPolicy, source: str) -> None:
     """Raise RecipeError if the policy says a text that does not exist."""
     missing = sorted(policy.said_by_name() - policy.texts.keys() - TEXTS.keys())
     if missing:
-        raise RecipeError("the policy says a text that is not there", value=missing[0], todo=f"Add [texts.{missing[0]}] to {source}.")
+        raise RecipeError("desk.policy_says_text_that_is_not_there", value=missing[0], absent=missing[0], source=source)
 
 
 part_desk = DeskTask()

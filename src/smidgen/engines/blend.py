@@ -15,7 +15,6 @@ import numpy as np
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw, Runner
 from smidgen.core.rows import Text
-from smidgen.engines.model_files import AGAIN
 from smidgen.parts import registry
 from smidgen.stats.calibration import blend_probabilities
 
@@ -34,13 +33,12 @@ class BlendEngine(Engine):
         """Load every member. Raises EngineError if one cannot be loaded, or the options name none."""
         members = options.get("members", ())
         if not members or not isinstance(members, list | tuple) or len(members) > _MOST_MEMBERS:
-            raise EngineError("the blend names no members, or too many", value=dict(options), todo=AGAIN)
+            raise EngineError("engines.blend_names_no_members_or_too_many", value=dict(options))
         for member in members:
             if not isinstance(member, Mapping) or not isinstance(member.get("options"), Mapping) or not _weighs(member):
-                todo = f"Each has an engine, options, a weight and a temperature over 0. {AGAIN}"
-                raise EngineError("a member of the blend is invalid", value=member, todo=todo)
+                raise EngineError("engines.member_of_blend_is_invalid", value=member)
         if any(member["engine"] == self.name for member in members):
-            raise EngineError("a blend cannot hold a blend", value=self.name, todo=AGAIN)
+            raise EngineError("engines.blend_cannot_hold_blend", value=self.name)
         runners = [registry.find("engines", member["engine"]).open(folder, member["options"], threads) for member in members]
         return BlendRunner(runners, [float(m["weight"]) for m in members], [float(m["temperature"]) for m in members])
 
@@ -63,7 +61,7 @@ class BlendRunner:
         raws = [runner.run(texts) for runner in self._runners]
         shapes = {raw["logits"].shape for raw in raws}
         if len(shapes) > 1:
-            raise EngineError("the members of the blend have different outputs", value=sorted(shapes), todo="Build the bundle again.")
+            raise EngineError("engines.members_of_blend_have_different_outputs", value=sorted(shapes))
         if not texts:
             return raws[0]
         logits = blend_probabilities([raw["logits"] for raw in raws], self._weights, self._temperatures)

@@ -16,7 +16,7 @@ import numpy as np
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
-from smidgen.engines.model_files import AGAIN, Tensors
+from smidgen.engines.model_files import Tensors
 from smidgen.engines.onnx import OnnxEngine
 from smidgen.search.candidates import candidates_of
 from smidgen.search.documents.document import MOST_TEXT, Passage, read_passages
@@ -58,13 +58,13 @@ class FinderEngine(Engine):
         head = np.asarray(tensors.get("head", width, width), np.float32) if "head" in tensors else None
         prefix, reads = options.get("prefix", ""), options.get("reader", "")
         if not isinstance(prefix, str) or len(prefix) > _LONGEST_PREFIX or reads not in ("", "tokens"):
-            raise EngineError("an option of the finder is invalid", value={"prefix": prefix, "reader": reads}, todo=AGAIN)
+            raise EngineError("engines.option_of_finder_is_invalid", value={"prefix": prefix, "reader": reads})
         encoder = OnnxEngine().open(folder, {"max_length": options.get("max_length", 256)}, threads)
 
         def computed(texts: Sequence[str]) -> Floats32:
             found = encoder.run([prefix + text for text in texts])["embedding"]
             if found.shape[1] != width:
-                raise EngineError("the encoder's vectors do not fit those of the passages", value=found.shape, todo=AGAIN)
+                raise EngineError("engines.encoder_vectors_do_not_fit_those", value=found.shape)
             return np.asarray(found, np.float32)
 
         reader = TokenMatchReader(encoder.token_states, _KEPT) if reads else None
@@ -79,7 +79,7 @@ def _remembered(tensors: Tensors, width: int, sentences: int) -> RememberedQuest
     whole = answers.dtype.kind == "i" and len(answers) and int(answers.min()) >= 0
     if len(vectors) > MOST_REMEMBERED or not whole or not (answers.max(axis=0) < (len(vectors), sentences)).all():
         value = f"{len(vectors)} questions, {len(answers)} answers"
-        raise EngineError("the remembered questions are invalid", value=value, todo=AGAIN)
+        raise EngineError("engines.remembered_questions_are_invalid", value=value)
     return RememberedQuestions(np.asarray(vectors, np.float32), np.asarray(answers, np.int32))
 
 
@@ -92,23 +92,23 @@ def _weights(options: Mapping[str, Any]) -> SearchWeights:
     try:
         return read_weights(options["weights"]) if "weights" in options else SearchWeights()
     except ValueError as error:
-        raise EngineError("the option 'weights' is invalid", value=str(error), todo=AGAIN) from error
+        raise EngineError("engines.option_weights_is_invalid", value=str(error)) from error
 
 
 def _cosines(options: Mapping[str, Any]) -> tuple[float, float]:
     try:
         return read_cosines(options.get("cosines", (0.0, 1.0)))
     except ValueError as error:
-        raise EngineError("the option 'cosines' is invalid", value=str(error), todo=AGAIN) from error
+        raise EngineError("engines.option_cosines_is_invalid", value=str(error)) from error
 
 
 def _passages(file: Path) -> list[Passage]:
     try:
         if file.stat().st_size > 12 * MOST_TEXT:
-            raise EngineError("the passages are too large", value=file.name, todo=AGAIN)
+            raise EngineError("engines.passages_are_too_large", value=file.name)
         return read_passages(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineError("the passages cannot be read", value=f"{file.name}: {error}", todo=AGAIN) from error
+        raise EngineError("engines.passages_cannot_be_read", value=f"{file.name}: {error}") from error
 
 
 class FinderRunner:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.model_files import AGAIN, Tensors, chain_of, length_of, load_tokenizer, pad_of
+from smidgen.engines.model_files import Tensors, chain_of, length_of, load_tokenizer, pad_of
 from smidgen.engines.onnx import batches, failures, feed, open_session
 from smidgen.machine.processor import one_thread
 from smidgen.text import tag_heads
@@ -48,14 +48,14 @@ class KernelTaggerEngine(Engine):
             own = [[int(kind) for kind in kinds] for kinds in facts.get("own", ())]
             signs = float(facts.get("signs", 0.0))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineError("the heads cannot be loaded", value=f"tag_heads.json: {error}", todo=AGAIN) from error
+            raise EngineError("engines.heads_cannot_be_loaded", error=error) from error
         if (
             level not in LEVELS
             or not 0 < gamma <= 100
             or any(count < 1 for count in choices)
             or not _are_shares(lexical, signs, len(choices))
         ):
-            raise EngineError("the heads cannot be used", value=f"{level}, {gamma}, {choices}"[:200], todo=AGAIN)
+            raise EngineError("engines.heads_cannot_be_used", value=f"{level}, {gamma}, {choices}"[:200])
         tensors = Tensors(folder / "tag_heads.safetensors")
         chain = chain_of(tensors)
         states = tensors.get(tag_heads.STATES, None, chain.tags)
@@ -65,7 +65,7 @@ class KernelTaggerEngine(Engine):
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
         bias = tensors.get(tag_heads.BIAS, chain.tags)
         if own and [len(own)] != choices[:1]:
-            raise EngineError("the heads cannot be used", value=f"kinds of {len(own)} values, {choices[:1]}", todo=AGAIN)
+            raise EngineError("engines.heads_cannot_be_used_2", own=len(own), choices=choices[:1])
         heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own, signs)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
@@ -73,7 +73,7 @@ class KernelTaggerEngine(Engine):
         session = open_session(folder / "model.onnx")
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
         if "logits" not in outputs or outputs["logits"][-1] != len(states):
-            raise EngineError("the graph and the heads have different widths", value=f"{outputs} and {len(states)}", todo=AGAIN)
+            raise EngineError("engines.graph_and_heads_have_different_widths", outputs=outputs, states=len(states))
         return KernelTaggerRunner(session, reader, heads, pad, threads)
 
 
@@ -114,7 +114,7 @@ class KernelTaggerRunner:
         try:
             (states,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
         except failures() as error:
-            raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
+            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
         return [states[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.model_files import AGAIN, Tensors, chain_of
+from smidgen.engines.model_files import Tensors, chain_of
 from smidgen.machine.processor import one_thread
 from smidgen.text import tagging
 from smidgen.text.tagging import MOST_CHARACTERS, TagChain, features
@@ -40,13 +40,13 @@ class LexicalEngine(Engine):
             choices = [int(count) for count in table.get("choices", ())]
             terms = {str(entry): place for place, entry in enumerate(table.get("terms", ()))}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError("the features cannot be loaded", value=f"features.json: {error}", todo=AGAIN) from error
+            raise EngineError("engines.features_cannot_be_loaded", error=error) from error
         if level not in tagging.LEVELS:
-            raise EngineError("the features name an unknown level", value=level, todo=AGAIN)
+            raise EngineError("engines.features_name_unknown_level", value=level)
         tensors = Tensors(folder / "lexical.safetensors")
         chain = chain_of(tensors)
         if any(count < 1 for count in choices):
-            raise EngineError("a choice without values cannot be made", value=choices, todo=AGAIN)
+            raise EngineError("engines.choice_without_values_cannot_be_made", value=choices)
         chosen = tensors.get("choices.weight", len(terms) + 1, sum(choices)) if choices else None
         runner = LexicalRunner(index, names, level, tensors.get("weight", len(index), chain.tags), chain)
         return runner if chosen is None else runner.choosing(choices, terms, chosen)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.model_files import AGAIN, Tensors
+from smidgen.engines.model_files import Tensors
 from smidgen.machine.processor import one_thread
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
@@ -47,7 +47,7 @@ class LinearEngine(Engine):
             terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
             words, letters = list(terms["words"]), list(terms["letters"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineError("the terms cannot be loaded", value=f"terms.json: {error}", todo=AGAIN) from error
+            raise EngineError("engines.terms_cannot_be_loaded", error=error) from error
         tensors = Tensors(folder / "linear.safetensors")
         weight = tensors.get("weight", None, len(words) + len(letters))
         bias = tensors.get("bias", len(weight)).astype(np.float32)
@@ -56,7 +56,7 @@ class LinearEngine(Engine):
         word_grams, letter_grams = _grams(options, "words", (1, 2)), _grams(options, "letters", (3, 4))
         most = options.get("max_characters", 100_000)
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= _MOST_CHARACTERS:
-            raise EngineError("the engine's option 'max_characters' is invalid", value=most, todo=AGAIN)
+            raise EngineError("engines.engine_option_max_characters_is_invalid", value=most)
         kinds = (
             _Vectorizer(words, tensors.get("words.idf", len(words)), 0, lambda text: words_of(text, *word_grams)),
             _Vectorizer(letters, tensors.get("letters.idf", len(letters)), len(words), lambda text: letters_of(text, *letter_grams)),
@@ -70,7 +70,7 @@ def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) ->
     pair = tuple(given) if isinstance(given, list | tuple) else ()
     fits = len(pair) == 2 and all(isinstance(n, int) and not isinstance(n, bool) for n in pair) and 1 <= pair[0] <= pair[1] <= _LONGEST_GRAM
     if not fits:
-        raise EngineError(f"the engine's option {name!r} is invalid", value=given, todo=f"It is two numbers, 1 to {_LONGEST_GRAM}. {AGAIN}")
+        raise EngineError("engines.engine_option_is_invalid", value=given, name=name, longest_gram=_LONGEST_GRAM)
     return pair[0], pair[1]
 
 

@@ -30,7 +30,6 @@ from smidgen.engines.llama_chat import (
 )
 from smidgen.engines.llama_process import LlamaProcess, Mailbox
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, piece
-from smidgen.engines.model_files import AGAIN
 from smidgen.text.repetition import without_repetition
 
 
@@ -193,7 +192,7 @@ class LlamaRunner:
                 if "error" in message:
                     # The engine made the request, so an error in it comes from the model's files.
                     said = message["error"].get("message")
-                    raise EngineError("the model cannot run on these texts", value=said, todo=AGAIN)
+                    raise EngineError("engines.model_cannot_run_on_these_texts_2", value=said)
                 asked[message["id"]].add(piece(message))
                 if "end" in message:
                     del asked[message["id"]]
@@ -309,7 +308,7 @@ class LlamaRunner:
 
     def _mailbox(self) -> Mailbox:
         if self._closed:
-            raise EngineError("the model is closed", value=self.options.model, todo="Open it again.")
+            raise EngineError("engines.model_is_closed", value=self.options.model)
         return self._process.mailbox()
 
     def _request(self, text: Text, more: Mapping[str, Any], max_tokens: int | None, adapter: str | None = None, begun: str = "") -> Message:
@@ -402,10 +401,14 @@ def _failure(error: Mapping[str, Any]) -> SmidgenError:
     status, said = int(error.get("code", 500)), str(error.get("message", ""))
     if 400 <= status < 500:
         long = error.get("type") == "exceed_context_size_error"
-        todo = "Send a shorter text." if long else "Change the request."
         code = "context_length_exceeded" if long else "invalid_request"
-        return RequestError("the model cannot answer this request", value=said, todo=todo, status=400, code=code)
-    return EngineError("llama.cpp could not answer", value=said, todo="Send the request again; if it stays so, build the bundle again.")
+        return RequestError(
+            "engines.model_cannot_answer_this_request" if long else "engines.model_cannot_answer_this_request_2",
+            value=said,
+            status=400,
+            code=code,
+        )
+    return EngineError("engines.llama_cpp_could_not_answer", value=said)
 
 
 def _stops(stop: str | Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.rows import Text, joined
 from smidgen.core.settings import Settings, setting
 from smidgen.engines.llama_protocol import Message, Piece, Pieces, packed
-from smidgen.engines.model_files import AGAIN, load_tokenizer
+from smidgen.engines.model_files import load_tokenizer
 from smidgen.text.infilling import in_order, read_part, repeats, without_last
 
 TokenId = Annotated[int, Field(ge=0)]
@@ -70,9 +70,9 @@ def read(given: Mapping[str, Any]) -> LlamaOptions:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         known = ", ".join(LlamaOptions.model_fields)
-        raise EngineError(f"the engine's option {where!r} is invalid", value=first["msg"], todo=f"It knows: {known}. {AGAIN}") from error
+        raise EngineError("engines.engine_option_is_invalid_2", value=first["msg"], where=where, known=known) from error
     if found.adapter is not None and found.adapter not in found.adapters:
-        raise EngineError("the engine's option 'adapter' names none of its adapters", value=found.adapter, todo=AGAIN)
+        raise EngineError("engines.engine_option_adapter_names_none_of_its", value=found.adapter)
     return found
 
 
@@ -80,9 +80,9 @@ def inside(folder: Path, name: str) -> Path:
     """A file that the options name. Raises EngineError if it is missing, or lies outside the folder."""
     file = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise EngineError("the engine's options name a file outside the bundle", value=name, todo=AGAIN)
+        raise EngineError("engines.engine_options_name_file_outside_bundle", value=name)
     if not file.is_file():
-        raise EngineError("a file of the model is missing", value=name, todo=AGAIN)
+        raise EngineError("engines.file_of_model_is_missing", value=name)
     return file
 
 
@@ -375,12 +375,7 @@ class TriedSchemas:
                 self._held.popitem(last=False)
         if not held:
             raise RequestError(
-                "the answer cannot be held to this JSON schema",
-                value=line,
-                todo="Is each reference in it? Leave out what is rare: patterns, formats, conditions.",
-                status=400,
-                code="invalid_json_schema",
-                param="response_format",
+                "engines.answer_cannot_be_held_to_this_json", value=line, status=400, code="invalid_json_schema", param="response_format"
             )
 
 
@@ -455,18 +450,16 @@ class LlamaPrompt:
             found += [*self._between, *self.begun(part)]
         found += self._after
         if not found:
-            raise RequestError(
-                "there is nothing to write from", value=plain, todo="Send a text.", status=400, code="empty_prompt", param="prompt"
-            )
+            raise RequestError("engines.there_is_nothing_to_write_from", value=plain, status=400, code="empty_prompt", param="prompt")
         if len(found) >= self._context:
             raise self._too_long(f"{len(found)} tokens")
         return found
 
     def _too_long(self, length: str) -> RequestError:
         return RequestError(
-            "the text is too long for the model",
-            value=f"{length}; the model's context is {self._context} tokens, and what is written must fit too",
-            todo="Send a shorter text, or several.",
+            "engines.text_is_too_long_for_model",
+            length=length,
+            context=self._context,
             status=400,
             code="context_length_exceeded",
             param="prompt",

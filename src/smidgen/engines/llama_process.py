@@ -44,8 +44,7 @@ class LoadedFiles:
             self._first = found
         for path in self._paths:
             if found[path] != self._first[path]:
-                todo = "Restart the server: it then opens the new files."
-                raise EngineError("the bundle's files were changed since it was opened", value=path, todo=todo)
+                raise EngineError("engines.bundle_files_were_changed_since_it_was", value=path)
 
 
 def _facts(path: str) -> _FileFacts:
@@ -96,7 +95,7 @@ class LlamaProcess:
         files."""
         with self._lock:
             if self._closed:
-                raise EngineError("the model is closed", value=self._opening.get("model"), todo="Open it again.")
+                raise EngineError("engines.model_is_closed", value=self._opening.get("model"))
             if self._child is None or not self._child.alive:
                 self._child = self._started()
                 self.starts += 1
@@ -231,11 +230,7 @@ class ChildProcess:
             self.end(f"it was not ready after {start_seconds:g} seconds")
         if self._refused or self._dead:
             self.end("it could not load the model")
-            raise EngineError(
-                "llama.cpp cannot load the model",
-                value=f"{opening.get('model')}: {self._refused or self._dead}",
-                todo="Is there memory for it? Else build the bundle again.",
-            )
+            raise EngineError("engines.llama_cpp_cannot_load_model", opening=opening.get("model"), refused=self._refused or self._dead)
 
     @property
     def alive(self) -> bool:
@@ -360,4 +355,4 @@ def _how(code: int, said: deque[str]) -> str:
 
 
 def _ended(why: str) -> EngineError:
-    return EngineError("the model's process ended before it answered", value=why, todo="Send the request again: it starts a new process.")
+    return EngineError("engines.model_process_ended_before_it_answered", value=why)

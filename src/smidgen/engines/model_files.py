@@ -32,7 +32,7 @@ class Tensors:
         try:
             self._tensors: dict[str, NDArray[Any]] = load_file(file)
         except (OSError, SafetensorError, KeyError) as error:
-            raise EngineError("the weights cannot be loaded", value=f"{file.name}: {error}", todo=AGAIN) from error
+            raise EngineError("engines.weights_cannot_be_loaded", value=f"{file.name}: {error}") from error
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -40,12 +40,12 @@ class Tensors:
     def get(self, name: str, *shape: int | None) -> NDArray[Any]:
         """The tensor; each dimension as given, None for any size."""
         if name not in self._tensors:
-            raise EngineError("the weights lack a tensor", value=f"{self._file}: {name}", todo=AGAIN)
+            raise EngineError("engines.weights_lack_tensor", value=f"{self._file}: {name}")
         tensor = self._tensors[name]
         fits = tensor.ndim == len(shape) and all(want is None or want == have for want, have in zip(shape, tensor.shape, strict=True))
         if not fits:
             value = f"{self._file}: {name} is {tensor.shape}, not {shape}"
-            raise EngineError("a tensor does not fit the others", value=value, todo=AGAIN)
+            raise EngineError("engines.tensor_does_not_fit_others", value=value)
         return tensor
 
 
@@ -62,7 +62,7 @@ def chain_of(tensors: Tensors) -> TagChain:
     try:
         return TagChain(tensors.get("transitions", None, None))
     except ValueError as error:
-        raise EngineError("the chain is invalid", value=str(error), todo=AGAIN) from error
+        raise EngineError("engines.chain_is_invalid", value=str(error)) from error
 
 
 class TokenizedText(Protocol):
@@ -129,7 +129,7 @@ class ModelTokenizer:
 def length_of(given: Any) -> int:
     """Check the option `max_length`. Raises EngineError if it is out of range."""
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= LONGEST:
-        raise EngineError("the engine's option 'max_length' is invalid", value=given, todo=f"It is 1 to {LONGEST:,}. {AGAIN}")
+        raise EngineError("engines.engine_option_max_length_is_invalid", value=given, longest=LONGEST)
     return given
 
 
@@ -144,7 +144,7 @@ def _large_unigram(told: dict[str, Any], most: int) -> UnigramTokenizer | None:
     try:
         return UnigramTokenizer(told, most)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineError("the tokenizer cannot be read", value=f"tokenizer.json: {error}", todo=AGAIN) from error
+        raise EngineError("engines.tokenizer_cannot_be_read", error=error) from error
 
 
 def pad_of(tokenizer: Tokenizer | UnigramTokenizer) -> int:
@@ -170,14 +170,14 @@ def _read_tokenizer(file: Path) -> tuple[str, dict[str, Any]]:
     """The content of a tokenizer.json that may be used, as text and parsed."""
     try:
         if file.stat().st_size > tokenizer_checks.MOST_BYTES:
-            raise EngineError("the tokenizer is too large", value=file.name, todo=AGAIN)
+            raise EngineError("engines.tokenizer_is_too_large", value=file.name)
         content = file.read_text(encoding="utf-8")
         told = json.loads(content)
         fault = tokenizer_checks.tokenizer_fault(told)
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineError("the tokenizer cannot be read", value=file.name, todo=AGAIN) from error
+        raise EngineError("engines.tokenizer_cannot_be_read_2", value=file.name) from error
     if fault:
-        raise EngineError(f"the tokenizer cannot be used: {fault}", value=file.name, todo=AGAIN)
+        raise EngineError("engines.tokenizer_cannot_be_used", value=file.name, cause=fault)
     return content, told
 
 
@@ -193,5 +193,5 @@ class _Failures:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Literal[False]:
         if kind is not None and (kind is Exception or kind.__name__ == "PanicException"):
-            raise EngineError(f"the tokenizer cannot be read: {str(error)[:200]}", value=self._name, todo=AGAIN) from error
+            raise EngineError("engines.tokenizer_cannot_be_read_3", value=self._name, error=str(error)[:200]) from error
         return False

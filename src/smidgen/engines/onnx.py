@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
-from smidgen.engines.model_files import AGAIN, ModelTokenizer, TokenizedText
+from smidgen.engines.model_files import ModelTokenizer, TokenizedText
 from smidgen.search.token_matching import TokenStates
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def open_session(file: Path) -> InferenceSession:
     import onnxruntime
 
     if not file.is_file():
-        raise EngineError("the model is missing", value=file.name, todo=AGAIN)
+        raise EngineError("engines.model_is_missing", value=file.name)
     try:
         outside = external_tensor(file)
     except ValueError as error:
-        raise EngineError(f"the model is not a whole ONNX file: {error}", value=file.name, todo=AGAIN) from None
+        raise EngineError("engines.model_is_not_whole_onnx_file", value=file.name, error=error) from None
     if outside is not None:
-        raise EngineError("the model reads a tensor from another file, which could lie anywhere", value=outside, todo=AGAIN)
+        raise EngineError("engines.model_reads_tensor_from_another_file", value=outside)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -86,7 +86,7 @@ def open_session(file: Path) -> InferenceSession:
     try:
         return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except failures() as error:
-        raise EngineError("ONNX Runtime cannot load the model", value=f"{file.name}: {error}", todo="Build the bundle again.") from error
+        raise EngineError("engines.onnx_runtime_cannot_load_model", value=f"{file.name}: {error}") from error
 
 
 BATCH_OVERHEAD = 16
@@ -142,9 +142,7 @@ class OnnxEngine(Engine):
         tokens = ModelTokenizer(folder, options.get("max_length", 128))
         outputs = options.get("outputs", ("logits", "embedding"))
         if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):
-            raise EngineError(
-                "the engine's option 'outputs' is invalid", value=outputs, todo="It is a list of names. Build the bundle again."
-            )
+            raise EngineError("engines.engine_option_outputs_is_invalid", value=outputs)
         return OnnxRunner(open_session(folder / "model.onnx"), tokens, outputs, threads)
 
 
@@ -157,7 +155,7 @@ class OnnxRunner:
         shapes = {entry.name: entry.shape for entry in session.get_outputs()}
         self._outputs = [name for name in outputs if name in shapes]
         if not self._outputs:
-            raise EngineError("the graph has none of the wanted outputs", value=list(outputs), todo=f"It has: {', '.join(shapes)}.")
+            raise EngineError("engines.graph_has_none_of_wanted_outputs", value=list(outputs), shapes=", ".join(shapes))
         self._widths = [shapes[name][-1] if isinstance(shapes[name][-1], int) else 0 for name in self._outputs]
         # Its threads start with the first call that has work for them.
         self._pool = ThreadPoolExecutor(self._threads, "smidgen-onnx") if self._threads > 1 else None
@@ -177,7 +175,7 @@ class OnnxRunner:
     def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
         """The states of each text's tokens, in order. Raises EngineError if the graph does not yield them."""
         if STATES not in {entry.name for entry in self._session.get_outputs()}:
-            raise EngineError("the graph does not yield the states of tokens", value=STATES, todo=AGAIN)
+            raise EngineError("engines.graph_does_not_yield_states_of_tokens", value=STATES)
         found = []
         for text in texts:
             (encoding,) = self._tokens.encode([text])  # alone: a batch would come without the places of its tokens
@@ -195,7 +193,7 @@ class OnnxRunner:
         try:
             return list(self._session.run(list(outputs), feed(rows, self._tokens.pad, self._inputs)))
         except failures() as error:
-            raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
+            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
 
 
 part = OnnxEngine()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.model_files import AGAIN, ModelTokenizer, Tensors
+from smidgen.engines.model_files import ModelTokenizer, Tensors
 from smidgen.machine.processor import one_thread
 
 Floats = NDArray[np.float32]
@@ -43,7 +43,7 @@ class StaticEngine(Engine):
         """Load both files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         tokens = ModelTokenizer(folder, options.get("max_length", 64), special=False)
         if options.get("pooling", "mean") not in ("mean", "sum"):
-            raise EngineError("the engine's option 'pooling' is invalid", value=options["pooling"], todo="It is mean or sum. Build again.")
+            raise EngineError("engines.engine_option_pooling_is_invalid", value=options["pooling"])
         mean, unit = options.get("pooling", "mean") == "mean", bool(options.get("normalize", True))
         return StaticRunner(tokens, Tensors(folder / "static.safetensors"), mean, unit)
 
@@ -61,7 +61,7 @@ class StaticRunner:
         own = np.arange(self._token_count)
         self._rows = tensors.get("token_rows", None).astype(np.int64) if "token_rows" in tensors else own
         if self._rows.max(initial=-1) >= self._token_count or (np.diff(self._keys) <= 0).any():
-            raise EngineError("the rows of tokens and pairs do not fit the vectors", value=rows, todo=AGAIN)
+            raise EngineError("engines.rows_of_tokens_and_pairs_do_not_fit", value=rows)
         self._hidden: tuple[Floats, Floats] | None = None
         width = 0
         if "hidden.weight" in tensors:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text, joined
-from smidgen.engines.model_files import AGAIN, Tensors, chain_of, length_of, load_tokenizer, pad_of
+from smidgen.engines.model_files import Tensors, chain_of, length_of, load_tokenizer, pad_of
 from smidgen.engines.onnx import batches, failures, feed, open_session
 from smidgen.text.tagging import LEVELS, TagChain, TaggerReader
 
@@ -40,7 +40,7 @@ class TaggerEngine(Engine):
         """Load the three files. Raises EngineError if one is missing or damaged, or they do not fit each other."""
         level = str(options.get("level", "words"))
         if level not in LEVELS:
-            raise EngineError("the options name an unknown level", value=level, todo=AGAIN)
+            raise EngineError("engines.options_name_unknown_level", value=level)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
         vocabulary = tokenizer.get_vocab_size()
@@ -52,7 +52,7 @@ class TaggerEngine(Engine):
         outputs = {entry.name: entry.shape for entry in session.get_outputs()}
         choices = _counts(options.get("choices", ()))
         if "logits" not in outputs or outputs["logits"][-1] != chain.tags + sum(choices):
-            raise EngineError("the graph and the chain have different tags", value=f"{outputs} and {chain.tags}, {choices}", todo=AGAIN)
+            raise EngineError("engines.graph_and_chain_have_different_tags", outputs=outputs, tags=chain.tags, choices=choices)
         return TaggerRunner(session, reader, chain, pad, threads, choices)
 
 
@@ -89,7 +89,7 @@ class TaggerRunner:
         try:
             (logits,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
         except failures() as error:
-            raise EngineError("the model cannot run on these texts", value=str(error), todo="Is max_length more than it reads?") from error
+            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
         return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
 
 
@@ -97,7 +97,7 @@ def _counts(given: Any) -> list[int]:
     """Check the option `choices`. Raises EngineError if it is not a list of positive whole numbers."""
     counts: list[Any] = list(given) if isinstance(given, list | tuple) else [None]
     if not all(isinstance(count, int) and not isinstance(count, bool) and count > 0 for count in counts):
-        raise EngineError("the engine's option 'choices' is invalid", value=given, todo=f"It is a list of numbers from 1. {AGAIN}")
+        raise EngineError("engines.engine_option_choices_is_invalid", value=given)
     return counts
 
 

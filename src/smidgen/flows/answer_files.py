@@ -153,7 +153,7 @@ def answer_file_for(
         return TableAnswers(columns, delimiter, facts["encoding"] if table else "utf-8", name, form)
     if suffix in _LINES:
         return JsonLinesAnswers()
-    raise InputError("answers cannot be written in this format", value=out, todo="Name a file that ends in .jsonl, .csv, .tsv or .xlsx.")
+    raise InputError("flows.answers_cannot_be_written", value=out)
 
 
 def answer_line(reply: Reply) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def error_file_for(out: str, table: DataTable) -> AnswerFile:
     Raises InputError for an unsupported format and for standard output.
     """
     if out == STDIN:
-        raise InputError("errors go to a file", value=out, todo="Name one, such as --errors errors.csv.")
+        raise InputError("flows.errors_go_to_file", value=out)
     kind = answer_file_for(out, table.columns, table.facts)
     return JsonRecords(table.columns) if isinstance(kind, JsonLinesAnswers) else kind
 
@@ -256,7 +256,7 @@ def write_error_file(out: str, table: DataTable, wrong: Mapping[int, Reply], kin
         kind.finish(part)
         part.replace(target)
     except OSError as error:
-        raise DataError("the file of errors cannot be written", value=error.strerror, todo="Name one in a folder.", file=out) from None
+        raise DataError("flows.file_of_errors_cannot_be_written", value=error.strerror, file=out) from None
     finally:
         part.unlink(missing_ok=True)
     return count
@@ -268,7 +268,7 @@ _MESSAGE_COLUMNS = ("conversation", "message", "wanted", "given")
 def error_file_of_messages(out: str) -> AnswerFile:
     """Choose the kind of the file of wrong messages by its name. Raises as `error_file_for` does."""
     if out == STDIN:
-        raise InputError("errors go to a file", value=out, todo="Name one, such as --errors errors.csv.")
+        raise InputError("flows.errors_go_to_file", value=out)
     kind = answer_file_for(out, _MESSAGE_COLUMNS, {})
     return JsonRecords(_MESSAGE_COLUMNS) if isinstance(kind, JsonLinesAnswers) else kind
 
@@ -290,7 +290,7 @@ def write_wrong_messages(out: str, task: Task, form: Form, rows: Sequence[Row], 
         kind.finish(part)
         part.replace(target)
     except OSError as error:
-        raise DataError("the file of errors cannot be written", value=error.strerror, todo="Name one in a folder.", file=out) from None
+        raise DataError("flows.file_of_errors_cannot_be_written", value=error.strerror, file=out) from None
     finally:
         part.unlink(missing_ok=True)
     return count

@@ -197,7 +197,7 @@ def _report(bundle: Path | None) -> Report | None:
     if bundle is None:
         return None
     if not bundle.is_dir():
-        raise InputError("there is no bundle here", value=str(bundle), todo="Name the folder that a build has made, or none.")
+        raise InputError("flows.there_is_no_bundle_here", value=str(bundle))
     return read(bundle / "report.json")
 
 
@@ -207,11 +207,7 @@ def _with_defaults(asked: CostSettings, report: Report | None) -> CostSettings:
     tokens_in = asked.tokens_in if asked.tokens_in is not None else costs.tokens_in if costs else None
     tokens_out = asked.tokens_out if asked.tokens_out is not None else costs.tokens_out if costs else None
     if tokens_in is None or tokens_out is None:
-        raise InputError(
-            "the tokens of a request are unknown",
-            value="--tokens-in, --tokens-out",
-            todo="Give both, or name the folder of a bundle: its report holds them.",
-        )
+        raise InputError("flows.tokens_of_request_are_unknown")
     machine = asked.machine_usd_per_hour or 0.0
     seconds = report.training.seconds if report else None
     measured = (report.speed.texts_per_second if report else None) or None

@@ -139,8 +139,7 @@ def _task_shown(file: str | Path, input: str | None, label: str | None, override
     parts = [registry.find("tasks", name) for name in registry.names("tasks")]
     own = next((part.name for part in parts if Path(file).is_file() and part.rows_in(Path(file), part.settings()) is not None), None)
     if own is not None:
-        todo = "Measure a bundle on them: smidgen eval DIR --data FILE. A build says which of them cannot be used."
-        raise InputError(f"this file holds conversations, for the task {own}, and no table", value=str(file), todo=todo)
+        raise InputError("flows.this_file_holds_conversations_for_task", value=str(file), own=own)
     table = open_table(file, settings=recipe.settings(DataSettings), most_labels=max(part.most_columns for part in parts))
     cells = [] if table.label is None else _cells(table, table.label.name)
     score, name = max((_likely(part.name, cells), part.name) for part in parts)
@@ -234,12 +233,7 @@ def guess_task(
     )
     best = found[0] if found else (0.0, "", "")
     if best[0] <= 0:
-        raise DataError(
-            "no column looks like answers to learn",
-            value=", ".join(table.columns),
-            todo="Name it: --label COLUMN --task TASK.",
-            file=table.name,
-        )
+        raise DataError("flows.no_column_looks_like_answers_to_learn", value=", ".join(table.columns), file=table.name)
     score, column, kind = best
     sure = scores[column, kind] >= 1  # a call or a quotation: other objects could have the same keys only by chance
     rivals = [] if sure else [one for other, name, one in found if name == column and one != kind and other > score - SURE * score]

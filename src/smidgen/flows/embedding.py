@@ -120,8 +120,7 @@ def open_cache_encoder() -> Callable[[str], NDArray[np.float32] | None]:
     """
     embed = embedder(threads=1)
     if embed is None:
-        todo = "Fetch it once: smidgen pull minilm. Or use --cache exact."
-        raise InputError("near texts are found by the starter encoder, and it is not here", value="minilm", todo=todo)
+        raise InputError("flows.near_texts_are_found_by_starter_encoder", value="minilm")
     tokens = ModelTokenizer(starters()["minilm"].verify().folder, MAX_TOKENS + 1)
 
     def vector(text: str) -> NDArray[np.float32] | None:

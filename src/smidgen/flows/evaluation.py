@@ -144,17 +144,17 @@ def evaluate(
     own = task.rows_in(Path(file), task.cell_settings(model.form))
     if own is not None:
         if larger is not None:
-            raise InputError("a large model is asked single texts", value=str(file), todo="Leave --teacher out.")
+            raise InputError("flows.large_model_is_asked_single_texts", value=str(file))
         kind = answer_files.error_file_of_messages(errors) if errors is not None else None
         if tools_env is not None and task.serving is None:
-            raise InputError("calls are made for desks", value=model.name, todo="Leave out --tools-env.")
+            raise InputError("flows.calls_are_made_for_desks", value=model.name)
         tried = task.serving.replies(model, [row.input for row in own], tools_env, tools) if task.serving is not None else None
         found = _measured(model, own, 0, progress, tried)
         if kind is None or errors is None:
             return found
         return replace(found, errors=answer_files.write_wrong_messages(errors, task, model.form, found.rows, found.replies, kind))
     if tools_env is not None:
-        raise InputError("calls are made in conversations", value=str(file), todo="Leave out --tools-env, or name a file of conversations.")
+        raise InputError("flows.calls_are_made_in_conversations", value=str(file))
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":
@@ -164,9 +164,11 @@ def evaluate(
     rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=placing(task)))
     if skipped and rows and all(row.output is None for row in rows):
         raise DataError(
-            f"no output of these rows is one of the task {task.name}",
-            value=f"{len(skipped):,} of {len(skipped) + len(rows):,} rows, the first: {skipped[0]}",
-            todo=f"Give rows of the task {task.name}, or name the column of outputs with --label.",
+            "flows.no_output_of_these_rows_is_one_of_task",
+            name=task.name,
+            skipped=len(skipped),
+            skipped_2=len(skipped) + len(rows),
+            skipped_3=skipped[0],
             file=str(file),
         )
     if not rows:

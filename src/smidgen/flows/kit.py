@@ -67,7 +67,7 @@ def write_kit(
         if name not in starters():
             raise UnknownPart("starter base", name, starters())
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("the place for the kit is not an empty folder", value=str(out), todo="Name a new one.")
+        raise InputError("flows.place_for_kit_is_not_empty_folder", value=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         fresh = Path(beside) / "new"
@@ -96,9 +96,7 @@ def own_wheel(out: Path) -> Path:
     """Build smidgen's wheel from the clone that is running. Raises KitError if there is no clone, or the wheel cannot be built."""
     clone = Path(__file__).resolve().parents[3]
     if not (clone / "pyproject.toml").is_file():
-        raise KitError(
-            "smidgen was not installed from a clone, so its wheel cannot be built", value=str(clone), todo="Clone smidgen first."
-        )
+        raise KitError("flows.smidgen_was_not_installed_from_clone_so", value=str(clone))
     # If the build backend is installed, building without isolation needs no network.
     isolated = [] if _installed("hatchling") is None else ["--no-build-isolation"]
     _pip(["wheel", "--quiet", "--no-deps", *isolated, "--wheel-dir", str(out), str(clone)])
@@ -152,10 +150,10 @@ def _pip(arguments: Sequence[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise KitError("pip did not end in time", value=" ".join(arguments[:2]), todo="Check the network, then try again.") from None
+        raise KitError("flows.pip_did_not_end_in_time", value=" ".join(arguments[:2])) from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise KitError(f"pip failed: {last[:300]}", value=" ".join(arguments[:2]), todo="A kit is made where there is a network.")
+        raise KitError("flows.pip_failed", value=" ".join(arguments[:2]), last=last[:300])
 
 
 def _texts(out: Path, train: bool, bases: Sequence[str], web: bool) -> None:

@@ -69,7 +69,7 @@ class Model:
         text in place of a list, Cancelled if the work was cancelled.
         """
         if isinstance(texts, str):
-            raise InputError("a list of texts is expected, not one text", value=texts[:80], todo="Write: model.predict([text]).")
+            raise InputError("flows.list_of_texts_is_expected_not_one_text", value=texts[:80])
         if not texts:
             return []
         with self._turn:
@@ -181,18 +181,13 @@ class Model:
         if isinstance(self.runner, TextWriter) and self.at_once:
             return self.runner
         raise RequestError(
-            "this model does not write",
-            value=f"{self.name} ({self.manifest.task})",
-            todo="Use predict, or a bundle of the task write.",
-            code="writing_not_supported",
-            param="model",
+            "flows.this_model_does_not_write", value=f"{self.name} ({self.manifest.task})", code="writing_not_supported", param="model"
         )
 
     def _without_vectors(self) -> RequestError:
         return RequestError(
-            "this model has no embeddings",
+            "flows.this_model_has_no_embeddings",
             value=f"{self.name} ({self.manifest.student})",
-            todo="Serve a bundle whose student is an encoder or static.",
             code="embeddings_not_supported",
             param="model",
         )
@@ -264,12 +259,7 @@ def _try_out(model: Model, bundle: Bundle) -> None:
 
 
 def _unfit(fault: str) -> BundleError:
-    return BundleError(
-        f"the bundle cannot answer: {fault}",
-        value=MANIFEST,
-        todo="Copy it again from where it was built, or build it again.",
-        file=MANIFEST,
-    )
+    return BundleError("flows.bundle_cannot_answer", value=MANIFEST, cause=fault, file=MANIFEST)
 
 
 def _shares(bundle: Bundle, place: int) -> str:

@@ -75,7 +75,7 @@ _Texts = Iterator[tuple[int, Record, Text | DataError]]
 def _other_than_source(source: str, out: str) -> None:
     """Raise InputError if the answers would overwrite the source."""
     if STDIN not in (source, out) and Path(out).exists() and Path(source).expanduser().samefile(out):
-        raise InputError("the answers would replace the file that is read", value=out, todo="Name another file with --out.")
+        raise InputError("flows.answers_would_replace_file_that_is_read", value=out)
 
 
 @contextmanager
@@ -90,9 +90,7 @@ def _locked(out: Path) -> Iterator[None]:
             yield
             lock.unlink(missing_ok=True)
     except filelock.Timeout:
-        raise SmidgenError(
-            "another run of smidgen predict writes to this file", value=str(out), todo="Wait for it to end, or name another file."
-        ) from None
+        raise SmidgenError("flows.another_run_of_smidgen_predict_writes", value=str(out)) from None
 
 
 def _texts(table: DataTable) -> _Texts:

@@ -77,16 +77,12 @@ class PersonalDataFinder:
         public: PublicNames | None = None,
     ) -> None:
         if not isinstance(model.form, SpanForm):
-            raise InputError(
-                "this bundle does not find spans",
-                value=f"{model.name} ({model.manifest.task})",
-                todo="Name a bundle of the task extract, whose rows have spans.",
-            )
+            raise InputError("flows.this_bundle_does_not_find_spans", value=f"{model.name} ({model.manifest.task})")
         known = model.form.kinds
         kinds = known if ALL in kinds else kinds
         strange = [kind for kind in kinds if kind not in known]
         if strange:
-            raise InputError("the redaction model does not know this kind", value=strange[0], todo=f"It knows: {', '.join(known)}.")
+            raise InputError("flows.redaction_model_does_not_know_this_kind", value=strange[0], known=", ".join(known))
         self.model = model
         self.kinds = known
         self._wanted, self._forms = frozenset(kinds or known), forms or {}
@@ -208,12 +204,7 @@ def finder(
 @functools.cache
 def _shipped(folder: Path, threads: int | None) -> Model:
     if not folder.exists():
-        raise BundleError(
-            "the redaction model does not come with this smidgen",
-            value=folder.name,
-            todo="Install a release that has it, or build recipes/redaction.toml and name its folder "
-            "(`smidgen.redactor(DIR)`, `smidgen redact FILE --bundle DIR`).",
-        )
+        raise BundleError("flows.redaction_model_does_not_come", value=folder.name)
     return load(folder, threads)
 
 

@@ -157,7 +157,7 @@ def with_columns(tree: Mapping[str, Any], task: str, folder: Path) -> dict[str, 
     for one in columns_in(tree, task, folder):
         unknown = next((role for role, column in one.chosen.items() if not column and role not in one.optional), None)
         if unknown is not None and first_rows(folder / files_named(tree, task)[one.kind], 1)[1]:
-            raise InputError("it is not known which column is what", value=f"{one.kind}: {unknown}", todo="Choose it on the page Files.")
+            raise InputError("flows.it_is_not_known_which_column_is_what", value=f"{one.kind}: {unknown}")
         for role in one.guessed:
             section, _, name = ROLES[one.kind][role].setting.partition(".")
             named[section] = {**dict(named.get(section) or {}), name: one.chosen[role]}
@@ -182,8 +182,7 @@ def with_columns_of(tree: Mapping[str, Any], task: str, folder: Path, named: Col
         roles = {role: own for role, own in ROLES[one.kind].items() if own.setting not in named}
         unknown = next((own for role, own in roles.items() if not one.chosen[role] and not own.optional), None)
         if unknown is not None:
-            what = f"no column looks like the {unknown.setting.partition('.')[2]}"
-            raise InputError(what, value=", ".join(one.columns), todo=f"Name it: --{unknown.setting.partition('.')[2]} COLUMN.")
+            raise InputError("flows.no_column_looks_like", value=", ".join(one.columns), partition=unknown.setting.partition(".")[2])
         found = name_columns(found, ROLES[one.kind], {role: one.chosen[role] for role in roles})
         if guessed := {role: one.chosen[role] for role in roles if role in one.guessed}:
             flags = ", ".join(f"--{roles[role].setting.partition('.')[2]}" for role in guessed)

@@ -143,7 +143,7 @@ def stream_replies(
             }
             yield replace(found, score=0.0 if unscored else found.score, facts=facts, piece=piece)
             return
-        raise EngineError("the engine did not finish a text", value=f"{count} tokens", todo="Send the request again.")
+        raise EngineError("flows.engine_did_not_finish_text", count=count)
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:

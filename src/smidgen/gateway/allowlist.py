@@ -65,9 +65,10 @@ class Allowlist:
         else:
             todo = "Send the path plainly: one slash between steps, none at the end, nothing encoded that need not be."
         raise RequestError(
-            "this path does not go to the large model",
+            "gateway.this_path_does_not_go_to_large_model",
             value=shown(f"{method} {plain}", _SHOWN).strip("'"),
-            todo=f"{todo} These go there: {', '.join(OPEN)}.",
+            advice=todo,
+            open=", ".join(OPEN),
             status=403,
             code="path_not_allowed",
         )
@@ -90,8 +91,7 @@ def _rule(pattern: str) -> tuple[str, re.Pattern[bytes]]:
     many = steps[-1] == "**"
     named = steps[:-1] if many else steps
     if method not in ("", *_METHODS) or not _PATTERN.fullmatch(path) or any("**" in step or set(step) == {"."} for step in named):
-        todo = "Write PATH or METHOD PATH, with * within a step and ** as the last one: 'GET /v1/files/*', '/v1/audio/**', '/v1/**'."
-        raise InputError("this is not a path pattern", value=pattern, todo=todo)
+        raise InputError("gateway.this_is_not_path_pattern", value=pattern)
     form = "/".join([*(_form(step) for step in named), *(["[^/]+(?:/[^/]+)*"] if many else [])])
     return method, re.compile(f"{_ROOT}{form}{'/' if path.endswith('/') else ''}".encode("ascii"))
 

@@ -278,9 +278,7 @@ def write(certificate: Certificate, bundle: Path) -> Path:
     try:
         files.write(file, content.encode("utf-8"))
     except OSError as error:
-        raise CertificateError(
-            "the certificate cannot be written", value=f"{file}: {error.strerror}", todo="Make the folder that holds the bundle writable."
-        ) from error
+        raise CertificateError("gateway.certificate_cannot_be_written", value=f"{file}: {error.strerror}") from error
     return file
 
 
@@ -290,26 +288,24 @@ def read(file: Path) -> Certificate:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        raise CertificateError("there is no certificate", value=str(file), todo=_AGAIN, missing=True) from None
+        raise CertificateError("gateway.there_is_no_certificate", value=str(file), missing=True) from None
     except OSError as error:
-        raise CertificateError("the certificate cannot be read", value=f"{file}: {error.strerror}", todo=_AGAIN) from error
+        raise CertificateError("gateway.certificate_cannot_be_read", value=f"{file}: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
-        raise CertificateError("the certificate is too large", value=f"over {_MOST_BYTES} bytes", todo=_AGAIN)
+        raise CertificateError("gateway.certificate_is_too_large", most_bytes=_MOST_BYTES)
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CertificateError("the certificate is not readable JSON", value=f"{file}: {error}", todo=_AGAIN) from error
+        raise CertificateError("gateway.certificate_is_not_readable_json", value=f"{file}: {error}") from error
     version = facts.get("format_version") if isinstance(facts, dict) else None
     if version != FORMAT_VERSION or isinstance(version, bool):
-        raise CertificateError(
-            "the certificate's format version is unknown", value=version, todo=f"This smidgen reads version {FORMAT_VERSION}. {_AGAIN}"
-        )
+        raise CertificateError("gateway.certificate_format_version_is_unknown", value=version, format_version=FORMAT_VERSION)
     try:
         return Certificate.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise CertificateError(f"the certificate is not valid at {where or 'its whole'}", value=first["msg"], todo=_AGAIN) from error
+        raise CertificateError("gateway.certificate_is_not_valid_at", value=first["msg"], where=where or "its whole") from error
 
 
 def register(paper: Certificate) -> None:
@@ -319,9 +315,7 @@ def register(paper: Certificate) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, (json.dumps(paper.facts(), ensure_ascii=False) + "\n").encode("utf-8"))
     except OSError as error:
-        raise CertificateError(
-            "the certificate cannot be entered in the register", value=f"{file}: {error.strerror}", todo="Make room on the disk."
-        ) from error
+        raise CertificateError("gateway.certificate_cannot_be_entered", value=f"{file}: {error.strerror}") from error
 
 
 def registered(sha256: str) -> list[Certificate]:
@@ -330,11 +324,7 @@ def registered(sha256: str) -> list[Certificate]:
     try:
         return [read(file) for file in sorted(folder.glob("*.json"))]
     except CertificateError as error:
-        raise CertificateError(
-            "the register of the bundle's certificates cannot be read, and the findings of audits would be lost",
-            value=f"{folder}: {error.what}",
-            todo="Put a copy of the folder back.",
-        ) from error
+        raise CertificateError("gateway.register_of_bundle_certificates", value=f"{folder}: {error.what}") from error
 
 
 def _register_folder(sha256: str) -> Path:

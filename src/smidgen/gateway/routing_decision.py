@@ -63,11 +63,7 @@ def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | 
         quality = math.nan
     if not 0 < quality <= 1:
         raise RequestError(
-            "the quality behind the model's name is no number over 0 and up to 1",
-            value=name,
-            todo=f"Write {bundle}@0.95: of the local answers, 95 % agree with the reference.",
-            code="invalid_quality",
-            param="model",
+            "gateway.quality_behind_model_name_is_no_number", value=name, bundle=bundle, code="invalid_quality", param="model"
         )
     return RequestedModel(bundle, quality)
 

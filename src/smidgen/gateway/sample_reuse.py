@@ -187,11 +187,7 @@ def _write(look: SampleTest) -> None:
     try:
         files.write(_place(look), (json.dumps(look.json()) + "\n").encode("ascii"))
     except OSError as error:
-        raise CertificateError(
-            "the test on these rows cannot be recorded, and would spend no confidence",
-            value=f"{_place(look)}: {error.strerror}",
-            todo="Make room on the disk.",
-        ) from error
+        raise CertificateError("gateway.test_on_these_rows_cannot_be_recorded", value=f"{_place(look)}: {error.strerror}") from error
 
 
 def _read(file: Path) -> SampleTest:
@@ -203,9 +199,5 @@ def _read(file: Path) -> SampleTest:
         if not fine:
             raise ValueError("a number is out of range")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CertificateError(
-            "the record of an earlier test on a sample cannot be read, and the confidence that it spent would be lost",
-            value=f"{file}: {error}",
-            todo="Put a copy of the file back.",
-        ) from error
+        raise CertificateError("gateway.record_of_earlier_test_on_sample", value=f"{file}: {error}") from error
     return look

@@ -44,12 +44,10 @@ def key() -> Ed25519PrivateKey:
             files.write(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
             files.write(file.with_suffix(".pub"), made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     if os.name != "nt" and file.stat().st_mode & 0o077:
-        raise CertificateError("the key can be read by others", value=str(file), todo=f"Run: chmod 600 {file}")
+        raise CertificateError("gateway.key_can_be_read_by_others", value=str(file), path=file)
     found = _private(file)
     if found is None:
-        raise CertificateError(
-            "the key cannot be read", value=str(file), todo="Put back a copy of it, or remove it: a new one is made, and certifies anew."
-        )
+        raise CertificateError("gateway.key_cannot_be_read", value=str(file))
     return found
 
 

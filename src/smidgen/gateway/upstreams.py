@@ -21,23 +21,19 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 def checked_url(url: str) -> str:
     """The base URL without a slash at its end. Raises InputError if it is not plain http or https; the error never repeats a secret."""
-    todo = "Give the base URL that an OpenAI client would be given: https://api.example.com/v1."
     if any(not 32 < ord(sign) < 127 for sign in url):
-        raise InputError(
-            "the fallback URL holds a space or another character that a URL cannot have", value=f"{len(url)} characters", todo=todo
-        )
+        raise InputError("gateway.fallback_url_holds_space_or_another", url=len(url))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise InputError("the fallback URL is invalid", value=url.rpartition("@")[2][:100], todo=todo) from None
+        raise InputError("gateway.fallback_url_is_invalid", value=url.rpartition("@")[2][:100]) from None
     if parts.username is not None or parts.password is not None:
-        secret = "Leave user and password out of the URL: a key belongs into the environment variable that --fallback-key-env names."
-        raise InputError("the fallback URL has a user or a password in it", value=host or "", todo=secret)
+        raise InputError("gateway.fallback_url_has_user_or_password_in_it", value=host or "")
     if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise InputError("the fallback URL is not one of http or https", value=url[:100], todo=todo)
+        raise InputError("gateway.fallback_url_is_not_one_of_http", value=url[:100])
     if parts.query or parts.fragment:
-        raise InputError("the fallback URL has a query or a fragment", value=f"{parts.scheme}://{parts.netloc}{parts.path}", todo=todo)
+        raise InputError("gateway.fallback_url_has_query_or_fragment", value=f"{parts.scheme}://{parts.netloc}{parts.path}")
     return url.rstrip("/")
 
 

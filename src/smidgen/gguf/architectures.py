@@ -67,7 +67,7 @@ def shape_of(folder: Path) -> DecoderShape:
     config, name = config_of(folder), str(folder)
     shape, kind = shape_in(config, name), config.get("model_type")
     if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
-        raise BaseError(f"a {kind} with biases in its layers cannot be trained here", value=name, todo=_TODO)
+        raise BaseError("gguf.with_biases_in_its_layers", value=name, kind=kind)
     return shape
 
 
@@ -75,17 +75,15 @@ def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
     """The shape in a config of transformers; `name` is the model's, for errors. Raises as `shape_of`."""
     kind = str(config.get("model_type"))
     if kind not in _ACTS:
-        raise BaseError(
-            f"a decoder of the architecture {kind!r} cannot be trained here; those that can: {', '.join(_ACTS)}", value=name, todo=_TODO
-        )
+        raise BaseError("gguf.decoder_of_architecture", value=name, kind=kind, acts=", ".join(_ACTS))
     act = config.get("hidden_act") or config.get("hidden_activation") or _ACTS[kind]
     if act != _ACTS[kind]:
-        raise BaseError(f"a {kind} with the activation {act!r} cannot be trained here, only with {_ACTS[kind]!r}", value=name, todo=_TODO)
+        raise BaseError("gguf.with_activation_cannot_be_trained_here", value=name, kind=kind, act=act, acts=_ACTS[kind])
     heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
     head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
     # Qwen's config states a window that it does not use.
     if not gemma and config.get("use_sliding_window"):
-        raise BaseError(f"a {kind} that attends in windows cannot be trained here", value=name, todo=_TODO)
+        raise BaseError("gguf.that_attends_in_windows", value=name, kind=kind)
     if gemma:
         _plain_gemma(config, head, name)
     rope = rope_of(config)
@@ -125,7 +123,7 @@ def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
         "no window": not config.get("sliding_window"),
     }
     if found := [what for what, there in odd.items() if there]:
-        raise BaseError(f"a gemma3_text with {found[0]} cannot be trained here", value=name, todo=_TODO)
+        raise BaseError("gguf.gemma3_text_with_cannot_be_trained_here", value=name, found=found[0])
 
 
 def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
@@ -147,7 +145,7 @@ def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, 
     if kind == "default":
         return ()
     if kind != "llama3":
-        raise BaseError(f"a decoder that stretches its positions as {kind!r} does cannot be trained here", value=name, todo=_TODO)
+        raise BaseError("gguf.decoder_that_stretches_its_positions", value=name, kind=kind)
     factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
     theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
     found = []
@@ -196,11 +194,7 @@ _LAYER_BACK, _GEMMA_BACK = ({short: long for long, short in names.items()} for n
 def architecture_of(kind: Any) -> str:
     """The GGUF name of an architecture of transformers. Raises BaseError if it is not in `ARCHITECTURES`."""
     if kind not in ARCHITECTURES:
-        raise BaseError(
-            f"weights of the architecture {kind!r} are not known here; known: {', '.join(ARCHITECTURES)}",
-            value=str(kind),
-            todo="Name a base of one of these: --base smollm2, or hf:owner/name.",
-        )
+        raise BaseError("gguf.weights_of_architecture_are_not_known", value=str(kind), kind=kind, architectures=", ".join(ARCHITECTURES))
     return ARCHITECTURES[kind]
 
 
@@ -264,9 +258,7 @@ def halved(rows: Tensor, heads: int) -> Tensor:
 
 def _by_head(rows: Tensor, heads: int, first: int, second: int) -> Tensor:
     if rows.shape[0] % (2 * heads):
-        raise BaseError(
-            f"{rows.shape[0]} rows of queries or keys do not fit {heads} heads", value=tuple(rows.shape), todo="Fetch the base anew."
-        )
+        raise BaseError("gguf.rows_of_queries_or_keys_do_not_fit", value=tuple(rows.shape), shape=rows.shape[0], heads=heads)
     width = rows.numel() // rows.shape[0]
     size = rows.shape[0] // heads
     shape = [heads, size // 2 if first == -1 else first, size // 2 if second == -1 else second, width]
@@ -280,8 +272,4 @@ def heads_of(config: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _unknown_tensor(name: str) -> BaseError:
-    return BaseError(
-        f"the tensor does not belong to a plain decoder ({', '.join(ARCHITECTURES)})",
-        value=name,
-        todo="Name a base of one of these architectures, or merge adapters into the weights first.",
-    )
+    return BaseError("gguf.tensor_does_not_belong_to_plain_decoder", value=name, architectures=", ".join(ARCHITECTURES))

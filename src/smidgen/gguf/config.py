@@ -24,7 +24,6 @@ _FAMILIES = {
 }
 _STRETCH = "smidgen.rope_scaling"
 """A key of a GGUF's metadata: how a model stretches its positions, as JSON; the stored factors alone are incomplete."""
-_SAFETENSORS = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
 def write_missing_files(folder: Path, gguf: Path) -> None:
@@ -59,15 +58,13 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
     """
     kind = str(facts.get("general.architecture", "none"))
     if kind not in _FAMILIES:
-        raise BaseError(f"the architecture {kind!r} is not known here; known: {', '.join(_FAMILIES)}", value=name, todo=_SAFETENSORS)
+        raise BaseError("gguf.architecture_is_not_known_here_known", value=name, kind=kind, families=", ".join(_FAMILIES))
     stretch = facts.get(_STRETCH)
     if ("rope_freqs.weight" in shapes and not stretch) or facts.get(f"{kind}.rope.scaling.type", "none") != "none":
-        raise BaseError(
-            "the model stretches its positions (rope scaling), which a GGUF does not tell in full", value=name, todo=_SAFETENSORS
-        )
+        raise BaseError("gguf.model_stretches_its_positions_rope", value=name)
     table = shapes.get("token_embd.weight", ())
     if len(table) != 2:
-        raise BaseError("the file has no table of token vectors (token_embd.weight)", value=name, todo=_SAFETENSORS)
+        raise BaseError("gguf.file_has_no_table_of_token_vectors", value=name)
     architecture, model_type = _FAMILIES[kind]
     width, heads = _number(facts, f"{kind}.embedding_length", name), _number(facts, f"{kind}.attention.head_count", name)
     beginning, end = _id(facts, "bos"), _id(facts, "eos")
@@ -139,7 +136,7 @@ def _tokenizer_config(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _number(facts: Mapping[str, Any], key: str, name: str) -> float:
     value = facts.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise BaseError(f"the file does not say {key} as a number above 0", value=name, todo=_SAFETENSORS)
+        raise BaseError("gguf.file_does_not_say_as_number_above_0", value=name, key=key)
     return value
 
 
@@ -163,8 +160,4 @@ def _write(file: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(file)
     except OSError as error:
-        raise BaseError(
-            f"the files that belong to the base cannot be written beside it ({error.strerror})",
-            value=str(file),
-            todo="Copy the base into a folder that can be written to, and name that one.",
-        ) from error
+        raise BaseError("gguf.files_that_belong_to_base", value=str(file), strerror=error.strerror) from error

@@ -61,7 +61,7 @@ def _opened(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as error:
-        raise BaseError(f"the GGUF file cannot be opened ({error.strerror})", value=str(file), todo="Name a file that is there.") from error
+        raise BaseError("gguf.gguf_file_cannot_be_opened", value=str(file), strerror=error.strerror) from error
 
 
 class _HeaderReader:

@@ -189,7 +189,7 @@ class GgufSource:
                 self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             self._read()
         except (OSError, ValueError, KeyError, struct.error) as error:
-            raise EngineError(f"the GGUF cannot be read ({error})", value=str(file), todo="Export the model anew.") from error
+            raise EngineError("gguf.gguf_cannot_be_read", value=str(file), error=error) from error
 
     def __enter__(self) -> GgufSource:
         return self
@@ -229,7 +229,7 @@ class GgufSource:
             self._pad(stream)
             for tensor, array in zip(self.tensors, data, strict=True):
                 if array.nbytes != kinds[tensor.name][1]:
-                    raise EngineError("a packed tensor is not of the announced size", value=tensor.name, todo="Report this to smidgen.")
+                    raise EngineError("gguf.packed_tensor_is_not_of_announced_size", value=tensor.name)
                 stream.write(array.tobytes())
                 self._pad(stream)
 
@@ -248,7 +248,7 @@ class GgufSource:
                 keys += struct.pack("<Q", len(key)) + key.encode("ascii") + struct.pack("<II", _UINT32, value)
                 count += 1
             else:
-                raise EngineError("a number in the GGUF's metadata is of an unusual type", value=key, todo="Export the model anew.")
+                raise EngineError("gguf.number_in_gguf_metadata_is_of_unusual", value=key)
         return bytes(keys), count
 
     def _read(self) -> None:

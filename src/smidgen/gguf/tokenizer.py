@@ -40,13 +40,13 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     if kind == "llama" and facts.get("general.architecture") == "gemma3":
         return _of_pieces(facts, name)
     if kind != "gpt2":
-        raise BaseError(f"the tokenizer of {name} is of the kind {kind!r}, not byte-level BPE ('gpt2')", value=name, todo=_OTHER)
+        raise BaseError("gguf.tokenizer_of_is_of_kind_not_byte_level", value=name, name=name, kind=kind)
     if pre not in _SPLITS:
         known = ", ".join(sorted(_SPLITS))
-        raise BaseError(f"how the tokenizer of {name} splits a text is not known here; known: {known}", value=pre, todo=_OTHER)
+        raise BaseError("gguf.how_tokenizer_of_splits_text", value=pre, name=name, known=known)
     tokens, merges = _texts(facts, "tokens"), _texts(facts, "merges")
     if not tokens or not merges or len(set(tokens)) != len(tokens):
-        raise BaseError("the file's lists of tokens and merges cannot be used: one is missing or has doubles", value=name, todo=_OTHER)
+        raise BaseError("gguf.file_lists_of_tokens_and_merges", value=name)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     pairs = [_pair(merge, vocabulary, name) for merge in merges]
     tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre == "llama-bpe"))
@@ -64,7 +64,7 @@ def _of_pieces(facts: Mapping[str, Any], name: str) -> Tokenizer:
     tokens, scores = _texts(facts, "tokens"), facts.get("tokenizer.ggml.scores")
     kinds = facts.get("tokenizer.ggml.token_type") or []
     if not tokens or not isinstance(scores, list) or not len(scores) == len(tokens) == len(kinds) == len(set(tokens)):
-        raise BaseError("the file's lists of tokens, kinds and scores cannot be used: they do not fit together", value=name, todo=_OTHER)
+        raise BaseError("gguf.file_lists_of_tokens_kinds_and_scores", value=name)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     plain = [number for number, kind in enumerate(kinds) if kind == _NORMAL]
     merges = [
@@ -118,7 +118,7 @@ def _pair(merge: str, vocabulary: Mapping[str, int], name: str) -> tuple[str, st
     cut = merge.find(" ", 1)
     left, right = merge[:cut], merge[cut + 1 :]
     if cut < 1 or left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
-        raise BaseError(f"a merge of the tokenizer of {name} is not one of two tokens", value=merge, todo=_OTHER)
+        raise BaseError("gguf.merge_of_tokenizer_of_is_not_one_of_two", value=merge, name=name)
     return left, right
 
 
@@ -146,7 +146,6 @@ _SPLITS: dict[str, Callable[[], Any]] = {
     "default": _bytes(_split(_PUNCTUATION), _split(_GPT2), _split(r"\p{N}+"), _split("[0-9][0-9][0-9]")),
 }
 _SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "gpt2": "gpt-2"}
-_OTHER = "Take the same model as safetensors (hf:owner/name), or name another base."
 
 
 # Two kinds of tokenizer.json are known: byte-level BPE (GPT-2, SmolLM, Llama 3, Qwen), described by its merges and the name of its
@@ -211,12 +210,12 @@ def vocabulary_of(folder: Path, size: int) -> GgufVocabulary:
     model = told.get("model") or {}
     pieces = is_sentencepiece(told)
     if not pieces and not is_byte_level(told):
-        raise BaseError("the tokenizer is not of a kind that can be written as GGUF", value=str(file), todo=_TODO)
+        raise BaseError("gguf.tokenizer_is_not_of_kind_that_can", value=str(file))
     by_id = {int(number): (token, BYTE if pieces and SINGLE_BYTE.fullmatch(token) else NORMAL) for token, number in model["vocab"].items()}
     for added in told.get("added_tokens") or ():
         by_id[int(added["id"])] = added["content"], CONTROL if added["special"] else USER_DEFINED
     if max(by_id) >= size:
-        raise BaseError(f"the tokenizer has ids up to {max(by_id)}, the model {size} rows", value=str(file), todo="Fetch the base anew.")
+        raise BaseError("gguf.tokenizer_has_ids_up_to_model_rows", value=str(file), by_id=max(by_id), size=size)
     entries = [by_id.get(number, (f"[PAD{number}]", UNUSED)) for number in range(size)]
     merges = tuple(merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"])
     tokens, kinds = tuple(token for token, _ in entries), tuple(kind for _, kind in entries)
@@ -250,7 +249,7 @@ def _pre(folder: Path, told: Mapping[str, Any]) -> str:
             if found is not None:
                 return found
     shape = json.dumps(told.get("pre_tokenizer"), ensure_ascii=False)
-    raise BaseError("how the tokenizer splits a text before its merges has no name in a GGUF that is known here", value=shape, todo=_TODO)
+    raise BaseError("gguf.how_tokenizer_splits_text_before_its", value=shape)
 
 
 def _steps(pre: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -261,7 +260,5 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BaseError(
-            f"a file of the tokenizer cannot be read ({error})", value=str(file), todo="Fetch or save the base anew."
-        ) from error
+        raise BaseError("gguf.file_of_tokenizer_cannot_be_read", value=str(file), error=error) from error
     return found if isinstance(found, dict) else {}

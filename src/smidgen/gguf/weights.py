@@ -119,7 +119,7 @@ def write_adapter(
     for long, (first, second) in factors.items():
         short = gguf_name(long, architecture)
         if first.dim() != 2 or second.dim() != 2 or first.shape[0] != second.shape[1]:
-            raise BaseError(f"the factors of {long} do not fit", value=(*first.shape, *second.shape), todo="Give (r, in) and (out, r).")
+            raise BaseError("gguf.factors_of_do_not_fit", value=(*first.shape, *second.shape), long=long)
         heads = rotary_heads(short, architecture, *heads_of(config))
         named[f"{short}.lora_a"] = first
         named[f"{short}.lora_b"] = interleaved(second, heads) if heads else second
@@ -145,7 +145,7 @@ def _named(weights: Mapping[str, Tensor], architecture: str, shape: DecoderShape
     wanted += [f"blk.{layer}.{stem}.weight" for layer in range(shape.layers) for stem in stems]
     missing = [short for short in wanted if short not in named]
     if missing:
-        raise BaseError(f"{len(missing)} weights of the model are missing", value=", ".join(missing[:5]), todo="Fetch or save it anew.")
+        raise BaseError("gguf.weights_of_model_are_missing", value=", ".join(missing[:5]), absent=len(missing))
     if shape.stretch:
         named["rope_freqs.weight"] = torch.tensor(shape.stretch)
     return named
@@ -208,7 +208,7 @@ def _stored(name: str, tensor: Tensor, kind: str) -> NDArray[Any]:
     tensor = tensor.detach().cpu()
     stored = tensor.to({"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[kind]).contiguous()
     if not bool(torch.isfinite(stored).all()):
-        raise TrainError(f"a weight is not a number, or too large to be stored as {kind}", value=name, todo="Train with a lower rate.")
+        raise TrainError("gguf.weight_is_not_number_or_too_large", value=name, kind=kind)
     return np.asarray((stored.view(torch.int16) if kind == "BF16" else stored).numpy())
 
 
@@ -280,7 +280,7 @@ def _numbers(file: Path, placed: GgufTensor) -> NDArray[np.float32]:
 
 
 def _unreadable(file: Path, error: Exception) -> BaseError:
-    return BaseError(f"the weights of the GGUF cannot be read ({error})", value=str(file), todo="Fetch the file anew.")
+    return BaseError("gguf.weights_of_gguf_cannot_be_read", value=str(file), error=error)
 
 
 def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -315,7 +315,7 @@ def with_adapter(weights: dict[str, torch.Tensor], file: Path, heads: tuple[int,
 
 
 def _not_laid(file: Path, why: str) -> BaseError:
-    return BaseError(f"the adapter cannot be laid over the model ({why})", value=str(file), todo="Build the bundle again.")
+    return BaseError("gguf.adapter_cannot_be_laid_over_model", value=str(file), why=why)
 
 
 def _fact(facts: Mapping[str, Any], key: str, otherwise: Any = None) -> Any:

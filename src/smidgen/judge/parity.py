@@ -136,13 +136,7 @@ def require(facts: ParityFacts) -> None:
     ]
     if total > len(lines):
         lines.append(f"and {total - len(lines)} more")
-    raise GateError(
-        "the served model is not the model that was trained",
-        value="; ".join(found),
-        todo="Nothing was shipped. Build with --set compress.method=none, or widen gate.max_loss or gate.min_agreement if this is "
-        f"good enough. Texts whose answer changed ({total} of {facts.n}):",
-        changed=lines,
-    )
+    raise GateError("judge.served_model_is_not_model_that_was", value="; ".join(found), total=total, n=facts.n, changed=lines)
 
 
 def failures(facts: ParityFacts) -> list[str]:
@@ -175,27 +169,22 @@ def _delta(change: MetricChange, before: Metric | None, after: Metric | None, he
 def _needed(metric: Metric) -> Any:
     found = measured(metric)
     if found is None:
-        raise GateError(
-            "there are no held-out texts to compare the served model on", value="0 rows", todo="Give more data, or a test file with --test."
-        )
+        raise GateError("judge.there_are_no_held_out_texts_to_compare")
     return found
 
 
 def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
     """Raise GateError if a row has no reply, or a score is not in 0..1."""
     if len(rows) != len(replies):
-        raise GateError(
-            "the served model did not answer every text",
-            value=f"{len(replies)} answers to {len(rows)} texts",
-            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
-        )
+        raise GateError("judge.served_model_did_not_answer_every_text", replies=len(replies), rows=len(rows))
     scores = np.array([reply.score for reply in replies], dtype=np.float64)
     bad = np.flatnonzero(~(np.isfinite(scores) & (scores >= -1e-6) & (scores <= 1 + 1e-6)))
     if len(bad):
         raise GateError(
-            f"the served model gave a score that is not in 0..1 (text {int(bad[0]) + 1} of {len(scores)})",
+            "judge.served_model_gave_score",
             value=replies[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
-            todo="The bundle is damaged or its engine is faulty; nothing was shipped. Build again with --set compress.method=none.",
+            bad=int(bad[0]) + 1,
+            scores=len(scores),
         )
 
 

@@ -94,15 +94,13 @@ class Report(ReportPart):
 def read(file: Path) -> Report:
     """Read a report. Raises BundleError for a file that is not a report, or of a newer format."""
     if not file.is_file() or file.stat().st_size > _LIMIT_BYTES:
-        raise BundleError("there is no report to read", value=str(file), todo="Build the bundle again.", file=file.name)
+        raise BundleError("judge.there_is_no_report_to_read", value=str(file), file=file.name)
     try:
         report = Report.model_validate_json(file.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise BundleError(
-            f"the report cannot be read ({place}: {first['msg']})", value=str(file), todo="Build it again.", file=file.name
-        ) from None
+        raise BundleError("judge.report_cannot_be_read", value=str(file), place=place, first=first["msg"], file=file.name) from None
     if report.format > FORMAT:
-        raise BundleError("the report is of a newer format", value=report.format, todo="Install a newer smidgen.", file=file.name)
+        raise BundleError("judge.report_is_of_newer_format", value=report.format, file=file.name)
     return report

@@ -160,7 +160,7 @@ def interpreter(python: str = sys.executable) -> Interpreter:
         done = subprocess.run([python, "-I", "-c", _TOLD], capture_output=True, timeout=_ASKED_SECONDS, check=True, cwd="/")
         version, paths = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise MachineError("this Python does not run", value=f"{python}: {error}", todo="Name another: --python FILE") from None
+        raise MachineError("machine.this_python_does_not_run", value=f"{python}: {error}") from None
     homes = {str(Path.home()), "/"}
     return Interpreter(python, (version[0], version[1]), tuple(sorted({path for path in paths if path not in homes})))
 
@@ -180,7 +180,7 @@ def interpreter_of(repository: Path, python: str, *, confined: bool = True) -> I
     folders = [str(repository)]
     if repository not in base.parents:
         if not _PYTHON_NAME.fullmatch(base.name) or not any(base.parent.parent.glob("lib*/python3*")):
-            raise MachineError("this is not a link to a Python", value=f"{python}: {base}", todo="Name the Python: --python FILE")
+            raise MachineError("machine.this_is_not_link_to_python", value=f"{python}: {base}")
         folders += [str(base), *(str(place) for name in ("lib", "lib64") if (place := base.parent.parent / name).is_dir())]
     environment = [str(place) for place in (Path(python).parent.parent,) if place.is_dir()]
     done = run_confined(SandboxWork([python, "-I", "-c", _TOLD], readable=[*environment, *folders[1:]]), confined=confined)
@@ -190,7 +190,7 @@ def interpreter_of(repository: Path, python: str, *, confined: bool = True) -> I
         found = (int(version[0]), int(version[1]))
     except (ValueError, TypeError, IndexError):
         said = done.errors.strip()[-200:]
-        raise MachineError("this Python does not run", value=f"{python}: {said}", todo="Name another: --python FILE") from None
+        raise MachineError("machine.this_python_does_not_run", value=f"{python}: {said}") from None
     own = {path for path in told if path != str(repository) and Path(path).resolve().is_relative_to(repository)}
     return Interpreter(python, found, tuple(sorted({*own, *environment, *folders[1:]})))
 
@@ -349,8 +349,4 @@ def _resident(pid: int) -> int:
 
 
 def _unable(why: str) -> MachineError:
-    return MachineError(
-        "programs cannot be cut off from the network and your files here, so nothing was run",
-        value=why,
-        todo="Run it on Linux where user namespaces are allowed. To run it with limits of time and memory alone, add --unconfined.",
-    )
+    return MachineError("machine.programs_cannot_be_cut_off_from_network", value=why)

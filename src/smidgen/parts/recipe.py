@@ -106,8 +106,7 @@ def route(file: Path) -> Settings:
     """
     given = load_tree(file)
     if ROUTE not in given:
-        todo = f'Add one to it: [{ROUTE}], and below it fallback = "URL" and fallback_model = "NAME".'
-        raise RecipeError(f"the recipe has no section [{ROUTE}]", value=str(file), todo=todo)
+        raise RecipeError("parts.recipe_has_no_section_route", value=str(file))
     if "task" in given:
         found = make(given, folder=file.parent, source=str(file)).route
         assert found is not None
@@ -125,30 +124,26 @@ def parsed(text: str, source: str) -> dict[str, Any]:
         tree: dict[str, Any] = _dates_as_text(tomllib.loads(text))
         return tree
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"the recipe is not TOML ({error})", value=source, todo="Correct that line, then run again.") from None
+        raise RecipeError("parts.recipe_is_not_toml", value=source, error=error) from None
     except RecursionError:
-        todo = "A recipe has sections, and settings in them; nothing deeper."
-        raise RecipeError("the recipe is nested too deep", value=source, todo=todo) from None
+        raise RecipeError("parts.recipe_is_nested_too_deep", value=source) from None
 
 
 def load_tree(file: Path) -> dict[str, Any]:
     """The tree of a recipe file. Raises RecipeError for a file that is missing, too large, or no TOML."""
     if not file.is_file():
         inner = file / "smidgen.toml"
-        todo = f"Name the file: {inner}" if inner.is_file() else "Write one with `smidgen init`, or check the path."
-        raise RecipeError("there is no such recipe", value=str(file), todo=todo)
-    if file.stat().st_size > _LIMIT_BYTES:
-        raise RecipeError("the recipe is too large", value=f"{file}: {file.stat().st_size} bytes", todo="A recipe is a few hundred bytes.")
-    if file.suffix.lower() in DATA_SUFFIXES:
         raise RecipeError(
-            "this is data, and a recipe was expected",
-            value=str(file),
-            todo=f"Write: smidgen build --task classify --data {file.name} --input COLUMN --label COLUMN --out DIR",
+            "parts.there_is_no_such_recipe" if inner.is_file() else "parts.there_is_no_such_recipe_2", value=str(file), inner=inner
         )
+    if file.stat().st_size > _LIMIT_BYTES:
+        raise RecipeError("parts.recipe_is_too_large", path=file, st_size=file.stat().st_size)
+    if file.suffix.lower() in DATA_SUFFIXES:
+        raise RecipeError("parts.this_is_data_and_recipe_was_expected", value=str(file), name=file.name)
     try:
         return parsed(file.read_text(encoding="utf-8"), str(file))
     except UnicodeDecodeError as error:
-        raise RecipeError(f"the recipe is not TOML ({error})", value=str(file), todo="Correct that line, then run again.") from None
+        raise RecipeError("parts.recipe_is_not_toml", value=str(file), error=error) from None
 
 
 def make(
@@ -158,9 +153,7 @@ def make(
     tree = laid_over(given, overrides)
     task_name = tree.pop("task", None)
     if not isinstance(task_name, str):
-        raise RecipeError(
-            "the recipe names no task", value=source, todo=f'Add a line: task = "classify". Tasks: {", ".join(registry.names("tasks"))}.'
-        )
+        raise RecipeError("parts.recipe_names_no_task", value=source, names=", ".join(registry.names("tasks")))
     registry.find("tasks", task_name)
     name, seed = tree.pop("name", "model"), tree.pop("seed", 0)
     mistakes: list[str] = []
@@ -238,7 +231,7 @@ def found_from(folder: Path, settings: S) -> S:
 
 def recipe_mistakes(mistakes: list[str], source: str) -> RecipeError:
     """The error that tells all mistakes of a recipe."""
-    return RecipeError(f"the recipe has {_count(mistakes)}", value=source, todo="Correct each of these, then run again:", mistakes=mistakes)
+    return RecipeError("parts.recipe_has", value=source, count=_count(mistakes), mistakes=mistakes)
 
 
 def _lift(tree: dict[str, Any]) -> None:
@@ -260,7 +253,7 @@ def laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         outer, dot, last = path.strip().rpartition(".")
         steps = [outer, last] if dot else [last]
         if not equals or not all(steps) or (outer.count(".") and outer not in OWNERS):
-            raise RecipeError("an override is not of the form section.name=value", value=override, todo="Write: --set train.epochs=3")
+            raise RecipeError("parts.override_is_not_of_form_section_name", value=override)
         try:
             value = _dates_as_text(tomllib.loads(f"value = {text}")["value"])
         except (tomllib.TOMLDecodeError, RecursionError):
@@ -270,7 +263,7 @@ def laid_over(given: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
             continue
         section = tree.setdefault(steps[0], {})
         if not isinstance(section, dict):
-            raise RecipeError("an override needs a section, and this is not one", value=override, todo=f"{steps[0]} is a plain value.")
+            raise RecipeError("parts.override_needs_section", value=override, steps=steps[0])
         section[steps[1]] = value
     return tree
 

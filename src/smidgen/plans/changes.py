@@ -27,9 +27,9 @@ def checked_sentence(solver: Solver, sentence: str) -> str:
         raise InputError("the sentence is empty", value=sentence, todo=_todo(solver))
     if len(sentence) > LONGEST_SENTENCE:
         value = f"{len(sentence):,} letters"
-        raise InputError("the sentence is too long", value=value, todo=f"At most {LONGEST_SENTENCE:,}: say one change after the other.")
+        raise InputError("plans.sentence_is_too_long", value=value, longest_sentence=LONGEST_SENTENCE)
     if "\0" in sentence or HALVES.search(sentence):
-        raise InputError("the text holds a NUL or half a character", value=sentence, todo="Correct it.")
+        raise InputError("plans.text_holds_nul_or_half_character", value=sentence)
     return sentence
 
 
@@ -37,14 +37,14 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
     """The change without its empty fields. Raises InputError if the solver takes none, or not this one, naming the field. `sentence`: the
     one that it was read from."""
     if not solver.changes:
-        raise InputError("a sentence cannot change this kind of plan", value=solver.name, todo="Change its tables, and solve it again.")
+        raise InputError("plans.sentence_cannot_change_this_kind", value=solver.name)
     change = _filled(given)
     if not isinstance(change, Mapping) or not change:
         if sentence:
             raise InputError("no change was found in the sentence", value=sentence, todo=_todo(solver))
-        raise InputError("the change is empty", value=_json(given), todo=f"Known are: {', '.join(solver.changes.get('properties', {}))}.")
+        raise InputError("plans.change_is_empty", value=_json(given), changes=", ".join(solver.changes.get("properties", {})))
     if HALVES.search(_json(change)):
-        raise InputError("the text holds a NUL or half a character", value=str(change), todo="Correct it.")
+        raise InputError("plans.text_holds_nul_or_half_character", value=str(change))
     from jsonschema import Draft202012Validator
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)

@@ -182,9 +182,9 @@ def _object(change: str) -> str | dict[str, object]:
     try:
         found = json.loads(change)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the change is not JSON ({error})", value=change, todo="Correct it, or say it as a sentence.") from None
+        raise InputError("plans.change_is_not_json", value=change, error=error) from None
     if not isinstance(found, dict):
-        raise InputError("a change is one JSON object", value=change, todo="Name each change by a --change of its own.")
+        raise InputError("plans.change_is_one_json_object", value=change)
     return found
 
 

@@ -63,8 +63,7 @@ def read_solver_recipe(source: str, overrides: Sequence[str] = ()) -> SolverReci
     if not file.exists() and not file.suffix:
         raise UnknownPart("solver", source, registry.names(ROOM))
     if file.is_file() and file.suffix.lower() in DATA_SUFFIXES:
-        todo = f"Write: smidgen solve stock --set sales={file} --out DIR; or routes with stops and vans, or trips with places and start."
-        raise RecipeError("this is data, and a recipe was expected", value=source, todo=todo)
+        raise RecipeError("plans.this_is_data_and_recipe_was_expected", value=source, path=file)
     return solver_recipe_from(load_tree(file), overrides, file.parent, source)
 
 
@@ -74,9 +73,7 @@ def solver_recipe_from(given: Mapping[str, Any], overrides: Sequence[str], folde
     kind = tree.pop("solver", None)
     known = registry.names(ROOM)
     if not isinstance(kind, str):
-        raise RecipeError(
-            "the recipe names no solver", value=source, todo=f'Add a line: solver = "{known[0]}". Solvers: {", ".join(known)}.'
-        )
+        raise RecipeError("plans.recipe_names_no_solver", value=source, known=known[0], known_2=", ".join(known))
     solver: Solver = registry.find(ROOM, kind)
     name = tree.pop("name", kind)
     mistakes: list[str] = []

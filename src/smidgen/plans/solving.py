@@ -123,7 +123,7 @@ class Solver(ABC):
 
     def changed(self, problem: Any, change: Change) -> Any:
         """The problem after a change that fits `changes`. Raises InputError for something that the problem lacks; nothing is guessed."""
-        raise InputError("a sentence cannot change this kind of plan", value=self.name, todo="Change its tables, and solve it again.")
+        raise InputError("plans.sentence_cannot_change_this_kind", value=self.name)
 
     def shown_change(self, problem: Any, change: Change) -> str:
         """The change as one sentence, for a person to confirm before it counts. Raises as `changed` does."""
@@ -134,7 +134,7 @@ class Solver(ABC):
 
         Every number in them occurs in the result. Raises InputError for a name that the result lacks, or that fits several things.
         """
-        raise InputError("this kind of plan cannot be asked for one thing", value=self.name, todo="Ask for the whole plan.")
+        raise InputError("plans.this_kind_of_plan_cannot_be_asked", value=self.name)
 
     def names(self, problem: Any) -> Mapping[str, Iterable[str]]:
         """Names that a sentence may mean, by their kind: a change that leaves out one that the sentence says was not read in full."""

@@ -17,11 +17,7 @@ def checked(solution: Solution) -> Solution:
     for statement in solution.statements:
         strange = strange_numbers(statement.text, known)
         if strange:
-            raise EngineError(
-                f"a sentence states numbers that the result lacks ({', '.join(strange)})",
-                value=statement.text,
-                todo="This is a defect of the solver; please report it. Nothing was written.",
-            )
+            raise EngineError("plans.sentence_states_numbers_that_result_2", value=statement.text, strange=", ".join(strange))
     return solution
 
 

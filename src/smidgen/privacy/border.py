@@ -130,11 +130,7 @@ class Border:
         for parts in adjoining_texts(safe):
             look()
             if kinds := redactor.over(parts):
-                raise RedactionError(
-                    "personal data is split over two parts of a message, which are read as one text",
-                    value=", ".join(sorted(kinds)),
-                    todo="Write what belongs together in one part.",
-                )
+                raise RedactionError("privacy.personal_data_is_split_over_two_parts", value=", ".join(sorted(kinds)))
         blocked = tuple(kind for kind in redactor.counts if self.policy.of(kind) is Action.BLOCK)
         return MaskedRequest(safe if redactor.found else None, Placeholders(redactor.found), redactor.counts, blocked, unread)
 
@@ -208,15 +204,13 @@ def _looking(until: float, between: Callable[[], None]) -> Callable[[], None]:
     def look() -> None:
         between()
         if time.monotonic() > until:
-            todo = "Send less at a time, or give it more seconds."
-            raise EngineError("personal data was not found in time", value="the request", todo=todo)
+            raise EngineError("privacy.personal_data_was_not_found_in_time")
 
     return look
 
 
 def _too_long(most: int) -> RequestTooLong:
-    todo = f"Send at most {most:,} characters, or ask for a larger --privacy-max-chars."
-    return RequestTooLong("the request is too long to be looked through for personal data", value=f"over {most:,} characters", todo=todo)
+    return RequestTooLong("privacy.request_is_too_long_to_be_looked", most=most)
 
 
 class _SpanMemory:

@@ -100,15 +100,15 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
             raise UnknownPart("kind of personal data", kind, known)
         if action not in list(Action):
             close = difflib.get_close_matches(action, list(Action), n=1)
-            meant = f"Did you mean {kind}={close[0]}? " if close else ""
             raise InputError(
-                "a kind is masked, masked beside a person, blocked or allowed",
+                "privacy.kind_is_masked_masked_beside_person" if close else "privacy.kind_is_masked_masked_beside_person_2",
                 value=word,
-                todo=f"{meant}Write {kind}=mask, =beside, =block or =allow.",
+                kind=kind,
+                close=(close[0]) if close else None,
             )
         if kind in changes:
-            raise InputError("a kind is named twice", value=kind, todo="Name it once.")
+            raise InputError("privacy.kind_is_named_twice", value=kind)
         if kind == FILE and action in (Action.MASK, Action.BESIDE):
-            raise InputError("a file cannot be masked, because it cannot be read", value=word, todo=f"Write {FILE}=block or {FILE}=allow.")
+            raise InputError("privacy.file_cannot_be_masked_because", value=word)
         changes[kind] = Action(action)
     return Policy(ready.name, ready.others, {**ready.actions, **changes})

@@ -132,10 +132,10 @@ class PublicNames:
     def __init__(self, known: Iterable[str] = ()) -> None:
         own = list(known)
         if len(own) > MOST_KNOWN:
-            raise InputError("too many known names are given", value=f"{len(own):,}", todo=f"Name {MOST_KNOWN:,} at most.")
+            raise InputError("privacy.too_many_known_names_are_given", value=f"{len(own):,}", most_known=MOST_KNOWN)
         for name in own:
             if not name_words(name) or len(name) > _LONGEST:
-                raise InputError("a known name is empty or too long", value=name[:_LONGEST], todo=f"Give 1 to {_LONGEST} characters.")
+                raise InputError("privacy.known_name_is_empty_or_too_long", value=name[:_LONGEST], longest=_LONGEST)
         self._names = {**_shipped(), **{name_words(name): _KNOWN for name in own}}
 
     def private(

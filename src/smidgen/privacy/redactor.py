@@ -170,9 +170,9 @@ def readable(text: str) -> None:
     """Raise RedactionError for a text that cannot be read completely: it is too long, or holds half a character."""
     size = f"{len(text):,} characters"
     if len(text) > MOST_CHARACTERS:
-        raise RedactionError("a text is too long to be read whole", value=size, todo=f"Cut it: {MOST_CHARACTERS:,} are the most.")
+        raise RedactionError("privacy.text_is_too_long_to_be_read_whole", value=size, most_characters=MOST_CHARACTERS)
     if not text.isascii() and HALVES.search(text):
-        raise RedactionError("a text holds half a character", value=size, todo="Read the file in its own encoding.")
+        raise RedactionError("privacy.text_holds_half_character", value=size)
 
 
 @dataclass
@@ -316,27 +316,17 @@ class Redactor:
         rest = _PLACE.sub(lambda match: _BREAK if match[0] in self.found else match[0], safe)
         meant = _marks_hidden(encodings.unescape(rest).plain)
         if any(match[1] for match in _SMUGGLED.finditer(meant)):
-            raise RedactionError(
-                "a text holds invisible characters that can spell a hidden text",
-                value="tags or variation selectors",
-                todo="Take them out of it.",
-            )
+            raise RedactionError("privacy.text_holds_invisible_characters")
         half = _HALF.search(meant)
         plain = _plainly(meant)
         kinds = self._shown(plain, rest)
         if kinds or half:
             raise RedactionError(
-                "personal data is left in a text, seen only once it is normalised",
-                value=_named(kinds) or ("a part of a value" if half else "a long number"),
-                todo="Take the invisible characters out of it, and write digits and letters plainly.",
+                "privacy.personal_data_is_left_in_text_seen_only", value=_named(kinds) or ("a part of a value" if half else "a long number")
             )
         decoded = encodings.references_decoded(encodings.percent_decoded(plain))
         if decoded != plain and (kinds := self._shown(_plainly(decoded), plain)):
-            raise RedactionError(
-                "personal data is left in a text, encoded",
-                value=_named(kinds) or "a long number",
-                todo="Write it without percent signs, character references or escapes, or take it out.",
-            )
+            raise RedactionError("privacy.personal_data_is_left_in_text_encoded", value=_named(kinds) or "a long number")
         return safe
 
     def _shown(self, plain: str, before: str) -> set[str]:

@@ -201,11 +201,7 @@ class BodyWalk:
         written = str(value) if isinstance(value, int) else repr(value)
         if request_structure.is_ordinary(name, value) or not math.isfinite(value) or self._mask(written, label) == written:
             return value
-        raise RedactionError(
-            "a number of the interface may be personal data",
-            value=name,
-            todo="Give it at most eight digits, six of them behind the point.",
-        )
+        raise RedactionError("privacy.number_of_interface_may_be_personal", value=name)
 
     def _item(self, value: Any, name: str, label: FieldContext, depth: int) -> Any:
         """Return the masked item of a list. A part of a message or an input may be of a type that is not text."""
@@ -312,15 +308,11 @@ class BodyWalk:
 
 
 def _deep() -> RedactionError:
-    return RedactionError("JSON is nested too deeply to be read", value=f"{_DEEPEST} levels", todo="Send it flatter.")
+    return RedactionError("privacy.json_is_nested_too_deeply_to_be_read", deepest=_DEEPEST)
 
 
 def _kept(name: str) -> RedactionError:
-    return RedactionError(
-        "the request goes on from what the upstream keeps, whose stand-ins are not known here",
-        value=name,
-        todo="Send the whole conversation instead.",
-    )
+    return RedactionError("privacy.request_goes_on_from_what_upstream", value=name)
 
 
 def _is_tokens(value: Any) -> bool:

@@ -35,7 +35,7 @@ def ranked_by(folder: Path, texts: Sequence[Text], embed: Embed | None = None) -
     try:
         ranking, _ = read_ranking(folder)
     except ValueError as error:
-        raise TrainError("the trained ranking cannot be read", value=str(error), todo="Build again with --fresh.") from None
+        raise TrainError("retail.trained_ranking_cannot_be_read", value=str(error)) from None
     return ranked(ranking, texts, embed)
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from smidgen.core.errors import EngineError
 from smidgen.core.parts import Engine, Raw
 from smidgen.core.rows import Text
-from smidgen.engines.model_files import AGAIN
 from smidgen.machine.processor import one_thread
 from smidgen.parts import registry
 from smidgen.retail.answers import ranked
@@ -31,7 +30,7 @@ class GoodsEngine(Engine):
         try:
             ranking, encoder = read_ranking(folder)
         except ValueError as error:
-            raise EngineError(f"the ranking cannot be loaded: {error}", value=folder.name, todo=AGAIN) from None
+            raise EngineError("retail.ranking_cannot_be_loaded", value=folder.name, error=error) from None
         return GoodsRunner(ranking, _embed(folder, encoder, ranking, threads))
 
 
@@ -53,13 +52,13 @@ def _embed(folder: Path, encoder: Mapping[str, Any] | None, ranking: GoodsRankin
         return None
     name, options = encoder.get("engine"), encoder.get("options")
     if name not in _ENCODERS or not isinstance(options, Mapping):
-        raise EngineError("the encoder of the ranking is invalid", value=str(encoder)[:80], todo=AGAIN)
+        raise EngineError("retail.encoder_of_ranking_is_invalid", value=str(encoder)[:80])
     runner, width = registry.find("engines", name).open(folder, options, threads), ranking.tables.vectors.shape[1]
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.asarray(runner.run(texts)["embedding"], dtype=np.float32)
         if vectors.shape != (len(texts), width):
-            raise EngineError("the encoder does not fit the vectors of the goods", value=vectors.shape, todo=AGAIN)
+            raise EngineError("retail.encoder_does_not_fit_vectors_of_goods", value=vectors.shape)
         units: NDArray[np.float32] = vectors / np.maximum(1e-9, np.linalg.norm(vectors, axis=1, keepdims=True))
         return units
 

@@ -86,10 +86,9 @@ def read_catalogue(file: Path, known: Collection[str] = ()) -> list[Product]:
     """
     records = _records(file)
     if not records:
-        raise DataError("the catalogue has no items", value="0 rows", todo="Give a file with at least one row.", file=file.name)
+        raise DataError("retail.catalogue_has_no_items", file=file.name)
     if len(records) > MOST_GOODS:
-        todo = f"At most {MOST_GOODS:,} can be recommended."
-        raise DataError("the catalogue has too many items", value=f"{len(records):,} rows", todo=todo, file=file.name)
+        raise DataError("retail.catalogue_has_too_many_items", records=len(records), most_goods=MOST_GOODS, file=file.name)
     columns = list(dict.fromkeys(name for record in records for name in record))[:_MOST_COLUMNS]
     key = _id_column(records, columns, known, file)
     roles = {role: _named(columns, names, key) for role, names in _ROLES.items()}
@@ -99,11 +98,9 @@ def read_catalogue(file: Path, known: Collection[str] = ()) -> list[Product]:
     for number, record in enumerate(records, start=1):
         id = _cell(record.get(key))
         if not id:
-            raise DataError(
-                "the item has no id", value="an empty cell", todo="Fill it in, or remove the row.", file=file.name, row=number, column=key
-            )
+            raise DataError("retail.item_has_no_id", file=file.name, row=number, column=key)
         if id in made:
-            raise DataError("the item is there twice", value=id, todo="Remove one.", file=file.name, row=number, column=key)
+            raise DataError("retail.item_is_there_twice", value=id, file=file.name, row=number, column=key)
         made[id] = _product(id, record, roles, alike, told)
     return list(made.values())
 
@@ -132,10 +129,10 @@ def _records(file: Path) -> list[dict[str, Any]]:
     """The rows of a file by column."""
     try:
         if not file.is_file():
-            raise DataError("there is no such catalogue", value=str(file), todo="Check the path of --items.", file=file.name)
+            raise DataError("retail.there_is_no_such_catalogue", value=str(file), file=file.name)
         if file.stat().st_size > LARGEST:
             value = f"{file.stat().st_size >> 20} MB"
-            raise DataError("the catalogue is too large", value=value, todo="At most 200 MB are read.", file=file.name)
+            raise DataError("retail.catalogue_is_too_large", value=value, file=file.name)
         content = file.read_bytes()
     except OSError as error:
         told = MachineError.told_by(error)
@@ -145,7 +142,7 @@ def _records(file: Path) -> list[dict[str, Any]]:
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
     if "\0" in text:
-        raise DataError("the catalogue is not a text file", value=file.name, todo="Give CSV, TSV, JSON or JSONL.", file=file.name)
+        raise DataError("retail.catalogue_is_not_text_file", value=file.name, file=file.name)
     return _json_records(text, file.name) if text.lstrip()[:1] in ("[", "{") else _csv_records(text, file.name)
 
 
@@ -153,10 +150,10 @@ def _json_records(text: str, file: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
-        raise DataError("the catalogue is not valid JSON", value=str(error)[:100], todo="Give one object a line.", file=file) from error
+        raise DataError("retail.catalogue_is_not_valid_json", value=str(error)[:100], file=file) from error
     for number, record in enumerate(found, start=1):
         if not isinstance(record, dict):
-            raise DataError("the row is not an object", value=str(record)[:80], todo='Write {"id": …, "name": …}.', file=file, row=number)
+            raise DataError("retail.row_is_not_object", value=str(record)[:80], file=file, row=number)
     return list(found)
 
 
@@ -166,15 +163,15 @@ def _csv_records(text: str, file: str) -> list[dict[str, Any]]:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
-        raise DataError("the catalogue is not a table", value=str(error)[:100], todo="Give CSV with a header.", file=file) from error
+        raise DataError("retail.catalogue_is_not_table", value=str(error)[:100], file=file) from error
     filled = [(number, row) for number, row in enumerate(rows) if any(cell.strip() for cell in row)]
     if not filled:
-        raise DataError("the catalogue is empty", value="0 rows", todo="Give a file with a header and rows.", file=file)
+        raise DataError("retail.catalogue_is_empty", file=file)
     header = [name.strip() or f"column_{place}" for place, name in enumerate(filled[0][1], start=1)]
     for number, row in filled[1:]:
         if len(row) > len(header):
             value = f"{len(row)} cells, {len(header)} columns"
-            raise DataError("the row has more cells than the header", value=value, todo="Quote cells with commas.", file=file, row=number)
+            raise DataError("retail.row_has_more_cells_than_header", value=value, file=file, row=number)
     return [dict(zip(header, row, strict=False)) for _, row in filled[1:]]
 
 
@@ -192,7 +189,7 @@ def _id_column(records: Sequence[Mapping[str, Any]], columns: Sequence[str], kno
         values = [_cell(record.get(name)) for record in records]
         if all(values) and len(set(values)) == len(values):
             return name
-    raise DataError("the catalogue has no column of ids", value=", ".join(columns)[:200], todo="Add a column of ids.", file=file.name)
+    raise DataError("retail.catalogue_has_no_column_of_ids", value=", ".join(columns)[:200], file=file.name)
 
 
 def _named(columns: Sequence[str], wanted: Sequence[str], taken: str) -> str | None:

@@ -142,7 +142,7 @@ class Recommend(Task):
         asked = _asked(settings)
         if (asked.user is None) != (asked.item is None):
             missing = "--user" if asked.user is None else "--item"
-            raise RecipeError("a column of the orders is not named", value=missing, todo="Name both: --user COLUMN --item COLUMN.")
+            raise RecipeError("retail.column_of_orders_is_not_named", value=missing)
         if asked.user is None:
             return None, None
         return (asked.user if asked.time is None else f"{asked.user},{asked.time}"), asked.item
@@ -160,7 +160,7 @@ class Recommend(Task):
         theirs."""
         asked, known = _asked(settings), _known(rows)
         if len(known) < 2:
-            raise DataError("the orders name a single item", value=f"{len(rows)} rows", todo="Add orders of other items.")
+            raise DataError("retail.orders_name_single_item", rows=len(rows))
         goods = _catalogue(asked, known)
         stocked = any(product.stock is not None for product in goods)
         return RankedForm(items=len(goods) or len(known), described=bool(goods), stocked=stocked, language=asked.language)
@@ -189,8 +189,7 @@ class Recommend(Task):
         several = [items for items in customers if len(items) > 1]
         if len(several) < LEAST_CUSTOMERS:
             value = f"{len(customers)} customers, {len(several)} of them with two different items or more"
-            todo = f"Give orders of at least {LEAST_CUSTOMERS} customers who bought two different items."
-            raise DataError("there are too few customers to learn and to test from", value=value, todo=todo)
+            raise DataError("retail.there_are_too_few_customers_to_learn", value=value, least_customers=LEAST_CUSTOMERS)
         return _divided(several, len(customers) - len(several), sum(len(row.output) for row in rows) - sum(map(len, customers)), seed)
 
     def names_in(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -292,7 +291,7 @@ def _single(text: Text) -> str:
 
 def _example(row: Row) -> Row:
     if len(row.output) != 1:
-        raise DataError("the next item is one item", value=row.output, todo="Name one id.", row=row.number or None)
+        raise DataError("retail.next_item_is_one_item", value=row.output, row=row.number or None)
     return Row(_single(row.input), row.output[0], row.number)
 
 
@@ -347,8 +346,7 @@ def _moment(cell: str, number: int, day_first: bool) -> float:
     except ValueError:
         value = _seconds(cell, number, day_first)
     if not math.isfinite(value) or value < 0:
-        todo = "Give a date from 1970 on, or a number of seconds."
-        raise DataError("the time is negative or no number", value=cell, todo=todo, row=number or None)
+        raise DataError("retail.time_is_negative_or_no_number", value=cell, row=number or None)
     return value
 
 
@@ -359,8 +357,7 @@ def _seconds(cell: str, number: int, day_first: bool) -> float:
         clock = _CLOCK.search(cell)
         day = dates.read(cell[: clock.start()].strip(" ,T") if clock else cell, day_first)
         if day is None:
-            todo = "Write it as 2026-03-28, 2026-03-28 14:05, 28.03.2026 or as seconds."
-            raise DataError("the time cannot be read", value=cell, todo=todo, row=number or None) from None
+            raise DataError("retail.time_cannot_be_read", value=cell, row=number or None) from None
         found = datetime.fromisoformat(f"{day}T{clock[1].zfill(2)}:{clock[2]}:{clock[3] or '00'}" if clock else day)
     return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 

@@ -111,11 +111,9 @@ class Batcher:
 
     def _take_on(self, texts: Sequence[Text]) -> BatchJob:
         if not self.alive:
-            raise RequestError("the server is stopping", value=self._model.name, todo="Try again.", status=503, code="stopping")
+            raise RequestError("server.server_is_stopping", value=self._model.name, status=503, code="stopping")
         if self._depth + len(texts) > self._max_queue:
-            raise RequestError(
-                "too many texts are waiting for this model", value=self._depth, todo="Try again in a second.", status=503, code="overloaded"
-            )
+            raise RequestError("server.too_many_texts_are_waiting", value=self._depth, status=503, code="overloaded")
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._work, name=f"model-{self._model.name}", daemon=True)
@@ -166,9 +164,7 @@ class Batcher:
         try:
             replies = self._model.predict(texts)
             if len(replies) != len(texts):
-                raise EngineError(
-                    "the model did not answer every text", value=f"{len(replies)} of {len(texts)}", todo="Rebuild the bundle."
-                )
+                raise EngineError("server.model_did_not_answer_every_text", replies=len(replies), texts=len(texts))
             return list(replies)
         except Exception as error:  # noqa: BLE001 any error of a model belongs to the batch's requests; the thread must survive
             if len(items) == 1:
@@ -208,11 +204,7 @@ def _watch(job: BatchJob, gone: Callable[[], Awaitable[None]]) -> None:
     async def until_gone() -> None:
         await gone()
         if not job.future.done():
-            job.future.set_exception(
-                RequestError(
-                    "the client has gone", value=f"{len(job.texts)} texts", todo="Nothing is sent.", status=499, code="client_gone"
-                )
-            )
+            job.future.set_exception(RequestError("server.client_has_gone", texts=len(job.texts), status=499, code="client_gone"))
 
     watcher = asyncio.ensure_future(until_gone())
     job.future.add_done_callback(lambda _: watcher.cancel())
@@ -220,7 +212,5 @@ def _watch(job: BatchJob, gone: Callable[[], Awaitable[None]]) -> None:
 
 def _late(job: BatchJob, seconds: float) -> RequestError:
     if job.started:
-        return RequestError("the model was not done in time", value=f"{seconds:g} s", todo="Send fewer texts.", status=504, code="timeout")
-    return RequestError(
-        "the model did not get to this in time", value=f"{seconds:g} s", todo="Try again later.", status=503, code="overloaded"
-    )
+        return RequestError("server.model_was_not_done_in_time", value=f"{seconds:g} s", status=504, code="timeout")
+    return RequestError("server.model_did_not_get_to_this_in_time", value=f"{seconds:g} s", status=503, code="overloaded")

@@ -126,7 +126,7 @@ async def disconnected(receive: Receive) -> None:
 
 
 def _has_gone() -> RequestError:
-    return RequestError("the client has gone", value="a request", todo="Nothing is sent.", status=CLIENT_GONE, code="client_gone")
+    return RequestError("server.client_has_gone_2", status=CLIENT_GONE, code="client_gone")
 
 
 _SCOPE_KEY = "smidgen.request"

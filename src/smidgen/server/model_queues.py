@@ -49,11 +49,9 @@ class GenerationQueue:
         Raises RequestError, 503, if too many wait.
         """
         if self._closing:
-            raise RequestError("the server is stopping", value=self._name, todo="Try again.", status=503, code="stopping")
+            raise RequestError("server.server_is_stopping", value=self._name, status=503, code="stopping")
         if self.depth + len(sources) > self._max_queue:
-            raise RequestError(
-                "too many texts are waiting for this model", value=self.depth, todo="Try again in a second.", status=503, code="overloaded"
-            )
+            raise RequestError("server.too_many_texts_are_waiting", value=self.depth, status=503, code="overloaded")
         generations = [Generation(source, seconds, self._open.discard) for source in sources]
         self._open.update(generations)
         for generation in generations:
@@ -152,9 +150,8 @@ class Generation:
     def _late(self) -> RequestError:
         value = f"{self._seconds:g} s"
         if self._begun:
-            todo = "Ask for less with max_tokens, or send fewer texts."
-            return RequestError("the model was not done in time", value=value, todo=todo, status=504, code="timeout")
-        return RequestError("the model did not get to this in time", value=value, todo="Try again later.", status=503, code="overloaded")
+            return RequestError("server.model_was_not_done_in_time_2", value=value, status=504, code="timeout")
+        return RequestError("server.model_did_not_get_to_this_in_time", value=value, status=503, code="overloaded")
 
 
 async def read_generations(generations: Sequence[Generation]) -> list[list[Reply]]:
@@ -196,9 +193,7 @@ async def _next_reply(generation: Generation) -> Reply | None:
 def engine_unavailable(error: EngineError) -> RequestError:
     """Return the client's error for a failure of the model's process. The log has the reason, which clients need not see."""
     _log.error("%s", error)
-    return RequestError(
-        "the model's process could not answer", value=error.what, todo="Try again in a second.", status=503, code="engine_unavailable"
-    )
+    return RequestError("server.model_process_could_not_answer", value=error.what, status=503, code="engine_unavailable")
 
 
 class HeldModels:

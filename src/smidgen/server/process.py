@@ -132,7 +132,7 @@ def take_port(listen: ListenSettings) -> socket.socket:
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise InputError("the host is not an address", value=listen.host, todo="Try --host 127.0.0.1 or --host 0.0.0.0.") from error
+        raise InputError("server.host_is_not_address", value=listen.host) from error
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
@@ -212,10 +212,10 @@ class _UvicornServer(uvicorn.Server):
 def _port_error(error: OSError, listen: ListenSettings) -> SmidgenError:
     where = f"{listen.host}:{listen.port}"
     if error.errno == errno.EADDRINUSE:
-        return SmidgenError("the port is in use", value=where, todo="Stop the program that has it, or choose another with --port (0: any).")
+        return SmidgenError("server.port_is_in_use", value=where)
     if error.errno == errno.EACCES:
-        return SmidgenError("this user may not take the port", value=where, todo="Choose a port above 1023 with --port.")
-    return InputError("this machine does not have the address", value=where, todo="Try --host 127.0.0.1 or --host 0.0.0.0.")
+        return SmidgenError("server.this_user_may_not_take_port", value=where)
+    return InputError("server.this_machine_does_not_have_address", value=where)
 
 
 def _log_to_stderr() -> None:

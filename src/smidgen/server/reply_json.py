@@ -101,12 +101,7 @@ def require_logprobs(model: ServedBundle, wanted: bool) -> None:
     """Raise RequestError if log probabilities are wanted and the model drafts tokens, for which it has none."""
     if wanted and model.manifest.engine.options.get("draft", "none") != "none":
         raise RequestError(
-            "the model guesses tokens ahead, and has no probabilities of those",
-            value=model.name,
-            todo="Leave out logprobs, or build the model with --draft none.",
-            status=400,
-            code="logprobs_not_supported",
-            param="logprobs",
+            "server.model_guesses_tokens_ahead", value=model.name, status=400, code="logprobs_not_supported", param="logprobs"
         )
 
 

@@ -59,8 +59,7 @@ class Service:
 
     def __init__(self, models: Sequence[ServedBundle], settings: ServeSettings, shown: Sequence[ShownModel] = ()) -> None:
         if not models and not settings.fallback.urls and not shown:
-            todo = "Name the folder of a bundle, or a --fallback that requests go to."
-            raise InputError("there is nothing to serve", value="no bundle", todo=todo)
+            raise InputError("cli.there_is_nothing_to_serve")
         self.settings = settings
         self.metering = ServerMetrics()
         self.started = int(time.time())
@@ -76,7 +75,7 @@ class Service:
         self.shown: dict[str, ShownModel] = {}
         for one in shown:
             if one.name in self.shown:
-                raise InputError("two desks have the same name", value=one.name, todo="Rename one of them, or serve them apart.")
+                raise InputError("server.two_desks_have_same_name", value=one.name)
             self.shown[one.name] = one
         self.metering.proxy_unnamed.set_function(lambda: any(one.proxy_unnamed for one in self.shown.values()))
         self.models: dict[str, ServedBundle] = {}
@@ -84,7 +83,7 @@ class Service:
         self._open: dict[int, ModelQueues] = {}
         for model in models:
             if model.name in self.models:
-                raise InputError("two bundles have the same name", value=model.name, todo="Rename one of the folders, or serve them apart.")
+                raise InputError("server.two_bundles_have_same_name", value=model.name)
             self._take(model)
         self.metering.registry.register(MemoryGauge(self.models.values()))
         self.metering.registry.register(DriftGauge(self.models.values()))
@@ -110,15 +109,15 @@ class Service:
         if name is None:
             if len(self._queues) == 1:
                 return next(iter(self._queues.values())).held(request.held).model
-            raise RequestError("the request names no model", value="model", todo=f"Name one of: {self._names()}.", param="model")
+            raise RequestError("server.request_names_no_model", value="model", names=self._names(), param="model")
         if name in self._queues:
             return self._queues[name].held(request.held).model
         close = difflib.get_close_matches(name[:200], self.models, n=1)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
         raise RequestError(
-            "no model has this name",
+            "server.no_model_has_this_name" if close else "server.no_model_has_this_name_2",
             value=name,
-            todo=f"{meant}Served here: {self._names()}.",
+            close=(close[0]) if close else None,
+            names=self._names(),
             status=404,
             code="model_not_found",
             param="model",
@@ -254,14 +253,14 @@ class Service:
     def _queues_of(self, model: ServedBundle) -> ModelQueues:
         queues = self._open.get(id(model))
         if queues is None:
-            raise RequestError("this model was replaced", value=model.name, todo="Try again.", status=503, code="stopping")
+            raise RequestError("server.this_model_was_replaced", value=model.name, status=503, code="stopping")
         return queues
 
     def check(self, model: ServedBundle, texts: Sequence[Text], param: str) -> None:
         """Raise RequestError, 422, for texts beyond the limits, or of a kind that the model does not take."""
         pairs = takes_pairs(model)
         if not texts:
-            raise RequestError("there is no text", value="0 texts", todo="Send at least one.", param=param)
+            raise RequestError("server.there_is_no_text", param=param)
         most = min(self.settings.limits.max_inputs, self.settings.limits.max_queue)
         if len(texts) > most:
             todo = f"Send at most {most} at a time."
@@ -278,14 +277,13 @@ class Service:
     def check_text(self, text: str, param: str) -> None:
         """Raise RequestError, 422, for a text that is too long, empty or invalid."""
         if len(text) > self.settings.limits.max_chars:
-            todo = f"Send at most {self.settings.limits.max_chars} characters."
-            raise RequestError("the text is too long", value=f"{len(text)} characters", todo=todo, code="text_too_long", param=param)
-        if not text.strip():
-            raise RequestError("the text is empty", value=f"{len(text)} characters", todo="Send some text.", code="empty_text", param=param)
-        if not text.isascii() and _broken(text):
             raise RequestError(
-                "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param=param
+                "server.text_is_too_long", text=len(text), max_chars=self.settings.limits.max_chars, code="text_too_long", param=param
             )
+        if not text.strip():
+            raise RequestError("server.text_is_empty", text=len(text), code="empty_text", param=param)
+        if not text.isascii() and _broken(text):
+            raise RequestError("server.text_is_not_valid_unicode", code="invalid_unicode", param=param)
 
     def _names(self) -> str:
         return ", ".join(sorted(self.models))

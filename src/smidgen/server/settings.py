@@ -171,8 +171,12 @@ def known_secrets(file: Path | None, wanted: Collection[str], environment: Mappi
     given = os.environ if environment is None else environment
     own = read_secrets(file) if file is not None else {}
     if file is not None and not own.keys() & {*wanted, API_KEY, ADMIN_KEY}:
-        todo = f"Put one of these into it: {', '.join([*wanted, API_KEY, ADMIN_KEY])}."
-        raise InputError("the secrets file has none of the wanted keys", value=f"{file}: {', '.join(own) or 'nothing'}", todo=todo)
+        raise InputError(
+            "server.secrets_file_has_none_of_wanted_keys",
+            path=file,
+            own=", ".join(own) or "nothing",
+            detail=", ".join([*wanted, API_KEY, ADMIN_KEY]),
+        )
     return {**given, **own}
 
 

@@ -41,8 +41,7 @@ def parse_url(given: str, name: str) -> URL:
         return url.set(database=str(Path(url.database).expanduser().resolve()))
     if url.drivername == _POSTGRES:
         return url
-    todo = f"Write sqlite:////folder/file.db, or {_POSTGRES}://user:password@host/database."
-    raise InputError(f"this is not the URL of {name}", value=url.drivername, todo=todo)
+    raise InputError("store.this_is_not_url_of", value=url.drivername, name=name, postgres=_POSTGRES)
 
 
 class Database:

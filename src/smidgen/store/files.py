@@ -33,8 +33,7 @@ def home() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         told = MachineError.told_by(error)
-        todo = "Set SMIDGEN_HOME to a folder that can be written to."
-        raise MachineError(f"smidgen's home cannot be made: {told.what}", value=str(folder), todo=todo, errno=error.errno) from error
+        raise MachineError("store.smidgen_home_cannot_be_made", value=str(folder), cause=told.what, errno=error.errno) from error
     return folder
 
 

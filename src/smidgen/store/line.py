@@ -221,11 +221,7 @@ class Line:
             with self.file.open("rb") as stream:
                 content = stream.read(_MOST_BYTES + 1)
         except FileNotFoundError:
-            raise InputError(
-                "this is not a line: it has no pointer",
-                value=str(self.file),
-                todo="Start one with `smidgen learn`, or name another folder.",
-            ) from None
+            raise InputError("store.this_is_not_line_it_has_no_pointer", value=str(self.file)) from None
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error
         if len(content) > _MOST_BYTES:
@@ -249,11 +245,7 @@ class Line:
         holds out another share."""
         if not self.file.exists():
             if self.folder.exists() and (not self.folder.is_dir() or _strangers(self.folder)):
-                raise InputError(
-                    "the folder for the line holds something else",
-                    value=str(self.folder),
-                    todo="Name a new folder, or a line. To start from a bundle, use --from BUNDLE.",
-                )
+                raise InputError("store.folder_for_line_holds_something_else", value=str(self.folder))
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.locked():
                 if not self.file.exists():
@@ -261,11 +253,7 @@ class Line:
                     self._write(LinePointer(name=name[:100] or "model", key=secrets.token_hex(16), held_out=share))
         found = self.read()
         if held_out is not None and held_out != found.held_out:
-            raise InputError(
-                "the line holds out another share, and a text that was held out once must stay so",
-                value=f"{found.held_out:g}, not {held_out:g}",
-                todo="Leave --hold-out out, or begin a new line.",
-            )
+            raise InputError("store.line_holds_out_another_share_and_text", held_out=f"{found.held_out:g}", held_out_2=f"{held_out:g}")
         return found
 
     def undo(self) -> None:
@@ -303,13 +291,9 @@ class Line:
 
         def turned(found: LinePointer) -> LinePointer:
             if found.champion != instead_of:
-                raise LineBusy(
-                    "the champion was changed by someone else meanwhile",
-                    value=f"{found.champion}, where {instead_of or 'none'} was expected",
-                    todo="Nothing was promoted. Run it again: it then compares with the version that serves now.",
-                )
+                raise LineBusy("store.champion_was_changed_by_someone_else", champion=found.champion, instead_of=instead_of or "none")
             if not self.version(id).is_dir():
-                raise InputError("the line has no such version", value=f"{id} in {self.folder}", todo="Name one that is there.")
+                raise InputError("store.line_has_no_such_version", name=id, folder=self.folder)
             turn = ChampionChange(at=now or datetime.now(UTC), by=by, champion=id, before=found.champion, why=why[:_LONGEST_WHY])
             return found.model_copy(update={"champion": id, "history": (*found.history, turn)[-MOST_TURNS:]})
 
@@ -342,21 +326,11 @@ class Line:
         try:
             files.write(self.file, content.encode("utf-8"))
         except OSError as error:
-            raise BundleError(
-                "the line's pointer cannot be written",
-                value=f"{self.file}: {error.strerror}",
-                todo="The old one stays. Make the folder writable, or make room on the disk.",
-                file=POINTER,
-            ) from error
+            raise BundleError("store.line_pointer_cannot_be_written", value=f"{self.file}: {error.strerror}", file=POINTER) from error
 
     def _unreadable(self, why: str) -> BundleError:
         known = ", ".join(self.versions()[:5]) or "none"
-        return BundleError(
-            f"the line's pointer cannot be read ({why})",
-            value=str(self.file),
-            todo=f"Put a copy of it back, or serve one of its versions by its own folder (versions/ID; there are: {known}).",
-            file=POINTER,
-        )
+        return BundleError("store.line_pointer_cannot_be_read", value=str(self.file), why=why, known=known, file=POINTER)
 
 
 def line_of(version: Path) -> Line | None:

@@ -94,9 +94,7 @@ class StepResults:
                 self._share_files(part)
                 part.replace(done)
         except filelock.Timeout:
-            raise StepBusy(
-                "another process is at work on the same build", value=name, todo="Wait for it to end, or stop it, then run again."
-            ) from None
+            raise StepBusy("store.another_process_is_at_work_on_same", value=name) from None
         self._made[key] = done
         return done
 
@@ -278,9 +276,12 @@ def _full(root: Path, missing: int | None = None) -> MachineError:
     """The error for a disk without enough space."""
     free = shutil.disk_usage(root).free / 1e9
     value = f"{free:.1f} GB free at {root}" + (f", {missing / 1e9:.1f} GB more needed" if missing else "")
-    room = f"Free {max(0.1, missing / 1e9):.1f} GB" if missing else "Free some space"
-    todo = f"{room}, or set SMIDGEN_HOME to a folder on another disk; then run the same command again. It goes on where it stopped."
-    return MachineError("the disk has too little space for this build", value=value, todo=todo, errno=errno.ENOSPC)
+    return MachineError(
+        "store.disk_has_too_little_space" if missing else "store.disk_has_too_little_space_2",
+        value=value,
+        detail=(f"{max(0.1, missing / 1000000000.0):.1f}") if missing else None,
+        errno=errno.ENOSPC,
+    )
 
 
 def _used(folder: Path) -> float | None:

@@ -39,10 +39,10 @@ def safetensors_files(folder: Path) -> list[Path]:
     try:
         names = {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BaseError("the index of the weights cannot be read", value=str(index), todo="Fetch or save the model anew.") from error
+        raise BaseError("store.index_of_weights_cannot_be_read", value=str(index)) from error
     missing = sorted(name for name in names if Path(name).name != name or not (folder / name).is_file())
     if missing:
-        raise BaseError("weights that the index names are missing", value=", ".join(missing), todo="Fetch or save the model anew.")
+        raise BaseError("store.weights_that_index_names_are_missing", value=", ".join(missing))
     return sorted(folder / name for name in names)
 
 

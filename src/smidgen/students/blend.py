@@ -68,7 +68,7 @@ class BlendStudent(Student):
 
 
 def _has_nothing() -> TrainError:
-    return TrainError("a blend has no weights of its own", value="blend", todo="Ask and export its partners.")
+    return TrainError("students.blend_has_no_weights_of_its_own", value="blend")
 
 
 part = BlendStudent()

@@ -115,7 +115,7 @@ class DecoderStudent(Student):
             settings = settings.model_copy(update={"adapter": True})  # the base's own file is served as it is, and rounded no second time
         base = training.base
         if base is None:
-            raise TrainError("a decoder needs a base", value="none", todo="Name one: --base smollm2")
+            raise TrainError("students.decoder_needs_base", value="none")
         _possible(base.folder, settings)
         kept = kept_tokens(training, settings, space.progress)
         describe_base(space.folder, base.folder, kept)
@@ -339,8 +339,7 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
 
     shape = shape_of(base)
     if shape.near and settings.drop_layers:
-        todo = "Drop neurons instead: --drop-neurons 0.2."
-        raise TrainError("no layer of a Gemma can be dropped: every sixth sees all tokens", value=settings.drop_layers, todo=todo)
+        raise TrainError("students.no_layer_of_gemma_can_be_dropped_every", value=settings.drop_layers)
     check_layers_left(shape.layers, settings.drop_layers)
     if settings.drop_neurons:
         neurons_left(shape.inner, settings.drop_neurons)

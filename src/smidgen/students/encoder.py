@@ -151,7 +151,7 @@ def token_encoder(folder: Path, max_length: int) -> EncodeTokens:
 
     model = load_encoder(folder, torch.float32)
     if not isinstance(model, FastBert):
-        raise TrainError("the states of tokens can be had of a BERT only", value=folder.name, todo="Use --base minilm.")
+        raise TrainError("students.states_of_tokens_can_be_had_of_bert", value=folder.name)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
@@ -239,7 +239,7 @@ def _trainer(training: Training, space: Workspace) -> EncoderTrainer:
 
     settings = training.settings if isinstance(training.settings, EncoderSettings) else EncoderSettings()
     if training.base is None:
-        raise TrainError("an encoder needs a base", value="none", todo="Name one: --base minilm")
+        raise TrainError("students.encoder_needs_base", value="none")
     folder = training.base.folder
     model = load_encoder(folder, {"auto": best_dtype(), "bf16": torch.bfloat16, "f32": torch.float32}[settings.precision])
     names, multi = training.labels.outputs, training.labels.multi_label

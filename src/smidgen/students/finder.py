@@ -85,7 +85,7 @@ class FinderStudent(Student):
         """
         need_torch()
         if training.base is None:
-            raise TrainError("a finder needs a base", value="none", todo="Name one: --base minilm")
+            raise TrainError("students.finder_needs_base", value="none")
         settings = training.settings if isinstance(training.settings, FinderSettings) else FinderSettings()
         passages = given_passages(training)
         base = training.base
@@ -209,7 +209,7 @@ def _remembered(questions: Floats32, answers: Sequence[frozenset[tuple[int, int]
 def given_passages(training: Training) -> list[Passage]:
     """The passages that the task gathered. Raises TrainError if there are none."""
     if training.material is None or not (training.material / PASSAGES).is_file():
-        raise TrainError("this student answers from documents, and there are none", value="--documents", todo="Name them: --documents PATH")
+        raise TrainError("students.this_student_answers_from_documents", value="--documents")
     return read_passages(json.loads((training.material / PASSAGES).read_text(encoding="utf-8")))
 
 

@@ -71,7 +71,7 @@ class KernelStudent(Student):
         from smidgen.students.encoder_training.bert import positions
 
         if training.base is None:
-            raise TrainError("a kernel student needs a base", value="none", todo="Name one: --base minilm")
+            raise TrainError("students.kernel_student_needs_base", value="none")
         settings = training.settings if isinstance(training.settings, KernelSettings) else KernelSettings()
         base = training.base.folder
         rows = [*training.rows, *(names_as_rows(training.labels) if _few(training) else [])]

@@ -92,7 +92,7 @@ class KernelTaggerStudent(Student):
         from smidgen.students.encoder_training.bert import positions
 
         if training.base is None:
-            raise TrainError("a kernel tagger needs a base", value="none", todo="Name one: --base minilm")
+            raise TrainError("students.kernel_tagger_needs_base", value="none")
         settings = training.settings if isinstance(training.settings, KernelTaggerSettings) else KernelTaggerSettings()
         base, plan = training.base.folder, training.tags
         rows = [*training.rows, *_copies(training.rows, settings.copies, training.seed)]
@@ -104,7 +104,7 @@ class KernelTaggerStudent(Student):
         encoder = FrozenEncoder(base, facts, space.threads)
         readings, states = encoder.read([joined(row.input) for row in rows])
         if not any(len(reading.units) for reading in readings):
-            raise TrainError("the tokenizer of the base reads none of the texts", value=str(base), todo="Choose another base.")
+            raise TrainError("students.tokenizer_of_base_reads_none_of_texts", value=str(base))
         tensors, index = _tag_head(rows, plan, encoder, readings, states, settings, training.seed, space.progress)
         if plan.choices:
             vectors = np.stack([text_vector(own) for own in states[: len(training.rows)]])

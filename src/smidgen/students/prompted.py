@@ -46,7 +46,7 @@ class PromptedStudent(Student):
 
         settings = training.settings if isinstance(training.settings, PromptedSettings) else PromptedSettings()
         if training.base is None:
-            raise TrainError("a prompted model needs a base", value="none", todo="Name one: --base smollm2")
+            raise TrainError("students.prompted_model_needs_base", value="none")
         folder = training.base.folder
         context = shape_of(folder).context
         instruction = training.form.writing.instruction

@@ -253,5 +253,5 @@ def seconds_of(text: str, zero: bool = False) -> float:
     except ValueError:
         seconds = -1.0
     if seconds < 0 or not math.isfinite(seconds) or not (seconds or zero):
-        raise TrainError("the time budget cannot be read", value=text, todo="Write 90s, 10m or 1.5h.")
+        raise TrainError("students.time_budget_cannot_be_read", value=text)
     return seconds

@@ -144,7 +144,7 @@ class StaticStudent(Student):
         from smidgen.students.encoder_training.batches import tokens_to_read
 
         if training.base is None:
-            raise TrainError("a static student needs a base", value="none", todo="Name one: --base minilm")
+            raise TrainError("students.static_student_needs_base", value="none")
         settings = training.settings if isinstance(training.settings, StaticSettings) else StaticSettings()
         torch.set_num_threads(space.threads)
         source = training.teacher or training.base.folder

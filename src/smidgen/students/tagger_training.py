@@ -204,7 +204,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     """The trainer, and the facts to save beside the model. Raises TrainError if the base cannot learn this."""
     settings = training.settings if isinstance(training.settings, TaggerSettings) else TaggerSettings()
     if training.base is None:
-        raise TrainError("a tagger needs a base", value="none", todo="Name one: --base minilm")
+        raise TrainError("students.tagger_needs_base", value="none")
     folder = _base(training, settings, space)
     plan = training.tags
     choices = [len(choice["values"]) for choice in plan.choices]
@@ -224,7 +224,7 @@ def trainer_for(training: Training, space: Workspace) -> tuple[TagTrainer, dict[
     reader = _reader(tokenizer, facts, folder)
     taught = tagging_examples(reader, examples, [row.output["choices"] for row in training.rows] if choices else None)
     if not taught.ids:
-        raise TrainError("the tokenizer of the base reads none of the texts", value=str(folder), todo="Choose another base.")
+        raise TrainError("students.tokenizer_of_base_reads_none_of_texts", value=str(folder))
     batch = settings.batch_rows or (32 if len(taught.ids) >= _MANY else 16)
     steps = math.ceil(len(taught.ids) / batch)
     config = EncoderTrainConfig(
@@ -280,7 +280,7 @@ def _mixed(tensors: dict[str, Tensor], base: Path, share: float) -> dict[str, Te
         return tensors
     own = {name.removeprefix("bert."): tensor for name, tensor in load_file(str(base / "model.safetensors")).items()}
     if not any(name in own for name in tensors):
-        raise TrainError("none of the trained weights is a weight of the base", value=str(base), todo="Leave out train.base_share.")
+        raise TrainError("students.none_of_trained_weights_is_weight", value=str(base))
     return {
         name: torch.lerp(tensor.float(), own[name].float(), share).to(tensor.dtype)
         if name in own and own[name].shape == tensor.shape

@@ -127,7 +127,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BaseError(f"a file of the base cannot be read ({error})", value=str(file), todo="Fetch the base anew.") from error
+        raise BaseError("students.file_of_base_cannot_be_read", value=str(file), error=error) from error
     return found if isinstance(found, dict) else {}
 
 
@@ -150,11 +150,7 @@ class MergeTable:
     def __init__(self, folder: Path) -> None:
         told = read_json(folder / "tokenizer.json")
         if not falls_to_bytes(told):
-            raise BaseError(
-                "the tokenizer is not byte-pair encoding that falls to bytes, the kind that can be trimmed",
-                value=str(folder),
-                todo="Keep it whole: --set train.vocabulary=whole",
-            )
+            raise BaseError("students.tokenizer_is_not_byte_pair_encoding", value=str(folder))
         self._number: dict[str, int] = told["model"]["vocab"]
         self._token = {at: text for text, at in self._number.items()}
         self._merges = [pair(merge) for merge in told["model"]["merges"]]
@@ -341,11 +337,7 @@ def trim_encoder(base: Path, texts: Sequence[Text], most: int, out: Path) -> Pat
     facts: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
     model = facts["model"]
     if model.get("type") != "WordPiece":
-        raise TrainError(
-            "the tokens of this base cannot be trimmed: its tokenizer is not a WordPiece",
-            value=model.get("type"),
-            todo="Leave train.vocabulary out, or choose another base.",
-        )
+        raise TrainError("students.tokens_of_this_base_cannot_be_trimmed", value=model.get("type"))
     vocabulary: dict[str, int] = model["vocab"]
     if len(vocabulary) <= most:
         return base
@@ -367,9 +359,7 @@ def kept_by_encoder(vocabulary: dict[str, int], used: Counter[int], always: set[
     """The numbers of the tokens to keep, ascending. Raises TrainError if `always` and the single characters are more than `most`."""
     kept = always | {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
     if len(kept) > most:
-        raise TrainError(
-            "too few tokens to hold the single characters of this base", value=most, todo=f"Set train.vocabulary to {len(kept)} or more."
-        )
+        raise TrainError("students.too_few_tokens_to_hold_single", value=most, kept=len(kept))
     by_use = iter([number for number, _ in sorted(used.items(), key=lambda entry: (-entry[1], entry[0]))])
     in_order = iter(sorted(vocabulary.values()))
     while len(kept) < most:

@@ -88,8 +88,7 @@ def serve_page(
     listen = ListenSettings(host=host, port=port)
     access = StudioAccess(store, accounts_needed=not listen.loopback)
     if access.accounts_needed and not access.accounts():
-        todo = "Make an account first: smidgen studio --add-owner NAME. Or leave out --host."
-        raise InputError("other machines could reach this Studio, and it has no accounts", value=f"--host {host}", todo=todo)
+        raise InputError("studio.other_machines_could_reach_this_studio", host=host)
     with take_port(listen) as bound:
         url = url_of(bound)
         link = url if access.accounts_needed else f"{url}/?link={access.new_link()}" + (f"&to={at}" if at != "/" else "")
@@ -118,8 +117,7 @@ def _add_owner(access: StudioAccess, name: str) -> None:
     """Make an owner, or give an account this role and a new password. Raises InputError for a short password."""
     password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     if len(password) < _LEAST_PASSWORD:
-        todo = f"Take {_LEAST_PASSWORD} letters or more."
-        raise InputError("the password is too short", value=f"{len(password)} letters", todo=todo)
+        raise InputError("studio.password_is_too_short", password=len(password), least_password=_LEAST_PASSWORD)
     access.save_account(name, "owner", password)
     out.print(f"[green]✓[/] {name} may log in, and do everything.", markup=True)
 

@@ -117,18 +117,17 @@ class Act(Task):
         be used."""
         file = settings.tools if isinstance(settings, ActSettings) else None
         if file is None:
-            raise RecipeError("no tools are named", value="act.tools", todo="Name the file with the tools: --tools tools.json.")
+            raise RecipeError("tasks.no_tools_are_named", value="act.tools")
         tools = action_tools.read(file)
         values = _values_of(tools)
         calls = [_checked_row(row, tools, values) for row in rows]
         counts = Counter(action_metrics.tool_of(call) for call in calls)
         if not counts:
-            raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with messages and their calls.")
+            raise DataError("tasks.there_are_no_rows_to_learn_from")
         if not any(call is not None for call in calls):
-            raise DataError("no row has a call", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
+            raise DataError("tasks.no_row_has_call", rows=len(rows))
         if len(counts) < 2:
-            todo = "Add rows of another tool, or rows without a call."
-            raise DataError("every row calls the same tool", value=next(iter(counts)), todo=todo)
+            raise DataError("tasks.every_row_calls_same_tool", value=next(iter(counts)))
         instruction = "Answer with the call of a tool as JSON, or with null if none fits. Tools: " + "; ".join(
             map(action_tools.told, tools)
         )
@@ -307,7 +306,7 @@ def _day(today: str | None) -> str | None:
     try:
         return None if today is None else datetime.date.fromisoformat(today).isoformat()
     except ValueError:
-        raise RecipeError("there is no such day", value=f"act.today = {today}", todo="Write it as YYYY-MM-DD.") from None
+        raise RecipeError("tasks.there_is_no_such_day", today=today) from None
 
 
 def _call(value: Any) -> dict[str, Any] | None:
@@ -355,8 +354,7 @@ def _checked_row(row: Row, tools: Sequence[ToolFacts], values: Mapping[str, Fiel
     try:
         return _checked(row.output, tools, values)
     except ValueError as error:
-        todo = "Correct the row, or the tool's schema."
-        raise DataError(f"the call does not fit its tool ({error})", value=row.output, todo=todo, row=row.number or None) from error
+        raise DataError("tasks.call_does_not_fit_its_tool", value=row.output, error=error, row=row.number or None) from error
 
 
 def _missing(call: Mapping[str, Any], tools: Sequence[ToolFacts]) -> list[str]:

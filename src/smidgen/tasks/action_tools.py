@@ -38,13 +38,12 @@ def read(file: str) -> list[ToolFacts]:
     """The tools of a file. Raises RecipeError with all mistakes in it."""
     path = Path(file)
     if not path.is_file():
-        raise RecipeError("there is no such file of tools", value=file, todo="Check the path in act.tools or --tools.")
+        raise RecipeError("tasks.there_is_no_such_file_of_tools", value=file)
     if path.stat().st_size > _MOST_BYTES:
-        raise RecipeError("the file of tools is too large", value=f"{file}: {path.stat().st_size} bytes", todo="Leave tools out.")
+        raise RecipeError("tasks.file_of_tools_is_too_large", path=file, st_size=path.stat().st_size)
     tools, mistakes = normal([_facts(tool) for tool in read_tools(path)] if _is_tool_file(path) else _json_of(path), path.parent)
     if mistakes:
-        todo = 'A list of {"name": ..., "description": ..., "parameters": JSON Schema} is expected. Correct:'
-        raise RecipeError("these tools cannot be used", value=file, todo=todo, mistakes=mistakes)
+        raise RecipeError("tasks.these_tools_cannot_be_used", value=file, mistakes=mistakes)
     return tools
 
 
@@ -132,7 +131,7 @@ def _json_of(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the tools are not JSON ({error})", value=str(path), todo="Correct the file.") from None
+        raise RecipeError("tasks.tools_are_not_json", value=str(path), error=error) from None
 
 
 def _tool(given: Any, number: int, folder: Path | None) -> tuple[ToolFacts, list[str]]:

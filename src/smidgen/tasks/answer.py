@@ -353,9 +353,7 @@ class Answer(Task):
 def _named(settings: Settings) -> str:
     """The path of the documents. Raises DataError if there is none."""
     if not isinstance(settings, AnswerSettings) or not settings.documents:
-        raise DataError(
-            "no documents are named to answer from", value="answer.documents", todo="Name a folder or a file: --documents PATH."
-        )
+        raise DataError("tasks.no_documents_are_named_to_answer_from", value="answer.documents")
     return settings.documents
 
 
@@ -391,15 +389,10 @@ def _check_answer(row: Row, texts: Mapping[str, tuple[Sequence[str], str]]) -> N
     name, wanted = row.output["id"], row.output["text"]
     if name and name not in texts:
         shown = ", ".join(sorted(texts)[:3])
-        raise DataError("a row names a document that is not there", value=name, todo=f"There are: {shown}.", row=row.number or None)
+        raise DataError("tasks.row_names_document_that_is_not_there", value=name, shown=shown, row=row.number or None)
     letters = " ".join(wanted.split())
     if not any(letters in line or quoted_answers.holds(words, wanted) for words, line in ([texts[name]] if name else texts.values())):
-        raise DataError(
-            "the words that answer are not in the document",
-            value=row.output["text"],
-            todo="Copy them from the document as they are, or give null for a question that it does not answer.",
-            row=row.number or None,
-        )
+        raise DataError("tasks.words_that_answer_are_not_in_document", value=row.output["text"], row=row.number or None)
 
 
 def _odds(raw: Raw) -> Any:

@@ -290,24 +290,18 @@ def _unknown(asked: str, counts: Counter[str]) -> str | None:
 
 def _check(rows: Sequence[Row], in_scope: list[str], counts: Counter[str], multi_label: bool) -> None:
     if not rows:
-        raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with at least two rows per label.")
+        raise DataError("tasks.there_are_no_rows_to_learn_from_2")
     if len(in_scope) < 2 and not (multi_label and in_scope):
-        raise DataError(
-            "the data has one label only",
-            value=in_scope[0] if in_scope else "none",
-            todo="A classifier needs at least two labels: add rows with another label, or name the right column with --label.",
-        )
+        raise DataError("tasks.data_has_one_label_only", value=in_scope[0] if in_scope else "none")
     if len(in_scope) > _MOST_LABELS:
-        raise DataError(
-            "the label column has too many different values", value=len(in_scope), todo="Is it the right column? Name it with --label."
-        )
+        raise DataError("tasks.label_column_has_too_many_different", value=len(in_scope))
     once = [label for label in in_scope if counts[label] < 2]
     if once:
         row = next(row for row in rows if once[0] in _as_list(row.output))
         raise DataError(
-            f"a label is seen once ({len(once)} such label{'s' if len(once) > 1 else ''})",
+            "tasks.label_is_seen_once_such_labels" if len(once) > 1 else "tasks.label_is_seen_once_such_label",
             value=once[0],
-            todo="Add at least one more row with this label, or drop or rename it (`smidgen check` lists thin labels).",
+            once=len(once),
             row=row.number,
         )
 

@@ -145,7 +145,7 @@ class Extract(Task):
                 counts.update(span["label"] for span in self.placed(row.input, row.output))
             except ValueError as error:
                 raise DataError(
-                    f"the output does not fit its text ({error})", value=joined(row.input), todo="Correct the row.", row=row.number or None
+                    "tasks.output_does_not_fit_its_text", value=joined(row.input), error=error, row=row.number or None
                 ) from error
         _check(rows, counts, asked.kinds)
         return SpanForm(
@@ -249,13 +249,10 @@ def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
     spans_in = next((row for row in rows if isinstance(row.output, list) and row.output), None)
     if objects and spans_in is not None:
         raise DataError(
-            "some rows have spans and others an object with fields",
-            value=f"spans in row {spans_in.number}, fields in row {objects[0].number}",
-            todo="Give two files, one of each kind.",
-            row=spans_in.number or None,
+            "tasks.some_rows_have_spans_and_others_object", number=spans_in.number, number_2=objects[0].number, row=spans_in.number or None
         )
     if objects and isinstance(settings, ExtractSettings) and settings.kinds:
-        raise DataError("the rows have fields, which have no kinds", value=", ".join(settings.kinds), todo="Leave out --kind.")
+        raise DataError("tasks.rows_have_fields_which_have_no_kinds", value=", ".join(settings.kinds))
     return bool(objects)
 
 
@@ -345,21 +342,21 @@ def _in_order(found: Sequence[Span]) -> list[Span]:
 
 def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> None:
     if not rows:
-        raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their spans.")
+        raise DataError("tasks.there_are_no_rows_to_learn_from_3")
     missing = [kind for kind in asked if kind not in counts]
     if missing:
-        raise DataError("no row has a span of a requested kind", value=missing[0], todo="Add such rows, or leave it out of extract.kinds.")
+        raise DataError("tasks.no_row_has_span_of_requested_kind", value=missing[0])
     if not counts:
-        raise DataError("no row has a span", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
+        raise DataError("tasks.no_row_has_span", rows=len(rows))
     if len(counts) > _MOST_KINDS:
-        raise DataError("there are too many kinds of span", value=len(counts), todo=f"At most {_MOST_KINDS} are possible; merge some.")
+        raise DataError("tasks.there_are_too_many_kinds_of_span", value=len(counts), most_kinds=_MOST_KINDS)
     once = [kind for kind in sorted(counts) if counts[kind] < 2]
     if once:
         row = next(row for row in rows if any(span["label"] == once[0] for span in row.output))
         raise DataError(
-            f"a kind of span is seen once ({len(once)} such kind{'s' if len(once) > 1 else ''})",
+            "tasks.kind_of_span_is_seen_once_such_kinds" if len(once) > 1 else "tasks.kind_of_span_is_seen_once_such_kind",
             value=once[0],
-            todo="Add at least one more row with it, or drop or rename it.",
+            once=len(once),
             row=row.number or None,
         )
 

@@ -45,19 +45,18 @@ def read(file: str) -> Schema:
     """Read the schema in a file. Raises RecipeError with all mistakes in it."""
     path = Path(file)
     if not path.is_file():
-        raise RecipeError("there is no such schema", value=file, todo="Check the path in extract.schema_file or --schema.")
+        raise RecipeError("tasks.there_is_no_such_schema", value=file)
     if path.stat().st_size > _MOST_BYTES:
-        raise RecipeError("the schema is too large", value=f"{file}: {path.stat().st_size} bytes", todo="A schema is a few kilobytes.")
+        raise RecipeError("tasks.schema_is_too_large", path=file, st_size=path.stat().st_size)
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the schema is not JSON ({error})", value=file, todo="Correct it.") from None
+        raise RecipeError("tasks.schema_is_not_json", value=file, error=error) from None
     schema, mistakes = normal(given)
     if mistakes:
         raise RecipeError(
-            "answers cannot be held to this schema" if isinstance(given, Mapping) else "this is not a schema",
+            "tasks.answers_cannot_be_held_to_this_schema" if isinstance(given, Mapping) else "tasks.this_is_not_schema",
             value=file,
-            todo="It may describe an object whose fields are texts, numbers, truths, lists and objects. Correct:",
             mistakes=mistakes,
         )
     return schema

@@ -93,13 +93,13 @@ class ExtractFields(Task):
         schema. Raises RecipeError for a schema that answers cannot be constrained to.
         """
         if not rows:
-            raise DataError("there are no rows to learn from", value="0 rows", todo="Give a file with texts and their fields.")
+            raise DataError("tasks.there_are_no_rows_to_learn_from_4")
         file = getattr(settings, "schema_file", None)
         schema = field_schema.read(file) if file else self._derive(rows)
         values = FieldValues(schema)
         settled = [_checked(row, values, "extract.schema_file" if file else "the other rows") for row in rows]
         if not any(field_values.values_by_path(output) for output in settled):
-            raise DataError("no row has a value", value=f"{len(rows)} rows", todo="Is it the right column? Name it with --label.")
+            raise DataError("tasks.no_row_has_value", rows=len(rows))
         return FieldForm(
             schema=schema,
             derived=not file,
@@ -228,15 +228,11 @@ class ExtractFields(Task):
         try:
             schema, mistakes = field_schema.normal(field_schema.derived([row.output for row in rows]))
         except ValueError as error:
-            raise DataError(
-                f"no schema can be derived ({error})", value=f"{len(rows)} rows", todo="Make them alike, or give a schema: --schema FILE."
-            ) from error
+            raise DataError("tasks.no_schema_can_be_derived", error=error, rows=len(rows)) from error
         if mistakes == ["the schema: it has no properties"]:
             return {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
         if mistakes:
-            raise RecipeError(
-                "no schema can be derived from the rows", value=f"{len(rows)} rows", todo="Give one: --schema FILE.", mistakes=mistakes
-            )
+            raise RecipeError("tasks.no_schema_can_be_derived_from_rows", rows=len(rows), mistakes=mistakes)
         return schema
 
 
@@ -317,7 +313,7 @@ def _checked(row: Row, values: FieldValues, by: str) -> dict[str, Any]:
     except ValueError as error:
         settled, fault = {}, str(error)
     if fault:
-        raise DataError(f"the output does not fit {by} ({fault})", value=joined(row.input), todo="Correct it.", row=row.number or None)
+        raise DataError("tasks.output_does_not_fit", value=joined(row.input), by=by, cause=fault, row=row.number or None)
     return settled
 
 

@@ -298,22 +298,17 @@ def _listed(value: str) -> Any:
 
 def _check(rows: Sequence[Row]) -> None:
     if len(rows) < 2:
-        raise DataError("there are too few rows to learn from", value=f"{len(rows)} rows", todo="Give a file with at least two rows.")
+        raise DataError("tasks.there_are_too_few_rows_to_learn_from", rows=len(rows))
     answers = {reference for row in rows for reference in references(row)}
     if len(answers) == 1:
-        raise DataError(
-            "every text has the same answer",
-            value=answers.pop(),
-            todo="Name the right column with --label, or add rows with other answers.",
-        )
+        raise DataError("tasks.every_text_has_same_answer", value=answers.pop())
 
 
 def _no_attributes(rows: Sequence[Row]) -> DataError:
     plain = next((row for row in rows if not attributes(joined(row.input))), None)
-    todo = "Write inputs as `key: value; key: value`, `key[value]` or JSON, or set write.attributes to auto."
     if plain is not None:
-        return DataError("an input is not made of attributes", value=joined(plain.input), todo=todo, row=plain.number or None)
-    return DataError("the answers do not state the attributes, or there are too few rows to see it", value=f"{len(rows)} rows", todo=todo)
+        return DataError("tasks.input_is_not_made_of_attributes", value=joined(plain.input), row=plain.number or None)
+    return DataError("tasks.answers_do_not_state_attributes", rows=len(rows))
 
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -16,10 +16,9 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         found = environment.get(match[1], "").strip()
         if not found:
-            todo = f"Set {match[1]} where the desk runs."
-            raise InputError("a tool needs an environment variable that is not set", value=match[1], todo=todo)
+            raise InputError("tools.tool_needs_environment_variable", value=match[1], match=match[1])
         if any(ord(char) < 32 or ord(char) == 127 for char in found):
-            raise InputError("an environment variable has control characters", value=match[1], todo="Set it to one line.")
+            raise InputError("tools.environment_variable_has_control", value=match[1])
         return found
 
     return VARIABLE.sub(value, text)

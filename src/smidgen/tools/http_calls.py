@@ -91,7 +91,7 @@ def _address(template: str, values: Facts, environment: Mapping[str, str]) -> st
     example = dict.fromkeys(slots(VARIABLE.sub("", path)), "x")
     _check_kept(base + _encoded(path, example, environment, in_path=True), made)
     if len(made) > _LONGEST_URL:
-        raise InputError("the address of the call is too long", value=f"{len(made)} characters", todo="Shorten the arguments.")
+        raise InputError("tools.address_of_call_is_too_long", made=len(made))
     return made
 
 
@@ -111,11 +111,11 @@ def _base(template: str, environment: Mapping[str, str]) -> tuple[str, str]:
         base, rest = template[:end], template[end:]
     parts = _split(base)
     if not parts.hostname or parts.query or parts.fragment or set(base) & set("@{}\\ "):
-        raise InputError("the address of a tool has no host, or more than a host and a path", value="…", todo="Write https://HOST/PATH.")
+        raise InputError("tools.address_of_tool_has_no_host", value="…")
     if parts.scheme != "https" and not (parts.scheme == "http" and on_this_machine(parts.hostname)):
-        raise InputError("a tool's address must be https, or http on this machine", value=parts.scheme, todo="Write https://HOST/PATH.")
+        raise InputError("tools.tool_address_must_be_https_or_http", value=parts.scheme)
     if rest[:1] not in ("", "/", "?"):
-        raise InputError("an argument may not stand in the host of an address", value="…", todo="Write https://HOST/{argument}.")
+        raise InputError("tools.argument_may_not_stand_in_host", value="…")
     return base, rest
 
 
@@ -124,7 +124,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise InputError("the address of a tool cannot be read", value="…", todo="Write https://HOST/PATH.") from None
+        raise InputError("tools.address_of_tool_cannot_be_read", value="…") from None
     return parts
 
 
@@ -140,7 +140,7 @@ def _encoded(template: str, values: Facts, environment: Mapping[str, str], in_pa
                 value = _as_text(values.get(name))
                 # a slash or a dot segment would lead to another place at a server that decodes it
                 if in_path and (value.strip() in ("", ".", "..") or set(value) & set("/\\")):
-                    raise InputError("an argument cannot be a part of the address", value=name, todo="Ask for another value.")
+                    raise InputError("tools.argument_cannot_be_part_of_address", value=name)
                 pieces.append(quote(value, safe=""))
     return "".join(pieces)
 
@@ -158,7 +158,7 @@ def _check_kept(plain: str, made: str) -> None:
     one, two = _split(plain), _split(made)
     kept = (one.scheme, one.hostname, one.port, one.path.count("/")) == (two.scheme, two.hostname, two.port, two.path.count("/"))
     if not kept or two.username is not None or two.fragment:
-        raise InputError("an argument would change the address of a call", value=two.hostname or "…", todo="Ask for another value.")
+        raise InputError("tools.argument_would_change_address_of_call", value=two.hostname or "…")
 
 
 def _body(template: Any, values: Facts, environment: Mapping[str, str]) -> Any:
@@ -223,15 +223,15 @@ def send(request: PreparedRequest, changes: bool, transport: httpx.BaseTransport
             try:
                 status, headers, data = _exchanged(client, method, url, request.headers, body, end)
             except _UNREACHED as error:
-                raise InputError(f"the server cannot be reached ({type(error).__name__})", value=_host(url), todo="Check it.") from None
+                raise InputError("tools.server_cannot_be_reached", value=_host(url), name=type(error).__name__) from None
             except httpx.HTTPError as error:
                 if changes:
-                    raise OutcomeUnknown(f"no answer came ({type(error).__name__})", value=_host(url), todo=_LOOK) from None
-                raise InputError(f"the server gave no answer ({type(error).__name__})", value=_host(url), todo="Try later.") from None
+                    raise OutcomeUnknown("tools.no_answer_came", value=_host(url), name=type(error).__name__) from None
+                raise InputError("tools.server_gave_no_answer", value=_host(url), name=type(error).__name__) from None
             if status not in _REDIRECTS:
                 return status, _json(status, data, changes)
             url = _redirected(url, headers.get("location", ""), changes)
-    raise InputError("the server redirects without end", value=_host(url), todo="Correct the address in the tool file.")
+    raise InputError("tools.server_redirects_without_end", value=_host(url))
 
 
 def _exchanged(
@@ -254,9 +254,9 @@ def _redirected(url: str, location: str, changes: bool) -> str:
     to = urljoin(url, location)
     one, two = _split(url), _split(to)
     if (one.scheme, one.hostname, one.port) != (two.scheme, two.hostname, two.port) or two.username is not None:
-        raise InputError("the server redirects to another host, which is not followed", value=two.hostname or "…", todo="Check it.")
+        raise InputError("tools.server_redirects_to_another_host_which", value=two.hostname or "…")
     if changes:
-        raise OutcomeUnknown("the server answered with a redirect", value=two.hostname or "…", todo=_LOOK)
+        raise OutcomeUnknown("tools.server_answered_with_redirect", value=two.hostname or "…")
     return to
 
 
@@ -269,9 +269,7 @@ def _json(status: int, data: bytes, changes: bool) -> Any:
         if changes and 200 <= status < 300:
             return None  # it was done; only its words cannot be read
         if 200 <= status < 300:
-            raise InputError(
-                "the server's answer is not JSON", value=f"status {status}", todo="Name an address that answers JSON."
-            ) from None
+            raise InputError("tools.server_answer_is_not_json", http_status=status) from None
         return None
 
 

@@ -29,15 +29,14 @@ _MOST_TOOLS = 200
 def read_definitions(file: Path, server: McpSettings, folder: Path) -> list[FoundTool]:
     """The tools in a file of definitions. Raises RecipeError if it cannot be read."""
     if not file.is_file():
-        todo = "Write it with save_definitions, and look at what the server says of its tools."
-        raise RecipeError("the server's definitions are missing", value=file.name, todo=todo)
+        raise RecipeError("tools.server_definitions_are_missing", value=file.name)
     if file.stat().st_size > _MOST_BYTES:
-        raise RecipeError("the server's definitions are too large", value=f"{file.stat().st_size} bytes", todo="They have at most 2 MB.")
+        raise RecipeError("tools.server_definitions_are_too_large", st_size=file.stat().st_size)
     try:
         given = json.loads(file.read_text(encoding="utf-8"))
         return [_found(entry, server, folder) for entry in given["tools"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecipeError(f"the server's definitions cannot be read ({error!r})", value=file.name, todo="Write them again.") from None
+        raise RecipeError("tools.server_definitions_cannot_be_read", value=file.name, error=error) from None
 
 
 def _found(entry: Mapping[str, Any], server: McpSettings, folder: Path) -> FoundTool:
@@ -105,8 +104,7 @@ def call_tool(target: McpTarget, values: Facts, environment: Mapping[str, str], 
     async def called(client: Any) -> list[Any]:
         entry = next((one for one in await _listed(client) if one["name"] == target.tool), None)
         if entry is None or _described(entry) != target.description:
-            todo = "Look at what it says of the tool now, and save its definitions again."
-            raise InputError("the MCP server describes this tool otherwise than when it was chosen", value=target.tool, todo=todo)
+            raise InputError("tools.mcp_server_describes_this_tool", value=target.tool)
         begun.append(True)
         return _rows(await client.call_tool(target.tool, arguments, read_timeout_seconds=MOST_SECONDS))
 
@@ -122,7 +120,7 @@ def _rows(found: Any) -> list[Any]:
     """The rows of a result: its structured content, or else its texts."""
     texts = [str(block.text) for block in found.content or () if getattr(block, "type", "") == "text"]
     if found.is_error:
-        raise InputError("the MCP server says that the call failed", value=" ".join(texts)[:200], todo="Look at its log.")
+        raise InputError("tools.mcp_server_says_that_call_failed", value=" ".join(texts)[:200])
     content = found.structured_content
     if content is None:
         return [row for text in texts for row in _parsed(text)]

@@ -67,7 +67,7 @@ class McpSessions:
         except _faults() as error:
             future.cancel()
             name = type(_first(error)).__name__
-            raise NoMcpAnswer(f"the MCP server cannot be asked ({name})", value=_shown(target), todo="Check that it runs.") from None
+            raise NoMcpAnswer("tools.mcp_server_cannot_be_asked", value=_shown(target), name=name) from None
 
     def close(self) -> None:
         """Close all connections, and end the thread. A later call opens them again."""
@@ -235,9 +235,7 @@ async def _client(target: McpTarget, environment: Mapping[str, str]) -> AsyncIte
     url = expanded(target.url, environment)
     parts = httpx2.URL(url)
     if parts.userinfo or not (parts.scheme == "https" or (parts.scheme == "http" and on_this_machine(parts.host))):
-        raise InputError(
-            "an MCP server's address must be https, or http on this machine", value=parts.scheme, todo="Write https://HOST/mcp."
-        )
+        raise InputError("tools.mcp_server_address_must_be_https", value=parts.scheme)
     headers = {name: expanded(text, environment) for name, text in target.headers.items()}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=MOST_SECONDS, trust_env=False) as http,

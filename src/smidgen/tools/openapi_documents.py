@@ -46,22 +46,22 @@ def read_operations(file: Path, server: str | None = None, headers: Mapping[str,
                 reading = _OperationReader(document)
                 found.append(reading.tool(method, str(path), entry, operation, address, headers or {}))
     if not found:
-        raise RecipeError("the document has no operation with an operationId", value=file.name, todo="Give each operation one.")
+        raise RecipeError("tools.document_has_no_operation", value=file.name)
     return found
 
 
 def _document(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
-        raise RecipeError("there is no such OpenAPI document", value=file.name, todo="Check the path; it is relative to the tool file.")
+        raise RecipeError("tools.there_is_no_such_openapi_document", value=file.name)
     if file.stat().st_size > _MOST_BYTES:
-        raise RecipeError("the OpenAPI document is too large", value=f"{file.stat().st_size} bytes", todo="It has at most 5 MB.")
+        raise RecipeError("tools.openapi_document_is_too_large", st_size=file.stat().st_size)
     try:
         text = file.read_text(encoding="utf-8")
         document = json.loads(text) if file.suffix.lower() == ".json" else _yaml(text, file)
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"the OpenAPI document cannot be read ({error})", value=file.name, todo="Correct it.") from None
+        raise RecipeError("tools.openapi_document_cannot_be_read", value=file.name, error=error) from None
     if not isinstance(document, Mapping) or not str(document.get("openapi", "")).startswith("3."):
-        raise RecipeError("this is no OpenAPI 3 document", value=file.name, todo="Convert it to OpenAPI 3.")
+        raise RecipeError("tools.this_is_no_openapi_3_document", value=file.name)
     return document
 
 

@@ -99,7 +99,7 @@ def run_query(target: SqlTarget, values: Facts, environment: Mapping[str, str], 
     Raises InputError if the database cannot be used, or the query is refused or takes too long: its message has no value of a row.
     """
     if faults := statement_faults(target.sql):
-        raise InputError(f"the query is refused: {faults[0]}", value=target.sql[:100], todo="Correct it in the tool file.")
+        raise InputError("tools.query_is_refused", value=target.sql[:100], faults=faults[0])
     url = _url(target, environment)
     bound = {name: _bindable(values.get(name)) for name in named_parameters(target.sql)}
     if url.drivername == _SQLITE:
@@ -121,13 +121,12 @@ def _url(target: SqlTarget, environment: Mapping[str, str]) -> URL:
         return url.set(database=str((Path(target.folder) / url.database).resolve()))
     if url.drivername in (_POSTGRES, "postgresql"):
         return url.set(drivername=_POSTGRES)
-    todo = "Write sqlite:///FILE, or ${NAME} for a variable with postgresql://user:password@host/database."
-    raise InputError("this is not the URL of a tool's database", value=url.drivername, todo=todo)
+    raise InputError("tools.this_is_not_url_of_tool_database", value=url.drivername)
 
 
 def _in_sqlite(file: Path, sql: str, bound: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
     if not file.is_file():
-        raise InputError("the tool's database is missing", value=file.name, todo="Check database in the tool file.")
+        raise InputError("tools.tool_database_is_missing", value=file.name)
     try:
         with contextlib.closing(_reader(file)) as base:
             cursor = base.execute(sql, dict(bound))
@@ -135,8 +134,12 @@ def _in_sqlite(file: Path, sql: str, bound: Mapping[str, Any], most: int) -> lis
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(most + 1)]
     except sqlite3.Error as error:
         slow = "interrupted" in str(error)
-        what = f"the query took longer than {MOST_SECONDS:.0f} s" if slow else f"the query cannot be run ({error})"
-        raise InputError(what, value=sql[:100], todo="Correct it in the tool file.") from None
+        raise InputError(
+            "tools.query_took_longer_than_s" if slow else "tools.query_cannot_be_run",
+            value=sql[:100],
+            most_seconds=(f"{MOST_SECONDS:.0f}") if slow else None,
+            error=error,
+        ) from None
 
 
 def _reader(file: Path) -> sqlite3.Connection:
@@ -168,7 +171,7 @@ def psycopg_statement(sql: str) -> str:
 
 def _in_postgres(url: URL, sql: str, bound: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
     if barred := _BARRED_IN_POSTGRES.search(sql):
-        raise InputError("the query is refused: this function is not allowed", value=barred[1], todo="Correct it in the tool file.")
+        raise InputError("tools.query_is_refused_this_function", value=barred[1])
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
@@ -188,4 +191,4 @@ def _told(sql: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
-        raise InputError(f"the query cannot be run ({reason[0] if reason else 'no reason'})", value=sql[:100], todo="Correct it.") from None
+        raise InputError("tools.query_cannot_be_run_2", value=sql[:100], reason=reason[0] if reason else "no reason") from None

@@ -58,16 +58,15 @@ def _add(base: sqlite3.Connection, file: Path) -> None:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = [row for _, row in zip(range(_MOST_ROWS + 2), csv.reader(stream), strict=False)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError("the table cannot be read", value=error, todo="Save it as CSV in UTF-8.", file=file.name) from None
+        raise DataError("tools.table_cannot_be_read", value=error, file=file.name) from None
     if len(rows) < 2 or len(rows) > _MOST_ROWS + 1:
-        raise DataError("the table has no rows, or too many", value=len(rows), todo=f"It has 1 to {_MOST_ROWS:,} rows.", file=file.name)
+        raise DataError("tools.table_has_no_rows_or_too_many", value=len(rows), most_rows=_MOST_ROWS, file=file.name)
     columns = [_checked(column, file) for column in rows[0]]
     if len(set(columns)) != len(columns) or len(columns) > _MOST_COLUMNS:
-        raise DataError("the columns must have different names", value=", ".join(columns)[:200], todo="Rename one.", file=file.name)
+        raise DataError("tools.columns_must_have_different_names", value=", ".join(columns)[:200], file=file.name)
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(columns):
-            todo = "Give each row a cell for each column."
-            raise DataError("a row has another number of cells", value=len(row), todo=todo, file=file.name, row=number)
+            raise DataError("tools.row_has_another_number_of_cells", value=len(row), file=file.name, row=number)
     kinds = [_kind([row[place] for row in rows[1:]]) for place in range(len(columns))]
     stated = ", ".join(f'"{column}" {kind}' for column, kind in zip(columns, kinds, strict=True))
     base.execute(f'CREATE TABLE "{name}" ({stated})')
@@ -79,8 +78,7 @@ def _add(base: sqlite3.Connection, file: Path) -> None:
 def _checked(name: str, file: Path) -> str:
     made = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
     if not _NAME.fullmatch(made):
-        todo = "Use letters, digits and underscores, and begin with a letter."
-        raise DataError("a table's and a column's name must be plain", value=name, todo=todo, file=file.name)
+        raise DataError("tools.table_and_column_name_must_be_plain", value=name, file=file.name)
     return made
 
 

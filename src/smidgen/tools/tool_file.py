@@ -104,8 +104,7 @@ def called_tools(known: Sequence[Tool], file: Path) -> tuple[Tool, ...]:
     found = {tool.name: tool for tool in read_tools(file)}
     other = [tool.name for tool in known if tool.name not in found or found[tool.name].schema != tool.schema]
     if other:
-        todo = "Build the desk again with this file, or name the file that it was built with."
-        raise RecipeError("the tool file has other tools than the desk has learnt", value=", ".join(other), todo=todo)
+        raise RecipeError("tools.tool_file_has_other_tools_than_desk", value=", ".join(other))
     return tuple(found[tool.name] for tool in known)
 
 
@@ -225,19 +224,19 @@ def _seen(settings: SeenSettings, titles: Mapping[str, ByLanguage] = MappingProx
 def read_settings(file: Path) -> ToolFileSettings:
     """The settings in a tool file. Raises RecipeError with all mistakes in it."""
     if not file.is_file():
-        raise RecipeError("there is no such tool file", value=str(file), todo="Check the path.")
+        raise RecipeError("tools.there_is_no_such_tool_file", value=str(file))
     if file.stat().st_size > _MOST_BYTES:
-        raise RecipeError("the tool file is too large", value=f"{file.stat().st_size} bytes", todo="It has at most 1 MB.")
+        raise RecipeError("tools.tool_file_is_too_large", st_size=file.stat().st_size)
     try:
         return ToolFileSettings.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the tool file is not TOML ({error})", value=str(file), todo="Correct it.") from None
+        raise RecipeError("tools.tool_file_is_not_toml", value=str(file), error=error) from None
     except ValidationError as error:
         raise _refusal(file, _mistakes_in(error)) from None
 
 
 def _refusal(file: Path, mistakes: list[str]) -> RecipeError:
-    return RecipeError("the tool file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes)
+    return RecipeError("tools.tool_file_has_mistakes", value=str(file), mistakes=mistakes)
 
 
 def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path) -> tuple[Tool, list[str]]:

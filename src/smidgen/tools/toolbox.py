@@ -130,7 +130,7 @@ class Toolbox:
         self._by_name = {tool.name: tool for tool in self.tools}
         if len(self._by_name) != len(self.tools):
             doubled = sorted({tool.name for tool in tools if sum(other.name == tool.name for other in tools) > 1})
-            raise InputError("two tools have one name", value=", ".join(doubled), todo="Rename one of them.")
+            raise InputError("tools.two_tools_have_one_name", value=", ".join(doubled))
         self._store, self._transport, self._now = store, transport, now
         self._environment = os.environ if environment is None else environment
         self._sessions = McpSessions()
@@ -299,7 +299,7 @@ class Toolbox:
         elif isinstance(target, McpTarget):
             found = call_tool(target, values, self._environment, tool.changes, self._sessions)
         else:
-            raise InputError(UNCALLED, value=tool.name, todo="Name a tool file that says it.")
+            raise InputError("tools.it_is_not_known_how_this_tool_is_called", value=tool.name)
         rows, cut, size = clean_rows(found, tool.links, MOST_ROWS)
         return ToolResult("ok" if rows or tool.changes else "nothing", rows, cut, size=size)
 

@@ -189,7 +189,7 @@ def daily_budget(day: float | None, file: Path | None) -> DailyBudget | None:
     found = _read(file) if file is not None else _BudgetFile()
     totals = [amount for amount in (day, found.day) if amount is not None]
     if found.key and found.others is None and not totals:
-        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=[_UNBOUNDED])
+        raise RecipeError("usage.budget_file_has_mistakes", value=str(file), mistakes=[_UNBOUNDED])
     usd = {ALL: min(totals)} if totals else {}
     usd |= {f"key:{name}": entry.day for name, entry in found.key.items()}
     usd |= {f"model:{name}": entry.day for name, entry in found.model.items()}
@@ -210,23 +210,22 @@ def until_tomorrow(now: datetime | None = None) -> float:
 
 
 def _read(file: Path) -> _BudgetFile:
-    todo = "Name a TOML file with the budgets; docs/reference/formats.md shows one."
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise InputError("the budget file is too large", value=str(file), todo=todo)
+            raise InputError("usage.budget_file_is_too_large", value=str(file))
         tree = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError("the budget file cannot be read", value=f"{file}: {error.strerror}", todo=todo) from None
+        raise InputError("usage.budget_file_cannot_be_read", value=f"{file}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
-        raise InputError(f"the budget file is not TOML ({error})", value=str(file), todo=todo) from None
+        raise InputError("usage.budget_file_is_not_toml", value=str(file), error=error) from None
     try:
         found = _BudgetFile.model_validate(tree)
     except ValidationError as error:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(fault)}" for fault in error.errors()]
-        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
+        raise RecipeError("usage.budget_file_has_mistakes", value=str(file), mistakes=mistakes) from None
     mistakes = list(_clashes(found))
     if mistakes:
-        raise RecipeError("the budget file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes)
+        raise RecipeError("usage.budget_file_has_mistakes", value=str(file), mistakes=mistakes)
     return found
 
 

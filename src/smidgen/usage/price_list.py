@@ -38,18 +38,17 @@ def read(file: Path | None = None) -> dict[str, Any]:
     place = file or packaged()
     try:
         if place.stat().st_size > _LIMIT_BYTES:
-            raise InputError("the file is too large for a price list", value=str(place), todo="Name the JSON file with the prices.")
+            raise InputError("usage.file_is_too_large_for_price_list", value=str(place))
         table = json.loads(place.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError("the price list cannot be read", value=f"{place}: {error.strerror}", todo="Name a JSON file.") from None
+        raise InputError("usage.price_list_cannot_be_read", value=f"{place}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError("the price list is not a text in UTF-8", value=str(place), todo="Save it as UTF-8.") from None
+        raise InputError("usage.price_list_is_not_text_in_utf_8", value=str(place)) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the price list is not JSON ({error})", value=str(place), todo=f"Begin with a copy of {packaged()}.") from None
+        raise InputError("usage.price_list_is_not_json", value=str(place), error=error, packaged=packaged()) from None
     mistakes = list(_mistakes(table))
     if mistakes:
-        todo = f"Correct these; {packaged()} shows the form:"
-        raise RecipeError("the price list has mistakes", value=str(place), todo=todo, mistakes=mistakes)
+        raise RecipeError("usage.price_list_has_mistakes", value=str(place), packaged=packaged(), mistakes=mistakes)
     return {**table, "models": [{**dict.fromkeys(_TEXTS, ""), **entry} for entry in table["models"]]}
 
 

@@ -123,8 +123,4 @@ def change(bundle_id: str, name: str, how: Callable[[DriftRecord], DriftRecord])
             files.write(file, (json.dumps(changed.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
             return changed
     except (OSError, ValueError) as error:
-        raise DriftError(
-            f"the drift tests cannot be counted ({error})",
-            value=str(file),
-            todo="Make the file writable and room on the disk. To count looks anew, remove the file.",
-        ) from error
+        raise DriftError("watch.drift_tests_cannot_be_counted", value=str(file), error=error) from error

@@ -71,7 +71,7 @@ class _Reader:
             raise self.fault("it is not E5S1, version 1")
 
     def fault(self, why: str) -> BaseError:
-        return BaseError(f"the packed base cannot be read: {why}", value=self.file.name, todo="Fetch the base anew.")
+        return BaseError("bases.packed_base_cannot_be_read", value=self.file.name, why=why)
 
     def take(self, count: int) -> NDArray[np.uint8]:
         """The next bytes."""

@@ -68,9 +68,7 @@ def read() -> Recording:
     rows = sample()
     facts = json.loads((importlib.resources.files("smidgen") / "samples" / "homeware" / FILE).read_text(encoding="utf-8"))
     if facts["sample_sha256"] != rows_hash(rows):
-        raise DataError(
-            "the recording is of other messages than the sample has", value=FILE, todo="Run: python -m tools.recording", file=FILE
-        )
+        raise DataError("cli.recording_is_of_other_messages", value=FILE, file=FILE)
     said = [label for _, label in rows]
     for number, label in facts["errors"].items():
         said[int(number)] = label
@@ -105,7 +103,6 @@ def _handler(recording: Recording) -> type[BaseHTTPRequestHandler]:
     numbers = itertools.count(1)
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = _IDLE_SECONDS
 

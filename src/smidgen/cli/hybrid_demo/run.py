@@ -87,9 +87,7 @@ def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], 
             rest.append(text)
     coming = rest[: plan.requests]
     if not own or not coming:
-        raise InputError(
-            "no message is left to send", value=f"{len(own)} own, {len(coming)} to send", todo="Plan fewer examples of its own."
-        )
+        raise InputError("cli.no_message_is_left_to_send", own=len(own), coming=len(coming))
     return own, coming
 
 
@@ -352,11 +350,7 @@ def _checked(client: GatewayClient, tally: DemoTally) -> tuple[dict[str, int], d
     counted = {who: round(client.counted(name, model=LINE, answered_by=who)) for who in ("local", "upstream")}
     found = {"local": whole.local, "upstream": whole.requests - whole.local}
     if counted != found:
-        raise DemoError(
-            "the gateway's counts differ from the answers that came",
-            value=f"{counted}, not {found}",
-            todo="This is a defect: please report it.",
-        )
+        raise DemoError("cli.gateway_counts_differ_from_answers", counted=counted, found=found)
     outcomes = ("agreed", "disagreed", "dropped", "withheld", "unanswered", "failed")
     audits = {outcome: round(client.counted("smidgen_audits_total", model=LINE, outcome=outcome)) for outcome in outcomes}
     kept = {outcome: round(client.counted("smidgen_capture_rows_total", outcome=outcome)) for outcome in OUTCOMES}

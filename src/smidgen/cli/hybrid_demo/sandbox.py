@@ -54,11 +54,7 @@ class Sandbox:
         strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in _OWN)
         ours = (self.folder / MARKER).is_file() or not any(self.folder.iterdir())
         if strangers or not ours:
-            raise InputError(
-                "the folder holds something other than an earlier run of this demo",
-                value=f"{self.folder}: {', '.join(strangers) or 'no ' + MARKER}",
-                todo="Name another folder: smidgen demo --hybrid --dir DIR",
-            )
+            raise InputError("cli.folder_holds_something_other", folder=self.folder, strangers=", ".join(strangers) or "no " + MARKER)
         for name in _OWN:
             place = self.folder / name
             if place.is_dir():
@@ -102,16 +98,13 @@ class Sandbox:
                 timeout=_LONGEST_COMMAND,
             )
         except subprocess.TimeoutExpired:
-            raise DemoError(
-                "a command of the demo took too long",
-                value=f"smidgen {words[0]}, {_LONGEST_COMMAND:.0f} s",
-                todo="Run it where less is at work.",
-            ) from None
+            raise DemoError("cli.command_of_demo_took_too_long", words=words[0], longest_command=f"{_LONGEST_COMMAND:.0f}") from None
         if done.returncode:
             raise DemoError(
-                f"a command of the demo ended with exit code {done.returncode}",
+                "cli.command_of_demo_ended_with_exit_code",
                 value=shown(words),
-                todo=f"It said: {done.stderr[-_TAIL:].strip()}",
+                returncode=done.returncode,
+                stderr=done.stderr[-_TAIL:].strip(),
             )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -136,7 +129,7 @@ class Sandbox:
             finally:
                 code = _stop(process)
         if code:
-            raise DemoError("the gateway did not end well", value=f"exit code {code}", todo=f"See its log: {log}")
+            raise DemoError("cli.gateway_did_not_end_well", given_code=code, log=log)
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment without the user's own smidgen settings and keys: no key may reach the recording."""
@@ -162,7 +155,7 @@ def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
         url = json.loads(said)["url"]
     except (ValueError, KeyError, TypeError):
         tail = log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip() if log.is_file() else ""
-        raise DemoError("the gateway did not start", value=said[:200].decode("utf-8", "replace"), todo=f"Its log, {log}: {tail}") from None
+        raise DemoError("cli.gateway_did_not_start", value=said[:200].decode("utf-8", "replace"), log=log, tail=tail) from None
     return str(url)
 
 
@@ -252,9 +245,7 @@ class GatewayClient:
         try:
             reply = self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise DemoError(
-                "the gateway cannot be reached", value=f"{path}: {error}", todo="See gateway.log in the demo's folder."
-            ) from None
+            raise DemoError("cli.gateway_cannot_be_reached", value=f"{path}: {error}") from None
         if reply.status_code != 200:
-            raise DemoError(f"the gateway answered {path} with HTTP {reply.status_code}", value=reply.text[:300], todo="See gateway.log.")
+            raise DemoError("cli.gateway_answered_with_http", value=reply.text[:300], path=path, status_code=reply.status_code)
         return reply

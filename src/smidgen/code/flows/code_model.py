@@ -76,9 +76,7 @@ def open_code_model(bundle: Path | None = None, threads: int | None = None) -> I
     if bundle is not None:
         with closing(load(bundle, threads)) as model:
             if model.task.name != "complete":
-                raise InputError(
-                    "this model does not complete code", value=f"{bundle} ({model.task.name})", todo="Build one: recipes/code.toml"
-                )
+                raise InputError("code.this_model_does_not_complete_code", value=f"{bundle} ({model.task.name})")
             yield CodeModel(model.runner)
         return
     from smidgen.students.decoder_training.prompts import gap_prompt

@@ -74,11 +74,7 @@ def explained(text: str, repository: Path) -> list[ExplainedError]:
     """
     errors = read_tracebacks(text)
     if not errors:
-        raise InputError(
-            "the text holds no traceback of Python",
-            value=text.strip()[:80],
-            todo='Give all of it, from "Traceback (most recent call last)" to the line with the error; or what pytest prints.',
-        )
+        raise InputError("code.text_holds_no_traceback_of_python", value=text.strip()[:80])
     try:
         whole = repository.resolve() in (Path.home(), Path(repository.resolve().anchor))  # all of a person's files are no repository
         code = OwnCode(() if whole else read_repository(repository, untracked=True).files)

@@ -137,14 +137,13 @@ def _as_they_are(place: TestingPlace, file: PythonFile, tests: Sequence[str]) ->
 
 def _check(file: PythonFile, first: RanVariant, fails: bool, runs: bool) -> None:
     if not first.tests:
-        raise InputError("no test was run", value=first.ended or file.path, todo="Give files with tests, such as tests/test_shop.py.")
+        raise InputError("code.no_test_was_run", value=first.ended or file.path)
     if not fails:
         value = f"{len(first.tests)} tests"
-        raise InputError("every test passes, so nothing points at a bug", value=value, todo="Write a test that fails because of the bug.")
+        raise InputError("code.every_test_passes_so_nothing_points", value=value)
     if not runs:
         said = next(test.said for test in first.tests if test.outcome not in (PASSED, "skipped"))
-        todo = f"Is it the right file? A test said: {said}"
-        raise InputError("no failing test runs a line of this file", value=file.path, todo=todo)
+        raise InputError("code.no_failing_test_runs_line_of_this_file", value=file.path, said=said)
 
 
 def _asked(model: CodeModel | None, file: PythonFile, lines: Sequence[int], progress: Progress) -> tuple[dict[int, float], list[LineEdit]]:

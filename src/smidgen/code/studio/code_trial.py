@@ -88,7 +88,7 @@ def bug_in_file(project: Project, model: Model, file: str, tests: Sequence[str],
     Raises as `tests_of_function` does, and InputError if no test fails.
     """
     if not tests and not given.strip():
-        raise InputError("tests are needed, some of which fail", value=file, todo="Choose a file with tests, or write a test that fails.")
+        raise InputError("code.tests_are_needed_some_of_which_fail_2", value=file)
     with _opened(project, file, given) as (opened, ahead):
         names = [f"{ahead}{_known(project, test)}" for test in tests] + ([_GIVEN] if given.strip() else [])
         return find_bug(opened.place, opened.file, names, CodeModel(model.runner), seconds=_BUG_SECONDS)
@@ -104,7 +104,7 @@ def _opened(project: Project, file: str, given: str = "") -> Iterator[tuple[Open
     ahead = f"{place.name}/" if (place / "__init__.py").is_file() else ""
     name = _known(project, file)
     if not _RUNNING.acquire(blocking=False):
-        raise RequestError("code is being run already", value=file, todo="Wait until that is done.", status=409, code="busy")
+        raise RequestError("code.code_is_being_run_already", value=file, status=409, code="busy")
     try:
         with tempfile.TemporaryDirectory(prefix="smidgen-code-") as scratch:
             top = Path(scratch).resolve()
@@ -118,5 +118,5 @@ def _opened(project: Project, file: str, given: str = "") -> Iterator[tuple[Open
 
 def _known(project: Project, file: str) -> str:
     if file not in {one.path for one in _files(project)}:
-        raise InputError("the repository has no such file", value=file, todo="Open the page again, and choose a file.")
+        raise InputError("code.repository_has_no_such_file", value=file)
     return file

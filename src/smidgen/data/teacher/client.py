@@ -485,11 +485,7 @@ class TeacherClient:
             self._fail(key, most, took, lost)
             why = found.why
             self._back_off(found, attempt)
-        raise TeacherError(
-            f"the teacher's server keeps failing ({why})",
-            value=f"{self._settings.source}, {self._settings.attempts} tries",
-            todo="Run the same command again later: what was answered is kept, and is not paid for again.",
-        )
+        raise TeacherError("data.teacher_server_keeps_failing", why=why, source=self._settings.source, attempts=self._settings.attempts)
 
     def _send(self, question: TeacherQuestion, most: TokenCount) -> TeacherAnswer | ServerBusy | QuestionRefused:
         with self._lock:
@@ -514,9 +510,7 @@ class TeacherClient:
         """Wait as long as the server asks, or twice as long at every try, with jitter so that not all requests come back at once."""
         if busy.after is not None and busy.after > LONGEST_AFTER:
             raise TeacherError(
-                f"the teacher's server asks for a wait of {busy.after / 60:.0f} minutes ({busy.why})",
-                value=self._settings.source,
-                todo="Run the same command again then: what was answered is kept, and is not paid for again.",
+                "data.teacher_server_asks_for_wait_of_minutes", value=self._settings.source, after=f"{busy.after / 60:.0f}", why=busy.why
             )
         with self._lock:
             self.retried += 1
@@ -531,17 +525,9 @@ class TeacherClient:
             self._refused += 1
             hopeless = not self._taken and self._refused >= _REFUSALS
         if hopeless:
-            raise TeacherError(
-                f"the teacher's server refuses every question ({refused.why})",
-                value=self._settings.source,
-                todo="Check the model's name, and whether it takes this many tokens.",
-            )
+            raise TeacherError("data.teacher_server_refuses_every_question", value=self._settings.source, why=refused.why)
         return TeacherAnswer("", why_not=NoAnswerReason.REFUSED)
 
 
 def _store_error(error: OSError) -> TeacherError:
-    return TeacherError(
-        "the teacher's answers cannot be stored, and would be paid for again",
-        value=str(error),
-        todo="Make room in smidgen's folder, then run the same command again: what was answered is kept.",
-    )
+    return TeacherError("data.teacher_answers_cannot_be_stored", value=str(error))

@@ -98,10 +98,20 @@ class DeliveryError(SmidgenError):
     """
 
     def __init__(
-        self, what: str, *, value: object, todo: str, passing: bool, after: float | None = None, unsure: bool = False, answer: Any = None
+        self,
+        message: str,
+        /,
+        *,
+        passing: bool,
+        value: object = None,
+        todo: str | None = None,
+        after: float | None = None,
+        unsure: bool = False,
+        answer: Any = None,
+        **values: object,
     ) -> None:
         self.passing, self.after, self.unsure, self.answer = passing, after, unsure, answer
-        super().__init__(what, value=value, todo=todo)
+        super().__init__(message, value=value, todo=todo, **values)
 
 
 @runtime_checkable
@@ -141,9 +151,7 @@ class TriedChannel(Channel, Protocol):
 
 def given_up(name: str) -> DeliveryError:
     """The error of a message that may have arrived, and that is not sent a second time."""
-    todo = "Ask the customer, or send it again from the list of dead letters."
-    what = f"{name} may have a message already, and it is not sent twice"
-    return DeliveryError(what, value="no answer came", todo=todo, passing=False, unsure=True)
+    return DeliveryError("desk.may_have_message_already", name=name, passing=False, unsure=True)
 
 
 @runtime_checkable
@@ -165,8 +173,7 @@ def open_channel(kind: str, given: Mapping[str, Any], environment: Mapping[str, 
         settings = owner.settings.model_validate(dict(given))
     except pydantic.ValidationError as error:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(dict(fault))}" for fault in error.errors()]
-        todo = "Correct these settings of the channel:"
-        raise RecipeError("a channel's settings are wrong", value=kind, todo=todo, mistakes=mistakes) from None
+        raise RecipeError("desk.channel_settings_are_wrong", value=kind, mistakes=mistakes) from None
     channel: Channel = owner(settings) if environment is None else owner(settings, environment)
     return channel
 
@@ -188,7 +195,7 @@ def secret(variable: str, name: str, environment: Mapping[str, str] | None = Non
     if not value:
         # A value in the place of the variable's name may be the secret itself.
         known = variable if variable.replace("_", "").isupper() and len(variable) < 60 else f"{len(variable)} characters"
-        raise InputError(f"{name} is not in the environment", value=known, todo="Set the variable before you start the desk.")
+        raise InputError("desk.is_not_in_environment", value=known, name=name)
     return value
 
 
@@ -213,11 +220,9 @@ def is_recent(stamp: str, now: float | None = None) -> bool:
 
 def unverified(name: str) -> RequestError:
     """The error for a request that the vendor did not sign."""
-    todo = "Check that the secret in the environment is that of the vendor's app, and that the clock is right."
-    return RequestError(f"the signature of a request to {name} is wrong", value="401", todo=todo, status=401, code="invalid_signature")
+    return RequestError("desk.signature_of_request_to_is_wrong", value="401", name=name, status=401, code="invalid_signature")
 
 
 def unreadable(name: str, why: str) -> RequestError:
     """The error for a signed request that cannot be read."""
-    todo = "Check which events the vendor sends here."
-    return RequestError(f"a request to {name} cannot be read", value=why, todo=todo, status=400, code="invalid_request")
+    return RequestError("desk.request_to_cannot_be_read", value=why, name=name, status=400, code="invalid_request")

@@ -79,11 +79,11 @@ class EmailChannel:
         self._settings = settings
         for one in (settings.address, *settings.people):
             if not is_address(one):
-                raise InputError("this is not a mail address", value=one, todo="Write it as name@example.com.")
+                raise InputError("desk.this_is_not_mail_address", value=one)
         hosts = ((settings.imap_host, settings.imap_security), (settings.smtp_host or settings.imap_host, settings.smtp_security))
         for host, security in hosts:
             if security == "none" and host not in _LOOPBACK:
-                raise InputError("a mail server without encryption must be of this machine", value=host, todo="Use tls or starttls.")
+                raise InputError("desk.mail_server_without_encryption_must", value=host)
         self._password = secret(settings.password_env, "the mailbox's password", environment)
         self.box = MailAccount(settings.address, settings.people, self._password.encode(), settings.any_reply_to)
         self._senders: OrderedDict[str, deque[float]] = OrderedDict()

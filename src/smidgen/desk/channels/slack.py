@@ -81,7 +81,7 @@ class SlackChannel:
         """Post a message. After an attempt whose answer did not come, Slack is asked first whether the message is there."""
         place, parent = str(message.facts.get("channel", "")), str(message.facts.get("thread_ts", ""))
         if not place:
-            raise DataError("a message to Slack has no channel", value=message.id, todo="Report it.")
+            raise DataError("desk.message_to_slack_has_no_channel", value=message.id)
         if again and (found := self._posted(message.id, place, parent)):
             return found
         text = _escaped(plain_text(message, _MOST_TEXT))

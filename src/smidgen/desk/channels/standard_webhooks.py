@@ -40,8 +40,7 @@ def secret_key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not secret.startswith(PREFIX) or not _FEWEST <= len(key) <= _MOST:
-        todo = f"A secret is {PREFIX} and the base64 of {_FEWEST} to {_MOST} random bytes."
-        raise InputError("a webhook's secret is invalid", value=f"{len(secret)} characters", todo=todo)
+        raise InputError("desk.webhook_secret_is_invalid", secret=len(secret), fewest=_FEWEST, most=_MOST)
     return key
 
 
@@ -66,8 +65,7 @@ def verify(secrets_: Sequence[str], headers: Mapping[str, str], body: bytes, now
         for signature in given.split(" ")[:_MOST_SIGNATURES]:
             right |= hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
     if not (id and recent and right):
-        todo = "Check the secret on both sides, and the clocks."
-        raise RequestError("the signature of a webhook is wrong", value=id[:80], todo=todo, status=401, code="invalid_signature")
+        raise RequestError("desk.signature_of_webhook_is_wrong", value=id[:80], status=401, code="invalid_signature")
     return id
 
 
@@ -81,7 +79,7 @@ def checked_address(url: str) -> str:
     clean = url.isascii() and not any(sign.isspace() for sign in url) and not parts.fragment and port != 0 and len(url) <= 2_000
     safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
     if not host or not clean or not safe or parts.username is not None or parts.password is not None:
-        raise InputError("the address of a webhook cannot be used", value=host or "no host", todo="Give an https address without a user.")
+        raise InputError("desk.address_of_webhook_cannot_be_used", value=host or "no host")
     return url
 
 

@@ -32,8 +32,7 @@ def checked_base(url: str, name: str) -> str:
     clean = url.isascii() and not any(sign.isspace() for sign in url) and not parts.query and not parts.fragment
     safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
     if not host or port == 0 or not clean or not safe or parts.username is not None or parts.password is not None:
-        todo = "Give an https URL without a user, a query or a fragment; http only for this machine."
-        raise InputError(f"the URL of {name} cannot be used", value=host or "no host", todo=todo)
+        raise InputError("desk.url_of_cannot_be_used", value=host or "no host", name=name)
     return url.rstrip("/")
 
 
@@ -86,14 +85,12 @@ class VendorApi:
             unsure = status >= 500 and status != 503
             return self._passing("is busy or broken", value, after=retry_after(headers), unsure=unsure)
         if status in (401, 403):
-            todo = "Check the key in the environment, and its rights."
-            return DeliveryError(f"{self.name} refused the key", value=value, todo=todo, passing=True, after=_KEY_SECONDS)
+            return DeliveryError("desk.refused_key", value=value, name=self.name, passing=True, after=_KEY_SECONDS)
         return self.final(value)
 
     def final(self, value: str) -> DeliveryError:
         """The error of a message that this vendor will never take."""
-        todo = "Read the vendor's reason, then send it again from the list of dead letters."
-        return DeliveryError(f"{self.name} refused a message", value=value, todo=todo, passing=False)
+        return DeliveryError("desk.refused_message", value=value, name=self.name, passing=False)
 
     def passing(self, value: str, after: float | None = None) -> DeliveryError:
         """The error of a message that this vendor may take later."""

@@ -53,6 +53,6 @@ class WebhookEndpoint:
         raise self._error(f"HTTP {status}", passing=status != 410, after=after)
 
     def _error(self, value: str, passing: bool, after: float | None = None, unsure: bool = False) -> DeliveryError:
-        todo = "Check the address and what answers there."
-        what = f"the webhook at {self._host} did not take a message"
-        return DeliveryError(what, value=value, todo=todo, passing=passing, after=after, unsure=unsure)
+        return DeliveryError(
+            "desk.webhook_at_did_not_take_message", value=value, host=self._host, passing=passing, after=after, unsure=unsure
+        )

@@ -64,15 +64,15 @@ def read_channel_file(file: Path, owner: type[Read]) -> Read:
     """Read a channel file as these settings. Raises InputError if it cannot be read, RecipeError with every mistake in it."""
     try:
         if file.stat().st_size > _MOST_FILE:
-            raise InputError("a desk file is too large", value=str(file), todo=f"Keep it under {_MOST_FILE:,} bytes.")
+            raise InputError("desk.desk_file_is_too_large", value=str(file), most_file=_MOST_FILE)
         told = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError("a desk file cannot be read", value=f"{file}: {error}", todo="Write it as TOML, in UTF-8.") from None
+        raise InputError("desk.desk_file_cannot_be_read", value=f"{file}: {error}") from None
     try:
         return owner.model_validate(told)
     except pydantic.ValidationError as error:
         mistakes = [f"{'.'.join(map(str, fault['loc']))}: {mistake_in(dict(fault))}" for fault in error.errors()]
-        raise RecipeError("a desk file has mistakes", value=str(file), todo="Correct:", mistakes=mistakes) from None
+        raise RecipeError("desk.desk_file_has_mistakes", value=str(file), mistakes=mistakes) from None
 
 
 class DeskChannels:
@@ -135,14 +135,14 @@ class DeskChannels:
         """
         channel = self.channels.get(name)
         if not isinstance(channel, WebhookChannel):
-            raise RequestError("no channel of this name takes webhooks", value=name, todo="Name another.", status=404, code="not_found")
+            raise RequestError("desk.no_channel_of_this_name_takes_webhooks", value=name, status=404, code="not_found")
         brought = channel.receive(request)
         taken = take_in(self._store, self._desk.name, name, brought)
         if taken.received:
             self.inbox.wake()
         if taken.refused:
             # The vendor sends it again later: nothing is lost.
-            raise RequestError("too many messages wait", value=taken.refused, todo="Send it again.", status=503, code="overloaded")
+            raise RequestError("desk.too_many_messages_wait", value=taken.refused, status=503, code="overloaded")
         return brought, taken
 
     def _listeners(self) -> dict[str, Listener]:
@@ -170,7 +170,7 @@ class DeskChannels:
     def _mail_loop(self, name: str, channel: EmailChannel) -> BackgroundLoop:
         def take(brought: WebhookAnswer) -> None:
             if take_in(self._store, self._desk.name, name, brought).refused:
-                raise RequestError("too many messages wait", value=name, todo="It is read again later.", status=503, code="overloaded")
+                raise RequestError("desk.too_many_messages_wait_2", value=name, status=503, code="overloaded")
             self.inbox.wake()
 
         def work(attempts: Attempts) -> bool:

@@ -63,7 +63,7 @@ def connect_channel(
         channel = open_channel(kind, settings, environment)
         try:
             if not isinstance(channel, ConnectedChannel):
-                raise InputError("this vendor is told the address on its own pages", value=kind, todo="Copy the address there.")
+                raise InputError("desk.this_vendor_is_told_address_on_its_own", value=kind)
             channel.connect(address)
         finally:
             channel.close()

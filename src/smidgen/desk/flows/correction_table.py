@@ -59,9 +59,7 @@ def read_table(store: ConversationStore, file: Path, by: str) -> ReviewCounts:
         except InputError as error:
             mistakes.append(f"row {number}: {error.what}: {error.value}")
     if mistakes:
-        raise DataError(
-            "some rows cannot be taken", value="; ".join(mistakes[:_MOST_MISTAKES]), todo="Correct them and read the table again."
-        )
+        raise DataError("desk.some_rows_cannot_be_taken", value="; ".join(mistakes[:_MOST_MISTAKES]))
     return ReviewCounts(**counts)
 
 
@@ -70,7 +68,7 @@ def _decide(store: ConversationStore, row: Mapping[str, str], said: str, by: str
         return "waiting"
     answer = _ANSWERS.get(said)
     if answer is None:
-        raise InputError("approve says neither yes, no nor unanswerable", value=said[:40], todo="Write one of them.")
+        raise InputError("desk.approve_says_neither_yes_no_nor", value=said[:40])
     id = (row.get("id") or "").strip()
     if answer == "no":
         corrections.reject(store, id, by)
@@ -93,17 +91,16 @@ def _decide(store: ConversationStore, row: Mapping[str, str], said: str, by: str
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
-    todo = "Write it with smidgen traffic --corrections FILE, fill in the column approve, and save it as CSV in UTF-8."
     try:
         if file.stat().st_size > _MOST_FILE:
-            raise InputError("a table of corrections is too large", value=file.name, todo=todo)
+            raise InputError("desk.table_of_corrections_is_too_large", value=file.name)
         text = file.read_text(encoding="utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in text.partition("\n")[0] else ",")
         rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("a table of corrections cannot be read", value=f"{file}: {error}", todo=todo) from None
+        raise InputError("desk.table_of_corrections_cannot_be_read", value=f"{file}: {error}") from None
     if missing := {"approve", "question", "answer", "id"} - set(reader.fieldnames or ()):
-        raise InputError("a table of corrections lacks a column", value=sorted(missing)[0], todo=todo)
+        raise InputError("desk.table_of_corrections_lacks_column", value=sorted(missing)[0])
     return rows
 
 

@@ -125,12 +125,11 @@ def approve(
     right = "" if unanswerable else (known.answer if answer is None else answer).strip()
     quoted, wanted = "" if unanswerable else quote.strip(), (intent or "").strip()
     if not words:
-        raise InputError("a correction needs a question", value=id, todo="Write the question as a customer would ask it.")
+        raise InputError("desk.correction_needs_question", value=id)
     if bool(quoted) != bool(document.strip()) and not unanswerable:
-        raise InputError("a quotation needs its document, and a document its words", value=id, todo="Give both, or none.")
+        raise InputError("desk.quotation_needs_its_document", value=id)
     if not (right or quoted or wanted or unanswerable):
-        todo = "Write the answer, choose the words of a document, correct the intent, or say that the documents do not answer it."
-        raise InputError("there is nothing to learn from this correction", value=id, todo=todo)
+        raise InputError("desk.there_is_nothing_to_learn", value=id)
     decision = CorrectionDecision("approved", words, right, wanted, document.strip() if quoted else "", quoted, unanswerable)
     return store.corrections.decide(id, decision, by)
 
@@ -228,8 +227,7 @@ def data_files(recipe: Path) -> DeskDataFiles:
         if named and file.suffix == ".toml":
             found[role] = (file.parent, _recipe(file))
     if not found:
-        todo = "Name the recipe of a desk or of answers from documents, whose members are recipes."
-        raise InputError("this recipe has no data to add corrections to", value=str(recipe), todo=todo)
+        raise InputError("desk.this_recipe_has_no_data_to_add", value=str(recipe))
     answers = found.get("answer")
     documents = answers[1].get("answer", {}).get("documents") if answers is not None else None
     asked = answers[1].get("data", {}).get("train") if answers is not None else None
@@ -377,9 +375,7 @@ def _merge_csv(file: Path, names: tuple[str, str], rows: Sequence[LearntRow]) ->
         return []
     columns, known = _table(file) if file.exists() else (list(names), [])
     if missing := [name for name in names if name not in columns]:
-        raise InputError(
-            "a file has no column of this name", value=f"{file.name}: {missing[0]}", todo=f"Its columns: {', '.join(columns)}."
-        )
+        raise InputError("desk.file_has_no_column_of_this_name", value=f"{file.name}: {missing[0]}", columns=", ".join(columns))
     by_text = {_key(str(row.get(names[0]) or "")): row for row in known}
     changed = list[LearntRow]()
     for one in rows:
@@ -402,18 +398,18 @@ def _key(text: str) -> str:
 
 def _text(file: Path) -> str:
     if file.stat().st_size > _MOST_FILE:
-        raise InputError("a file of examples is too large", value=file.name, todo=f"Keep it under {_MOST_FILE >> 20} MiB.")
+        raise InputError("desk.file_of_examples_is_too_large", value=file.name, most_file=_MOST_FILE >> 20)
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError("a file of examples is not UTF-8", value=file.name, todo="Save it as UTF-8.") from None
+        raise InputError("desk.file_of_examples_is_not_utf_8", value=file.name) from None
 
 
 def _recipe(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError("a recipe cannot be read", value=f"{file}: {error}", todo="Name a recipe in TOML.") from None
+        raise InputError("desk.recipe_cannot_be_read", value=f"{file}: {error}") from None
 
 
 class _Quotes:

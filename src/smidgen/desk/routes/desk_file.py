@@ -42,7 +42,7 @@ class DeskFile(ChannelFile):
             told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
             return {str(name): str(value) for name, value in told.items()}
         except (OSError, ValueError, AttributeError):
-            raise InputError("the file with the secrets of tools cannot be read", value=str(file), todo="Write a JSON object.") from None
+            raise InputError("desk.file_with_secrets_of_tools", value=str(file)) from None
 
 
 @contextmanager
@@ -57,8 +57,7 @@ def shown_desks(file: Path | None, models: Sequence[Model]) -> Iterator[list[Ser
     settings = read_channel_file(file, DeskFile)
     found = [model for model in models if desk_of(model) is not None]
     if len(found) != 1:
-        todo = "Serve exactly one bundle that was built with the task desk."
-        raise InputError("a desk file is for one desk", value=f"{len(found)} desks", todo=todo)
+        raise InputError("desk.desk_file_is_for_one_desk", found=len(found))
     tools = file.parent / settings.tools if settings.tools else None
     masking = customer_masking(found[0])
     kept = masking if masking is not None and masking.privacy.stored else None

@@ -34,9 +34,9 @@ class VisitorLimit:
             self._used.popitem(last=False)
         if not allowed:
             raise RequestError(
-                "these are too many messages in a short time",
-                value=f"{self._most} in {self._seconds:g} s",
-                todo="Wait a little, and try again.",
+                "desk.these_are_too_many_messages_in_short",
+                most=self._most,
+                seconds=f"{self._seconds:g}",
                 status=429,
                 code="too_many_messages",
             )

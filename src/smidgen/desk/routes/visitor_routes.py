@@ -117,9 +117,7 @@ class DeskCounter:
                     lock.release()
                     raise
         except TimeoutError:
-            raise RequestError(
-                "the desk has too much to do", value=self.served.desk.name, todo="Try again.", status=503, code="overloaded"
-            ) from None
+            raise RequestError("desk.desk_has_too_much_to_do", value=self.served.desk.name, status=503, code="overloaded") from None
         try:
             yield
         finally:
@@ -149,7 +147,7 @@ def _add_pages(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
     async def asset(request: Request, version: str, name: str) -> Response:
         found = frame_page.asset(request, name) if version == frame_page.version() else None
         if found is None:
-            raise RequestError("there is no such file", value=name, todo="Load the page again.", status=404, code="not_found")
+            raise RequestError("desk.there_is_no_such_file", value=name, status=404, code="not_found")
         return found
 
     @router.get("/desk/{desk}/preview", include_in_schema=False)
@@ -163,8 +161,7 @@ def _add_pages(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         around = _origin_of(request.headers.get("referer", ""))
         own = asked_of(request).header(b"host").decode("latin-1").lower()
         if around and around.partition("://")[2] != own and not counter.served.settings.embeds(around):
-            todo = "Add its origin to the desk's settings, under origins."
-            raise RequestError("this page may not show the chat", value=around, todo=todo, status=403, code="origin_not_allowed")
+            raise RequestError("desk.this_page_may_not_show_chat", value=around, status=403, code="origin_not_allowed")
         return frame_page.page(counter.served.desk, counter.served.settings, lang)
 
 
@@ -278,9 +275,7 @@ def _stream(counter: DeskCounter, conversation: str, work: Callable[[Accepted], 
         except Exception as error:  # noqa: BLE001 the stream has begun: the visitor is told in it, and the log has the reason
             named = error.what if isinstance(error, SmidgenError) else type(error).__name__
             _log.error("the desk %s failed: %s", counter.served.desk.name, named)
-            failed = RequestError(
-                "the desk failed", value="the server's log says why", todo="Try again.", status=500, code="internal_error"
-            )
+            failed = RequestError("desk.desk_failed", status=500, code="internal_error")
             events.put_nowait(("error", {**told(failed), "status": failed.status}))
 
     async def sent() -> AsyncIterator[bytes]:
@@ -336,8 +331,7 @@ def _own_page(counters: Mapping[str, DeskCounter], desk: str, request: Request, 
     asked = asked_of(request)
     unnamed = request.method == "POST" and not asked.header(b"origin")
     if unnamed or from_other_origin(asked, ()):
-        todo = "Only the chat's own frame may call this."
-        raise RequestError("another page sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+        raise RequestError("desk.another_page_sent_this", value="origin", status=403, code="origin_not_allowed")
     address = counter.served.address(request)
     counter.calls.count(f"conversation {id}" if id and counter.known.has(id, _token(request)) else f"address {address}")
     return counter
@@ -353,7 +347,7 @@ async def _conversation(counter: DeskCounter, request: Request, id: str) -> Desk
 
 def _counter(counters: Mapping[str, DeskCounter], desk: str) -> DeskCounter:
     if desk not in counters:
-        raise RequestError("there is no such desk", value=desk[:100], todo="Check data-desk.", status=404, code="desk_not_found")
+        raise RequestError("desk.there_is_no_such_desk", value=desk[:100], status=404, code="desk_not_found")
     return counters[desk]
 
 
@@ -365,10 +359,9 @@ def _clean(text: str, longest: int) -> str:
     """A visitor's words. Raises RequestError, 422, for an empty or a too long text."""
     said = text.strip()
     if not said:
-        raise RequestError("the text is empty", value="0 characters", todo="Send some text.", code="empty_text", param="text")
+        raise RequestError("desk.text_is_empty", code="empty_text", param="text")
     if len(said) > longest:
-        todo = f"Send at most {longest} characters."
-        raise RequestError("the text is too long", value=f"{len(said)} characters", todo=todo, code="text_too_long", param="text")
+        raise RequestError("desk.text_is_too_long", said=len(said), longest=longest, code="text_too_long", param="text")
     return said
 
 

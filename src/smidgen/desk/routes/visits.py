@@ -51,13 +51,7 @@ class Visits:
             found = None
         expected = found.address if found is not None and found.channel == CHANNEL and found.desk == self._desk.name else _NO_HASH
         if not hmac.compare_digest(expected.encode("utf-8"), _hashed(token).encode("ascii")) or found is None:
-            raise RequestError(
-                "there is no such conversation",
-                value="its id and token",
-                todo="Begin another one.",
-                status=404,
-                code="conversation_not_found",
-            )
+            raise RequestError("desk.there_is_no_such_conversation", status=404, code="conversation_not_found")
         return found
 
     def answer(self, conversation: DeskConversation, message: str, text: str, accepted: Accepted, origin: str = "") -> DeskConversation:
@@ -91,9 +85,7 @@ class Visits:
         Raises RequestError: 404 if the conversation has no such call, 409 if it is closed.
         """
         if not any(one.reply is not None and one.reply.call is not None and one.reply.call.id == call for one in conversation.turns):
-            raise RequestError(
-                "this conversation has no such call", value=call, todo="Ask for it again.", status=404, code="call_not_found"
-            )
+            raise RequestError("desk.this_conversation_has_no_such_call", value=call, status=404, code="call_not_found")
         decisions = {decision_turn(conversation.id, call, either): either for either in (True, False)}
         place = next((at for at, one in enumerate(conversation.turns) if one.id in decisions), None)
         if place is not None:
@@ -150,13 +142,7 @@ class Visits:
 
     def _check_open(self, conversation: DeskConversation) -> None:
         if conversation.status == "closed":
-            raise RequestError(
-                "this conversation is closed",
-                value=conversation.id,
-                todo="Begin another one.",
-                status=409,
-                code="conversation_closed",
-            )
+            raise RequestError("desk.this_conversation_is_closed", value=conversation.id, status=409, code="conversation_closed")
 
 
 def _hashed(token: str) -> str:

@@ -34,11 +34,11 @@ def _add(router: APIRouter, served: dict[str, ServedDesk]) -> None:
         found = served.get(desk)
         channels = found.channels if found is not None else None
         if channels is None:
-            raise RequestError("there is no such desk", value=desk, todo="Check the address.", status=404, code="not_found")
+            raise RequestError("desk.there_is_no_such_desk_2", value=desk, status=404, code="not_found")
         headers = {key.lower(): value for key, value in request.headers.items()}
         asked = WebhookRequest(request.method, headers, dict(request.query_params), await _body(request))
         if at_once.locked():
-            raise RequestError("too many webhooks at a time", value=name, todo="Send it again.", status=503, code="overloaded")
+            raise RequestError("desk.too_many_webhooks_at_time", value=name, status=503, code="overloaded")
         async with at_once:
             brought, _ = await asyncio.to_thread(channels.receive, name, asked)
         return PlainTextResponse(brought.body, brought.status, media_type=brought.content_type)
@@ -49,8 +49,7 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > MOST_BODY:
-            todo = f"Send at most {MOST_BODY:,} bytes."
-            raise RequestError("a webhook's body is too long", value=len(body), todo=todo, status=413, code="body_too_large")
+            raise RequestError("desk.webhook_body_is_too_long", value=len(body), most_body=MOST_BODY, status=413, code="body_too_large")
     return body
 
 

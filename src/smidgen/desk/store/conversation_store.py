@@ -208,7 +208,7 @@ class ConversationStore:
             external_id: the vendor's id of the answer. None is returned for one that was written before.
         """
         if not text.strip() or len(text) > MOST_TEXT:
-            raise DataError("an answer is empty or too long", value=len(text), todo=f"Write 1 to {MOST_TEXT:,} characters.")
+            raise DataError("desk.answer_is_empty_or_too_long", value=len(text), most_text=MOST_TEXT)
         now = self._clock()
         with self.database.writing() as connection:
             row = self._lock(connection, conversation)
@@ -311,7 +311,7 @@ class ConversationStore:
         Raises DataError if the days are out of range.
         """
         if not 0 <= days <= MOST_DAYS:
-            raise DataError("days is out of range", value=days, todo=f"Give 0 to {MOST_DAYS}.")
+            raise DataError("desk.days_is_out_of_range", value=days, most_days=MOST_DAYS)
         now = self._clock()
         before = now - days * _DAY
         waits = [sql.exists().where(table.c.conversation == CONVERSATIONS.c.id, table.c.state == "waiting") for table in (INBOX, OUTBOX)]
@@ -334,8 +334,7 @@ class ConversationStore:
         stored, _, _ = read_conversation(connection, conversation.id)
         known = conversation.turns[-1].id if conversation.turns else ""
         if known != (stored.turns[-1].id if stored.turns else "") or stored.status != conversation.status:
-            todo = "Read the conversation and answer again."
-            raise ConversationChanged("the conversation went on meanwhile", value=conversation.id, todo=todo)
+            raise ConversationChanged("desk.conversation_went_on_meanwhile", value=conversation.id)
 
     def _lock(self, connection: Connection, id: str) -> Any:
         row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == id).with_for_update()).one_or_none()

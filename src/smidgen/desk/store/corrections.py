@@ -147,7 +147,7 @@ def _stored(decision: CorrectionDecision, by: str, now: float) -> dict[str, Any]
     """The columns of a decision. Raises DataError for words that are too long."""
     words = {"question": decision.question, "answer": decision.answer, "intent": decision.intent, "quote": decision.quote}
     if long := [name for name, text in words.items() if len(text) > MOST_TEXT]:
-        raise DataError("a correction is too long", value=long[0], todo=f"Write at most {MOST_TEXT:,} characters.")
+        raise DataError("desk.correction_is_too_long", value=long[0], most_text=MOST_TEXT)
     values: dict[str, Any] = {name: clean(text) for name, text in words.items()}
     values |= {"state": decision.state, "document": clean(decision.document, MOST_NAME), "by": clean(by, MOST_NAME)}
     return {**values, "unanswerable": int(decision.unanswerable), "decided": now}

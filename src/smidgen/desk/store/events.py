@@ -73,7 +73,7 @@ class DeskEvents:
     def take(self, seconds: float, desk: str = "") -> TakenEvent | None:
         """Take the oldest event that may go to a listener now, and hold it for some seconds; None if there is none."""
         if not 0 < seconds <= MOST_LEASE:
-            raise DataError("a lease is out of range", value=seconds, todo=f"Give seconds over 0, at most {MOST_LEASE:.0f}.")
+            raise DataError("desk.lease_is_out_of_range", value=seconds, most_lease=f"{MOST_LEASE:.0f}")
         now = self._clock()
         free = [DELIVERIES.c.state == "waiting", DELIVERIES.c.after <= now, DELIVERIES.c.leased <= now]
         joined = DELIVERIES.join(DESK_EVENTS, DESK_EVENTS.c.id == DELIVERIES.c.event)

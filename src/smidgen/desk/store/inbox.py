@@ -72,7 +72,7 @@ class Inbox:
         desk: only messages of this desk; empty for any.
         """
         if not 0 < seconds <= MOST_LEASE:
-            raise DataError("a lease is out of range", value=seconds, todo=f"Give seconds over 0, at most {MOST_LEASE:.0f}.")
+            raise DataError("desk.lease_is_out_of_range", value=seconds, most_lease=f"{MOST_LEASE:.0f}")
         now = self._clock()
         with self._database.reading() as connection:
             waiting = list(connection.scalars(_candidates(now, desk)))
@@ -242,5 +242,4 @@ def _values(message: IncomingMessage, desk: str) -> dict[str, Any]:
 def check_name(name: str, value: str) -> None:
     """Raise DataError for a name that is empty, too long, or no valid text."""
     if not value or len(value) > MOST_NAME or clean(value) != value:
-        todo = f"Give 1 to {MOST_NAME} characters without NUL."
-        raise DataError(f"a message cannot be stored: its {name} is missing or invalid", value=value[:80], todo=todo)
+        raise DataError("desk.message_cannot_be_stored_its_is_missing", value=value[:80], name=name, most_name=MOST_NAME)

@@ -48,7 +48,7 @@ class Outbox:
             skip: channels that take nothing now.
         """
         if not 0 < seconds <= MOST_LEASE:
-            raise DataError("a lease is out of range", value=seconds, todo=f"Give seconds over 0, at most {MOST_LEASE:.0f}.")
+            raise DataError("desk.lease_is_out_of_range", value=seconds, most_lease=f"{MOST_LEASE:.0f}")
         now = self._clock()
         with self._database.reading() as connection:
             waiting = list(connection.scalars(_candidates(now, desk, skip)))

@@ -87,12 +87,12 @@ def save_conversation(
 ) -> tuple[TextFile, list[TestConversation]]:
     """Replace the conversation of a line, or add one behind all others where the line is 0. Raises RecipeError with every mistake in it."""
     if len(turns) > MOST_TURNS:
-        raise InputError("the conversation is too long", value=f"{len(turns)} messages", todo=f"Give at most {MOST_TURNS}.")
+        raise InputError("desk.conversation_is_too_long", turns=len(turns), most_turns=MOST_TURNS)
     given = {"turns": [_plain(turn) for turn in turns]}
     wrong = _faults(given)
     if wrong:
         told = [f"{one.place}: {one.text}" if one.place else one.text for one in wrong]
-        raise RecipeError("the conversation has mistakes", value=f"{len(turns)} messages", todo="Correct each of these:", mistakes=told)
+        raise RecipeError("desk.conversation_has_mistakes", turns=len(turns), mistakes=told)
     with changing(project, "conversations", MOST_BYTES, stamp) as file:
         lines = file.text.splitlines()
         written_line = json.dumps(given, ensure_ascii=False)
@@ -118,8 +118,9 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
     found = conversations_in(text.removeprefix("\ufeff"))
     wrong = [f"line {one.line}: {fault.text}" for one in found for fault in one.mistakes[:1]]
     if wrong or not found:
-        todo = "Correct these lines; nothing was added:" if found else "Give a JSONL file, one conversation a line."
-        raise RecipeError("the conversations cannot be used", value=f"{len(found)} lines", todo=todo, mistakes=wrong[:50])
+        raise RecipeError(
+            "desk.conversations_cannot_be_used" if found else "desk.conversations_cannot_be_used_2", found=len(found), mistakes=wrong[:50]
+        )
     with changing(project, "conversations", MOST_BYTES, stamp) as file:
         added = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
         return _kept(project, file, added if replaces else [*file.text.splitlines(), *added])
@@ -127,13 +128,13 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
 
 def _check_line(lines: Sequence[str], line: int) -> None:
     if not 0 < line <= len(lines):
-        raise InputError("there is no such conversation", value=line, todo="Open the page again.")
+        raise InputError("desk.there_is_no_such_conversation_2", value=line)
 
 
 def _kept(project: Project, file: TextFile, lines: Sequence[str]) -> tuple[TextFile, list[TestConversation]]:
     kept = [line for line in lines if line.strip()]
     if len(kept) > _MOST_CONVERSATIONS:
-        raise InputError("there are too many conversations", value=f"{len(kept):,}", todo=f"Keep at most {_MOST_CONVERSATIONS:,}.")
+        raise InputError("desk.there_are_too_many_conversations", value=f"{len(kept):,}", most_conversations=_MOST_CONVERSATIONS)
     text = "".join(f"{line}\n" for line in kept)
     return write_text(project, file.name, text, MOST_BYTES), conversations_in(text)
 

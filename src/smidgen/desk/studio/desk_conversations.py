@@ -120,7 +120,7 @@ def answer_as_person(project: str, id: str, text: str, by: str, after: Status) -
     after: who answers next. Raises InputError for an empty answer, ConversationMissing.
     """
     if not text.strip():
-        raise InputError("the answer is empty", value="no words", todo="Write what the customer is to read.")
+        raise InputError("desk.answer_is_empty")
     with conversations_of(project) as store:
         store.add_turn(id, text.strip(), by, status=after)
 

@@ -53,9 +53,9 @@ def propose_correction(
     not said.
     """
     if way == "say" and not answer.strip():
-        raise InputError("the right answer is missing", value="no words", todo="Write it.")
+        raise InputError("desk.right_answer_is_missing")
     if way == "quote" and not (quote.strip() and document.strip()):
-        raise InputError("the quotation is missing", value="no words", todo="Choose the words of a document.")
+        raise InputError("desk.quotation_is_missing")
     intent = intent_of_people(project) if way == "person" else ""
     proposal = CorrectionDecision(
         "waiting",

@@ -146,7 +146,7 @@ def _tree(form: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     default = DeskPolicy().model_dump(mode="json")
     unknown = sorted(form.keys() - default.keys())
     if unknown:
-        raise InputError("a policy has no such setting", value=unknown[0], todo=f"It has: {', '.join(default)}.")
+        raise InputError("desk.policy_has_no_such_setting", value=unknown[0], default=", ".join(default))
     order = [*(name for name in before if name in default), *(name for name in default if name not in before)]
     tree = {}
     for name in order:
@@ -178,7 +178,7 @@ def save_policy(store: StudioStore, project: Project, draft: PolicyDraft, stamp:
     """Keep a policy. Raises RecipeError with every mistake in it."""
     if draft.mistakes:
         told = [f"{one.place}: {one.text}" if one.place else one.text for one in draft.mistakes]
-        raise RecipeError("the policy has mistakes", value="the policy", todo="Correct each of these:", mistakes=told)
+        raise RecipeError("desk.policy_has_mistakes_2", mistakes=told)
     with changing(project, "policy", MOST_BYTES, stamp) as file:
         return write_text(project, file.name, draft.text, MOST_BYTES), draft
 

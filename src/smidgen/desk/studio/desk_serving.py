@@ -98,8 +98,7 @@ def _hold(project: str, **changes: Any) -> HeldDesk:
 def hold_site(project: str, public: str, widget: Mapping[str, Any], keep_days: int) -> HeldDesk:
     """Hold how the desk stands on sites. `widget`: checked by the caller, who knows its settings."""
     if public and not re.fullmatch(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?", public):
-        todo = "Write it as https://desk.shop.example, without anything behind the name."
-        raise InputError("this is not the address of a desk", value=public, todo=todo)
+        raise InputError("desk.this_is_not_address_of_desk", value=public)
     with _lock:
         return _hold(project, public=public, widget=dict(widget), keep_days=keep_days)
 
@@ -145,10 +144,10 @@ def hold_channel(project: str, kind: str, on: bool, settings: Mapping[str, Any],
     fields = channel_settings(kind).model_fields
     strange = [name for name in settings if name not in fields or name in known]
     if strange or len(settings) > _MOST_SETTINGS:
-        raise InputError("the channel has no such setting", value=", ".join(strange)[:100], todo="Leave it out.")
+        raise InputError("desk.channel_has_no_such_setting", value=", ".join(strange)[:100])
     unknown = [name for name in secrets if name not in known]
     if unknown:
-        raise InputError("the channel has no such secret", value=", ".join(unknown)[:100], todo=f"It has: {', '.join(known)}.")
+        raise InputError("desk.channel_has_no_such_secret", value=", ".join(unknown)[:100], known=", ".join(known))
     given = {secret_variable(kind, name): value.strip() for name, value in secrets.items()}
     plain = {name: value for name, value in settings.items() if value not in (None, "")}
     if on:
@@ -163,8 +162,7 @@ def hold_channel(project: str, kind: str, on: bool, settings: Mapping[str, Any],
 def _check_opens(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
     missing = [name.removesuffix("_env") for name in secret_settings(kind) if not secrets.get(secret_variable(kind, name))]
     if missing:
-        todo = "Paste them on the page Channels, or switch the channel off."
-        raise InputError("a channel that is on needs all its keys", value=f"{kind}: {', '.join(missing)}", todo=todo)
+        raise InputError("desk.channel_that_is_on_needs_all_its_keys", value=f"{kind}: {', '.join(missing)}")
     open_channel(kind, _told(kind, settings), secrets).close()
 
 
@@ -174,7 +172,7 @@ def hold_webhook(project: str, name: str, webhook: HeldWebhook, secret: str | No
     secret: one of your own; None keeps the one that is kept, or makes one.
     """
     if not _NAME.fullmatch(name):
-        raise InputError("this is no name for a webhook", value=name, todo="Use small letters, digits and _, up to 30.")
+        raise InputError("desk.this_is_no_name_for_webhook", value=name)
     checked_address(webhook.url)
     variable = _webhook_variable(name)
     made = None
@@ -185,7 +183,7 @@ def hold_webhook(project: str, name: str, webhook: HeldWebhook, secret: str | No
     with _lock:
         webhooks = held_desk(project).webhooks
         if name not in webhooks and len(webhooks) >= _MOST_WEBHOOKS:
-            raise InputError("there are too many webhooks", value=len(webhooks), todo=f"Keep at most {_MOST_WEBHOOKS}.")
+            raise InputError("desk.there_are_too_many_webhooks", value=len(webhooks), most_webhooks=_MOST_WEBHOOKS)
         if secret is not None:
             keep_secrets(project, {variable: secret})
         _hold(project, webhooks={**webhooks, name: webhook})
@@ -204,10 +202,9 @@ def hold_hand_over(project: str, ways: tuple[str, ...]) -> HeldDesk:
     held = held_desk(project)
     for way, kind in _WAYS.items():
         if way in ways and not (kind in held.channels and held.channels[kind].on):
-            raise InputError("this way to hand over needs its channel", value=kind, todo="Switch the channel on first.")
+            raise InputError("desk.this_way_to_hand_over_needs_its_channel", value=kind)
     if "mail" in ways and not held.channels["email"].settings.get("people"):
-        todo = "Name them in the e-mail channel."
-        raise InputError("a hand-over by e-mail needs the addresses of your people", value="none", todo=todo)
+        raise InputError("desk.hand_over_by_e_mail_needs_addresses", value="none")
     with _lock:
         return _hold(project, hand_over=tuple(way for way in _WAYS if way in ways))
 
@@ -230,8 +227,7 @@ def try_held_channel(project: str, kind: str) -> ChannelTrial:
 def connect_held_channel(project: str, kind: str, address: str) -> ChannelTrial:
     """Tell the vendor of a held channel the address that messages go to. Raises InputError unless the internet reaches it."""
     if not address.startswith("https://"):
-        todo = "Set the public address of the desk first."
-        raise InputError("the vendor cannot reach this address", value=address or "none", todo=todo)
+        raise InputError("desk.vendor_cannot_reach_this_address", value=address or "none")
     held = held_desk(project).channels.get(kind, HeldChannel())
     return connect_channel(kind, _told(kind, held.settings), kept_secrets(project), address)
 
@@ -240,7 +236,7 @@ def try_held_webhook(project: str, name: str, desk: str) -> ChannelTrial:
     """Send a test event to a held webhook, and hold how it ended. Raises InputError for an unknown one."""
     held = held_desk(project).webhooks.get(name)
     if held is None:
-        raise InputError("there is no such webhook", value=name, todo="Open the page again.")
+        raise InputError("desk.there_is_no_such_webhook", value=name)
     found = try_webhook(held.url, kept_secrets(project).get(_webhook_variable(name), ""), desk)
     with _lock:
         webhooks = held_desk(project).webhooks

@@ -70,7 +70,7 @@ def save_kind(project: Project, before: str, name: str, examples: Sequence[str],
     with changing(project, _KIND, MOST_BYTES, stamp) as file:
         held = _kinds(project)
         if before and before not in [kind.name for kind in held]:
-            raise InputError("there is no such kind of message", value=before, todo="Open the page again.")
+            raise InputError("desk.there_is_no_such_kind_of_message", value=before)
         if given:
             _check(held, before, name, given)
         return _written(project, file, before, name, given), _kinds(project)
@@ -82,14 +82,14 @@ def _check(held: Sequence[MessageKind], before: str, name: str, examples: Sequen
         todo = f"Write at most {LONGEST_NAME} characters, without * ? [ ]."
         raise InputError("this is no name for a kind of message", value=name, todo=todo)
     if name.lower() in [kind.name.lower() for kind in others]:
-        raise InputError("there is such a kind of message already", value=name, todo="Add the examples to that one.")
+        raise InputError("desk.there_is_such_kind_of_message_already", value=name)
     if not LEAST_EXAMPLES <= len(examples) <= MOST_EXAMPLES:
         todo = f"Give at least {LEAST_EXAMPLES} and at most {MOST_EXAMPLES:,}; from ten on it is recognised well."
         raise InputError("a kind of message has too few or too many examples", value=f"{len(examples):,} examples", todo=todo)
     taken = {example.lower(): kind.name for kind in others for example in kind.examples}
     both = next((example for example in examples if example.lower() in taken), None)
     if both is not None:
-        raise InputError("an example shows another kind already", value=f"{both}: {taken[both.lower()]}", todo="Leave it in one of them.")
+        raise InputError("desk.example_shows_another_kind_already", value=f"{both}: {taken[both.lower()]}")
 
 
 def _written(project: Project, file: TextFile, before: str, name: str, examples: Sequence[str]) -> TextFile:

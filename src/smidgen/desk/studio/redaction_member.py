@@ -66,8 +66,7 @@ def choose_finder(store: StudioStore, project: Project, model: str) -> Project:
         source = next((run for run in models if run.id == model), None)
         folder = model_folder(store, source.project, model) if source is not None else None
         if folder is None or _manifest(folder) is None:
-            todo = "Choose a model of a project that pulls out fields, whose rows have marked spans."
-            raise InputError("this model finds no spans", value=model, todo=todo)
+            raise InputError("desk.this_model_finds_no_spans", value=model)
         fresh = place.with_name(f".{REDACTION}")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(folder, fresh)

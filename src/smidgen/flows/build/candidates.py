@@ -53,9 +53,8 @@ def choose_candidate(
             break
     if not fit:
         raise GateError(
-            "no model meets the limits",
+            "flows.no_model_meets_limits",
             value=_asked(wanted),
-            todo="Loosen a limit, or choose another student. Candidates:",
             changed=[
                 f"{c.name}: {_value(c.held.value, headline)}, {c.p50:.2f} ms, {c.variant.size_mb:.1f} MB; {c.unfit or 'the baseline'}"
                 for c in limited

@@ -62,9 +62,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
         notes = [*_choices(table), *(f"{count:,} rows have no {name}: left out" for name, count in gaps.items())]
     if table is None and not rows:
-        raise RecipeError(
-            "no training data is named", value=recipe.name, todo='Set data.train = "FILE" in the recipe, or give --data FILE.'
-        )
+        raise RecipeError("flows.no_training_data_is_named", value=recipe.name)
     notes += task.remarks(asked)
     sha256 = rows_hash((row.input, row.output) for row in rows)
     if settings.dedupe:
@@ -105,11 +103,10 @@ def _split(work: Work, told: list[Row]) -> Work:
     divided = task.divided(rows, work.recipe.asked, work.recipe.seed)
     if divided is not None:
         if settings.test is not None:
-            todo = "Leave out the test file, and measure on it afterwards: smidgen eval DIR --data FILE."
-            raise DataError("this task keeps rows of its own data apart for the test", value=settings.test, todo=todo)
+            raise DataError("flows.this_task_keeps_rows_of_its_own_data", value=settings.test)
         if not (divided.fit and divided.held and divided.test):
             value = f"{len(divided.fit)} to learn from, {len(divided.held)} for calibration, {len(divided.test)} to test on"
-            raise DataError("too few rows to keep some apart", value=value, todo="Add rows.")
+            raise DataError("flows.too_few_rows_to_keep_some_apart_3", value=value)
         work = replace(work, train=divided.fit, fit=divided.fit, held=divided.held, test=divided.test)
         return replace(work, source=_source(settings, rows), test_source=divided.how)
     if settings.test is not None:
@@ -128,9 +125,7 @@ def _split(work: Work, told: list[Row]) -> Work:
         task = work.task
         rows, test = _settled(rows, task), _settled(test, task)
     if not rows or not test:
-        raise DataError(
-            "too few rows to keep some apart for the test", value=f"{len(rows) + len(test)} rows", todo="Add rows, or give a test file."
-        )
+        raise DataError("flows.too_few_rows_to_keep_some_apart", rows=len(rows) + len(test))
     strata = task.strata(rows)
     most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(work.form) else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
@@ -138,9 +133,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     # A writer needs its held-out rows for stopping, and training it again takes as long as the first time.
     refit = not written and are_few(len(rows), strata)
     if not held:
-        raise DataError(
-            "too few rows to keep some apart for calibration", value=f"{len(rows)} rows", todo="Add rows: two or more per label."
-        )
+        raise DataError("flows.too_few_rows_to_keep_some_apart_2", rows=len(rows))
     held, test = task.gathered(held), task.gathered(test)
     work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
     return replace(work, source=_source(settings, rows), test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
@@ -180,17 +173,9 @@ def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str,
     known = {joined(row.input) for row in test}
     kept = [row for row in rows if joined(row.input) not in known]
     if rows and not kept:
-        raise DataError(
-            "the test file holds every training row: nothing is left to learn from",
-            value=f"{settings.test}: {len(rows)} rows in both",
-            todo="Give a test file of other rows, or none: some rows are then kept apart by themselves.",
-        )
+        raise DataError("flows.test_file_holds_every_training_row", test=settings.test, rows=len(rows))
     if work.form.labelling is not None and (wanted := work.form.labelling.foreign(task.labelled(row.output, work.form) for row in test)):
-        raise DataError(
-            "no label of the test file is one of the training file, so every answer would be wrong",
-            value=f"{settings.test}: {wanted[0]!r}, for example; the training file has {min(work.form.labelling.labels)!r}",
-            todo="Give a test file with the same labels, or none: some rows are then kept apart by themselves.",
-        )
+        raise DataError("flows.no_label_of_test_file_is_one", test=settings.test, wanted=wanted[0], labels=min(work.form.labelling.labels))
     return kept, test, rows_hash((row.input, row.output) for row in test), len(rows) - len(kept)
 
 
@@ -200,11 +185,7 @@ def check_errors_file(work: Work) -> None:
         return
     settings = work.recipe.settings(DataSettings)
     if work.task.writes or work.recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
-        raise InputError(
-            "errors over all rows need the task classify or extract, and no teacher",
-            value=work.errors,
-            todo="Leave --errors out, and measure the model on a file: smidgen eval DIR --data FILE --errors FILE.",
-        )
+        raise InputError("flows.errors_over_all_rows_need_task_classify", value=work.errors)
     answer_files.error_file_for(work.errors, training_table(work))
 
 
@@ -215,8 +196,7 @@ def training_table(work: Work) -> DataTable:
     settings, task = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task)
     input, label = task.table_columns(work.recipe.asked)
     if task.makes_examples and not ((input or settings.input) and (label or settings.label)):
-        todo = "Name the columns of customer and item: --user COLUMN --item COLUMN."
-        raise RecipeError("the columns to make examples of are not named", value=settings.train, todo=todo)
+        raise RecipeError("flows.columns_to_make_examples", value=settings.train)
     return open_table(path_of(str(settings.train), work.recipe), input=input, label=label, settings=settings, most_labels=task.most_columns)
 
 
@@ -295,7 +275,7 @@ def select_rows(work: Work, context: BuildContext) -> Work:
     context.progress.start(f"choose {count:,} of {len(rows):,} rows", None)
     embed = embedder(work.bases.get("encoder"), context.threads)
     if embed is None:
-        raise BaseError("rows cannot be compared without an encoder", value="data.select", todo="Fetch one first: smidgen pull minilm")
+        raise BaseError("flows.rows_cannot_be_compared_without_encoder", value="data.select")
     texts = [joined(row.input) for row in rows]
     vectors = embed(texts)
     if (form := work.form.single_label) is not None:

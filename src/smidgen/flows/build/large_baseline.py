@@ -92,8 +92,10 @@ def ask_larger(
     Raises InputError if it has no URL, or no larger model can do the task; RecipeError, RedactionError and TeacherError as a teacher.
     """
     if not settings.url or not task.teachable:
-        todo = "Give the base URL of an OpenAI-compatible server." if task.teachable else "Leave it out."
-        raise InputError("a large model cannot be compared", value=settings.source if task.teachable else task.name, todo=todo)
+        raise InputError(
+            "flows.large_model_cannot_be_compared" if task.teachable else "flows.large_model_cannot_be_compared_2",
+            value=settings.source if task.teachable else task.name,
+        )
     with closing(open_remote(settings, task, form, (), None, fresh, threads)) as teacher:
         teacher.budget.charge(spent or TokenCount())
         teacher.pose = partial(task.posed, settings=asked, replies=replies)
@@ -106,7 +108,7 @@ def ask_larger(
     if not heard:
         reasons = {str(verdict.why_not) for verdict in verdicts}
         if reasons == {str(NoAnswerReason.REFUSED)}:
-            raise TeacherError("the large model refused every question", value=settings.model, todo="Check its name and its limits.")
+            raise TeacherError("flows.large_model_refused_every_question", value=settings.model)
         progress.say(f"the large model was not asked: {', '.join(sorted(reasons))}")
         return None
     own = [(rows[place], VoteResult(replies[place].output)) for place in heard]

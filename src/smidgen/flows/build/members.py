@@ -54,7 +54,7 @@ def build_members(work: Work, context: BuildContext) -> Work:
 
 def _built(made: Recipe, role: str, part: str, languages: Sequence[str], context: BuildContext) -> Path:
     if "members" in type(made.sections[made.task]).model_fields:
-        raise RecipeError("a member consists of members itself", value=f"{role}: {made.name}", todo="Name a recipe of one model.")
+        raise RecipeError("flows.member_consists_of_members_itself", value=f"{role}: {made.name}")
     inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
     inputs |= {"languages": list(languages), "starters": [name for name, one in starters().items() if one.here()]}
 

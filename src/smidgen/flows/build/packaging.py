@@ -164,11 +164,7 @@ def ship(work: Work, context: BuildContext) -> Work:
     }
     final = _pack(work, draft.chosen, extra, metrics, context.scratch / "final")
     if not is_what_was_measured(work, context, context.loaded(final)):
-        raise GateError(
-            "the finished bundle gives other answers than the measured one",
-            value=work.out.name,
-            todo="Nothing was shipped; build with --fresh.",
-        )
+        raise GateError("flows.finished_bundle_gives_other_answers", value=work.out.name)
     pack(final, open_bundle(final).manifest, work.out)
     context.progress.finish("the model is packed, and answers as it was measured")
     return work

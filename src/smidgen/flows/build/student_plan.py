@@ -78,14 +78,13 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     barred = dict(task.barred(work.form))
     barred |= {name: why for name in asked.named if (why := registry.find("students", name).why_not(work.form))}
     if task.baseline in asked.among:
-        todo = f'Leave it out of among. To ship it, name it alone: kind = "{task.baseline}" in [student].'
-        raise RecipeError("the baseline is trained anyway, and never chosen among several", value=task.baseline, todo=todo)
+        raise RecipeError("flows.baseline_is_trained_anyway_and_never", value=task.baseline, baseline=task.baseline)
     able = [name for name in asked.named if more or name not in barred]
     if asked.named and not able:
         raise RecipeError(
-            "the requested student cannot learn from these rows",
+            "flows.requested_student_cannot_learn",
             value="; ".join(f"{name}: {barred[name]}" for name in asked.named),
-            todo=f"Choose another kind of model (--student {task.students[0]}), or auto. Or correct the rows or the schema.",
+            students=task.students[0],
         )
     for name, why in ({} if more else barred).items():
         if asked.kind == "auto" and (not asked.named or name in asked.named):
@@ -96,11 +95,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     baseline = [task.baseline] if task.baseline and (asked.baseline != "none" or asked.kind == task.baseline) else []
     _made_small(recipe, [kind for kind in (*alone, *baseline) if kind in asked.named or (not asked.named and kind != task.baseline)])
     if not baseline and recipe.settings(GateSettings).must_beat_baseline:
-        raise RecipeError(
-            "the gate asks for a model that beats the baseline, and no baseline is to be trained",
-            value="gate.must_beat_baseline with student.baseline = none",
-            todo="Leave one of the two out: --no-must-beat-baseline, or --baseline auto.",
-        )
+        raise RecipeError("flows.gate_asks_for_model_that_beats_baseline")
     return [*alone, *baseline, *joint]
 
 
@@ -126,11 +121,7 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
     if engines & set(registry.find("compress", asked).engines):
         return
     able = [name for name in registry.names("compress") if engines & set(registry.find("compress", name).engines)]
-    raise RecipeError(
-        f"the chosen method cannot make {' or '.join(kinds)} smaller",
-        value=asked,
-        todo=f"Name another: --compress {', '.join([*able, 'auto'])} or none.",
-    )
+    raise RecipeError("flows.chosen_method_cannot_make_smaller", value=asked, kinds=" or ".join(kinds), detail=", ".join([*able, "auto"]))
 
 
 def families_of(kinds: Sequence[str]) -> list[str]:
@@ -151,11 +142,7 @@ def bases_of(work: Work, kinds: Sequence[str], progress: Progress, encoder: str 
         return {family: lookup.find(usual.get(family, AUTO), progress, family) for family in families}
     named = lookup.find(asked, progress, families[0] if len(families) == 1 else None)
     if named.family not in families:
-        raise BaseError(
-            f"this base is of the family {named.family}, and {' or '.join(families)} is needed",
-            value=asked,
-            todo="Name another with --base, or leave it out for the starter.",
-        )
+        raise BaseError("flows.this_base_is_of_family_and_is_needed", value=asked, family=named.family, families=" or ".join(families))
     return {family: named if named.family == family else lookup.find(AUTO, progress, family) for family in families}
 
 
@@ -166,11 +153,7 @@ def settings_of(work: Work, kind: str) -> Settings:
     settings: type[Settings] = registry.find("students", kind).settings
     given = recipe.sections["train"]
     if kind == owner and not isinstance(given, settings) and given.model_fields_set:
-        raise RecipeError(
-            "the settings in [train] are those of another student than these rows need",
-            value=", ".join(sorted(given.model_fields_set)),
-            todo=f'Name it: kind = "{kind}" in [student], or --student {kind}.',
-        )
+        raise RecipeError("flows.settings_in_train_are_those_of_another", value=", ".join(sorted(given.model_fields_set)), kind=kind)
     return _rounding(recipe, given if kind == owner and isinstance(given, settings) else settings())
 
 
@@ -274,7 +257,7 @@ def open_guide(recipe: Recipe, base: Base | None, form: Form, progress: Progress
     whole = getattr(settings, "vocabulary", "") == "whole" or getattr(settings, "adapter", False)
     same = tokenizer_hash(found.folder) == tokenizer_hash(base.folder)
     if not same and (whole or ids_kept_of(base.folder, found.folder) is None):
-        raise RecipeError(f"the guide's tokens are not those of the base {base.name}", value=name, todo=OTHER)
+        raise RecipeError("flows.guide_tokens_are_not_those_of_base", value=name, name=base.name)
     return found
 
 
@@ -284,13 +267,9 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
     manifest = bundle.manifest
     weights = [name for name in manifest.engine.files if name.endswith(".gguf")]
     if manifest.engine.engine != "llama" or not weights:
-        raise RecipeError("this bundle does not write, and cannot guide a model that does", value=str(place), todo="Name one that writes.")
+        raise RecipeError("flows.this_bundle_does_not_write", value=str(place))
     if len(weights) > 1:
-        raise RecipeError(
-            "this bundle stores its training as a separate adapter, and a guide must be one model",
-            value=str(place),
-            todo="Build it without --adapter, or name its base as the guide.",
-        )
+        raise RecipeError("flows.this_bundle_stores_its_training", value=str(place))
     told, own = read_task(manifest)[1].writing.instruction, form.writing.instruction
     if told != own:
         progress.say(f"the guide was trained with another instruction ({told[:80]!r}), and now gets this one")

@@ -49,11 +49,7 @@ def require_single(work: Work) -> None:
     """Raise RecipeError for a task without generated examples."""
     several = work.form.labelling is not None and work.form.labelling.multi_label
     if several or not work.task.teachable or any(not isinstance(row.input, str) for row in work.fit[:1]):
-        raise RecipeError(
-            "examples can be made for single texts, with one label, one text, spans or fields as the answer",
-            value=work.task.name,
-            todo="Take generate out of data.teacher.uses.",
-        )
+        raise RecipeError("flows.examples_can_be_made_for_single_texts", value=work.task.name)
 
 
 def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:

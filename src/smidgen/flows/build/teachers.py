@@ -197,12 +197,14 @@ class BundleTeacher(Teacher):
         own = self._model.form
         other = type(own) is not type(form) or (own.single_label is None) != (form.single_label is None)
         if self._model.manifest.task != task.name or other:
-            made_for = self._model.manifest.task + (" in another shape" if self._model.manifest.task == task.name else "")
             self._model.close()
             raise RecipeError(
-                f"this bundle is made for the task {made_for}, and a teacher of {task.name} is needed",
+                "flows.this_bundle_is_made_for_task_in_another"
+                if self._model.manifest.task == task.name
+                else "flows.this_bundle_is_made_for_task",
                 value=str(folder),
-                todo="Name a bundle of the same task, or the URL of a model that takes instructions.",
+                task=self._model.manifest.task,
+                name=task.name,
             )
         super().__init__(self._model.name, RunBudget())
         self._task, self._form = task, form
@@ -270,7 +272,7 @@ def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Teac
     if not settings.url:
         return BundleTeacher(work.recipe.folder / Path(settings.source).expanduser(), task, work.form, context.threads)
     if not task.teachable:
-        raise RecipeError("a larger model cannot be asked to do this task", value=task.name, todo="Take the [data.teacher] section out.")
+        raise RecipeError("flows.larger_model_cannot_be_asked_to_do", value=task.name)
     teacher = open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
     teacher.pose = functools.partial(task.posed, settings=work.recipe.asked)
     return teacher
@@ -282,7 +284,7 @@ def open_remote(
     """The model over HTTP that the settings name, for a teachable task. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise RecipeError("the key has characters that are not allowed", value=settings.key_env, todo="Set the variable to the key alone.")
+        raise RecipeError("flows.key_has_characters_that_are_not_allowed", value=settings.key_env)
     budget = _budget(settings)
     answers = [_answer(task, _first(row.output) if task.graded else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
@@ -320,20 +322,12 @@ def uses_redaction_model(settings: TeacherSettings) -> bool:
 def _budget(settings: TeacherSettings) -> RunBudget:
     """The limits, with prices. Raises RecipeError for a teacher elsewhere without any limit, and for dollars without prices."""
     if not settings.local and settings.budget_usd is None and settings.budget_tokens is None:
-        raise RecipeError(
-            "a teacher that is not on this machine needs a budget",
-            value=settings.source,
-            todo="Set data.teacher.budget_usd or data.teacher.budget_tokens (--budget-usd 5).",
-        )
+        raise RecipeError("flows.teacher_that_is_not_on_this_machine", value=settings.source)
     listed = next((entry for entry in price_list.read()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
     price_in = settings.price_in if settings.price_in is not None else listed["input"] if listed else None
     price_out = settings.price_out if settings.price_out is not None else listed["output"] if listed else None
     if settings.budget_usd is not None and (price_in is None or price_out is None):
-        raise RecipeError(
-            "a budget in dollars needs the price of this model's tokens",
-            value=settings.model,
-            todo="Set data.teacher.price_in and data.teacher.price_out, in dollars for a million tokens.",
-        )
+        raise RecipeError("flows.budget_in_dollars_needs_price", value=settings.model)
     return RunBudget(settings.budget_usd, settings.budget_tokens, TokenPrice(price_in or 0.0, price_out or 0.0))
 
 

@@ -77,25 +77,13 @@ def _require_use(settings: TeacherSettings, uses: Sequence[Use], work: Work) -> 
     """Raise RecipeError if the teacher has nothing to do."""
     data = work.recipe.settings(DataSettings)
     if "compare" in uses and not settings.url:
-        raise RecipeError("a bundle is compared by `smidgen eval`", value=settings.source, todo="Take compare out of data.teacher.uses.")
+        raise RecipeError("flows.bundle_is_compared_by_smidgen_eval", value=settings.source)
     if "generate" in uses and work.task.sourced and data.train is None and work.given is None:
-        raise RecipeError(
-            "what the teacher makes is kept if it helps rows of people, and there are none",
-            value=settings.source,
-            todo="Name questions that people asked: --data FILE.",
-        )
+        raise RecipeError("flows.what_teacher_makes_is_kept_if_it_helps", value=settings.source)
     if "label" in uses and data.unlabelled is None:
-        raise RecipeError(
-            "the teacher has nothing to label",
-            value=settings.source,
-            todo='Name a file of inputs (--unlabelled FILE), or let it make examples: data.teacher.uses = ["generate"].',
-        )
+        raise RecipeError("flows.teacher_has_nothing_to_label", value=settings.source)
     if "score" in uses and not {"label", "generate"} & set(uses):
-        raise RecipeError(
-            "the teacher has no answers of its own to mark",
-            value=", ".join(uses),
-            todo="Add label, generate or both to data.teacher.uses.",
-        )
+        raise RecipeError("flows.teacher_has_no_answers_of_its_own", value=", ".join(uses))
 
 
 class _Teaching:
@@ -142,11 +130,7 @@ class _Teaching:
         if "generate" not in self._uses:
             return None
         if not isinstance(self._teacher, RemoteTeacher):
-            raise RecipeError(
-                "a bundle labels, and cannot make examples",
-                value=self._settings.source,
-                todo="Give the URL of a model that takes instructions, or take generate out of data.teacher.uses.",
-            )
+            raise RecipeError("flows.bundle_labels_and_cannot_make_examples", value=self._settings.source)
         require_single(self._work)
         return self._teacher
 
@@ -185,9 +169,7 @@ class _Teaching:
         dropped["the text is there already"] = len(repeated - leaked)
         kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
         if not kept:
-            raise DataError(
-                "the file of unlabelled inputs holds nothing new", value=settings.unlabelled, todo="Give inputs that are in no other file."
-            )
+            raise DataError("flows.file_of_unlabelled_inputs_holds_nothing", value=settings.unlabelled)
         return kept
 
     def _affordable(self, pool: list[Row]) -> list[Row]:
@@ -287,11 +269,7 @@ def try_teacher(work: Work, context: BuildContext, teacher: Teacher, embed: Embe
     verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", context.progress)
     heard = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
     if not heard:
-        raise TeacherError(
-            "the teacher could not be tried on any of your own rows",
-            value=verdicts[0].why_not if verdicts else "no rows",
-            todo="Raise the budget, or use a teacher on this machine for texts that may not leave it.",
-        )
+        raise TeacherError("flows.teacher_could_not_be_tried_on_any", value=verdicts[0].why_not if verdicts else "no rows")
     quality, unit = quality_of(task, work.form, heard), quality_unit(task)
     alone, needed, reason = _quality_needed(work, embed)
     if settings.min_quality is not None:
@@ -373,11 +351,7 @@ def _embed(work: Work, context: BuildContext) -> Embed | None:
 
 
 def _no_room(value: str) -> TeacherError:
-    return TeacherError(
-        "the budget has no room for a single label after the trial",
-        value=value,
-        todo="Raise data.teacher.budget_usd or data.teacher.budget_tokens, or set a smaller data.teacher.trial_rows.",
-    )
+    return TeacherError("flows.budget_has_no_room_for_single_label", value=value)
 
 
 def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:

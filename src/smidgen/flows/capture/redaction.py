@@ -36,7 +36,7 @@ def texts_to_read(text: str) -> list[str]:
     walk = BodyWalk(lambda text, _: found.setdefault(text) or text, names=True)
     walk.text(text, FieldContext())
     if walk.unread:
-        raise RedactionError("a text has parts that cannot be read", value=walk.unread[0], todo="Leave it out.")
+        raise RedactionError("flows.text_has_parts_that_cannot_be_read", value=walk.unread[0])
     for one in found:
         readable(one)
     return list(found)
@@ -63,7 +63,7 @@ def _refuse_repeated_names(text: str) -> None:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise RedactionError("an object has a name twice", value=f"{len(pairs)} fields", todo="Give each name once.")
+        raise RedactionError("flows.object_has_name_twice", pairs=len(pairs))
     return found
 
 
@@ -212,9 +212,7 @@ class CaptureRedactor:
         """
         texts = _readable((said.corrected, said.comment))
         if texts is None:
-            raise RedactionError(
-                "the feedback has parts that cannot be searched for personal data", value=said.request_id, todo="Send shorter, plain text."
-            )
+            raise RedactionError("flows.feedback_has_parts", value=said.request_id)
         redactor = self._redactor(asked, self._found(texts))
         answered = self._answering(asked, redactor, key, self._choices.get(said.request_id, ()))
         safe = redactor.twice(

@@ -156,9 +156,7 @@ def answer_pairs(
     strange = [row for row in (*given, *unread) if not friend.knows(row.input)]
     if len(strange) < _KNOWN_WELL * total:
         raise InputError(
-            f"most rows stand in the data that {friend.whose} from",
-            value=f"{total - len(strange):,} of {total:,} rows of {drawn.name}",
-            todo="Give pairs that were used neither to train nor to choose the model.",
+            "flows.most_rows_stand_in_data_that_from", whose=friend.whose, total=total - len(strange), total_2=total, name=drawn.name
         )
     _say_left_out(total - len(strange), f"their texts stand in the data that {friend.whose} from", progress)
     uses = Counter(friend.use(row.input) for row in strange)
@@ -166,11 +164,7 @@ def answer_pairs(
         _say_left_out(uses[use], why, progress)
     fit = [row for row in strange if friend.use(row.input) not in _UNFIT]
     if not fit:
-        raise InputError(
-            "no row of the sample can test this version",
-            value=f"{total:,} rows of {drawn.name}",
-            todo="Give pairs held out since the line's latest revocation that did not choose between versions.",
-        )
+        raise InputError("flows.no_row_of_sample_can_test_this_version", total=total, name=drawn.name)
     cells = _cells(drawn.table, segment)
     # A line holds out whole texts: one that is a tenth of the traffic is a far larger share of the sample, or is missing.
     distinct = distinct or drawn.by_text or loss.gathers or uses["tests"] > 0
@@ -243,11 +237,10 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
         with suppress(ValueError):
             share = max(share, marks.share_in(RowFingerprints.read(gone.marks)))
         if share > revocation.MOST_REFUTED:
-            whose = "this is" if share == 1 else f"{share:.0%} of the rows are of"
             raise InputError(
-                f"{whose} the sample of a revoked certificate: audits showed that it does not represent the traffic",
+                "flows.this_is_sample_of_revoked_certificate" if share == 1 else "flows.of_rows_are_of_sample_of_revoked",
                 value=name,
-                todo="Draw a new calibration sample from the traffic as it is now, with none of those rows in it.",
+                share=None if share == 1 else (f"{share:.0%}"),
             )
 
 
@@ -272,7 +265,7 @@ def _cells(table: DataTable | None, by: str | None) -> dict[int, str] | None:
     if by is None or by == BY_LABEL:
         return None
     if table is None:
-        raise InputError("these rows have no columns", value=by, todo="Certify on a file that has it, or leave --segment out.")
+        raise InputError("flows.these_rows_have_no_columns", value=by)
     (column,) = resolve(by, table.columns, table.name, "--segment", 1)
     told = ((number, record.get(column)) for number, record in table.each() if not isinstance(record, DataError))
     return {number: str(value).strip() for number, value in told if value is not None and str(value).strip()}
@@ -288,5 +281,5 @@ def _segments(
         return [""] * len(rows)
     groups = [answer_group(reply) for reply in replies]
     if None in groups or (table is not None and table.label is None):
-        raise InputError("segments by label need one label per text", value=by, todo="Name a column with --segment, or leave it out.")
+        raise InputError("flows.segments_by_label_need_one_label_per", value=by)
     return [None if gives_nothing(reply) else group for reply, group in zip(replies, groups, strict=True)]

@@ -240,9 +240,10 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
     for audit, before in furthest.values():
         if audit.evidence > 1:
             raise InputError(
-                "most of these rows certified before, and the audits since then speak against it: new terms would discard those audits",
-                value=f"evidence {audit.evidence:.3g} at alpha {before.alpha:g} and delta {before.delta:g}",
-                todo="Draw a new calibration sample, or certify on the same terms, which keep the audits.",
+                "flows.most_of_these_rows_certified_before",
+                evidence=f"{audit.evidence:.3g}",
+                alpha=f"{before.alpha:g}",
+                delta=f"{before.delta:g}",
             )
     try:
         if same is None:
@@ -264,11 +265,7 @@ def _before(bundle: Path, paper: Certificate) -> list[Certificate]:
         there = papers.read(papers.place(bundle))
     except CertificateError as error:
         if not error.missing and not found:
-            raise CertificateError(
-                "the certificate beside the bundle cannot be read, and the evidence of its audits would be lost",
-                value=error.what,
-                todo="Put a copy of the file back. If nothing was ever audited under it, move it away.",
-            ) from error
+            raise CertificateError("flows.certificate_beside_bundle", value=error.what) from error
     else:
         found += [there] if all(one.id != there.id for one in found) else []
     return [one for one in found if _renews(one, paper)]
@@ -280,11 +277,7 @@ def _extent(audit: SequentialAudit) -> tuple[int, float]:
 
 
 def _lost(paper: Certificate, error: Exception) -> CertificateError:
-    return CertificateError(
-        "the audits of the certificate cannot be started or carried on",
-        value=f"{error} ({certificate_audit.audit_file(paper.id)})",
-        todo="If they were lost, draw a new calibration sample. Else free some disk space.",
-    )
+    return CertificateError("flows.audits_of_certificate_cannot_be_started", value=f"{error} ({certificate_audit.audit_file(paper.id)})")
 
 
 def _renews(before: Certificate, paper: Certificate) -> bool:

@@ -231,11 +231,7 @@ def certify_pairs(
     known = report.read(model.folder / "report.json")
     tries = threshold_steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
     if not tries:
-        raise InputError(
-            "the bundle's report has no risk-coverage curve to take thresholds from",
-            value=model.name,
-            todo="Build it again: a build measures the curve on its test rows.",
-        )
+        raise InputError("flows.bundle_report_has_no_risk_coverage", value=model.name)
     moment = now or datetime.now(UTC)
     friend = known_data(model, known, moment, built_from)
     unchecked = (*friend.unchecked, *drawn.unchecked)
@@ -312,10 +308,7 @@ def _foretell(model: Model, terms: CertificateTerms, n: int, progress: Progress)
     found, said = odds(n), describe_odds(odds, n, fewest_rows(terms.alpha, terms.level))
     if found.chance < terms.likely:
         raise CertificateError(
-            "no test was made, because it would probably fail",
-            value=said,
-            todo="Nothing was spent. Give more pairs, improve the model, or test all the same with --likely 0.",
-            facts={"certified": False, "n": n, "forecast": asdict(found)},
+            "flows.no_test_was_made_because_it_would", value=said, facts={"certified": False, "n": n, "forecast": asdict(found)}
         )
     progress.say(said)
     return found
@@ -336,7 +329,7 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
     Raises InputError without a reason; CertificateError if there is no certificate, or the revocation could not be written.
     """
     if not reason.strip():
-        raise InputError("a revocation needs a reason", value=reason, todo='Say why: --revoke "new products since May".')
+        raise InputError("flows.revocation_needs_reason", value=reason)
     folder = folder_of(folder)
     found = papers.read(papers.place(folder))
     try:
@@ -347,11 +340,7 @@ def revoke(folder: Path, reason: str, now: datetime | None = None) -> list[Path]
             certificate_audit.restart_line(folder, found)
         return written
     except OSError as error:
-        raise CertificateError(
-            "the revocation could not be recorded",
-            value=str(error),
-            todo=f"Until then, remove {papers.place(folder).name}: without it everything escalates.",
-        ) from error
+        raise CertificateError("flows.revocation_could_not_be_recorded", value=str(error), name=papers.place(folder).name) from error
 
 
 def _check_terms(terms: CertificateTerms) -> None:
@@ -359,33 +348,17 @@ def _check_terms(terms: CertificateTerms) -> None:
         PromiseSettings(**{name: getattr(terms, name) for name in ("alpha", "delta", "overall", "valid_days", "audit_days")})
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]} is out of range: {first['msg']}", value=first["input"], todo="Name another.") from None
+        raise InputError("flows.is_out_of_range", value=first["input"], first=first["loc"][0], first_2=first["msg"]) from None
     check_reference(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
-        raise InputError(
-            "with --loss judge, the judge is the reference",
-            value=f"--loss judge --reference {terms.reference}",
-            todo="Give --loss judge --judge URL --judge-model NAME --judge-errors K/N and leave --reference out.",
-        )
+        raise InputError("flows.with_loss_judge_judge_is_reference", reference=terms.reference)
     named = terms.reference == "model" or terms.loss == "judge"
     if terms.model and (not named or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
-        raise InputError(
-            "the large model's name is one line, and needs --reference model",
-            value=terms.model[:MOST_NAME],
-            todo="Give --reference model --reference-model NAME, as --fallback-model has it, or leave it out.",
-        )
+        raise InputError("flows.large_model_name_is_one_line_and_needs", value=terms.model[:MOST_NAME])
     if (terms.reference == "judge") != (terms.judge is not None):
-        raise InputError(
-            "--reference judge and --judge-errors belong together",
-            value=terms.reference,
-            todo="Give --reference judge --judge-errors K/N: of N reviewed verdicts, K were wrong.",
-        )
+        raise InputError("flows.reference_judge_and_judge_errors_belong", value=terms.reference)
     if terms.judge is not None and not 0 <= terms.judge.wrong <= terms.judge.reviewed >= 1:
-        raise InputError(
-            "--judge-errors is not K wrong of N reviewed verdicts",
-            value=f"{terms.judge.wrong}/{terms.judge.reviewed}",
-            todo="Give --judge-errors 4/200.",
-        )
+        raise InputError("flows.judge_errors_is_not_k_wrong_of_n", value=f"{terms.judge.wrong}/{terms.judge.reviewed}")
 
 
 def _begin_look(
@@ -410,11 +383,11 @@ def _begin_look(
         flags = [f"--delta {_ask_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
         flags += [f"--overall {_ask_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
         raise InputError(
-            "these rows were tested before, and their confidence is used up",
-            value=f"{spent.looks} {'look' if spent.looks == 1 else 'looks'}, δ = {spent.level:.4g} of {terms.delta:.4g}",
-            todo="Draw a new sample of rows that were not tested before. Or ask for less confidence, which leaves some for this test: "
-            + " ".join(flags)
-            + ".",
+            "flows.these_rows_were_tested_before_and_their" if spent.looks == 1 else "flows.these_rows_were_tested_before_and_their_2",
+            looks=spent.looks,
+            level=f"{spent.level:.4g}",
+            delta=f"{terms.delta:.4g}",
+            flags=" ".join(flags),
         )
     return look, replace(terms, own=look, spent=spent)
 
@@ -504,9 +477,11 @@ def _failure(terms: CertificateTerms, graded: bool, sample: CalibrationSample, f
     what = f"no threshold can be certified for a risk of at most {terms.alpha:.3g} with confidence {1 - terms.level:.6g}"
     if not failed:
         return CertificateError(
-            what,
-            value=f"{n:,} pairs, and in no segment enough for any test",
-            todo=f"Leave out --segment, or give {fewest_rows(terms.alpha, terms.level):,} pairs of a segment at least.",
+            "flows.no_threshold_can_be_certified_for_risk",
+            alpha=f"{terms.alpha:.3g}",
+            level=f"{1 - terms.level:.6g}",
+            n=n,
+            fewest_rows=fewest_rows(terms.alpha, terms.level),
             facts=facts,
         )
     name, one = max(failed.items(), key=lambda entry: entry[1].outcome.n)

@@ -54,9 +54,7 @@ def write_review_file(waiting: Iterable[DrawnAnswer], file: Path) -> int:
     try:
         files.write(file, stream.getvalue().encode("utf-8-sig"), mode=0o600)
     except OSError as error:
-        raise DataError(
-            "the file cannot be written", value=error.strerror, todo="Name a file in a writable folder.", file=str(file)
-        ) from None
+        raise DataError("flows.file_cannot_be_written", value=error.strerror, file=str(file)) from None
     return count
 
 
@@ -65,7 +63,6 @@ def read_review_file(file: Path) -> dict[str, str]:
 
     Raises DataError if the file cannot be read, lacks a column, or has two outputs for one request.
     """
-    again = "Write one with --export, and fill in its column `output`."
     try:
         with file.open("rb") as binary:
             content = binary.read(_MOST_BYTES_OF_A_FILE + 1)
@@ -73,15 +70,15 @@ def read_review_file(file: Path) -> dict[str, str]:
             raise ValueError(f"it is over {_MOST_BYTES_OF_A_FILE:,} bytes")
         rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError("the file cannot be read", value=str(error), todo=again, file=str(file)) from None
+        raise DataError("flows.file_cannot_be_read", value=str(error), file=str(file)) from None
     found: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         if row.get("id") is None or "output" not in row:
             named = ", ".join(map(str, row))
-            raise DataError("a column is missing", value=f"id and output are needed, there are {named}", todo=again, file=str(file))
+            raise DataError("flows.column_is_missing", named=named, file=str(file))
         said = (row["output"] or "").strip()
         if said and found.setdefault(row["id"], said) != said:
-            raise DataError("one request has two outputs", value=row["id"], todo="Keep one of the rows.", file=str(file), row=number)
+            raise DataError("flows.one_request_has_two_outputs", value=row["id"], file=str(file), row=number)
     return found
 
 
@@ -216,31 +213,23 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
         CertificateError: no certificate holds, or the state of the review cannot be read.
     """
     if share is not None and not 0 < share <= 1:
-        raise InputError("--share must be over 0 and at most 1", value=share, todo="Give --share 0.02, for 2 %.")
+        raise InputError("flows.share_must_be_over_0_and_at_most_1", value=share)
     folder = folder_of(folder)
     manifest = read_manifest(folder)
     found = check_certificate(folder, certificate_subject(manifest), now)
     paper = found.certificate
     # A certificate that is stale because audits are missing holds again once they come.
     if not (found.valid or found.state in REVIVED_BY_AUDITS) or paper is None:
-        raise CertificateError(
-            "the bundle has no valid certificate, so there is nothing to audit",
-            value=f"{found.state.value}: {found.why}",
-            todo="Certify it on a new sample: smidgen certify DIR --data calibration.csv.",
-        )
+        raise CertificateError("flows.bundle_has_no_valid_certificate_so", value=f"{found.state.value}: {found.why}")
     if paper.reference.kind not in _OF_PEOPLE or paper.measure:
-        raise InputError(
-            "people can only audit a certificate against gold labels or reviews",
-            value=f"{folder.name}: against {paper.reference.words}",
-            todo="smidgen serve audits certificates against the large model or the request itself (--audit-share).",
-        )
+        raise InputError("flows.people_can_only_audit_certificate", name=folder.name, words=paper.reference.words)
     file = certificate_audit.audit_file(paper.id).with_suffix(".reviews.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(file.with_suffix(".lock"), timeout=0):
             yield HumanReview(folder, manifest, paper, store, _state(file, share, _declared(paper)), file)
     except filelock.Timeout:
-        raise InputError("another review of this certificate is running", value=str(folder), todo="Let it end first.") from None
+        raise InputError("flows.another_review_of_this_certificate", value=str(folder)) from None
 
 
 def _segment(pending: Sequence[Any]) -> str | None:
@@ -276,15 +265,7 @@ def _state(file: Path, share: float | None, declared: float | None) -> _ReviewSt
     except FileNotFoundError:
         state = _ReviewState(declared if declared is not None else SHARE if share is None else share)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise CertificateError(
-            "the state of the review cannot be read, and no answer must be counted twice",
-            value=f"{file}: {error}",
-            todo="Certify on a new sample: that begins a new review.",
-        ) from error
+        raise CertificateError("flows.state_of_review_cannot_be_read", value=f"{file}: {error}") from error
     if share is not None and share != state.share:
-        raise InputError(
-            "the review of this certificate began with another share",
-            value=f"--share {share:g}, and it is {state.share:g}",
-            todo="Leave --share out; the next certificate may have another one.",
-        )
+        raise InputError("flows.review_of_this_certificate_began", share=f"{share:g}", share_2=f"{state.share:g}")
     return state

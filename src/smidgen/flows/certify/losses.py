@@ -30,8 +30,6 @@ Choice = Literal["likeness", "attributes", "judge"]
 Marking = Callable[[Sequence[Text], Sequence[Reply]], list[float]]
 """A judge's marks for answers to texts, each 0..1."""
 
-_ONLY_TEXTS = "Leave --loss out: these answers are right or wrong, and the certificate counts the wrong ones."
-
 
 @dataclass(frozen=True)
 class Loss:
@@ -70,7 +68,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
         return _likeness(task, form)
     if choice == "judge":
         if marking is None:
-            raise InputError("no judge was named", value="--loss judge", todo="Give --judge URL --judge-model NAME.")
+            raise InputError("flows.no_judge_was_named")
         judge = marking
         return Loss(
             "1 − the judge's mark",
@@ -78,11 +76,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
             lambda rows, replies: 1.0 - np.asarray(judge([row.input for row in rows], replies)),
         )
     if not task.states(form):
-        raise InputError(
-            "the bundle does not check attributes",
-            value="--loss attributes",
-            todo="Certify with --loss likeness; or build on inputs that are attributes (`name: Oak stool; colour: red`).",
-        )
+        raise InputError("flows.bundle_does_not_check_attributes")
     return Loss(
         "the share of the request's attributes that the text leaves out or makes up, as the bundle's own lexicon reads it",
         True,
@@ -93,7 +87,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 def check_loss(choice: Choice, task: Task) -> None:
     """Raise InputError if the task has no such loss. This check needs no bundle."""
     if choice != "likeness" and not task.graded:
-        raise InputError("only written texts have a choice of losses", value=f"--loss {choice} for {task.name}", todo=_ONLY_TEXTS)
+        raise InputError("flows.only_written_texts_have_choice", choice=choice, name=task.name)
 
 
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:
@@ -196,13 +190,9 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
     invalid; RedactionError if the instruction cannot be made safe to send.
     """
     if not settings.url:
-        raise InputError(
-            "the judge must be a URL",
-            value=settings.source,
-            todo="Give the base URL of an OpenAI-compatible server (--judge http://127.0.0.1:8000/v1 --judge-model NAME).",
-        )
+        raise InputError("flows.judge_must_be_url", value=settings.source)
     if not model.task.teachable or model.task.sourced:
-        raise InputError("a judge cannot mark this task", value=model.manifest.task, todo="Leave --loss out.")
+        raise InputError("flows.judge_cannot_mark_this_task", value=model.manifest.task)
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)
     judge.thinks = True  # it may think, and unused tokens cost nothing
@@ -211,18 +201,10 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
         try:
             found = judge.scores([Row(text, str(reply.output)) for text, reply in zip(texts, replies, strict=True)], progress)
         except TeacherError as error:
-            raise TeacherError(
-                "the judge could not be asked",
-                value=f"{error.what}: {error.value}",
-                todo=f"Check --judge, --judge-model, the budget, and the key in {settings.key_env}.",
-            ) from error
+            raise TeacherError("flows.judge_could_not_be_asked", value=f"{error.what}: {error.value}", key_env=settings.key_env) from error
         marked = sum(score is not None for score in found)
         if marked < _LEAST_MARKED * len(found):
-            raise InputError(
-                "the judge did not mark the answers",
-                value=f"{marked:,} of {len(found):,} got a mark from 0 to 10",
-                todo="Check its key and budget, or name another with --judge-model. The marks so far are kept.",
-            )
+            raise InputError("flows.judge_did_not_mark_answers", marked=marked, found=len(found))
         if marked < len(found):
             progress.say(f"{len(found) - marked:,} answers got no mark, and count as wholly wrong")
         return [0.0 if score is None else score for score in found]

@@ -13,11 +13,7 @@ from smidgen.core.settings import SectionedSettings, Settings, setting
 def check_reference(loss: str, reference: str) -> None:
     """Raise InputError if a loss and a reference do not go together."""
     if (loss == "attributes") != (reference == "request"):
-        raise InputError(
-            "the request itself is the reference with --loss attributes only",
-            value=f"--loss {loss} --reference {reference}",
-            todo="Give --loss attributes and leave --reference out; or another loss with another reference.",
-        )
+        raise InputError("flows.request_itself_is_reference_with_loss", loss=loss, reference=reference)
 
 
 class PromiseSettings(Settings):

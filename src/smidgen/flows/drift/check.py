@@ -191,8 +191,11 @@ def folder_of_name(said: str) -> Path:
     known = {name: place for place in reversed(files.known_bundles()) if (name := _name(place)) is not None}
     if said in known:
         return known[said]
-    others = f", or one of: {', '.join(sorted(known)[:10])}" if known else ". No model was served here yet"
-    raise InputError("this is neither a folder nor the name of a model that was served here", value=said, todo=f"Name a folder{others}.")
+    raise InputError(
+        "flows.this_is_neither_folder_nor_name" if known else "flows.this_is_neither_folder_nor_name_2",
+        value=said,
+        known=(", ".join(sorted(known)[:10])) if known else None,
+    )
 
 
 def look_for_drift(folder: Path, ask: DriftSettings, progress: Progress | None = None, now: datetime | None = None) -> DriftLook:

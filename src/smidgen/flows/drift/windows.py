@@ -104,11 +104,7 @@ def windows(asked: WindowRequest, line: Line | None, keep: Sequence[str], thread
     be redacted although they must be.
     """
     if asked.before is not None and asked.since is not None and asked.since < asked.before:
-        raise InputError(
-            "the recent requests would overlap with the reference",
-            value=f"--since {asked.since:%Y-%m-%d} --before {asked.before:%Y-%m-%d}",
-            todo="Let --since be no earlier than --before.",
-        )
+        raise InputError("flows.recent_requests_would_overlap", since=f"{asked.since:%Y-%m-%d}", before=f"{asked.before:%Y-%m-%d}")
     pointer = line.read() if line is not None else None
     until = asked.before or (_promoted(pointer, asked.now) if pointer is not None else None)
     with traffic_rows.open_traffic() as store:

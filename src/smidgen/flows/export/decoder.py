@@ -81,7 +81,7 @@ class DecoderBundle:
         """Its chat template as a function. Raises InputError if it has none."""
         template = self.template
         if template is None:
-            raise InputError("the model has no chat template", value=self.model.name, todo="Build on an instruct model.")
+            raise InputError("flows.model_has_no_chat_template", value=self.model.name)
         names = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
         config = {name: self.token(which) for name, which in names.items()}
 

@@ -89,7 +89,7 @@ def copy_file(bundle: Bundle, name: str, to: Path) -> Path:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle.folder / name, to)
     if file_hash(to) != bundle.manifest.files[name].sha256:
-        raise BundleError("a file changed while it was copied", value=name, todo="Is the disk full? Export again.", file=name)
+        raise BundleError("flows.file_changed_while_it_was_copied", value=name, file=name)
     return to
 
 
@@ -200,7 +200,7 @@ def export(bundle: Path, target: str, out: Path | None = None, progress: Progres
     opened = find_bundle(bundle).bundle
     place = out or Path(f"{plain_name(opened.manifest.name)}-{target}")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise InputError("the folder for the export is not empty, or is not a folder", value=str(place), todo="Name a new one with --out.")
+        raise InputError("flows.folder_for_export_is_not_empty", value=str(place))
     try:
         part.check(opened)
     except ExportRefusal as refusal:

@@ -84,7 +84,7 @@ def _save(weights: dict[str, Tensor], file: Path) -> None:
     stored = {name: (tensor.half() if tensor.dim() > 1 else tensor).contiguous() for name, tensor in weights.items()}
     for name, tensor in stored.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise EngineError("a weight is too large for 16 bits", value=name, todo="Build the bundle again.")
+            raise EngineError("flows.weight_is_too_large_for_16_bits", value=name)
     save_file(stored, file, metadata={"format": "pt"})
 
 

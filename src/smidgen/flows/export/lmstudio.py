@@ -34,8 +34,7 @@ class LmStudio:
         engine_of(bundle, ("llama",), "lmstudio")
         decoder = DecoderBundle.of(bundle)
         if decoder.adapter is not None:
-            what = "LM Studio loads no adapters, and this model is one beside its base's weights"
-            raise ExportRefusal(what, value=decoder.adapter.name, todo="Build it without --adapter.")
+            raise ExportRefusal("flows.lm_studio_loads_no_adapters", value=decoder.adapter.name)
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
         """See `ExportTarget`. The file is copied byte for byte: it contains metadata, tokens and template."""

@@ -10,7 +10,6 @@ from smidgen.flows.export.chat_template import fill_go_template, ollama_values, 
 from smidgen.flows.export.decoder import DecoderBundle
 from smidgen.flows.export.exporter import (
     SCHEMA,
-    SERVE,
     ExportNotes,
     ExportRefusal,
     copy_file,
@@ -26,7 +25,6 @@ from smidgen.flows.export.exporter import (
 )
 
 _FENCE = '"""'
-_CHATS = "Build on an instruct model, whose prompt ends in a token of its own before the text."
 _PROBE = "name: Oak stool; colour: red"
 
 
@@ -42,7 +40,7 @@ class Ollama:
         template, system, _ = _template(decoder)
         odd = decoder.split_alike()
         if odd is not None:
-            raise ExportRefusal("the prompt as one text is split into other tokens than the bundle asks with", value=odd, todo=_CHATS)
+            raise ExportRefusal("flows.prompt_as_one_text_is_split_into_other", value=odd)
         modelfile(decoder, template, system)
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:
@@ -122,15 +120,12 @@ def _template(decoder: DecoderBundle) -> tuple[str, str, list[str]]:
                 _prove(decoder, found, talk, wanted)
                 return found, system, [_TALK, *notes]
         except ValueError as error:
-            what = f"the model's chat template cannot be written in Go's template language: {error}"
-            raise ExportRefusal(what, value=decoder.model.name, todo=SERVE) from error
+            raise ExportRefusal("flows.model_chat_template_cannot_be_written", value=decoder.model.name, error=error) from error
     try:
         found = write_single_turn(_cut(decoder, decoder.text(decoder.prompt.before)), decoder.text(decoder.prompt.after))
         _prove(decoder, found, [{"role": "user", "content": _PROBE}], wanted)
     except ValueError as error:
-        raise ExportRefusal(
-            f"the prompt cannot be written in Go's template language: {error}", value=decoder.model.name, todo=SERVE
-        ) from error
+        raise ExportRefusal("flows.prompt_cannot_be_written_in_go_template", value=decoder.model.name, error=error) from error
     return found, "", [_ALONE, *notes]
 
 
@@ -156,9 +151,7 @@ def _prove(decoder: DecoderBundle, template: str, talk: list[Any], wanted: str) 
 
 def _fenced(text: str) -> str:
     if _FENCE in text or "\r" in text:
-        raise ExportRefusal(
-            "a text cannot be written in a Modelfile: it holds three quotation marks or a carriage return", value=text, todo=SERVE
-        )
+        raise ExportRefusal("flows.text_cannot_be_written_in_modelfile", value=text)
     return f"{_FENCE}{text}{_FENCE}"
 
 

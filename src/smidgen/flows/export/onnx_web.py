@@ -23,7 +23,7 @@ from smidgen.core.forms import FieldForm, Form
 from smidgen.core.parts import PLAIN
 from smidgen.engines.model_files import load_tokenizer
 from smidgen.engines.onnx import open_session
-from smidgen.flows.export.exporter import SERVE, ExportNotes, ExportRefusal, copy_file, engine_of, form_of, licence_of, measured_line
+from smidgen.flows.export.exporter import ExportNotes, ExportRefusal, copy_file, engine_of, form_of, licence_of, measured_line
 from smidgen.stats import field_values
 from smidgen.text import dates, numbers
 from smidgen.text.tagging import TaggerReader
@@ -70,13 +70,13 @@ class OnnxWeb:
         engine_of(bundle, _ENGINES, "onnx-web")
         form = form_of(manifest)
         if not form.page:
-            raise ExportRefusal("only classifiers and taggers can be exported to onnx-web", value=manifest.task, todo=SERVE)
+            raise ExportRefusal("flows.only_classifiers_and_taggers_can", value=manifest.task)
         if manifest.engine.engine == "onnx":
             return
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
-            raise ExportRefusal("the page's own script runs only BERT's WordPiece tokenizers", value=" ".join(map(str, kinds)), todo=SERVE)
+            raise ExportRefusal("flows.page_own_script_runs_only_bert", value=" ".join(map(str, kinds)))
         if form.answer_schema is not None:
             browser_schema(form.answer_schema)
 
@@ -147,7 +147,7 @@ def browser_pattern(pattern: str) -> str:
             elif following and not following.isalnum():
                 made.append(following)
             else:
-                raise ExportRefusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
+                raise ExportRefusal("flows.browser_reads_pattern_of_schema", value=pattern)
         elif inside and letter == "]":
             inside = False
             made.append(letter)
@@ -167,7 +167,7 @@ def browser_pattern(pattern: str) -> str:
         elif not inside and letter == "]":
             made.append("\\]")
         elif not inside and letter in "*+?}" and following == "+":
-            raise ExportRefusal("a browser reads a pattern of the schema otherwise", value=pattern, todo=SERVE)
+            raise ExportRefusal("flows.browser_reads_pattern_of_schema", value=pattern)
         else:
             made.append(letter)
     return "".join(made)

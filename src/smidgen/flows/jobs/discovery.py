@@ -243,9 +243,9 @@ def find_job(store: TrafficStore, id: str) -> FoundJob:
     job = next((one for one in jobs if one.id == id), None)
     if job is None:
         known = ", ".join(one.id for one in jobs[:10]) or "none yet"
-        raise InputError("no recurring job has this id", value=id, todo=f"Name one of those in `smidgen traffic --jobs`: {known}.")
+        raise InputError("flows.no_recurring_job_has_this_id", value=id, known=known)
     if job.task is None:
-        raise InputError(f"no small model can be made for this job: {job.why}", value=id, todo="Choose another.")
+        raise InputError("flows.no_small_model_can_be_made_for_this_job", value=id, why=job.why)
     return job
 
 
@@ -403,11 +403,9 @@ def take_up_job(line: Line, job: LineJob, task: str | None) -> LinePointer:
         others = tuple(known for known in before.jobs if known.id != job.id and (known.template, known.frame) != part)
         wanted = task or next((known.task for known in others), job.task)
         if wanted != job.task:
-            raise InputError(
-                "the job is of another task than the line", value=f"{job.task}, not {wanted}", todo="Begin another line with this job."
-            )
+            raise InputError("flows.job_is_of_another_task_than_line", task=job.task, wanted=wanted)
         if len(others) >= MOST_JOBS:
-            raise InputError("the line has too many jobs", value=len(others), todo="Begin another line with this job.")
+            raise InputError("flows.line_has_too_many_jobs", value=len(others))
         return before.model_copy(update={"jobs": (*others, job)})
 
     return line.change(added)

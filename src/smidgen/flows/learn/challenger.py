@@ -19,7 +19,7 @@ from smidgen.data.tables import DataTable, table_in_memory
 from smidgen.flows.build.pipeline import build
 from smidgen.flows.build.work import GivenTables
 from smidgen.flows.learn.learning_rows import LearningRows, LineRow, count_sources, file_record
-from smidgen.flows.learn.traffic_rows import MASKED, MASKED_TODO
+from smidgen.flows.learn.traffic_rows import MASKED
 from smidgen.flows.local_model import Model
 from smidgen.judge import report
 from smidgen.parts import recipe as recipes
@@ -113,11 +113,8 @@ def build_challenger(
     if not material.learning:
         masked = dict(material.unusable).get(MASKED, 0)
         raise DataError(
-            "there are no rows to learn from",
+            "flows.there_are_no_rows_to_learn_from" if masked else "flows.there_are_no_rows_to_learn_from_2",
             value=f"{name}: {masked:,} answers were masked as personal data" if masked else name,
-            todo=f"{MASKED_TODO}."
-            if masked
-            else "Give some with --data, or serve with --capture answers and a --fallback that answers meanwhile.",
         )
     columns = _columns(champion, material.learning)
     train = tabled(material.learning, columns, f"rows-{material.sha256[:12]}.jsonl")

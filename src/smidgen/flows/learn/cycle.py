@@ -346,11 +346,7 @@ def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Lin
     """Open the line, or create it if the settings name a task, a bundle or a job."""
     line = Line(folder)
     if not is_line(folder) and ask.line.task is None and ask.line.bundle is None and not jobs:
-        raise InputError(
-            "there is no line here, and no task for a new one",
-            value=str(folder),
-            todo="Begin one: --task classify with --data FILE or captured requests, --job ID, or --from BUNDLE.",
-        )
+        raise InputError("flows.there_is_no_line_here_and_no_task", value=str(folder))
     line.begin(ask.line.name or folder.resolve().name, ask.line.hold_out)
     return line
 
@@ -358,7 +354,7 @@ def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Lin
 def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress: Progress) -> None:
     """Make a bundle the line's first version, with its certificate and revocations, and keep its training rows if the file is available."""
     if line.read().champion is not None:
-        raise InputError("the line has a champion already", value=str(line.folder), todo="Leave out --from, or begin another line.")
+        raise InputError("flows.line_has_champion_already", value=str(line.folder))
     opened = open_bundle(bundle)
     _learning_task(opened.manifest.task)
     copy = work / "taken"
@@ -368,11 +364,7 @@ def _adopt_bundle(line: Line, bundle: Path, work: Path, now: datetime, progress:
             shutil.copyfile(certificate.place(bundle), certificate.place(copy))
         revocation.carry(bundle, copy)
     except OSError as error:
-        raise BundleError(
-            "the bundle cannot be copied into the line with its certificate and revocations",
-            value=f"{bundle}: {error.strerror or error}",
-            todo="Make its folder readable, and free some disk space.",
-        ) from error
+        raise BundleError("flows.bundle_cannot_be_copied_into_line", value=f"{bundle}: {error.strerror or error}") from error
     try:
         recipe = challenger.recipe_of_bundle(bundle)
         line_data.keep_original(recipe, line, opened.manifest.data.sha256 if opened.manifest.data is not None else None, now, progress)
@@ -388,23 +380,20 @@ def _learning_task(name: str) -> Task:
     """Return the task of a line. Raises InputError for desks: the next version of a desk would be made of the same members."""
     task: Task = registry.find("tasks", name)
     if task.serving is not None:
-        todo = "Its members learn from corrections: smidgen traffic --corrections FILE, --approved FILE --into RECIPE, then build it again."
-        raise InputError("a desk does not learn as a whole", value=name, todo=todo)
+        raise InputError("flows.desk_does_not_learn_as_whole", value=name)
     return task
 
 
 def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
     """Return the champion's recipe with the settings asked for; for a line without a champion, a recipe from those settings alone."""
     if champion is not None and ask.line.task not in (None, champion.manifest.task):
-        raise InputError(
-            "the line's champion has another task", value=f"{champion.manifest.task}, not {ask.line.task}", todo="Begin another line."
-        )
+        raise InputError("flows.line_champion_has_another_task", task=champion.manifest.task, task_2=ask.line.task)
     if champion is not None and (champion.folder / "recipe.toml").is_file():
         return challenger.recipe_of_bundle(champion.folder, ask.build.overrides)
     pointer = line.read()
     task = ask.line.task or next((job.task for job in pointer.jobs), None)
     if task is None:
-        raise InputError("the line has no task", value=str(line.folder), todo="Give --task, and --set for settings of its recipe.")
+        raise InputError("flows.line_has_no_task", value=str(line.folder))
     return make({"name": pointer.name, "task": task}, ask.build.overrides, folder=Path.cwd())
 
 

@@ -116,22 +116,14 @@ def texts_of_line(folder: Path, manifest: Manifest, now: datetime) -> LineTexts 
     line = line_of(folder)
     if line is None:
         if manifest.lineage is not None and is_version(folder):
-            raise BundleError(
-                "the version's line is missing, and with it the record of what it learnt from",
-                value=str(folder.resolve().parent.parent),
-                todo="Put a copy of line.json back. Without it, the version could be certified on texts that it was trained on.",
-            )
+            raise BundleError("flows.version_line_is_missing", value=str(folder.resolve().parent.parent))
         return None
     pointer = holdout.remember_revocations(line, holdout.known_revocations(line), now)
     record = holdout.read_seen(line)
     lineage = manifest.lineage
     unlisted = lineage is not None and manifest.id not in record.versions
     if lineage is not None and unlisted and _OF_CAPTURE & set(lineage.sources):
-        raise BundleError(
-            "there is no record of the captured texts that this version learnt from: an older smidgen built it, or the record is lost",
-            value=f"{manifest.id} in {line.folder}",
-            todo="Let the line learn its next version, which is certified as it is made: smidgen learn.",
-        )
+        raise BundleError("flows.there_is_no_record_of_captured_texts", name=manifest.id, folder=line.folder)
     return LineTexts(line, pointer, (*((name, side, None) for name, side in record.texts), *_met(line, pointer)), unlisted)
 
 
@@ -185,11 +177,7 @@ class KnownData:
         """Raise InputError if a file, or its rows, are those that the bundle was made from or measured on."""
         met = self.hashes.get(file_sha256) or self.hashes.get(rows_sha256)
         if met:
-            raise InputError(
-                f"this is {met}",
-                value=name,
-                todo="Give pairs that were used neither to train nor to choose the model. Only they show how it does on new texts.",
-            )
+            raise InputError("flows.this_is", value=name, met=met)
 
     def knows(self, text: Text) -> bool:
         """Return True if a text is in a file that the bundle was made from or measured on, or its line learns from it.

@@ -53,10 +53,7 @@ class TextRecord:
             return {}
         except (OSError, ValueError) as error:
             raise BundleError(
-                f"{self.what} cannot be read",
-                value=f"{file}: {error}",
-                todo=f"Put a copy of the file back. {self.without}",
-                file=file.name,
+                "flows.cannot_be_read", value=f"{file}: {error}", cause=self.what, without=self.without, file=file.name
             ) from error
         return found
 
@@ -74,7 +71,7 @@ class TextRecord:
             file.parent.mkdir(exist_ok=True)
             files.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
         except OSError as error:
-            raise BundleError(f"{self.what} cannot be recorded", value=f"{file}: {error.strerror}", todo="Free some disk space.") from error
+            raise BundleError("flows.cannot_be_recorded", value=f"{file}: {error.strerror}", cause=self.what) from error
 
     def _place(self, line: Line) -> Path:
         return line.folder / "rows" / self.name

@@ -325,11 +325,7 @@ def recertify(
     progress, moment = progress or Silent(), now or datetime.now(UTC)
     line = model.line
     if line is None:
-        raise InputError(
-            "only a line has rows to certify on",
-            value=model.name,
-            todo="Give pairs that the model has never seen: --data calibration.csv.",
-        )
+        raise InputError("flows.only_line_has_rows_to_certify_on", value=model.name)
     losses.check_loss(asked.loss or "likeness", model.task)
     pointer = holdout.remember_revocations(line, holdout.known_revocations(line), moment)
     written = model.folder / "recipe.toml"

@@ -61,7 +61,7 @@ def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "dat
         sha256 = file_hash(part)
         part.replace(line.rows(sha256))
     except OSError as error:
-        raise BundleError("rows cannot be kept with the line", value=f"{folder}: {error.strerror}", todo="Free some disk space.") from error
+        raise BundleError("flows.rows_cannot_be_kept_with_line", value=f"{folder}: {error.strerror}") from error
     batch = RowBatch(sha256=sha256, n=len(rows), source=source, at=now, learnt=learnt)
     new = True
 
@@ -73,7 +73,7 @@ def keep_batch(line: Line, rows: Sequence[Row], source: Literal["original", "dat
             told = known.model_copy(update={"source": source, "learnt": True}) if learnt and not known.learnt else known
             return found.model_copy(update={"rows": tuple(told if one is known else one for one in found.rows)})
         if len(found.rows) >= MOST_BATCHES:
-            raise DataError("the line holds too many batches of rows", value=len(found.rows), todo="Give more rows at a time.")
+            raise DataError("flows.line_holds_too_many_batches_of_rows", value=len(found.rows))
         return found.model_copy(update={"rows": (*found.rows, batch)})
 
     line.change(added)
@@ -84,9 +84,9 @@ def read_batch(line: Line, batch: RowBatch) -> Iterator[tuple[Text, Any]]:
     """Yield the inputs and outputs of a batch. Raises BundleError if its file is missing or has changed."""
     file = line.rows(batch.sha256)
     if not file.is_file():
-        raise BundleError("rows of the line are missing", value=str(file), todo=_AGAIN, file=file.name)
+        raise BundleError("flows.rows_of_line_are_missing", value=str(file), file=file.name)
     if file_hash(file) != batch.sha256:
-        raise BundleError("rows of the line have changed on disk", value=str(file), todo=_AGAIN, file=file.name)
+        raise BundleError("flows.rows_of_line_have_changed_on_disk", value=str(file), file=file.name)
     with file.open(encoding="utf-8", errors="surrogatepass") as stream:
         for text in stream:
             given, output = json.loads(text)
@@ -279,11 +279,7 @@ def remember_source(line: Line, pointer: LinePointer, capture: TrafficSettings) 
 
     def added(found: LinePointer) -> LinePointer:
         if len(found.sources) >= MOST_SOURCES:
-            raise InputError(
-                "the line learns from too many names",
-                value=len(found.sources),
-                todo="Let it forget one with --forget NAME, or begin another line.",
-            )
+            raise InputError("flows.line_learns_from_too_many_names", value=len(found.sources))
         return found if new in found.sources else found.model_copy(update={"sources": (*found.sources, new)})
 
     return line.change(added)
@@ -300,9 +296,7 @@ def forget_source(line: Line, name: str) -> LinePointer:
         jobs = tuple(job for job in found.jobs if job.id != name)
         if (sources, jobs) == (found.sources, found.jobs):
             known = ", ".join([*dict.fromkeys(source.asked for source in found.sources), *(job.id for job in found.jobs)])
-            raise InputError(
-                "the line does not learn from this", value=name, todo=f"It learns from: {known or 'requests that name it alone'}."
-            )
+            raise InputError("flows.line_does_not_learn_from_this", value=name, known=known or "requests that name it alone")
         return found.model_copy(update={"sources": sources, "jobs": jobs})
 
     return line.change(removed)
@@ -358,7 +352,7 @@ def _read_file(file: Path, recipe: Recipe, settings: DataSettings, remembered: t
     bad: list[DataError] = []
     rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=placing(task)))
     if not rows:
-        raise bad[0] if bad else DataError("the file has no rows", value=file.name, todo="Give another.", file=file.name)
+        raise bad[0] if bad else DataError("flows.file_has_no_rows", value=file.name, file=file.name)
     return rows
 
 

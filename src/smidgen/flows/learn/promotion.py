@@ -50,11 +50,7 @@ def promote(line: Line, made: Path, *, by: Who, why: str, instead_of: str | None
             made.replace(target)
             _settle(target.parent)
     except OSError as error:
-        raise BundleError(
-            "the version cannot be put into the line",
-            value=f"{target}: {error.strerror}",
-            todo="The champion stays. Free some disk space.",
-        ) from error
+        raise BundleError("flows.version_cannot_be_put_into_line", value=f"{target}: {error.strerror}") from error
     open_version(line, id)
     line.point(id, by=by, why=why, instead_of=instead_of)
     return id
@@ -133,14 +129,14 @@ def roll_back(folder: Path, to: str | None = None, reason: str | None = None, no
     pointer = line.read()
     remove_killed_learning(line)
     if pointer.champion is None:
-        raise InputError("the line has no champion", value=str(folder), todo="Run smidgen learn first.")
+        raise InputError("flows.line_has_no_champion", value=str(folder))
     before = earlier(pointer.history)
     if to is None and not before:
         known = ", ".join(id for id in line.versions() if id != pointer.champion) or "none"
-        raise InputError("there is no earlier champion", value=pointer.champion, todo=f"Name a version with --to. There are: {known}.")
+        raise InputError("flows.there_is_no_earlier_champion", value=pointer.champion, known=known)
     wanted = to if to is not None else before[-1]
     if wanted == pointer.champion:
-        raise InputError("this version is serving already", value=wanted, todo="Name another with --to, or leave it out.")
+        raise InputError("flows.this_version_is_serving_already", value=wanted)
     bundle = open_version(line, wanted)
     # This comes before the pointer: a certificate that the latest revocation has outdated must not hold for a moment.
     revoked = holdout.known_revocations(line)

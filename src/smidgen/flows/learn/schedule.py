@@ -31,7 +31,7 @@ def parse_duration(said: str) -> float:
     except (ValueError, KeyError):
         found = 0.0
     if not 1 <= found <= 366 * _UNITS["d"]:
-        raise InputError("the interval is not valid", value=said, todo="Write a number and s, m, h or d, such as --every 1h.")
+        raise InputError("flows.interval_is_not_valid", value=said)
     return found
 
 

@@ -34,8 +34,7 @@ class AskedPlan:
 
     def __init__(self, folder: Path) -> None:
         if not (folder / PLAN).is_file():
-            todo = "Make one: smidgen solve SOURCE --out DIR. Then name DIR."
-            raise InputError("there is no plan in this folder", value=str(folder), todo=todo)
+            raise InputError("plans.there_is_no_plan_in_this_folder", value=str(folder))
         self._folder = folder
         self._open = open_problem(folder)
         self._busy, self._ready = threading.Lock(), threading.Event()
@@ -85,7 +84,7 @@ class AskedPlan:
         Raises InputError as `would_change`; then nothing is changed.
         """
         if not self._ready.is_set() or not self._busy.acquire(blocking=False):
-            raise InputError("the plan is being solved", value=self.name, todo="Try again in a minute. Nothing was changed.")
+            raise InputError("plans.plan_is_being_solved", value=self.name)
         try:
             problem = _bounded(open_problem(self._folder))
             words = _made(problem, given)
@@ -100,8 +99,7 @@ class AskedPlan:
         texts = [statement.text for statement in statements]
         sentence = " ".join(texts[:_MOST_SENTENCES])
         if strange := strange_numbers(sentence, told["result"]):
-            what = f"a sentence states numbers that the result lacks ({', '.join(strange)})"
-            raise EngineError(what, value=sentence, todo="This is a defect of the solver; please report it.")
+            raise EngineError("plans.sentence_states_numbers_that_result", value=sentence, strange=", ".join(strange))
         at = datetime.fromtimestamp((self._folder / PLAN).stat().st_mtime, UTC)
         facts = dict(statements[0].facts) if len(statements) == 1 else {}
         return {"sentence_en": sentence, **facts, "solved": at.date().isoformat()}

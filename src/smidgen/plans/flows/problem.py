@@ -193,7 +193,7 @@ def read_plan(file: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
-        raise InputError("the plan cannot be read", value=str(file), todo="Solve the recipe again into another folder.")
+        raise InputError("plans.plan_cannot_be_read", value=str(file))
     return dict(told)
 
 
@@ -212,8 +212,7 @@ def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
             rows = []
             for number, record in opened.records():
                 if number > _MOST_ROWS:
-                    todo = "Leave out old rows."
-                    raise DataError(f"a table has more than {_MOST_ROWS:,} rows", value=str(file), todo=todo, file=opened.name, row=number)
+                    raise DataError("plans.table_has_more_than_rows", value=str(file), most_rows=_MOST_ROWS, file=opened.name, row=number)
                 rows.append((number, record))
             found[name] = ProblemTable(opened.name, opened.columns, rows)
     return found
@@ -223,11 +222,7 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, known: 
     """A sentence as a model reads it."""
     folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
     if folder is None:
-        raise InputError(
-            "a sentence needs a model that reads it",
-            value=sentence,
-            todo="Name one: --model DIR. Build it from the recipe with sentences beside this one.",
-        )
+        raise InputError("plans.sentence_needs_model_that_reads_it", value=sentence)
     with closing(load(folder)) as reader:
         predict = reading(lambda texts: [(reply.score, reply.output) for reply in reader.predict(texts)], recipe.solver, known)
         return read_sentence(sentence, predict, [name for names in known.values() for name in names])
@@ -260,9 +255,7 @@ def write_plan(plan: SolvedPlan, folder: Path) -> list[str]:
     old = _old_files(folder)
     strange = sorted(name for name in made if name not in old and (folder / name).exists())
     if strange:
-        raise InputError(
-            "a file that would be written is already there", value=str(folder / strange[0]), todo="Name another folder: --out DIR"
-        )
+        raise InputError("plans.file_that_would_be_written_is_already", value=str(folder / strange[0]))
     for name in (*(name for name in made if name != PLAN), PLAN):
         files.write(folder / name, made[name])
     for name in old - set(made):

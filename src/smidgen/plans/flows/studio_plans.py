@@ -94,7 +94,7 @@ def create_plan(solver: str, name: str, sample: bool) -> StudioPlan:
     part: Solver = registry.find(ROOM, solver)
     folder = plans_folder()
     if sum(1 for _ in folder.iterdir()) >= _MOST_PLANS:
-        raise InputError("there are too many plans", value=f"{_MOST_PLANS:,}", todo="Delete some that you no longer need.")
+        raise InputError("plans.there_are_too_many_plans", value=f"{_MOST_PLANS:,}")
     tree: dict[str, Any] = {"name": name, "solver": part.name, part.name: {}}
     given = sample_plan(part.name) if sample else None
     place = folder / secrets.token_hex(6)
@@ -141,7 +141,7 @@ def set_table(id: str, setting: str, file: Path | None, name: str = "") -> Studi
     field = settings_of(solver.settings).get(setting)
     if field is None or not is_file(field):
         known = [key for key, value in settings_of(solver.settings).items() if is_file(value)]
-        raise InputError("the plan has no such table", value=setting, todo=f"Name one of: {', '.join(known)}.")
+        raise InputError("plans.plan_has_no_such_table", value=setting, known=", ".join(known))
     own = tree.setdefault(solver.name, {})
     old = own.pop(setting, None)
     if file is not None:
@@ -166,7 +166,7 @@ def set_settings(id: str, settings: Mapping[str, Any], solve: Mapping[str, Any])
     tree[solver.name] = {**{name: value for name, value in settings.items() if name not in named and value is not None}, **kept}
     tree["solve"] = {name: value for name, value in solve.items() if value is not None}
     if float(tree["solve"].get("seconds", 0) or 0) > MOST_SECONDS:
-        raise InputError("the search is too long", value=tree["solve"]["seconds"], todo=f"At most {MOST_SECONDS:.0f} seconds here.")
+        raise InputError("plans.search_is_too_long", value=tree["solve"]["seconds"], most_seconds=f"{MOST_SECONDS:.0f}")
     missing = {name: "missing" for name in named if name not in kept and settings_of(solver.settings)[name].is_required()}
     solver_recipe_from({**tree, solver.name: {**tree[solver.name], **missing}}, (), folder, "the settings")
     _store(folder, tree)
@@ -205,7 +205,7 @@ def result_file(id: str, name: str) -> Path:
     """A file of the last solution. Raises RequestError if it has none of this name."""
     plan = studio_plan(id)
     if plan.solved is None or name not in plan.solved.get("files", ()) or Path(name).name != name:
-        raise RequestError("the plan has no such file", value=name, todo="Solve the plan, then choose one of its files.", status=404)
+        raise RequestError("plans.plan_has_no_such_file", value=name, status=404)
     return _folder(id) / _RESULT / name
 
 
@@ -213,7 +213,7 @@ def result_folder(id: str) -> Path:
     """The folder of a plan's last solution, as `smidgen solve` writes one. Raises RequestError if it was not solved."""
     folder = _folder(id) / _RESULT
     if not (folder / PLAN).is_file():
-        raise RequestError("the plan was not made yet", value=studio_plan(id).name, todo="Open it, and press “Make the plan”.", status=409)
+        raise RequestError("plans.plan_was_not_made_yet", value=studio_plan(id).name, status=409)
     return folder
 
 
@@ -227,7 +227,7 @@ def _problem(id: str, keep_changes: bool = True) -> OpenProblem:
 
 def _solved(id: str, problem: OpenProblem) -> StudioPlan:
     if not _SOLVING.acquire(blocking=False):
-        raise RequestError("another plan is being solved", value=id, todo="Wait until it is done.", status=409, code="busy")
+        raise RequestError("plans.another_plan_is_being_solved", value=id, status=409, code="busy")
     try:
         made = outputs(problem.solve())
     finally:
@@ -246,7 +246,7 @@ def _solved(id: str, problem: OpenProblem) -> StudioPlan:
 def _folder(id: str) -> Path:
     folder = plans_folder() / id
     if not _ID.fullmatch(id) or not (folder / _RECIPE).is_file():
-        raise RequestError("there is no such plan", value=id, todo="Go back to the list of plans.", status=404, code="no_plan")
+        raise RequestError("plans.there_is_no_such_plan", value=id, status=404, code="no_plan")
     return folder
 
 
@@ -257,7 +257,7 @@ def _tree(folder: Path) -> dict[str, Any]:
 def _store(folder: Path, tree: Mapping[str, Any]) -> None:
     text = written(laid_over(tree, ()))
     if HALVES.search(text):
-        raise InputError("the text holds a NUL or half a character", value=tree["name"], todo="Correct it.")
+        raise InputError("plans.text_holds_nul_or_half_character", value=tree["name"])
     files.write(folder / _RECIPE, text.encode("utf-8"))
 
 

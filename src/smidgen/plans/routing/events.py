@@ -124,8 +124,9 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     kind = event.get("kind")
     strange = [name for name in event if name != "kind" and name not in _OF_KIND.get(str(kind), event)]
     if strange:
-        todo = f"It takes: {', '.join(_OF_KIND[str(kind)])}."
-        raise InputError(f"an event of the kind {kind} takes no {strange[0]}", value=event[strange[0]], todo=todo)
+        raise InputError(
+            "plans.event_of_kind_takes_no", value=event[strange[0]], kind=kind, strange=strange[0], of_kind=", ".join(_OF_KIND[str(kind)])
+        )
     if kind in _ON_STREETS:
         return _on_streets(problem, event, str(kind))
     if kind == "van_broken":
@@ -138,7 +139,7 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
         return _cancelled(problem, _named(event, "stop"))
     if kind == "cleared":
         return _cleared(problem, event)
-    raise InputError("this is no kind of event", value=kind, todo=f"Known are: {', '.join(KINDS)}.")
+    raise InputError("plans.this_is_no_kind_of_event", value=kind, kinds=", ".join(KINDS))
 
 
 def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _with_half(words: str, sentence: str) -> str:
 def _named(event: Mapping[str, Any], field: str) -> str:
     value = event.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"the event names no {field}", value=event.get("kind"), todo=f"Say the {field} by its name.")
+        raise InputError("plans.event_names_no", value=event.get("kind"), field=field)
     return value
 
 
@@ -224,11 +225,16 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     if len(same) == 1:
         return same[0]
     if same:
-        raise InputError(f"more than one {what} has this name", value=name, todo=f"Say which: {', '.join(sorted(same)[:8])}.")
+        raise InputError("plans.more_than_one_has_this_name", value=name, cause=what, same=", ".join(sorted(same)[:8]))
     near = difflib.get_close_matches(wanted, [folded(other) for other in names], n=3, cutoff=0.5)
     meant = [other for other in names if folded(other) in near][:3]
-    todo = f"Did you mean {' or '.join(meant)}?" if meant else f"Known are: {', '.join(sorted(names)[:8]) or 'none'}."
-    raise InputError(f"no {what} has this name", value=name, todo=todo)
+    raise InputError(
+        "plans.no_has_this_name" if meant else "plans.no_has_this_name_2",
+        value=name,
+        cause=what,
+        meant=(" or ".join(meant)) if meant else None,
+        names=None if meant else (", ".join(sorted(names)[:8]) or "none"),
+    )
 
 
 def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
@@ -237,7 +243,7 @@ def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
     begins, ends = window(event, earliest)
     begins, ends = earliest if begins is None else begins, _FOREVER if ends is None else ends
     if ends <= begins:
-        raise InputError("the event ends before it begins", value=f"{clock(begins)}–{clock(ends)}", todo="Say both times as 14:30.")
+        raise InputError("plans.event_ends_before_it_begins", value=f"{clock(begins)}–{clock(ends)}")
     return max(begins, earliest), ends
 
 
@@ -291,7 +297,7 @@ def _on_streets(problem: Problem, event: Mapping[str, Any], kind: str) -> Edit:
     known = street_names(problem)
     streets = tuple(dict.fromkeys(known_as(name, known, "street") for name in event.get("streets") or ()))
     if not streets and kind != "ice":
-        raise InputError("the event names no street", value=kind, todo="Say the street by its name.")
+        raise InputError("plans.event_names_no_street", value=kind)
     begins, ends = _times(problem, event)
     minutes = event.get("minutes") if kind == "jam" else None
     happened = StreetEvent(kind, streets, begins, ends, minutes)
@@ -486,11 +492,11 @@ def _opening(event: Mapping[str, Any], stop: Stop) -> tuple[int, int]:
 def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     stop = problem.stop[known_as(_named(event, "stop"), problem.stop, "stop")]
     if not event.get("begins") and not event.get("ends"):
-        raise InputError("the event says no time", value=stop.name, todo="Say when it opens or closes.")
+        raise InputError("plans.event_says_no_time", value=stop.name)
     opens, closes = _opening(event, stop)
     if closes < opens:
         value = f"{clock(opens)}–{clock(closes)}"
-        raise InputError(f"{stop.name} would close before it opens", value=value, todo="Say both times, or cancel the stop.")
+        raise InputError("plans.would_close_before_it_opens", value=value, name=stop.name)
     text = f"{stop.name} takes goods from {clock(opens)} to {clock(closes)} instead of {clock(stop.opens)} to {clock(stop.closes)}."
     return Edit(_with_stop(problem, replace(stop, opens=opens, closes=closes)), text)
 
@@ -500,7 +506,7 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     free = {name: stop for name, stop in problem.customers.items() if name not in problem.stop}
     twice = [name for name in problem.stop if folded(name) == folded(words)]
     if twice:
-        raise InputError("this stop is in the plan already", value=twice[0], todo="Change its load in the table of stops instead.")
+        raise InputError("plans.this_stop_is_in_plan_already", value=twice[0])
     try:
         stop = free[known_as(words, free, "customer")]
     except InputError as error:
@@ -512,7 +518,7 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     stop = replace(stop, opens=opens, closes=closes)
     if stop.closes < stop.opens:
         value = f"{clock(stop.opens)}–{clock(stop.closes)}"
-        raise InputError("the window ends before it begins", value=value, todo="Say both times as 14:30.")
+        raise InputError("plans.window_ends_before_it_begins", value=value)
     load = f"{stop.demand / PLACES:g}"
     text = f"Add {stop.name} ({stop.address or 'no address'}): load {load}, from {clock(stop.opens)} to {clock(stop.closes)}."
     return Edit(replace(problem, stops=(*problem.stops, stop)), text)
@@ -537,7 +543,7 @@ def _cleared(problem: Problem, event: Mapping[str, Any]) -> Edit:
     streets = {known_as(name, known, "street with an event") for name in event.get("streets") or ()}
     gone = [one for one in problem.events if streets & set(one.streets) or (not streets and not one.streets)]
     if not gone:
-        raise InputError("no such event is in the plan", value="cleared", todo="Name the street, the van or the stop that it was about.")
+        raise InputError("plans.no_such_event_is_in_plan", value="cleared")
     left = [replace(one, streets=tuple(street for street in one.streets if street not in streets)) for one in gone]
     kept = (*(one for one in problem.events if one not in gone), *(one for one in left if one.streets))
     after = replace(problem, events=kept)

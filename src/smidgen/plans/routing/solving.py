@@ -61,7 +61,7 @@ def solved(
         MissingExtra: PyVRP is not installed.
     """
     if not problem.vans:
-        raise InputError("no van can drive", value="0 vans", todo="Add a van, or undo the change that stopped the last one.")
+        raise InputError("plans.no_van_can_drive")
     ends = clock() + seconds
     over = _Until(clock, ends + max(_LEAST_MENDING, seconds))
     open_stops = _open(problem)

@@ -74,31 +74,29 @@ def _checked(url: str) -> str:
         host, parts = None, urlsplit("")
     safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
     if not host or not safe or parts.username or parts.password or parts.query or parts.fragment:
-        todo = "Give an https URL without a user, a query or a fragment; http only for this machine."
-        raise InputError("the URL of the Valhalla server cannot be used", value=host or "no host", todo=todo)
+        raise InputError("plans.url_of_valhalla_server_cannot_be_used", value=host or "no host")
     return url.rstrip("/")
 
 
 def _asked(client: Any, base: str, body: Any) -> list[list[dict[str, Any]]]:
     import httpx
 
-    todo = "Check that the server runs, and that its map holds these places."
     try:
         answer = client.post(f"{base}/sources_to_targets", json=body)
         if len(answer.content) > _MOST_ANSWER:
-            raise InputError("the Valhalla server's answer is too long", value=f"{len(answer.content)} bytes", todo=todo)
+            raise InputError("plans.valhalla_server_answer_is_too_long", content=len(answer.content))
         told = answer.json()
     except httpx.HTTPError as error:
-        raise InputError("the Valhalla server cannot be asked", value=type(error).__name__, todo=todo) from None
+        raise InputError("plans.valhalla_server_cannot_be_asked", value=type(error).__name__) from None
     except (ValueError, RecursionError):
-        raise InputError("the Valhalla server did not answer with JSON", value=f"HTTP {answer.status_code}", todo=todo) from None
+        raise InputError("plans.valhalla_server_did_not_answer", status_code=answer.status_code) from None
     if answer.status_code != 200:
         said = told.get("error") if isinstance(told, dict) else None
         value = f"HTTP {answer.status_code}: {one_line(str(said or ''), None)}"
-        raise InputError("the Valhalla server refused", value=value, todo=todo)
+        raise InputError("plans.valhalla_server_refused", value=value)
     found = told.get("sources_to_targets") if isinstance(told, dict) else None
     shape = (len(body["sources"]), len(body["targets"]))
     fits = isinstance(found, list) and len(found) == shape[0]
     if not fits or any(not isinstance(line, list) or len(line) != shape[1] for line in found or ()):
-        raise InputError("the Valhalla server's answer has another shape than asked", value=f"{shape[0]} by {shape[1]}", todo=todo)
+        raise InputError("plans.valhalla_server_answer_has_another", shape=shape[0], shape_2=shape[1])
     return [[cell if isinstance(cell, dict) else {} for cell in line] for line in found or ()]

@@ -245,5 +245,5 @@ def rows_of(table: ProblemTable) -> list[TableRow]:
     columns = NamedColumns(table)
     filled = [(number, cells) for number, cells in table.rows if any(str(cell or "").strip() for cell in cells.values())]
     if not filled:
-        raise DataError("the table has no rows", value=table.file, todo="Give at least one row below the header.", file=table.file)
+        raise DataError("plans.table_has_no_rows", value=table.file, file=table.file)
     return [TableRow(table, number, cells, columns) for number, cells in filled]

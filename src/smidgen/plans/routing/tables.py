@@ -145,8 +145,16 @@ def _van_place(row: TableRow, role: str, located: bool, known: Mapping[str, Spot
     if name.casefold() in known and not (row.text(latitude, "") or row.text(longitude, "")):
         return known[name.casefold()]
     if located and row.column(latitude) is None:
-        todo = f"Give {latitude} and {longitude}, or name a row of the stops in the column {role!r}."
-        raise DataError("it is not known where a van is", value=name, todo=todo, file=row.table.file, row=row.number, column=role)
+        raise DataError(
+            "plans.it_is_not_known_where_van_is",
+            value=name,
+            latitude=latitude,
+            longitude=longitude,
+            role=role,
+            file=row.table.file,
+            row=row.number,
+            column=role,
+        )
     return spot_of(row, role, latitude, longitude, located)
 
 
@@ -172,7 +180,7 @@ def read_streets(table: ProblemTable, kmh: float) -> list[StreetPiece]:
             pieces.append(StreetPiece(name, last[1], point, row.number_of("kmh", kmh, least=1, most=130), row.truth("oneway")))
         last = (name, point)
     if not pieces:
-        raise DataError("no street has two points", value=table.file, todo="Give the points of each street in rows below one another.")
+        raise DataError("plans.no_street_has_two_points", value=table.file)
     return pieces
 
 
@@ -180,9 +188,7 @@ def read_matrix(table: ProblemTable, spots: Sequence[Spot], kmh: float) -> Trave
     """Travel times from a table of minutes: a row for each origin, a column for each target, named as the places are. It may differ by
     direction. Lengths are those of the coordinates, or of the minutes at `kmh`."""
     if len(table.columns) < 2:
-        raise DataError(
-            "the table of travel times has one column", value=table.file, todo="Give one column for each place.", file=table.file
-        )
+        raise DataError("plans.table_of_travel_times_has_one_column", value=table.file, file=table.file)
     first = table.columns[0]
     lines: dict[str, TableRow] = {}
     for row in rows_of(table):
@@ -230,7 +236,7 @@ def read_hours(text: str) -> tuple[float, ...]:
         begin, end = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
         factor = float(match.group(3).replace(",", ".")) if match else 0.0
         if not 0 <= begin < end <= 24 or not 0.2 <= factor <= 10:
-            raise InputError("the slow hours cannot be read", value=part, todo="Write them as 7-9: 1.5, 16-18: 1.4 (hours: factor).")
+            raise InputError("plans.slow_hours_cannot_be_read", value=part)
         for hour in range(begin, end):
             factors[hour] = factor
     return tuple(factors)

@@ -45,10 +45,9 @@ def tiles_of(url: str | None, leaflet: str | None, credit: str) -> Tiles | None:
     if not url:
         return None
     if not all(part in url for part in ("{z}", "{x}", "{y}")):
-        raise InputError("the URL of the tiles lacks {z}, {x} or {y}", value=url, todo="Write it as https://tiles.example/{z}/{x}/{y}.png.")
+        raise InputError("plans.url_of_tiles_lacks_z_x_or_y", value=url)
     if not leaflet:
-        todo = "Name a folder with leaflet.js and leaflet.css 1.9.4: yours, or https://unpkg.com/leaflet@1.9.4/dist."
-        raise InputError("a map with tiles needs Leaflet", value="no leaflet", todo=todo)
+        raise InputError("plans.map_with_tiles_needs_leaflet")
     return Tiles(_checked(url), _checked(leaflet).rstrip("/"), credit)
 
 
@@ -60,7 +59,7 @@ def _checked(url: str) -> str:
     except ValueError:
         host, safe = "", False
     if not host or not safe or "@" in url.split("/")[2] or _STRANGE.search(url):
-        raise InputError("this URL of a map cannot be used", value=host or "no host", todo="Give an https URL; http only for this machine.")
+        raise InputError("plans.this_url_of_map_cannot_be_used", value=host or "no host")
     return url
 
 

@@ -88,8 +88,9 @@ class RouteSolver(Solver):
         places = {stop.name.casefold(): stop.spot for stop in (*customers, *stops)}
         vans = tables.read_vans(tables_given["vans"], located=located, known=places)
         if len(stops) > _MOST_STOPS:
-            todo = f"Plan at most {_MOST_STOPS:,} at once: each day or each area by itself."
-            raise DataError("one plan cannot hold so many stops", value=f"{len(stops):,} stops", todo=todo, file=tables_given["stops"].file)
+            raise DataError(
+                "plans.one_plan_cannot_hold_so_many_stops", stops=len(stops), most_stops=_MOST_STOPS, file=tables_given["stops"].file
+            )
         _same_units(tables_given["stops"], tables_given["vans"])
         depots = {spot for van in vans for spot in (van.start, van.end)}
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
@@ -130,8 +131,7 @@ class RouteSolver(Solver):
         if pieces:
             network = StreetNetwork(pieces, points)
             if not any(network.door(points[place]) for place in range(stops)):
-                todo = "Take the table of streets away: times are then those of straight lines. Or give the streets of your town."
-                raise DataError("no street of the table is near any stop", value=names[0], todo=todo, file=given["streets"].file)
+                raise DataError("plans.no_street_of_table_is_near_any_stop", value=names[0], file=given["streets"].file)
             return by_streets(names, network)
         return straight_lines(names, points, settings.kmh)
 
@@ -189,9 +189,7 @@ def _spots(*groups: Any) -> list[Spot]:
         other = found.setdefault(spot.name, spot)
         if other != spot:
             value = f"{spot.name}: {other.latitude}, {other.longitude} and {spot.latitude}, {spot.longitude}"
-            raise InputError(
-                "one name stands for two places", value=value, todo="Correct the coordinates, or tell the places apart by name."
-            )
+            raise InputError("plans.one_name_stands_for_two_places", value=value)
     return list(found.values())
 
 
@@ -223,8 +221,7 @@ def _same_units(stops: ProblemTable, vans: ProblemTable) -> None:
     load, room = NamedColumns(stops), NamedColumns(vans)
     if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
         value = f"{load.written('demand')}, {room.written('capacity')}"
-        todo = f"Give both in one unit, and name the columns {load.unit('demand')}."
-        raise DataError("loads and capacities are in different units", value=value, todo=todo, file=vans.file)
+        raise DataError("plans.loads_and_capacities_are_in_different", value=value, unit=load.unit("demand"), file=vans.file)
 
 
 def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:

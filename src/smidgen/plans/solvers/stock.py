@@ -168,12 +168,7 @@ class StockSolver(Solver):
             have = "has" if len(strangers) == 1 else "have"
             remarks.append(f"{shown_names(strangers)} {have} stock and no sales in the file: not planned.")
         if not set(stocked) & set(history.items) and stocked:
-            raise DataError(
-                "no item of the sales is in the table of stock",
-                value=shown_names(list(stocked)),
-                todo="Both tables must name items in the same way.",
-                file=tables["stock"].file,
-            )
+            raise DataError("plans.no_item_of_sales_is_in_table_of_stock", value=shown_names(list(stocked)), file=tables["stock"].file)
         return StockProblem(history, stocked, today, settings.service, settings.review, remarks=tuple(remarks))
 
     def changed(self, problem: StockProblem, change: Change) -> StockProblem:
@@ -272,13 +267,12 @@ def _today(given: str | None, after: datetime.date) -> datetime.date:
         return after
     told = dates.read(given)
     if told is None:
-        raise DataError("the day of the plan is no date", value=given, todo="Write it as 2026-11-30.")
+        raise DataError("plans.day_of_plan_is_no_date", value=given)
     today = datetime.date.fromisoformat(told)
     if today < after:
-        raise DataError("the sales go on after the day of the plan", value=given, todo=f"Plan for {after.isoformat()} or later.")
+        raise DataError("plans.sales_go_on_after_day_of_plan", value=given, after=after.isoformat())
     if (today - after).days > _LONGEST_GAP:
-        todo = "Add the latest sales: what was sold since then is not known."
-        raise DataError("the sales end long before the day of the plan", value=shown_day(after - datetime.timedelta(days=1)), todo=todo)
+        raise DataError("plans.sales_end_long_before_day_of_plan", value=shown_day(after - datetime.timedelta(days=1)))
     return today
 
 
@@ -289,7 +283,7 @@ def _item(problem: StockProblem, change: Change) -> str:
     """The item that a change names; see `_named_item`."""
     said = str(change.get("item", "")).strip()
     if not said:
-        raise InputError("the change names no item", value=str(dict(change)), todo="Name one by its name or its id.")
+        raise InputError("plans.change_names_no_item", value=str(dict(change)))
     return _named_item(said, {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}})
 
 
@@ -308,10 +302,13 @@ def _named_item(said: str, known: Mapping[str, str]) -> str:
     if found:
         names = [known[id] for id in found]
         shown = shown_names([name if names.count(name) == 1 else f"{name} ({id})" for id, name in zip(found, names, strict=True)])
-        raise InputError("several items have this name", value=said, todo=f"Name one of them in full: {shown}.")
+        raise InputError("plans.several_items_have_this_name", value=said, shown=shown)
     near = difflib.get_close_matches(said, list(known.values()), n=3, cutoff=0.5)
-    todo = f"Did you mean {' or '.join(near)}?" if near else "Name one of the tables."
-    raise InputError("no item of the tables has this name", value=said, todo=todo)
+    raise InputError(
+        "plans.no_item_of_tables_has_this_name" if near else "plans.no_item_of_tables_has_this_name_2",
+        value=said,
+        near=(" or ".join(near)) if near else None,
+    )
 
 
 _WORD = re.compile(r"\w+")
@@ -345,13 +342,13 @@ def _stem(word: str) -> str:
 def _stocked(problem: StockProblem, change: Change) -> StockedItem:
     item = _item(problem, change)
     if item not in problem.stocked:
-        raise InputError("no stock is known of this item", value=problem.name(item), todo="Add it to the table of stock.")
+        raise InputError("plans.no_stock_is_known_of_this_item", value=problem.name(item))
     return problem.stocked[item]
 
 
 def _need(change: Change, name: str, words: str) -> Any:
     if name not in change:
-        raise InputError(f"the change does not say {words}", value=str(dict(change)), todo="Say it in full: nothing is guessed.")
+        raise InputError("plans.change_does_not_say", value=str(dict(change)), words=words)
     return change[name]
 
 
@@ -369,7 +366,7 @@ def _day(problem: StockProblem, change: Change, name: str, after: datetime.date 
         told = relative_days.read(words, from_day)
         day = None if told is None else datetime.date.fromisoformat(told)
     if day is None:
-        raise InputError("the day is no date", value=said, todo="Write it as 2026-12-05.")
+        raise InputError("plans.day_is_no_date", value=said)
     return day
 
 
@@ -399,7 +396,7 @@ def _lead_days(change: Change) -> int:
     seconds = durations.read(durations.in_calendar_days(said))
     days = None if seconds is None else seconds / durations.DAY
     if days is None or days != int(days) or days > LONGEST_LEAD:
-        raise InputError("the lead time is no number of days", value=said, todo="Say it in days or weeks: nothing is guessed.")
+        raise InputError("plans.lead_time_is_no_number_of_days", value=said)
     return int(days)
 
 
@@ -413,8 +410,11 @@ def _lead_items(problem: StockProblem, change: Change) -> list[str]:
     found = [folded] if folded in known else [name for name in known if folded in name]
     if len(found) != 1:
         near = difflib.get_close_matches(supplier, list(known.values()), n=3, cutoff=0.5)
-        todo = f"Name one of: {shown_names(near or sorted(known.values()))}."
-        raise InputError("no supplier of the table has this name" if not found else "several suppliers have it", value=supplier, todo=todo)
+        raise InputError(
+            "plans.no_supplier_of_table_has_this_name" if not found else "plans.several_suppliers_have_it",
+            value=supplier,
+            shown_names=shown_names(near or sorted(known.values())),
+        )
     items = [id for id, entry in problem.stocked.items() if entry.supplier.casefold() == found[0]]
     return [item for item in items if item == _item(problem, change)] if change.get("item") else items
 
@@ -428,7 +428,7 @@ def _lead_time(problem: StockProblem, change: Change) -> StockProblem:
 def _delivery(problem: StockProblem, change: Change) -> StockProblem:
     entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(problem, change, "day")
     if day < problem.today:
-        raise InputError("the delivery is before the day of the plan", value=day.isoformat(), todo="Count it into the stock.")
+        raise InputError("plans.delivery_is_before_day_of_plan", value=day.isoformat())
     if any(when is None for when, _ in entry.coming):
         # What the table says is on order now has a day: the rest of it keeps none.
         rest = max(0.0, entry.on_order - pieces)
@@ -442,19 +442,18 @@ def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[dateti
     first, last = _days(problem, change)
     value = f"{first.isoformat()} to {last.isoformat()}"
     if last < first:
-        raise InputError("the promotion ends before it begins", value=value, todo="Exchange or correct its days.")
+        raise InputError("plans.promotion_ends_before_it_begins", value=value)
     if last < problem.today:
-        todo = f"The plan begins on {problem.today.isoformat()}: say a day from then on. A past one is marked in the table of sales."
-        raise InputError("the promotion is over", value=value, todo=todo)
+        raise InputError("plans.promotion_is_over", value=value, today=problem.today.isoformat())
     if "percent" in change:
         return first, last, 1 + int(change["percent"]) / 100
     if item not in problem.history.items:
-        raise InputError("this item has no sales", value=problem.name(item), todo="Say how much more will be sold, in percent.")
+        raise InputError("plans.this_item_has_no_sales", value=problem.name(item))
     clean = [clean_sales(sales, problem.history) for sales in problem.history.items.values()]
     own = next(one.uplift for one in clean if one.sales.item == item)
     times = own if own is not None else shop_uplift(clean)
     if times is None:
-        raise InputError("no promotion is in the sales", value=problem.name(item), todo="Say how much more will be sold, in percent.")
+        raise InputError("plans.no_promotion_is_in_sales", value=problem.name(item))
     return first, last, times
 
 

@@ -116,7 +116,7 @@ class TripSolver(Solver):
         )
         trip = replace(trip, remarks=(*remarks, *trip.not_read()))
         if trip.ends <= trip.begins:
-            raise InputError("the day ends before it begins", value=f"{settings.begins}–{settings.ends}", todo="Correct one of them.")
+            raise InputError("plans.day_ends_before_it_begins", value=f"{settings.begins}–{settings.ends}")
         return wished(trip, {"lunch": settings.lunch}) if settings.lunch else trip
 
     def changed(self, problem: Trip, change: Change) -> Trip:
@@ -166,7 +166,7 @@ class TripSolver(Solver):
 def _date(text: str) -> datetime.date:
     told = dates.read(text)
     if told is None:
-        raise InputError("the day of the trip is no date", value=text, todo="Write it as 2026-12-05.")
+        raise InputError("plans.day_of_trip_is_no_date", value=text)
     return datetime.date.fromisoformat(told)
 
 

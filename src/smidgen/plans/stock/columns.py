@@ -105,8 +105,7 @@ def read_numbers(table: ProblemTable, name: str, empty: float | None = None) -> 
     marks = {mark for text in {text for _, text in cells} if text and (mark := numbers.mark(text)) is not None}
     if len(marks) > 1:
         number, text = next((number, text) for number, text in cells if numbers.mark(text) == ",")
-        todo = "Write all numbers with the same decimal mark."
-        raise DataError("the column has decimal points and decimal commas", value=text, todo=todo, file=table.file, row=number, column=name)
+        raise DataError("plans.column_has_decimal_points_and_decimal", value=text, file=table.file, row=number, column=name)
     mark, known, found = next(iter(marks), None), dict[str, float](), []
     for number, text in cells:
         if text not in known:
@@ -120,10 +119,9 @@ def _number(text: str, mark: str | None, empty: float | None, file: str, row: in
         return empty
     value = numbers.read(text, mark or ".") if _NUMBER.fullmatch(text) else None
     if value is None:
-        raise DataError("the cell is no number", value=text or "an empty cell", todo="Give a number.", file=file, row=row, column=name)
+        raise DataError("plans.cell_is_no_number", value=text or "an empty cell", file=file, row=row, column=name)
     if mark is None and numbers.either_way(text):
-        todo = "Write it without a mark for thousands, or with two decimals."
-        raise DataError("the number can be read in two ways", value=text, todo=todo, file=file, row=row, column=name)
+        raise DataError("plans.number_can_be_read_in_two_ways", value=text, file=file, row=row, column=name)
     return float(value)
 
 
@@ -134,8 +132,7 @@ def by_month(table: ProblemTable, name: str) -> bool:
     days = [text for text, month in months.items() if month is None]
     if known and days:
         value = f"{next(text for text, month in months.items() if month)}, {days[0]}"
-        todo = "Give the day of each sale, or months alone, such as 2026-03."
-        raise DataError("some dates are months, and others days", value=value, todo=todo, file=table.file, column=name)
+        raise DataError("plans.some_dates_are_months_and_others_days", value=value, file=table.file, column=name)
     return known > 0
 
 
@@ -167,14 +164,11 @@ def _day_first(cells: Iterable[tuple[int, str]], file: str, name: str) -> bool:
             open_row = (number, text)
     if len(told) > 1:
         value = f"rows {told[True]} and {told[False]}"
-        raise DataError("the day comes first in some dates, and the month in others", value=value, todo=_WRITE, file=file, column=name)
+        raise DataError("plans.day_comes_first_in_some_dates_and_month", value=value, file=file, column=name)
     if not told and open_row is not None:
         row, text = open_row
-        raise DataError("the date can be read in two ways", value=text, todo=_WRITE, file=file, row=row, column=name)
+        raise DataError("plans.date_can_be_read_in_two_ways", value=text, file=file, row=row, column=name)
     return next(iter(told), True)
-
-
-_WRITE = "Write dates as 2026-03-28."
 
 
 def _date(text: str, day_first: bool, file: str, row: int, name: str) -> datetime.date:
@@ -184,7 +178,7 @@ def _date(text: str, day_first: bool, file: str, row: int, name: str) -> datetim
     except ValueError:
         told = None
     if told is None:
-        raise DataError("the cell is no date", value=text or "an empty cell", todo=_WRITE, file=file, row=row, column=name)
+        raise DataError("plans.cell_is_no_date", value=text or "an empty cell", file=file, row=row, column=name)
     return datetime.date.fromisoformat(told)
 
 

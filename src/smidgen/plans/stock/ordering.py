@@ -92,14 +92,15 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
     for place, (number, row) in enumerate(table.rows):
         id = cell(row, item)
         if not id:
-            raise DataError("the row names no item", value="an empty cell", todo="Fill it in.", file=table.file, row=number, column=item)
+            raise DataError("plans.row_names_no_item", file=table.file, row=number, column=item)
         if id in found:
-            raise DataError("the item is there twice", value=id, todo="Remove one row.", file=table.file, row=number, column=item)
+            raise DataError("plans.item_is_there_twice", value=id, file=table.file, row=number, column=item)
         _check(table.file, number, {stock: stocks[place], pack: packs[place], least: leasts[place], coming: comings[place]})
         days = leads[place]
         if days > LONGEST_LEAD or (days < 0 and days != -1.0) or days != int(days):
-            todo = f"Give whole days, 0 to {LONGEST_LEAD}."
-            raise DataError("the lead time is no number of days", value=days, todo=todo, file=table.file, row=number, column=lead)
+            raise DataError(
+                "plans.lead_time_is_no_number_of_days_2", value=days, longest_lead=LONGEST_LEAD, file=table.file, row=number, column=lead
+            )
         on_order = ((None, comings[place]),) if comings[place] else ()
         found[id] = StockedItem(
             id,
@@ -152,7 +153,7 @@ def lead_times_told(table: ProblemTable) -> list[str]:
 def _check(file: str, row: int, values: Mapping[str | None, float]) -> None:
     for name, value in values.items():
         if name is not None and value < 0:
-            raise DataError("the number is below zero", value=value, todo="Count it again.", file=file, row=row, column=name)
+            raise DataError("plans.number_is_below_zero", value=value, file=file, row=row, column=name)
 
 
 def plan_order(stocked: StockedItem, demand: Demand, review_days: int) -> Order:

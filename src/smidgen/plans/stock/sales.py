@@ -130,7 +130,7 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
             f"{many} below zero ({_plain(pieces)} pieces; {shown_names(returned)}): counted as returns, left out of sales, not subtracted."
         )
     if not kept:
-        raise DataError("the table has no sales", value=f"{len(rows)} rows", todo="Give rows with quantities above zero.", file=table.file)
+        raise DataError("plans.table_has_no_sales", rows=len(rows), file=table.file)
     days = _period(sorted({row.date for row in kept}), table.file, months)
     if days == MONTH:
         for row in kept:
@@ -166,7 +166,7 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
 def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
     """The rows of a table, remarks, and whether its dates are months."""
     if not table.rows:
-        raise DataError("the table has no rows", value=table.file, todo="Give a row for each sale.", file=table.file)
+        raise DataError("plans.table_has_no_rows_2", value=table.file, file=table.file)
     item, date = column(table, "item", columns.item), column(table, "date", columns.date)
     promotion = column(table, "promotion", columns.promotion, needed=False)
     assert item is not None and date is not None
@@ -244,7 +244,7 @@ def _period(dates: Sequence[datetime.date], file: str, months: bool) -> int:
             raise DataError("the table has no rows for more than half a year", value=value, todo=todo, file=file)
     if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
         value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
-        raise DataError("the sales span more than 20 years", value=value, todo="Check the years.", file=file)
+        raise DataError("plans.sales_span_more_than_20_years", value=value, file=file)
     if months:
         return MONTH
     if len(dates) > 2:

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 Whole: TypeAlias = npt.NDArray[np.int64]
 Real: TypeAlias = npt.NDArray[np.float64]
-_BLOCKED = 1 << 40
 _CLEAR = 1e-9
 # Chosen on random problems of our own with 100 to 200 places.
 _HEAT = 0.006

@@ -290,11 +290,9 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
     new["must"], new["skip"] = (trip.must | must) - skip, (trip.skip | skip) - must
     changed = replace(trip, **new)
     if changed.ends <= changed.begins:
-        raise InputError("the day ends before it begins", value=f"{clock(changed.begins)}–{clock(changed.ends)}", todo="Say both as 18:00.")
+        raise InputError("plans.day_ends_before_it_begins_2", value=f"{clock(changed.begins)}–{clock(changed.ends)}")
     if changed == trip:
-        raise InputError(
-            "the wish changes nothing", value=dict(wish), todo="Say what you like, what to avoid, how long, or how much it may cost."
-        )
+        raise InputError("plans.wish_changes_nothing", value=dict(wish))
     return changed
 
 
@@ -303,7 +301,7 @@ def weekday_of(word: str) -> int:
     start = word.strip().casefold()[:3]
     found = [number for number, name in enumerate(WEEKDAYS) if len(start) >= 2 and name.startswith(start)]
     if len(found) != 1:
-        raise InputError("this is no weekday", value=word, todo=f"Known are: {', '.join(WEEKDAYS)}.")
+        raise InputError("plans.this_is_no_weekday", value=word, weekdays=", ".join(WEEKDAYS))
     return found[0]
 
 
@@ -322,7 +320,7 @@ def _tag(word: str, tags: Sequence[str]) -> str:
         same = [tag for tag in tags if tag in ("kids", "children", "family")]
     if len(same) == 1:
         return same[0]
-    raise InputError("no place of the table has this tag", value=word, todo=f"Known are: {', '.join(tags[:30])}.")
+    raise InputError("plans.no_place_of_table_has_this_tag", value=word, tags=", ".join(tags[:30]))
 
 
 def shown_wish(before: Trip, after: Trip) -> str:

@@ -105,8 +105,7 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
             step += 1
         progress.advance(1)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
-        todo = "Do without it, by pairs alone: --set train.time_budget=0."
-        raise TrainError("the transformer's numbers are no longer finite", value=f"{step:,} steps", todo=todo)
+        raise TrainError("retail.transformer_numbers_are_no_longer", step=step)
     arrays = {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in network.state_dict().items()}
     untaught = np.ones(len(purchases.goods), np.bool_)
     untaught[np.concatenate([np.zeros(0, np.int64), *rows])] = False

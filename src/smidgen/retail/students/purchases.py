@@ -58,7 +58,7 @@ def read_purchases(training: Training) -> Purchases:
     """The purchases of a build. Raises TrainError if the task gathered no goods."""
     file = training.material / "goods.json" if training.material is not None else None
     if file is None or not file.is_file():
-        raise TrainError("there are no goods to learn about", value="--student", todo="This student belongs to the task recommend.")
+        raise TrainError("retail.there_are_no_goods_to_learn_about", value="--student")
     facts = json.loads(file.read_text(encoding="utf-8"))
     goods = [product_of(entry) for entry in facts["goods"]]
     places = {product.id: place for place, product in enumerate(goods)}
@@ -248,10 +248,10 @@ def _inverted(gram: Floats, ridge: float) -> Floats:
     # A symmetric matrix is its own transpose, which lies in memory as LAPACK wants it: nothing is copied.
     factor, fault = lapack.spotrf(np.asarray(gram, dtype=np.float32).T, lower=1, overwrite_a=1)
     if fault:
-        raise TrainError("the pairs cannot be weighed", value=f"ridge {ridge:g}", todo="Use a larger ridge: --set train.ridge=500.")
+        raise TrainError("retail.pairs_cannot_be_weighed", ridge=f"{ridge:g}")
     inverse, fault = lapack.spotri(factor, lower=1, overwrite_c=1)
     if fault:
-        raise TrainError("the pairs cannot be weighed", value=f"ridge {ridge:g}", todo="Use a larger ridge: --set train.ridge=500.")
+        raise TrainError("retail.pairs_cannot_be_weighed", ridge=f"{ridge:g}")
     for row in range(len(inverse)):  # only the lower half was computed
         inverse[row, row + 1 :] = inverse[row + 1 :, row]
     return np.asarray(inverse).T
@@ -275,9 +275,7 @@ def _require_memory(size: int) -> None:
     if free is not None and needed > 0.9 * free:
         fits = int((0.9 * free * (1 << 20) / 12) ** 0.5)
         raise MachineError(
-            f"weighing {size:,} items takes {needed:,.0f} MB of memory",
-            value=f"{free:,.0f} MB are free",
-            todo=f"Weigh fewer, the commonest: --set train.most_items={fits // 100 * 100}. The others are suggested by texts alone.",
+            "retail.weighing_items_takes_mb_of_memory", size=size, needed=f"{needed:,.0f}", free=f"{free:,.0f}", fits=fits // 100 * 100
         )
 
 

@@ -50,8 +50,9 @@ class DocumentReading:
         """The passages of all documents. Raises DataError for too many."""
         found = [passage for document in self.documents for passage in passages.passages_of(document)]
         if len(found) > MOST_PASSAGES or sum(len(passage.text) for passage in found) > MOST_TEXT:
-            todo = f"At most {MOST_PASSAGES:,} passages and {MOST_TEXT:,} characters are possible: give fewer documents."
-            raise DataError("the documents are too many for one model", value=f"{len(found):,} passages", todo=todo)
+            raise DataError(
+                "search.documents_are_too_many_for_one_model", found=len(found), most_passages=MOST_PASSAGES, most_text=MOST_TEXT
+            )
         return found
 
 
@@ -68,11 +69,11 @@ def read_documents(path: Path | str) -> DocumentReading:
     """
     top = Path(path).expanduser()
     if not top.exists():
-        raise InputError("there is no such file or folder of documents", value=str(path), todo="Check the path given with --documents.")
+        raise InputError("search.there_is_no_such_file_or_folder", value=str(path))
     whole = top.is_dir()
     found, problems, documents, cached = list(_walk(top)) if whole else [top], list[str](), list[SourceDocument](), 0
     if len(found) > MOST_FILES:
-        raise DataError("the folder holds too many files", value=f"{len(found):,}", todo=f"At most {MOST_FILES:,} are read: name a part.")
+        raise DataError("search.folder_holds_too_many_files", value=f"{len(found):,}", most_files=MOST_FILES)
     total = 0
     for file in found:
         name = unicodedata.normalize("NFC", file.relative_to(top).as_posix() if whole else file.name)
@@ -93,7 +94,7 @@ def read_documents(path: Path | str) -> DocumentReading:
         todo = f"Give a folder with files of these kinds: {', '.join(SUFFIXES)}."
         raise DataError("none of the documents holds text that can be read", value=value, todo=todo)
     if twice := _repeated(documents):
-        raise DataError("two documents have the same id", value=sorted(twice)[0], todo="Give each text an id of its own.")
+        raise DataError("search.two_documents_have_same_id", value=sorted(twice)[0])
     return DocumentReading(tuple(sorted(documents, key=lambda one: one.id)), tuple(problems), len(found) - len(problems), cached)
 
 

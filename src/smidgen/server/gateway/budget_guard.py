@@ -68,16 +68,10 @@ def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
     if budget is None:
         return None
     if not settings.fallback.urls:
-        raise InputError(
-            "a budget is given, but no fallback to spend it on", value="--budget-day", todo="Add --fallback URL, or leave it out."
-        )
+        raise InputError("server.budget_is_given_but_no_fallback", value="--budget-day")
     unpriced = [model for model in settings.fallback.models if prices.of(model) is None]
     if unpriced:
-        raise InputError(
-            "the budget cannot be enforced, because the price list does not have this model",
-            value=unpriced[0],
-            todo="Give its price in dollars per million tokens: --price-in 0.5 --price-out 2.",
-        )
+        raise InputError("server.budget_cannot_be_enforced_because_price", value=unpriced[0])
     return BudgetPlan(budget, prices, settings.budget.max_output_tokens)
 
 
@@ -115,11 +109,7 @@ class BudgetGuard:
         try:
             self.ledger = SpendingLedger(file)
         except OSError as error:
-            raise SmidgenError(
-                "the spending ledger cannot be read, so no budget can be kept",
-                value=str(error),
-                todo=f"Repair {file or ledgers.place()}, or move it away: today's spending is then forgotten.",
-            ) from error
+            raise SmidgenError("server.spending_ledger_cannot_be_read_so", value=str(error), path=file or ledgers.place()) from error
 
     @property
     def limits(self) -> Mapping[str, float]:

@@ -75,11 +75,7 @@ def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
     jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
     if not any(jobs.values()):
-        raise InputError(
-            "no line that is served has a job to take",
-            value=", ".join(lines) or "no line",
-            todo="Make one with `smidgen learn LINE --job ID`, of a job with a frame or a fixed system prompt, or leave --take out.",
-        )
+        raise InputError("server.no_line_that_is_served_has_job_to_take", value=", ".join(lines) or "no line")
     with opened(make=False) as store:
         return JobMatcher(jobs, store.template)
 
@@ -93,18 +89,14 @@ def check_held_out(settings: ServeSettings) -> None:
     if not settings.local.held_out_aside:
         return
     if not settings.capture.on or not settings.fallback.urls:
-        missing = "--fallback URL" if not settings.fallback.urls else "--capture answers"
         raise InputError(
-            "held-out texts need captured answers, and nothing is captured",
+            "server.held_out_texts_need_captured_answers"
+            if not settings.fallback.urls
+            else "server.held_out_texts_need_captured_answers_2",
             value="--held-out-aside",
-            todo=f"Add {missing}, or leave it out.",
         )
     if settings.capture.held_out == 0:
-        raise InputError(
-            "held-out texts are to be set aside, and no text is held out",
-            value="--capture-held-out 0",
-            todo="Give a share over 0, such as 0.08, or leave --held-out-aside out.",
-        )
+        raise InputError("server.held_out_texts_are_to_be_set_aside")
 
 
 def held_out_test(service: Service) -> IsHeldOut | None:
@@ -127,19 +119,12 @@ def check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
     before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
     if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
         raise RequestError(
-            "the response that this goes on from was made here, and is not stored",
+            "server.response_that_this_goes_on_from_was",
             value=before,
-            todo="Send the whole conversation in input; or ask for the first one with store: true, and the large model answers that, too.",
             status=400,
             code="previous_response_not_found",
             param=_PREVIOUS_RESPONSE,
         )
     named = path.removeprefix(f"{RESPONSES}/") if path.startswith(f"{RESPONSES}/{LOCAL_RESPONSE_ID}") else ""
     if named:
-        raise RequestError(
-            "this response was made here, and is not stored",
-            value=named,
-            todo="Keep what you need of it when it comes, or ask with store: true, which the large model then answers.",
-            status=404,
-            code="not_found",
-        )
+        raise RequestError("server.this_response_was_made_here", value=named, status=404, code="not_found")

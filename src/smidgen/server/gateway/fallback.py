@@ -70,11 +70,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
     urls = [upstreams_module.checked_url(url) for url in settings.fallback.urls]
     if not urls:
         if settings.fallback.models or settings.fallback.key_env:
-            raise InputError(
-                "a model or a key is given for a fallback, but no fallback",
-                value="--fallback",
-                todo="Add --fallback URL, or leave them out.",
-            )
+            raise InputError("server.model_or_key_is_given_for_fallback_but", value="--fallback")
         if settings.fallback.pass_paths:
             todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
             raise InputError("a path to pass on is given, but no fallback", value="--pass", todo=todo)
@@ -88,18 +84,10 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
         raise InputError("there is no privacy policy, so this setting has no effect", value=flag, todo=todo)
     models = list(settings.fallback.models) * (len(urls) if len(settings.fallback.models) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
-        raise InputError(
-            "each fallback needs the name of its model",
-            value=f"{len(urls)} fallbacks, {len(settings.fallback.models)} models",
-            todo="Give --fallback-model NAME once for all, or once for each --fallback.",
-        )
+        raise InputError("server.each_fallback_needs_name_of_its_model", urls=len(urls), models=len(settings.fallback.models))
     named = settings.fallback.key_env
     if named and len(named) != len(urls):
-        raise InputError(
-            "each fallback has a key of its own: a key must not go to another's host",
-            value=f"{len(urls)} fallbacks, {len(named)} environment variables",
-            todo="Give --fallback-key-env VAR once for each --fallback.",
-        )
+        raise InputError("server.each_fallback_has_key_of_its_own_key", urls=len(urls), named=len(named))
     names = [*named] or [_default(place) for place in range(len(urls))]
     given = known_secrets(settings.access.secrets, names, environment)
     keys = [_key(given, name, wanted=bool(named)) for name in names]
@@ -237,15 +225,10 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
     key = environment.get(name, "").strip()
     if not key:
         if wanted:
-            todo = f'Set the environment variable {name} to it, or put {name} = "…" into the file after --secrets.'
-            raise InputError("the fallback's key is not set", value=name, todo=todo)
+            raise InputError("server.fallback_key_is_not_set", value=name, name=name)
         return None
     if not all(32 < ord(sign) < 127 for sign in key):
-        raise InputError(
-            "the fallback's key holds characters that no header takes",
-            value=f"{len(key)} characters in {name}",
-            todo="Copy it anew, without spaces.",
-        )
+        raise InputError("server.fallback_key_holds_characters", key=len(key), name=name)
     return key
 
 

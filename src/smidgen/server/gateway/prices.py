@@ -98,21 +98,18 @@ def upstream_prices(models: Sequence[str], budget: BudgetSettings) -> UpstreamPr
     """Return the prices from the settings. Raises InputError for half a price, or a price that cannot be assigned to a model."""
     given, got = budget.price_in, budget.price_out
     if bool(given) != bool(got):
-        raise InputError(
-            "a price needs two numbers", value="one of --price-in and --price-out", todo="Give both, in dollars per million tokens."
-        )
-    todo = "Give --price-in and --price-out once for each --fallback-model, in their order."
+        raise InputError("server.price_needs_two_numbers")
     if any(len(said) not in (0, 1, len(models)) for said in (given, got)):
         value = f"{len(models)} models, {len(given)} --price-in, {len(got)} --price-out"
-        raise InputError("the prices do not match the models", value=value, todo=todo)
+        raise InputError("server.prices_do_not_match_models", value=value)
     if len(given) == len(got) == 1 and len({list_price(model) is None for model in models}) > 1:
         # A single price once applied only to models outside the list. Now it would apply to all, so it is refused here.
-        raise InputError("one price is given for several models, and the price list has some of them", value=", ".join(models), todo=todo)
+        raise InputError("server.one_price_is_given_for_several_models", value=", ".join(models))
     own: dict[str, UpstreamPrice] = {}
     for place, model in enumerate(models if given else ()):
         price = UpstreamPrice(model, given[place % len(given)], got[place % len(got)])
         if own.setdefault(model, price) != price:
-            raise InputError("a model has two prices", value=model, todo="Give the same for each of its fallbacks: the larger one.")
+            raise InputError("server.model_has_two_prices", value=model)
     return UpstreamPrices(list(own.values()))
 
 

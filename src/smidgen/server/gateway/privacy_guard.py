@@ -173,7 +173,7 @@ class WaitingPlaces:
 
 
 def _late() -> EngineError:
-    return EngineError("personal data was not found in time", value="the request", todo="Send less at a time, or give it more seconds.")
+    return EngineError("privacy.personal_data_was_not_found_in_time")
 
 
 T = TypeVar("T")

@@ -167,9 +167,7 @@ class GatewayMiddleware:
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
         if any(step in (".", "..") for step in path.replace("\\", "/").split("/")):
-            raise RequestError(
-                "the path has dots for steps", value="the request", todo="Send it as it is meant.", status=400, code="bad_path"
-            )
+            raise RequestError("server.path_has_dots_for_steps", status=400, code="bad_path")
         eligibility.check_previous_response(path, None)
         if path == _MODELS or not (face and self._is_ours(path, None)):
             self._gateway.rules.allowed.check(request.method, request.sent_path)

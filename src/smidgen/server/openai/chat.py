@@ -160,9 +160,7 @@ def _check_all(service: Service, raw: Mapping[str, Any]) -> None:
     try:
         json.dumps(raw, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise RequestError(
-            "the text is not valid Unicode", value="a lone surrogate", todo="Send it in UTF-8.", code="invalid_unicode", param="messages"
-        ) from None
+        raise RequestError("server.text_is_not_valid_unicode", code="invalid_unicode", param="messages") from None
 
 
 class AssistantMessage(BaseModel):
@@ -359,16 +357,12 @@ def _last_said(messages: list[ChatMessage]) -> list[str]:
     """Return the text pieces of the user's last message. Raises RequestError if there is none, or it has other parts."""
     said = next((message for message in reversed(messages) if message.role == "user"), None)
     if said is None:
-        raise RequestError(
-            "there is no message of the user", value=f"{len(messages)} messages", todo="Send one with role user.", param="messages"
-        )
+        raise RequestError("server.there_is_no_message_of_user", messages=len(messages), param="messages")
     if said.content is None or isinstance(said.content, str):
         return [said.content or ""]
     for part in said.content:
         if part.type not in ("text", "input_text") or part.text is None:
-            raise RequestError(
-                "a piece of the message is not text", value=part.type, todo="Send text only.", code="unsupported_content", param="messages"
-            )
+            raise RequestError("server.piece_of_message_is_not_text", value=part.type, code="unsupported_content", param="messages")
     return [part.text for part in said.content if part.text]
 
 

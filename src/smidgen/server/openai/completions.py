@@ -94,13 +94,7 @@ def _input(model: ServedBundle, prompt: str, suffix: str | None) -> Text:
     if reach is not None:
         return read_part(*((prompt, suffix) if suffix else read_marks(prompt) or (prompt, "")), reach)
     if suffix:
-        raise RequestError(
-            "this model does not fill gaps",
-            value=model.name,
-            todo="Leave suffix out, or send it to a bundle of the task complete.",
-            code="suffix_not_supported",
-            param="suffix",
-        )
+        raise RequestError("server.this_model_does_not_fill_gaps", value=model.name, code="suffix_not_supported", param="suffix")
     return prompt
 
 

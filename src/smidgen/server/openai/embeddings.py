@@ -68,9 +68,7 @@ def face(service: Service) -> APIRouter:
         vectors = await service.embed(model, texts, asked, "input")
         width = len(vectors[0])
         if body.dimensions is not None and body.dimensions != width:
-            raise RequestError(
-                "vectors are not cut", value=body.dimensions, todo=f"Leave dimensions out; this model's have {width}.", param="dimensions"
-            )
+            raise RequestError("server.vectors_are_not_cut", value=body.dimensions, width=width, param="dimensions")
         shown: list[Any] = [_packed(vector) for vector in vectors] if body.encoding_format == "base64" else vectors
         data = [{"object": "embedding", "index": place, "embedding": vector} for place, vector in enumerate(shown)]
         sizes = usage([*texts], [])

@@ -61,9 +61,8 @@ def schema_of(response_format: Mapping[str, Any] | None) -> dict[str, Any] | Non
     schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
     if kind != "json_schema" or not isinstance(schema, dict):
         raise RequestError(
-            "the answer cannot be given in this response_format",
+            "server.answer_cannot_be_given_in_this_response",
             value=f"type {kind!r}"[:80],
-            todo="Ask for text, json_object, or json_schema with a schema in it.",
             code="unsupported_response_format",
             param="response_format",
         )

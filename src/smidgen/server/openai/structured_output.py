@@ -99,11 +99,7 @@ def _resolved(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
 
 def _unfit_label(value: str) -> RequestError:
     return RequestError(
-        "the answer cannot be given in this response_format",
-        value=value,
-        todo="Ask for plain text, or for a json_schema of one string field that may hold every label of the bundle.",
-        code="unsupported_response_format",
-        param="response_format",
+        "server.answer_cannot_be_given_in_this_response_2", value=value, code="unsupported_response_format", param="response_format"
     )
 
 
@@ -144,9 +140,5 @@ def _unordered(schema: Any) -> Any:
 
 def _unfit_fields(value: str) -> RequestError:
     return RequestError(
-        "the answer cannot be given in this response_format",
-        value=value,
-        todo="Ask for json_object, or for the bundle's own schema: GET /v1/models shows it.",
-        code="unsupported_response_format",
-        param="response_format",
+        "server.answer_cannot_be_given_in_this_response_3", value=value, code="unsupported_response_format", param="response_format"
     )

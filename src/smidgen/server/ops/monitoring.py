@@ -37,8 +37,7 @@ def face(service: Service) -> APIRouter:
     ) -> Response:
         found = await asyncio.get_running_loop().run_in_executor(thread, _account, service, days)
         if "error" in found:
-            todo = "The server's operator can mend it, or move the file away: requests are answered all the same."
-            raise RequestError("the account cannot be read", value="its file", todo=todo, status=503, code="account_unreadable")
+            raise RequestError("server.account_cannot_be_read", status=503, code="account_unreadable")
         unwritten = service.account_writer.fault if service.account_writer is not None else ""
         found.pop("file")  # its path is only for the operator
         return answer({**found, "kept": service.account_writer is not None, "unwritten": bool(unwritten)})

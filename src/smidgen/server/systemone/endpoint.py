@@ -169,7 +169,7 @@ def face(service: Service) -> APIRouter:
     @router.post("/v1/systemone", response_model=SystemOneReply, summary="Answer typed questions with calibrated probabilities")
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
         if body.assets:
-            raise RequestError("bundles read text only", value=f"{len(body.assets)} assets", todo="Send none.", param="assets")
+            raise RequestError("server.bundles_read_text_only", assets=len(body.assets), param="assets")
         came = asked_of(request)
         named = None if body.model in (None, AUTO) else service.find(body.model, came)
         meant = [named] if named else [service.find(name, came) for name in service.models]
@@ -220,9 +220,9 @@ def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> di
     if detail:
         first = detail[0]
         raise DetailedRefusal(
-            f"no model here can answer the question {str(first['loc'][2])[:100]!r}",
+            "server.no_model_here_can_answer_question",
             value=first["msg"],
-            todo="GET /v1/models lists the labels; docs/reference/http.md tells how questions are matched.",
+            first=str(first["loc"][2])[:100],
             beside={"detail": detail},
             code="unanswerable",
             param=f"questions.{first['loc'][2]}",
@@ -240,7 +240,7 @@ def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any
         todo = "Send a state that says what the fields ask for."
         raise RequestError(why, value=model.name, todo=todo, code="unanswerable", param="state")
     if reply.chances is None:
-        raise EngineError("the task gives no probabilities", value=model.task.name, todo="Ask its bundle through another route.")
+        raise EngineError("server.task_gives_no_probabilities", value=model.task.name)
     chances = known.chances(found.field, reply.chances) if isinstance(known, QuestionFields) else reply.chances
     return answer_to(found, chances, model.form.labelling is not None and model.form.labelling.multi_label)
 
@@ -271,7 +271,7 @@ def _text(state: Content, pair: bool) -> Text:
 
 def _texts(value: Any, depth: int) -> Iterable[str]:
     if depth > _MAX_DEPTH:
-        raise RequestError("the state is nested too deep", value=f"{depth} levels", todo="Send it flatter.", param="state")
+        raise RequestError("server.state_is_nested_too_deep", depth=depth, param="state")
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _texts(inner, depth + 1)

@@ -86,13 +86,13 @@ def face(service: Service) -> APIRouter:
             by_admin=admin,
         )
         if said.verdict is None and said.corrected is None and not (said.comment or "").strip():
-            raise RequestError("the feedback says nothing", value=body.request_id, todo="Send a verdict, corrected or a comment.")
+            raise RequestError("server.feedback_says_nothing", value=body.request_id)
         try:
             async with asyncio.timeout(service.settings.limits.request_seconds):
                 known = await asyncio.wrap_future(service.recorder.told(said))
         except TimeoutError:
             raise RequestError(
-                "the feedback was not stored in time", value=body.request_id, todo="Send it again.", status=503, code="feedback_not_stored"
+                "server.feedback_was_not_stored_in_time", value=body.request_id, status=503, code="feedback_not_stored"
             ) from None
         if not known and taken_out:
             return _done(body, stored=False)
@@ -117,8 +117,7 @@ def _corrected(value: Any) -> str | None:
     """Return a correction as stored. Raises RequestError, 422, if it is empty or too long."""
     text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if text is not None and (len(text) > MOST_TEXT or not text.strip()):
-        todo = f"Send some text, of at most {MOST_TEXT} characters."
-        raise RequestError("the correction is empty or too long", value=f"{len(text)} characters", todo=todo, param="corrected")
+        raise RequestError("server.correction_is_empty_or_too_long", text=len(text), most_text=MOST_TEXT, param="corrected")
     return text
 
 

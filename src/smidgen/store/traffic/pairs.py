@@ -257,12 +257,7 @@ def export_pairs(pairs: Iterable[TrafficPair], file: Path) -> TrafficExport:
                 count += 1
         draft.replace(file)
     except OSError as error:
-        raise DataError(
-            "the file cannot be written",
-            value=error.strerror or type(error).__name__,
-            todo="Name a file in a writable folder.",
-            file=str(file),
-        ) from None
+        raise DataError("flows.file_cannot_be_written", value=error.strerror or type(error).__name__, file=str(file)) from None
     finally:
         draft.unlink(missing_ok=True)
     return TrafficExport(count, masked)

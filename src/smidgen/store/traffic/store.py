@@ -74,11 +74,10 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
         TrafficError: the database cannot be opened, or was made by a later smidgen; or it is missing, and `make` is False.
     """
     if held_out is not None and not 0 <= held_out < 1:
-        raise InputError("the held-out share is out of range", value=held_out, todo="Give a number from 0, and under 1.")
+        raise InputError("store.held_out_share_is_out_of_range", value=held_out)
     database = Database(url_of(url), "the traffic store", TrafficError)
     if not make and database.file is not None and not database.file.exists():
-        todo = "Start a server with --capture answers, or name another store in SMIDGEN_TRAFFIC_URL."
-        raise TrafficError("there is no traffic store, because nothing was captured", value=database.shown, todo=todo)
+        raise TrafficError("store.there_is_no_traffic_store_because", value=database.shown)
     return TrafficStore(database, held_out)
 
 
@@ -353,7 +352,7 @@ class TrafficStore:
         self._opened()
         names = {self._user(user), self._sides.hashed("user", user)}  # also in the form of an older smidgen
         if "" in names:
-            raise InputError("the user has no id", value=user, todo="Give the id that requests had as `user`.")
+            raise InputError("store.user_has_no_id", value=user)
         further = sql.select(ALIASES.c.request_id).where(ALIASES.c.user_hash.in_(names))
         return self._delete(sql.or_(REQUESTS.c.user_hash.in_(names), REQUESTS.c.id.in_(further)), FEEDBACK.c.user_hash.in_(names))
 
@@ -362,7 +361,7 @@ class TrafficStore:
         `kept_days`, if that is longer. Raises InputError for days under 0 or over 36,500."""
         for count in (days, *(() if kept_days is None else (kept_days,))):
             if not 0 <= count <= MOST_DAYS:
-                raise InputError("days is out of range", value=count, todo=f"Give a number from 0 to {MOST_DAYS}.")
+                raise InputError("store.days_is_out_of_range", value=count, most_days=MOST_DAYS)
         now = now or datetime.now(UTC)
         old = REQUESTS.c.time <= to_timestamp(now - timedelta(days=days))
         if kept_days is not None and kept_days > days:
@@ -460,7 +459,7 @@ class TrafficStore:
     def _still_there(self) -> None:
         """Raise TrafficError if the file was deleted: a deleted file accepts all writes, and all of them are lost."""
         if not self._database.there:
-            raise TrafficError("the traffic store was deleted while it was written", value=self.place, todo="Send it again.")
+            raise TrafficError("store.traffic_store_was_deleted_while_it_was", value=self.place)
 
     def _opened(self) -> None:
         """Open the database if it is not open, or if its file was replaced."""
@@ -477,9 +476,7 @@ class TrafficStore:
                 self._sides = KeyedHash(meta["key"], float(meta["held_out"]))
                 if self._wanted is not None and self._sides.share != self._wanted:
                     raise InputError(
-                        "the traffic store holds out another share, and a text that was held out once must stay so",
-                        value=f"{self._sides.share:g}, not {self._wanted:g}",
-                        todo="Leave the share out, or name a new store.",
+                        "store.traffic_store_holds_out_another_share", share=f"{self._sides.share:g}", wanted=f"{self._wanted:g}"
                     )
             except (TrafficError, InputError, ValueError):
                 self._database.close()

@@ -134,11 +134,7 @@ def choose_drafting(
     Raises TrainError for `lookup` with a schema.
     """
     if asked == "lookup" and schema:
-        raise TrainError(
-            "answers in a schema are scored by the probability of every token, and a drafted token has none",
-            value="draft = lookup",
-            todo="Leave it out, or --draft none.",
-        )
+        raise TrainError("students.answers_in_schema_are_scored")
     if asked == "none":
         return DraftingChoice(None, "none, as asked")
     if asked == "auto" and schema:

@@ -98,9 +98,10 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
     lessons = _made(rows, prompt, tokenizer, most, every=prompt.reach is not None)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
         raise TrainError(
-            "many examples are too long, and a cut answer would teach the model to stop in the middle",
-            value=f"{lessons.left_out} of {lessons.left_out + len(lessons.lessons)} examples have more than {most} tokens",
-            todo="Shorten them, or allow more: --set train.max_length=2048",
+            "students.many_examples_are_too_long_and_cut",
+            left_out=lessons.left_out,
+            left_out_2=lessons.left_out + len(lessons.lessons),
+            most=most,
         )
     check(lessons.lessons, prompt)
     return lessons
@@ -173,7 +174,7 @@ def in_circles(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer,
 def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
     """Raise TrainError for examples that teach nothing: none at all, an empty answer, no tokens before the answer, no end token."""
     if not lessons:
-        raise TrainError("there is no example to train on", value="0 examples", todo="Add rows, or allow longer ones.")
+        raise TrainError("students.there_is_no_example_to_train_on")
     for number, lesson in enumerate(lessons, start=1):
         fault = None
         if lesson.answer < 1:
@@ -183,7 +184,7 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
         elif prompt.reach is None and int(lesson.ids[-1]) not in prompt.stop:
             fault = "does not end with the end token: the model would never learn to stop"
         if fault is not None:
-            raise TrainError(f"example {number} {fault}", value=len(lesson.ids), todo="Report this: the examples were built wrongly.")
+            raise TrainError("students.example", value=len(lesson.ids), number=number, cause=fault)
 
 
 def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:

@@ -69,11 +69,7 @@ def opened_weights(folder: Path) -> LazyWeights:
     """The weights of a base, read one by one, from the files that its hash covers. Raises BaseError if the folder has no weights."""
     files = weight_files(folder)
     if not files:
-        raise BaseError(
-            "the base has no weights (model.safetensors, all files of its index, or a single GGUF)",
-            value=str(folder),
-            todo="Fetch it anew: smidgen pull smollm2",
-        )
+        raise BaseError("students.base_has_no_weights_model_safetensors", value=str(folder))
     if files[0].suffix == ".gguf":
         from smidgen.gguf.weights import readers
 
@@ -164,9 +160,7 @@ def open_decoder(folder: Path) -> StoredDecoder:
     told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
-        raise BaseError(
-            "the base that this model was trained on is gone", value=str(base), todo="Fetch it again (smidgen pull), or build anew."
-        )
+        raise BaseError("students.base_that_this_model_was_trained", value=str(base))
     settings = told["settings"] if told["taught"] else {}
     left = {name: told.get(name) for name in ("kept", "layers", "neurons")}
     return StoredDecoder(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, **left)
@@ -261,24 +255,18 @@ def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | No
     if own == tokenizer_hash(base):
         rows = kept
     elif own != tokenizer_hash(student):
-        raise TrainError("the guide's tokens are not the student's", value=str(guide), todo=OTHER_TOKENS)
+        raise TrainError("students.guide_tokens_are_not_student", value=str(guide))
     shape, weights = shape_of(guide), opened_weights(guide)
     count = len(rows) if rows is not None else shape_of(student).vocabulary
     places = torch.arange(count) if rows is None else torch.tensor(list(rows))
     if int(places.max()) >= shape.vocabulary:
-        raise TrainError("the guide's table of tokens is smaller than the student's", value=f"{shape.vocabulary} rows", todo=OTHER_TOKENS)
+        raise TrainError("students.guide_table_of_tokens_is_smaller", vocabulary=shape.vocabulary)
     layers = []
     for number in range(shape.layers):
         matrices, _, beside = fused(weights, shape, number)
         layers.append(DecoderLayer(**{place: matrix.to(dtype) for place, matrix in matrices.items()}, beside=beside.to(dtype)))
     table, output = ends(weights, shape, places)
     return LlamaModel(replace(shape, vocabulary=count), table.to(dtype), output.to(dtype), layers, torch.tensor(before, dtype=torch.long))
-
-
-OTHER_TOKENS = (
-    "A guide needs the student's tokens: take a larger model of the base's own family, or a bundle that was trained on one, or "
-    "let this one write examples (data.teacher)."
-)
 
 
 _NEURONS = {"mlp.gate_proj.weight": 0, "mlp.up_proj.weight": 0, "mlp.down_proj.weight": 1}

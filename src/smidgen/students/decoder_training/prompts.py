@@ -99,12 +99,12 @@ def prompt_of(folder: Path, instruction: str = "", examples: Sequence[tuple[str,
     before, found, after = shown.rpartition(_MARK)
     ending = whole.rpartition(_MARK)[2]
     if not found or _MARK not in whole:
-        raise BaseError("the base's chat template loses the text", value=str(folder), todo="Name another base.")
+        raise BaseError("students.base_chat_template_loses_text", value=str(folder))
     specials = [number for number in _ids(tokenizer, ending) if _special(tokenizer, number)]
     end = _end(tokenizer, config)
     stop = dict.fromkeys([*specials[:1], *([end] if end is not None else [])])
     if not stop:
-        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+        raise BaseError("students.base_tokenizer_has_no_end_token", value=str(folder))
     return DecoderPrompt(tuple(_ids(tokenizer, before)), tuple(_ids(tokenizer, after)), tuple(stop))
 
 
@@ -128,15 +128,11 @@ def gap_prompt(folder: Path, reach: tuple[int, int]) -> DecoderPrompt:
         if first is not None and second is not None and third is not None:
             break
     else:
-        raise BaseError(
-            "the base has no marks for a gap in a text, such as <|fim_middle|>: it cannot fill in the middle",
-            value=str(folder),
-            todo="Name one that can: --base coder.",
-        )
+        raise BaseError("students.base_has_no_marks_for_gap_in_text_such", value=str(folder))
     ends = [number for name in _ENDS if (number := tokenizer.token_to_id(name)) is not None]
     ends += [end] if (end := _end(tokenizer, config)) is not None else []
     if not ends:
-        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+        raise BaseError("students.base_tokenizer_has_no_end_token", value=str(folder))
     beside = [number for name in _BESIDE if (number := tokenizer.token_to_id(name)) is not None]
     stop = tuple(dict.fromkeys([*ends, *beside, first, second, third]))
     return DecoderPrompt((first, second), (), stop, (third,), reach, True)
@@ -164,7 +160,7 @@ def chat_template(folder: Path) -> str | None:
     if isinstance(found, list):  # several by name, as transformers allows
         found = next((entry["template"] for entry in found if entry.get("name") == "default"), None)
     if found is not None and len(found) > _LONGEST_TEMPLATE:
-        raise BaseError("the base's chat template is too long", value=f"{len(found)} characters", todo="Name another base.")
+        raise BaseError("students.base_chat_template_is_too_long", found=len(found))
     return found
 
 
@@ -210,7 +206,7 @@ def render(template: str, config: dict[str, Any], instruction: str, turns: list[
             # The template has no system message: the instruction goes before the first text.
             shown = rendered([{"role": "user", "content": f"{instruction}\n\n{turns[0]['content']}"}, *turns[1:]])
     except TemplateError as error:
-        raise BaseError(f"the base's chat template cannot be used ({error})", value=str(folder), todo="Name another base.") from error
+        raise BaseError("students.base_chat_template_cannot_be_used", value=str(folder), error=error) from error
     return shown
 
 
@@ -220,7 +216,7 @@ def _plain(
     """A plain prompt, for a base without a chat template."""
     end = _end(tokenizer, config)
     if end is None:
-        raise BaseError("the base's tokenizer has no end token", value=str(folder), todo="Name another base.")
+        raise BaseError("students.base_tokenizer_has_no_end_token", value=str(folder))
     shown = "".join(f"Input: {text}\nOutput: {answer}\n\n" for text, answer in examples)
     head = f"{instruction}\n\n" if instruction else ""
     return DecoderPrompt(tuple(_ids(tokenizer, f"{head}{shown}Input: ")), tuple(_ids(tokenizer, "\nOutput:")), (end,))

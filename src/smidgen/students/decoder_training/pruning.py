@@ -35,8 +35,7 @@ def neurons_left(inner: int, share: float) -> int:
     """The number of neurons that remain of `inner` without this share. Raises TrainError if none would be dropped, or too few remain."""
     left = round(inner * (1 - share) / NEURON_STEP) * NEURON_STEP
     if not NEURON_STEP <= left < inner:
-        todo = f"Choose another share; a layer keeps a multiple of {NEURON_STEP} neurons."
-        raise TrainError("this share of the neurons cannot be dropped", value=f"{share:.0%} of {inner}", todo=todo)
+        raise TrainError("students.this_share_of_neurons_cannot_be_dropped", share=f"{share:.0%}", inner=inner, neuron_step=NEURON_STEP)
     return left
 
 
@@ -96,9 +95,7 @@ def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
 def check_layers_left(count: int, drop: int) -> None:
     """Raise TrainError if dropping these of `count` layers leaves fewer than three. Dropping none is always possible."""
     if drop and count - drop < LEAST_LAYERS:
-        raise TrainError(
-            "too few layers would be left", value=f"{drop} of {count} dropped", todo=f"Drop {max(0, count - LEAST_LAYERS)} at most."
-        )
+        raise TrainError("students.too_few_layers_would_be_left", drop=drop, count=count, detail=max(0, count - LEAST_LAYERS))
 
 
 def healer(teacher: DecoderTrainer, change: WeightChange, course: DecoderTrainConfig) -> DecoderTrainer:
@@ -223,7 +220,10 @@ def _left_out(sizes: DecoderSizes, gone: int, left: int) -> str:
 
 def _too_large(most: float, told: str, size: float, todo: str, other: str) -> GateError:
     return GateError(
-        "no form of the decoder fits the size limit",
-        value=f"at most {most:g} MB; {told}",
-        todo=f"{todo} (--max-size-mb {math.ceil(size * 10) / 10:g}), name a smaller base (--base){other}.",
+        "students.no_form_of_decoder_fits_size_limit",
+        most=f"{most:g}",
+        told=told,
+        advice=todo,
+        ceil=f"{math.ceil(size * 10) / 10:g}",
+        other=other,
     )

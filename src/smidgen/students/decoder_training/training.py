@@ -192,9 +192,7 @@ class DecoderTrainer:
             batch = self.taught(self.step)
             loss = self._learn(batch)
             if not math.isfinite(loss):
-                raise TrainError(
-                    "the loss is no longer a number", value=f"step {self.step}", todo="Lower the rate: --set train.learning_rate=1e-3"
-                )
+                raise TrainError("students.loss_is_no_longer_number", step=self.step)
             self.step += 1
             tokens += sum(len(lesson.ids) + len(self.model.before) for group in batch for lesson in group)
             if self.held and self._due():

@@ -65,7 +65,7 @@ class ExportedHead:
         head = ExportedHead(**{name: facts[name] for name in ExportedHead.__dataclass_fields__ if name in facts})
         for name, value, known in (("pooling", head.pooling, ("mean", "cls", "tokens")), ("hidden", head.hidden, (None, *ACTIVATIONS))):
             if value not in known:
-                raise TrainError(f"smidgen_student.json: unknown {name}", value=value, todo=f"Known: {', '.join(map(str, known))}.")
+                raise TrainError("students.smidgen_student_json_unknown", value=value, name=name, map=", ".join(map(str, known)))
         return head
 
 
@@ -95,7 +95,7 @@ def trace(folder: Path, head: ExportedHead, file: Path, opset: int) -> None:
     }
     missing = [name for name in encoder.load_state_dict(tensors, strict=False).missing_keys if not name.startswith("pooler.")]
     if missing:
-        raise TrainError("the weights lack a tensor that the config asks for", value=missing[0], todo="Train again, or check the base.")
+        raise TrainError("students.weights_lack_tensor_that_config_asks", value=missing[0])
 
     module = _module(torch, encoder.eval(), own, head)
     with_types = getattr(config, "type_vocab_size", 0) > 1
@@ -185,7 +185,7 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
         head = replace(head, max_length=min(head.max_length, config["max_position_embeddings"]))
         onnx.save_model(bert(config, _tensors(folder), head), out / "model.onnx")
     elif head.states:
-        raise TrainError("the states of tokens can be had of a BERT only", value=config.get("model_type"), todo="Use --base minilm.")
+        raise TrainError("students.states_of_tokens_can_be_had_of_bert", value=config.get("model_type"))
     else:
         trace(folder, head, out / "model.onnx", OPSET)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
@@ -329,7 +329,7 @@ class _Graph:
 
     def tensor(self, name: str) -> NDArray[Any]:
         if name not in self.tensors:
-            raise TrainError("the weights lack a tensor that the config asks for", value=name, todo="Train again, or check the base.")
+            raise TrainError("students.weights_lack_tensor_that_config_asks", value=name)
         return self.tensors[name]
 
     def constant(self, name: str, value: NDArray[Any]) -> str:

@@ -475,9 +475,7 @@ def train_with_checkpoints(trainer: EncoderTrainer, space: Workspace, student: s
 
     def stepped(now: TrainingProgress) -> None:
         if not np.isfinite(now.loss):
-            raise TrainError(
-                "the loss is no longer a number", value=f"step {now.step}", todo="Lower the rate: --set train.learning_rate=1e-4"
-            )
+            raise TrainError("students.loss_is_no_longer_number_2", step=now.step)
         space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
 
     def epoch_done(done: EncoderTrainer) -> None:

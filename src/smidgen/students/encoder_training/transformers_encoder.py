@@ -35,9 +35,7 @@ class TransformersEncoder:
             self._model = AutoModel.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise BaseError(
-                f"transformers cannot load the base ({str(error).splitlines()[0][:160]})",
-                value=str(folder),
-                todo="Choose an encoder (BERT, RoBERTa, DistilBERT, MPNet, ELECTRA, ModernBERT, ...) published as safetensors.",
+                "students.transformers_cannot_load_base", value=str(folder), splitlines=str(error).splitlines()[0][:160]
             ) from error
         config = self._model.config
         self.hidden: int = config.hidden_size

@@ -110,7 +110,7 @@ class StudioAccess:
         except (VerificationError, InvalidHashError):
             stored = None
         if stored is None:
-            raise RequestError("the name or the password is wrong", value=name, todo="Try again.", status=401, code="wrong_password")
+            raise RequestError("studio.name_or_password_is_wrong", value=name, status=401, code="wrong_password")
         with self._lock:
             self._failed.pop((name, address), None)
         return self._open(name)
@@ -150,7 +150,7 @@ class StudioAccess:
         known = len(others) < len(self.accounts())
         self._keep_an_owner([*others, Person(name, role)], name)
         if not known and password is None:
-            raise RequestError("a new account needs a password", value=name, todo="Give one of 10 letters or more.", code="no_password")
+            raise RequestError("studio.new_account_needs_password", value=name, code="no_password")
         values: dict[str, Any] = {"role": role}
         if password is not None:
             values["password"] = PasswordHasher().hash(password)
@@ -172,9 +172,7 @@ class StudioAccess:
 
     def _keep_an_owner(self, people: list[Person], name: str) -> None:
         if people and not any(person.role == "owner" for person in people):
-            raise RequestError(
-                "this would leave no owner", value=name, todo="Make another account an owner first.", status=409, code="last_owner"
-            )
+            raise RequestError("studio.this_would_leave_no_owner", value=name, status=409, code="last_owner")
 
     def _count_try(self, name: str, address: str) -> None:
         now = time.monotonic()
@@ -184,8 +182,7 @@ class StudioAccess:
             if len(self._failed) > _MOST_COUNTED:
                 self._failed.popitem(last=False)
             if len(tries) == _TRIES and now - tries[0] < _TRY_SECONDS:
-                todo = "Wait a minute, then try again."
-                raise RequestError("too many failed log-ins", value=name, todo=todo, status=429, code="too_many_tries")
+                raise RequestError("studio.too_many_failed_log_ins", value=name, status=429, code="too_many_tries")
             tries.append(now)
 
     def _open(self, account: str) -> str:
@@ -269,8 +266,7 @@ def needs(permission: Permission) -> Any:
     def check(request: Request) -> Person:
         person: Person | None = getattr(request.state, "person", None)
         if person is None:
-            todo = "Open the Studio by the link that `smidgen studio` prints, or log in."
-            raise RequestError("you are not logged in", value=request.url.path, todo=todo, status=401, code="no_session")
+            raise RequestError("studio.you_are_not_logged_in", value=request.url.path, status=401, code="no_session")
         if not person.may(permission):
             raise not_allowed(person, permission)
         return person
@@ -281,8 +277,14 @@ def needs(permission: Permission) -> Any:
 
 def not_allowed(person: Person, permission: Permission) -> RequestError:
     """The error for a person whose role does not grant a permission."""
-    todo = f"Ask an owner for the role of {_lowest(permission)}."
-    return RequestError(f"your role, {person.role}, does not allow this", value=permission, todo=todo, status=403, code="not_allowed")
+    return RequestError(
+        "studio.your_role_does_not_allow_this",
+        value=permission,
+        role=person.role,
+        lowest=_lowest(permission),
+        status=403,
+        code="not_allowed",
+    )
 
 
 Viewer = Annotated[Person, needs("view")]

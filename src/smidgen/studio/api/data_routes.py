@@ -438,4 +438,4 @@ def _normal(output: str | None) -> str | None:
     try:
         return json.dumps(json.loads(output), ensure_ascii=False)
     except ValueError:
-        raise RequestError("the answer is not JSON", value=output, todo='Write a label in quotes: "refund".', param="output") from None
+        raise RequestError("studio.answer_is_not_json", value=output, param="output") from None

@@ -150,7 +150,7 @@ def document_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def add_asked_question(person: Editor, project: str, body: AskedRowView) -> QuestionsView:
         """Add a question. One that is there already gets the new answer."""
         if not body.question.strip():
-            raise InputError("the question is empty", value=body.question, todo="Write it in words.")
+            raise InputError("studio.question_is_empty", value=body.question)
         return _questions_view(add_question(store.project(project), AskedRow(body.question.strip(), body.text, body.document)))
 
     return router

@@ -127,7 +127,7 @@ def file_routes(store: StudioStore) -> APIRouter:
         try:
             return ProjectFileText(text=read_file(store.project(project), name, _MOST_TEXT).decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise InputError("the file is no text", value=name, todo="Download it, and open it with its own program.") from None
+            raise InputError("studio.file_is_no_text", value=name) from None
 
     @router.put("/files/text")
     def write_file_text(person: Editor, project: str, name: FileName, body: ProjectFileText) -> ProjectFileView:
@@ -148,7 +148,7 @@ def file_routes(store: StudioStore) -> APIRouter:
         found = store.project(project)
         material_name(found, kind)  # refuses a kind that the project has not, before anything is sent
         if kind == "repository":
-            raise InputError("source files are not sent one by one", value=name, todo="Send a ZIP file to /repository/uploads.")
+            raise InputError("studio.source_files_are_not_sent_one_by_one", value=name)
         file, _ = new_upload(PurePosixPath(name).name)
         most = _MOST_ZIP if name.lower().endswith(".zip") else MOST_FILE_BYTES
         try:

@@ -149,7 +149,7 @@ def learn_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
             skip_request(store, project, request, person.name)
             return None
         if body.output is None:
-            raise RequestError("there is no answer", value="nothing", todo="Give the right answer, or skip.", param="output")
+            raise RequestError("studio.there_is_no_answer", value="nothing", param="output")
         return version_view(label_request(store, project, request, body.output, person.name))
 
     @router.post("/jobs/{job}/project", status_code=201)

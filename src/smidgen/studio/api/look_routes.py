@@ -260,8 +260,7 @@ def look_routes(store: StudioStore) -> APIRouter:
         _, told = newest_look(store, project)
         found = read_look(told, ANSWER) if told is not None else None
         if (found is None or found.get("answer") is None) and newest_model(store, project) is None:
-            raise RequestError("there is no first answer yet", value=project, todo="Wait for the look to end, or label more rows.",
-                               status=409, code="no_answer")  # fmt: skip
+            raise RequestError("studio.there_is_no_first_answer_yet", value=project, status=409, code="no_answer")  # fmt: skip
         a_day = None if requests is None else requests / DAYS_A_MONTH
         asked = CostQuestion(requests_per_day=a_day, model=model, machine_usd_per_hour=machine_usd_per_hour, risk=risk)
         return SavingView(**asdict(monthly_saving(store, here, asked)))

@@ -49,8 +49,7 @@ def model_routes(store: StudioStore, here: bool) -> APIRouter:
     def open_model_folder(person: Owner, body: ModelFolder) -> ProjectView:
         """Open a model from a folder of this machine, of which a copy is made. Only where the Studio is open to this machine alone."""
         if not here:
-            todo = "Send the model as a ZIP file."
-            raise RequestError("this Studio does not open folders", value=body.path, todo=todo, status=409, code="not_here")
+            raise RequestError("studio.this_studio_does_not_open_folders", value=body.path, status=409, code="not_here")
         return project_view(open_folder(store, Path(body.path), person.name))
 
     return router

@@ -24,8 +24,7 @@ _TYPES = {".woff2": "font/woff2", ".js": "text/javascript", ".css": "text/css", 
 def assets_folder() -> Path:
     """The folder of the built page. Raises MachineError where it was not built."""
     if not (PAGE / "index.html").is_file():
-        todo = "In a checkout run: python -m tools.studio_page. Then, unless smidgen was installed with -e, install it again from there."
-        raise MachineError("the Studio's page was not built", value=str(PAGE), todo=todo)
+        raise MachineError("studio.studio_page_was_not_built", value=str(PAGE))
     return PAGE
 
 

@@ -152,7 +152,7 @@ def _undamaged(tree: dict[str, Any]) -> dict[str, Any]:
     """The tree itself. Raises InputError for a text in it that no file holds."""
     said = json.dumps(tree, ensure_ascii=False, default=str)
     if HALVES.search(said) or "\\u0000" in said:
-        raise InputError("the text holds a NUL or half a character", value="the recipe", todo="Correct it.")
+        raise InputError("studio.text_holds_nul_or_half_character")
     return tree
 
 

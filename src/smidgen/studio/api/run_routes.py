@@ -75,7 +75,7 @@ def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
         """Queue a run. It starts when the runs before it have ended."""
         kinds = registry.names("studio.flows")
         if body.kind not in kinds:
-            raise RequestError("there is no such kind of run", value=body.kind, todo=f"Choose one of: {', '.join(kinds)}.", param="kind")
+            raise RequestError("studio.there_is_no_such_kind_of_run", value=body.kind, kinds=", ".join(kinds), param="kind")
         needed: Permission = getattr(registry.find("studio.flows", body.kind), "permission", "build")
         if not person.may(needed):
             raise not_allowed(person, needed)

@@ -172,8 +172,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswerView]:
         """Answer texts, in order. The model stays loaded for the next call."""
         if body.explain and len(body.texts) > 1:
-            todo = "Ask for one text at a time, or without it."
-            raise RequestError("this works for single texts only", value=f"{len(body.texts)} texts", todo=todo, param="explain")
+            raise RequestError("studio.this_works_for_single_texts_only", texts=len(body.texts), param="explain")
         folder = model_folder(store, project, model)
         threshold = _threshold(store, project, model)
         here = store.project(project)

@@ -132,8 +132,7 @@ def answers_of(store: StudioStore, project: str, id: str, kind: str) -> Path:
     run = RunStore(store.database).get(id)
     file = run_folder(id) / f"{_ANSWERS}.{kind}"
     if run.project != project or run.kind != KIND or kind not in FORMATS or not file.is_file() or _is_old(file):
-        todo = "Answers are kept for a day. Answer the file again."
-        raise InputError("there are no such answers", value=f"{id}, {kind}", todo=todo)
+        raise InputError("studio.there_are_no_such_answers", value=f"{id}, {kind}")
     return file
 
 

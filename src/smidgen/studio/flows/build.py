@@ -65,8 +65,7 @@ def tables_of(store: StudioStore, project: Project, version: int) -> GivenTables
     """The labelled rows of a version as tables. Raises InputError where no row has an answer."""
     train = _table(store, project, version, "train")
     if train is None:
-        todo = "Label some rows, or add a file with answers."
-        raise InputError("no row of this version has an answer", value=f"version {version}", todo=todo)
+        raise InputError("studio.no_row_of_this_version_has_answer", version=version)
     return GivenTables(train, _table(store, project, version, "test"))
 
 
@@ -80,7 +79,7 @@ def recipe_of(project: Project, settings: Mapping[str, Any], given: GivenTables,
     source = f"the project {project.name}"
     strays = stray_files(make({**tree, "task": project.task, "data": own}, [], folder=project_folder(project.id), source=source))
     if strays:
-        raise RecipeError("the recipe names files outside this project", value=source, todo="Correct each of these:", mistakes=strays)
+        raise RecipeError("studio.recipe_names_files_outside_this_project", value=source, mistakes=strays)
     if unlabelled is not None:
         data["unlabelled"] = str(unlabelled)
     tree |= {"task": project.task, "data": {**own, **data}}

@@ -164,8 +164,7 @@ def _share(
     if first is None and asked.risk is None:
         first = shown_point(points)
     if first is None and asked.risk is not None:
-        todo = "Allow more wrong answers, or label more rows."
-        raise InputError("these rows cannot show how few answers would be wrong", value=asked.risk, todo=todo)
+        raise InputError("studio.these_rows_cannot_show_how_few_answers", value=asked.risk)
     return (first["coverage"], "rows") if first is not None else (ASSUMED, "assumed")
 
 

@@ -20,7 +20,7 @@ def run_drift(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     use_store(traffic_url(run.project))
     folder = served_folder(store, run.project, str(run.request.get("model") or ""))
     if folder is None:
-        raise InputError("no model is chosen", value="nothing", todo="Choose a model, or the line.")
+        raise InputError("studio.no_model_is_chosen", value="nothing")
     return look_for_drift(folder, DriftSettings(), progress).json()
 
 

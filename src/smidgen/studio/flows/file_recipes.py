@@ -120,4 +120,4 @@ def _refuse_strays(recipe: Recipe, tree: Mapping[str, Any], top: Path, source: s
         if value is not None and not (recipe.folder / Path(str(value)).expanduser()).resolve().is_relative_to(top.resolve()):
             strays.append(f"data.{name}: must be a file of the project's own folder, not {str(value)!r}")
     if strays:
-        raise RecipeError("the recipe names files outside this project", value=source, todo="Correct each of these:", mistakes=strays)
+        raise RecipeError("studio.recipe_names_files_outside_this_project", value=source, mistakes=strays)

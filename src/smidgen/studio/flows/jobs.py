@@ -25,8 +25,7 @@ def run_jobs(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str
     """Find the recurring jobs in the requests that the project's server captured."""
     with captured(run.project) as traffic:
         if traffic is None:
-            todo = "Start the server with a large model behind it; what programs ask there is captured."
-            raise InputError("nothing was captured yet", value="no request", todo=todo)
+            raise InputError("studio.nothing_was_captured_yet")
         found = find_jobs(traffic, progress=progress).json()
     return dict(json.loads(json.dumps(found, default=str)))
 
@@ -38,7 +37,7 @@ def project_of_job(store: StudioStore, project: str, job: str, name: str, author
     """
     with captured(project) as traffic:
         if traffic is None:
-            raise InputError("nothing was captured yet", value=job, todo="Find the jobs again when there are requests.")
+            raise InputError("studio.nothing_was_captured_yet_2", value=job)
         found = find_job(traffic, job)
         assert found.task is not None  # find_job raises otherwise
         task, settings = registry.find("tasks", found.task), make({"task": found.task}, []).asked
@@ -52,7 +51,7 @@ def project_of_job(store: StudioStore, project: str, job: str, name: str, author
     ]
     if not any(row.part == "train" for row in rows):
         why = next(iter(taken.unusable), "no answer was stored")
-        raise InputError("none of its answers can be read", value=why, todo="Wait for more requests, or choose another job.")
+        raise InputError("studio.none_of_its_answers_can_be_read", value=why)
     made = store.create(name, found.task)
     store.rows(made.id).add(rows, author, "import", {"job": job, "project": project})
     return store.project(made.id)

@@ -40,7 +40,7 @@ def run_learn(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
         asked = LearnRequest(**run.request)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]} cannot be used: {first['msg']}", value=first["input"], todo="Choose another.") from None
+        raise InputError("studio.cannot_be_used", value=first["input"], first=first["loc"][0], first_2=first["msg"]) from None
     use_store(traffic_url(run.project))
     folder, scratch = line_folder(run.project), run_folder(run.id)
     begun = folder.with_suffix(".json")  # beside the line: it takes only files of its own
@@ -50,7 +50,7 @@ def run_learn(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     if not is_line(folder):
         model = asked.model or next((one.id for one in models_of(store, run.project)), "")
         if not model:
-            raise InputError("there is no model to begin with", value="no build", todo="Build a model first.")
+            raise InputError("studio.there_is_no_model_to_begin_with")
         bundle = model_folder(store, run.project, model)
         files.write(begun, json.dumps({"model": model}).encode("ascii"))
         given |= {"start": bundle, "name": served_name(bundle)}

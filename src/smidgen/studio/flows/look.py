@@ -122,7 +122,7 @@ def run_look(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[str
     train, test, total = _read(store, project, version)
     progress.finish(f"{total:,} rows")
     if not train:
-        raise InputError("this version has no rows to learn from", value=f"version {version}", todo="Add a file with texts.")
+        raise InputError("studio.this_version_has_no_rows_to_learn_from", version=version)
     labelling = _names_labels(project.task) and all(row.output is None or isinstance(row.output, str) for row in train)
     meaning = _Remembered(progress)
     told: dict[str, Any] = {}

@@ -67,7 +67,7 @@ def read_file(project: Project, name: str, most: int = MOST_FILE_BYTES) -> bytes
         raise StudioMissing("there is no such file", value=name, todo="Open the list of files again.")
     size = place.stat().st_size
     if size > most:
-        raise InputError("the file is too large to be read here", value=f"{name}: {size:,} bytes", todo=f"At most {most:,} bytes are read.")
+        raise InputError("studio.file_is_too_large_to_be_read_here", name=name, size=size, most=most)
     return place.read_bytes()
 
 
@@ -82,7 +82,7 @@ def write_file(project: Project, name: str, content: bytes) -> ProjectFile:
         todo = f"At most {MOST_FILE_BYTES >> 20} MB are kept in one file: give it in parts."
         raise InputError("the file is too large", value=f"{name}: {len(content) >> 20} MB", todo=todo)
     if place.is_dir() or any(above.is_file() for above in place.parents):
-        raise InputError("a file and a folder cannot have one name", value=name, todo="Choose another name.")
+        raise InputError("studio.file_and_folder_cannot_have_one_name", value=name)
     held = [one for one in files_of(project) if one.name != name]
     if len(held) >= MOST_FILES or sum(one.size for one in held) + len(content) > MOST_PROJECT_BYTES:
         todo = f"A project has at most {MOST_FILES:,} files and {MOST_PROJECT_BYTES >> 30} GB: delete some first."
@@ -148,7 +148,7 @@ def material_name(project: Project, kind: MaterialKind) -> str:
     """That place as a path from the project's folder."""
     found = _named(project).get(kind)
     if found is None:
-        raise InputError("this project has no such files", value=kind, todo=f"It has: {', '.join(material_kinds(project)) or 'rows'}.")
+        raise InputError("studio.this_project_has_no_such_files", value=kind, material_kinds=", ".join(material_kinds(project)) or "rows")
     return found
 
 
@@ -195,10 +195,10 @@ def _named(project: Project) -> dict[MaterialKind, str]:
 
 def _placed(top: Path, name: str) -> Path:
     if fault := _fault(name):
-        raise InputError(f"this is no name for a file here: {fault}", value=name[:300], todo="Choose another name.")
+        raise InputError("studio.this_is_no_name_for_file_here", value=name[:300], cause=fault)
     place = top.joinpath(*PurePosixPath(name).parts)
     if not place.resolve().is_relative_to(top.resolve()):
-        raise InputError("the name leads out of the project's folder", value=name[:300], todo="Choose another name.")
+        raise InputError("studio.name_leads_out_of_project_folder", value=name[:300])
     return place
 
 

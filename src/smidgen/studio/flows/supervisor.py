@@ -145,7 +145,7 @@ def finish_runs(store: StudioStore, project: str, progress: Progress) -> None:
         waiting.pop(0)
         if run.state != "done":
             reason = (run.error or {}).get("message", "it was stopped")
-            raise StudioError(f"the run did not end well ({reason})", value=run.kind, todo="Open the Studio, and resume it there.")
+            raise StudioError("studio.run_did_not_end_well", value=run.kind, reason=reason)
 
 
 def _tell(runs: RunStore, run: Run, progress: Progress, after: int, done: int) -> tuple[int, int]:

@@ -35,13 +35,13 @@ def choose_columns(store: StudioStore, project: Project, kind: MaterialKind, cho
     """
     found = next((one for one in project_columns(project) if one.kind == kind), None)
     if found is None:
-        raise InputError("this project has no such table", value=kind, todo="Add the table first, on the page Files.")
+        raise InputError("studio.this_project_has_no_such_table", value=kind)
     roles = ROLES[kind]
     for role, column in chosen.items():
         if role not in roles:
-            raise InputError("a table has no such role", value=role, todo=f"It has: {', '.join(roles)}.")
+            raise InputError("studio.table_has_no_such_role", value=role, roles=", ".join(roles))
         if column and column not in found.columns:
-            raise InputError("the table has no such column", value=column, todo=f"It has: {', '.join(found.columns)}.")
+            raise InputError("studio.table_has_no_such_column", value=column, columns=", ".join(found.columns))
     own = recipe_tree(project)
     if kind in files_named(own, project.task):
         return project_columns(save_recipe(store, project, name_columns(own, roles, chosen)))

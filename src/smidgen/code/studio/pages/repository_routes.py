@@ -71,8 +71,7 @@ def repository_routes(host: StudioHost) -> APIRouter:
     def name_folder(person: Owner, project: str, body: RepositoryFolder) -> RepositoryView:
         """Copy the source files of a folder of this machine. Only where the Studio is open to this machine alone."""
         if not here:
-            todo = "Send a ZIP file instead."
-            raise RequestError("this Studio does not open folders", value=body.path, todo=todo, status=409, code="not_here")
+            raise RequestError("code.this_studio_does_not_open_folders", value=body.path, status=409, code="not_here")
         return _view(take_folder(store.project(project), Path(body.path)))
 
     return router

@@ -101,11 +101,10 @@ def read_captured(store: StudioStore, project: str, choice: CapturedChoice, now:
     _know(store, choice.source)
     with _opened(choice.source) as traffic:
         if traffic is None:
-            raise InputError("nothing was captured there", value=choice.source, todo="Choose another source.")
+            raise InputError("studio.nothing_was_captured_there", value=choice.source)
         job = find_job(traffic, choice.job) if choice.job else None
         if job is not None and job.task != found.task:
-            todo = "Make a project from it on the page Learn."
-            raise InputError(f"this job does not fit the project's task, {found.task}", value=choice.job, todo=todo)
+            raise InputError("studio.this_job_does_not_fit_project_task", value=choice.job, task=found.task)
         return _read(store, found, _pairs(traffic, choice, job, now or datetime.now(UTC)), job)
 
 
@@ -114,7 +113,7 @@ def add_captured(store: StudioStore, project: str, choice: CapturedChoice, autho
     found = read_captured(store, project, choice)
     if not found.rows:
         why = next(iter(found.unusable), "all of them are in the data already" if found.known else "no answer was stored")
-        raise InputError("these requests bring no new row", value=why, todo="Choose others, or wait for more.")
+        raise InputError("studio.these_requests_bring_no_new_row", value=why)
     details = {"traffic": choice.source, "job": choice.job, "model": choice.model, "days": choice.days}
     return store.rows(project).add(found.rows, author, "import", details)
 

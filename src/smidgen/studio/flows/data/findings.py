@@ -109,7 +109,7 @@ def keep_items(project: str, ids: Iterable[str], kept: bool) -> None:
     with FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
         changed = kept_items(project) | set(ids) if kept else kept_items(project) - set(ids)
         if len(changed) > MOST_KEPT:
-            raise InputError("too many findings are kept as they are", value=f"{len(changed):,}", todo="Mend some, or look again.")
+            raise InputError("studio.too_many_findings_are_kept_as_they_are", value=f"{len(changed):,}")
         write(file, json.dumps(sorted(changed)).encode("utf-8"))
 
 

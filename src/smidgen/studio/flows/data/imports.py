@@ -122,7 +122,7 @@ def import_file(
         if not told["rows"]:
             if faults:
                 raise faults[0]
-            raise DataError("the file holds no row that can be used", value=name, todo="Give a file with a header and at least one row.")
+            raise DataError("studio.file_holds_no_row_that_can_be_used", value=name)
         details = {"file": name, "input": told["input"], "label": told["label"], "part": part}
         if told["skipped"]:
             kinds = {fault.fault: fault for fault in reversed(faults)}
@@ -143,7 +143,7 @@ def take_several(store: StudioStore, project: Project) -> Project:
     """Let a text of a project have several labels, from now on. Raises InputError for a task in which that makes no difference."""
     part: Task = registry.find("tasks", project.task)
     if not part.several:
-        raise InputError("a text of this task has no labels", value=project.task, todo="Add the rows without `several`.")
+        raise InputError("studio.text_of_this_task_has_no_labels", value=project.task)
     return save_recipe(store, project, laid_over(recipe_tree(project), {project.task: dict(part.several)}))
 
 

@@ -99,7 +99,7 @@ def answer_rows(store: StudioStore, project: str, answers: Sequence[RowAnswer], 
     Returns None where no row changed. Raises InputError for an answer that the task does not take, or too many.
     """
     if len(answers) > MOST_ANSWERS:
-        raise InputError("these are too many answers at once", value=f"{len(answers):,}", todo=f"Send at most {MOST_ANSWERS:,}.")
+        raise InputError("studio.these_are_too_many_answers_at_once", value=f"{len(answers):,}", most_answers=MOST_ANSWERS)
     found, rows = store.project(project), store.rows(project)
     given = {answer.key: answer for answer in answers}
     wanted: dict[int, RowAnswer] = {}

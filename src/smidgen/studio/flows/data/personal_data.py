@@ -100,8 +100,7 @@ def can_redact(task: str) -> bool:
 def _refuse_other_tasks(store: StudioStore, project: str) -> None:
     task = store.project(project).task
     if not can_redact(task):
-        todo = "Redact the file before you add it: smidgen redact FILE."
-        raise InputError("answers that quote their text would no longer match it", value=task, todo=todo)
+        raise InputError("studio.answers_that_quote_their_text_would", value=task)
 
 
 def _meant(store: StudioStore, project: str, keys: Sequence[int] | None) -> list[DataRow]:

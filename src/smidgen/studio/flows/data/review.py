@@ -64,7 +64,7 @@ def label_request(store: StudioStore, project: str, request: str, output: Any, a
     found = _find(project, request)
     answer = parse_output(store.project(project), output, found.input)
     if answer is None:
-        raise InputError("there is no answer", value="nothing", todo="Choose one, or skip the text.")
+        raise InputError("studio.there_is_no_answer_2", value="nothing")
     row = DataRow(found.input or "", output=answer, source=SOURCE)
     version = store.rows(project).add([row], author, "review", {"source": SOURCE, "output": answer})
     said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
@@ -79,7 +79,7 @@ def _find(project: str, request: str) -> StoredRequest:
     with captured(project) as traffic:
         found = traffic.find_request(request) if traffic is not None else None
     if found is None or not found.input or found.held_out:
-        raise InputError("this request cannot be reviewed", value=request, todo="It was deleted, or is held out. Open the queue again.")
+        raise InputError("studio.this_request_cannot_be_reviewed", value=request)
     return found
 
 
@@ -99,7 +99,7 @@ class Correction:
 def correct(rows: ProjectRows, project: Project, text: str, second: str | None, output: Any, author: str) -> Correction:
     """Write down the right answer to a text. Raises InputError where the task does not take the answer."""
     if output is None:
-        raise InputError("a correction needs an answer", value="none", todo="Say what the right answer is.")
+        raise InputError("studio.correction_needs_answer", value="none")
     placed = parse_output(project, output, (text, second) if second else text)
     same = [row for row in rows.each(where=RowFilter(input=text)) if (row.second or None) == (second or None)]
     if not same:

@@ -196,7 +196,7 @@ def _finished_texts(
     columns = _named(given.get("input"), table) or guessed
     label = _named(given["label"], table) if "label" in given else tuple(name for name in label if name not in columns)
     if not columns:
-        raise DataError("every column is empty", value=", ".join(table.columns), todo="Give a file with filled columns.")
+        raise DataError("studio.every_column_is_empty", value=", ".join(table.columns))
     table = replace(table, label=ColumnChoice(label, "given") if label else None)
     if len(columns) > 1:
         return table.with_attributes(columns), columns
@@ -223,10 +223,9 @@ class _Sheet:
         self.rows += 1
         self._size += len(line) + 1
         if self.rows * len(self._table.columns) > self._limits.cells:
-            raise DataError(f"the file has more than {self._limits.cells:,} cells", value=self._table.name, todo=_SMALLER)
+            raise DataError("studio.file_has_more_than_cells", value=self._table.name, cells=self._limits.cells)
         if self._size > self._limits.unpacked:
-            what = f"the file's rows come to more than {self._limits.unpacked >> 20:,} MiB"
-            raise DataError(what, value=self._table.name, todo=_SMALLER)
+            raise DataError("studio.file_rows_come_to_more_than_mib", value=self._table.name, unpacked=self._limits.unpacked >> 20)
         self._stream.write(line + "\n")
 
 
@@ -287,7 +286,7 @@ def _records(table: DataTable, sheet: _Sheet) -> dict[str, Any]:
         else:
             sheet.write({name: json_value(value) for name, value in record.items()})
     if not sheet.rows:
-        raise InputError("the file holds no rows", value=table.name, todo="Give a file with a header and at least one row.")
+        raise InputError("studio.file_holds_no_rows", value=table.name)
     return {"rows": sheet.rows, "faults": faults}
 
 

@@ -40,7 +40,7 @@ def uploaded(id: str) -> Path:
     folder = uploads_folder() / id
     found = next((file for file in folder.iterdir() if file.is_file()), None) if _ID.fullmatch(id) and folder.is_dir() else None
     if found is None:
-        raise RequestError("there is no such upload", value=id, todo="Send the file again.", status=404, code="no_upload")
+        raise RequestError("studio.there_is_no_such_upload", value=id, status=404, code="no_upload")
     return found
 
 

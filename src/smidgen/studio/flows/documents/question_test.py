@@ -69,7 +69,7 @@ class KeywordSearches:
             if search is None:
                 passages = all_passages(files)
                 if not passages:
-                    raise InputError("there are no documents that can be read yet", value="0 passages", todo="Add some first.")
+                    raise InputError("studio.there_are_no_documents_that_can_be_read")
                 search = PassageSearch(passages)
             self._held[key] = search
             while len(self._held) > self._most:
@@ -84,7 +84,7 @@ def ask_model(model: Model, question: str) -> TestedQuestion:
     """Test a question with a model that answers from documents. Raises InputError for a model of another kind."""
     search = getattr(model.runner, "search", None)
     if not isinstance(search, PassageSearch):
-        raise InputError("this model does not search passages", value=model.name, todo="Ask by keywords alone.")
+        raise InputError("studio.this_model_does_not_search_passages", value=model.name)
     with model.turn:
         (found,) = search.find([AskedQuestion(question)])
     (reply,) = model.predict([question])

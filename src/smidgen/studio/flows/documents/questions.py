@@ -65,15 +65,13 @@ def add_question(project: Project, row: AskedRow) -> QuestionList:
     held = read_questions(project)
     kept = [one for one in held.rows if one.question != row.question]
     if held.unreadable:
-        todo = "Correct its lines on the page Files first, or they would be lost."
-        raise InputError("the file of questions has lines that are none", value=f"{held.unreadable} lines", todo=todo)
+        raise InputError("studio.file_of_questions_has_lines", unreadable=held.unreadable)
     return _written(project, [*kept, row])
 
 
 def _written(project: Project, rows: Sequence[AskedRow]) -> QuestionList:
     if len(rows) > MOST_QUESTIONS or any(len(row.question) > _LONGEST or len(row.text or "") > _LONGEST for row in rows):
-        todo = f"At most {MOST_QUESTIONS:,} questions of {_LONGEST:,} characters are kept."
-        raise InputError("these are too many questions, or too long ones", value=f"{len(rows):,} questions", todo=todo)
+        raise InputError("studio.these_are_too_many_questions_or_too", rows=len(rows), most_questions=MOST_QUESTIONS, longest=_LONGEST)
     lines = [json.dumps(_told(row), ensure_ascii=False) for row in rows if row.question.strip()]
     write_file(project, material_name(project, _KIND), "".join(f"{line}\n" for line in lines).encode())
     return read_questions(project)

@@ -39,7 +39,7 @@ def open_folder(store: StudioStore, path: Path, author: str, name: str | None = 
     """Make a project from a copy of the bundle in a folder, or of a line's champion. Raises as `open_bundle` does."""
     place = path.expanduser()
     if not place.is_absolute():
-        raise InputError("the path is incomplete", value=str(path), todo="Give the full path, such as /srv/models/support.")
+        raise InputError("studio.path_is_incomplete", value=str(path))
     bundle = open_bundle(folder_of(place))
     check_room(bundle.size)
 

@@ -32,7 +32,7 @@ def model_folder(store: StudioStore, project: str, model: str) -> Path:
     """The bundle's folder. Raises InputError if the project has no such model."""
     run = RunStore(store.database).get(model)
     if run.project != project or run.kind != BUILD or run.state != "done":
-        raise InputError("the project has no such model", value=model, todo="Choose one of its finished builds.")
+        raise InputError("studio.project_has_no_such_model", value=model)
     return run_folder(model) / "model"
 
 

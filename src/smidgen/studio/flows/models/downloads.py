@@ -37,7 +37,7 @@ class _Outbox(io.RawIOBase):
 def bundle_file(folder: Path, name: str) -> Path:
     """A file of a bundle. Raises InputError for a name that its manifest does not list."""
     if name != MANIFEST and name not in read_manifest(folder).files:
-        raise InputError("the model has no such file", value=name, todo="Choose one of its list of files.")
+        raise InputError("studio.model_has_no_such_file", value=name)
     return folder / name
 
 

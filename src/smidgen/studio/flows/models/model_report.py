@@ -145,7 +145,5 @@ def _point(report: Report, threshold: float) -> CoveragePoint:
     points = report.risk_coverage.points if report.risk_coverage else ()
     found = next((point for point in points if abs(point.threshold - threshold) < 1e-9), None)
     if found is None:
-        raise InputError(
-            "no point of the risk-coverage curve has this threshold", value=threshold, todo="Choose one of the report's points."
-        )
+        raise InputError("studio.no_point_of_risk_coverage_curve", value=threshold)
     return found

@@ -63,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> None:
             raise
         if isinstance(error, zlib.error) and str(error).startswith("Error -4 "):  # Z_MEM_ERROR, which zlib's own allocations end in
             raise MemoryError from None
-        raise InputError("the ZIP file is damaged", value=archive.name, todo=_AGAIN) from None
+        raise InputError("studio.zip_file_is_damaged", value=archive.name) from None
 
 
 def _bound_directory(archive: Path) -> None:
@@ -74,10 +74,10 @@ def _bound_directory(archive: Path) -> None:
         tail = stream.read(_TAIL)
     place = tail.rfind(_END)
     if place < 0 or len(tail) < place + 22:
-        raise InputError("this is not a ZIP file", value=archive.name, todo="Send the ZIP file of a model, as the page Report gives it.")
+        raise InputError("studio.this_is_not_zip_file", value=archive.name)
     listed, length = struct.unpack_from("<HI", tail, place + 10)
     if _FAR_END in tail or length > _MOST_DIRECTORY or listed > 2 * MAX_FILES:
-        raise BundleError("the ZIP file holds too many files for a model", value=f"over {MAX_FILES}", todo=_AGAIN, file=archive.name)
+        raise BundleError("studio.zip_file_holds_too_many_files_for_model", max_files=MAX_FILES, file=archive.name)
 
 
 def _entries(found: Sequence[zipfile.ZipInfo], archive: Path) -> Mapping[str, zipfile.ZipInfo]:
@@ -86,23 +86,21 @@ def _entries(found: Sequence[zipfile.ZipInfo], archive: Path) -> Mapping[str, zi
     manifests = [entry.filename for entry in files if entry.filename.rpartition("/")[2] == MANIFEST]
     outer = min((name.removesuffix(MANIFEST) for name in manifests), key=len, default=None)
     if outer is None or outer.count("/") > 1:
-        todo = f"Send the ZIP file of a whole model: one with a {MANIFEST}."
-        raise InputError("there is no model in this ZIP file", value=archive.name, todo=todo)
+        raise InputError("studio.there_is_no_model_in_this_zip_file", value=archive.name)
     if len(files) > MAX_FILES:
-        raise BundleError("there are too many files", value=f"over {MAX_FILES}", todo="A bundle is a small folder.", file=archive.name)
+        raise BundleError("bundles.there_are_too_many_files", max_files=MAX_FILES, file=archive.name)
     named: dict[str, zipfile.ZipInfo] = {}
     seen: set[str] = set()
     for entry in files:
         name = entry.filename.removeprefix(outer)
         fault = _fault(entry, name, outer, seen)
         if fault:
-            raise BundleError(f"a file does not belong in a bundle: {fault}", value=entry.filename, todo=_AGAIN, file=name)
+            raise BundleError("studio.file_does_not_belong_in_bundle", value=entry.filename, cause=fault, file=name)
         seen.add(name.casefold())
         named[name] = entry
     total = sum(entry.file_size for entry in files)
     if total > max(_SMALL, _MOST_GROWTH * archive.stat().st_size):
-        what = "the ZIP file's content is far larger than itself"
-        raise BundleError(what, value=f"{total >> 20:,} MB", todo=_AGAIN, file=archive.name)
+        raise BundleError("studio.zip_file_content_is_far_larger", total=total >> 20, file=archive.name)
     check_room(total)
     return named
 
@@ -125,11 +123,10 @@ def _fault(entry: zipfile.ZipInfo, name: str, outer: str, seen: set[str]) -> str
 def check_room(size: int) -> None:
     """Raise InputError for a bundle of too many bytes, and where the disk has no room for it."""
     if size > MOST_UNPACKED:
-        todo = "Serve it from the command line: smidgen serve DIR."
-        raise InputError(f"the model is larger than {MOST_UNPACKED >> 30} GB", value=f"{size >> 20:,} MB", todo=todo)
+        raise InputError("studio.model_is_larger_than_gb", most_unpacked=MOST_UNPACKED >> 30, size=size >> 20)
     free = shutil.disk_usage(home()).free
     if size + _SPARE > free:
-        raise InputError("there is not enough room on the disk", value=f"{free >> 20:,} MB free", todo="Make room, then open it again.")
+        raise InputError("studio.there_is_not_enough_room_on_disk", free=free >> 20)
 
 
 def _write(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path) -> None:

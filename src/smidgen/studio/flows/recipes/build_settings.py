@@ -42,7 +42,7 @@ class SettingSection:
 def parts_of(room: str) -> list[PartFacts]:
     """The parts of a room, by name. Raises InputError for an unknown room."""
     if room not in ROOMS:
-        raise InputError("there is no such kind of part", value=room, todo=f"Choose one of: {', '.join(ROOMS)}.")
+        raise InputError("studio.there_is_no_such_kind_of_part", value=room, rooms=", ".join(ROOMS))
     found = []
     for name in registry.names(room):
         part = registry.find(room, name)

@@ -46,7 +46,7 @@ def save_recipe(store: StudioStore, project: Project, tree: Mapping[str, Any], t
     found = recipe_mistakes(project, tree)
     if found:
         mistakes = [f"{mistake.place}: {mistake.text}" for mistake in found]
-        raise RecipeError("the recipe has mistakes", value=_SOURCE, todo="Correct each of these:", mistakes=mistakes)
+        raise RecipeError("studio.recipe_has_mistakes", value=_SOURCE, mistakes=mistakes)
     kept = text if text is not None and parsed(text, _SOURCE) == tree else None
     return store.update(project.id, settings={_STORED: dict(tree), _TEXT: kept})
 

@@ -79,7 +79,7 @@ def certified_folder(store: StudioStore, project: str, model: str) -> Path:
     """The folder of a model that can have a certificate. Raises InputError if there is none."""
     folder = served_folder(store, project, model)
     if folder is None:
-        raise InputError("no model is named", value=model, todo="Choose one of the project's finished builds.")
+        raise InputError("studio.no_model_is_named", value=model)
     return folder
 
 

@@ -45,14 +45,13 @@ def keep_secrets(project: str, given: Mapping[str, str]) -> None:
     """
     for name, value in given.items():
         if not _VARIABLE.fullmatch(name) or name.startswith(_NEVER):
-            raise InputError("this is no name for a secret", value=name, todo="Use capital letters, digits and _, such as SHOP_API_KEY.")
+            raise InputError("studio.this_is_no_name_for_secret", value=name)
         if len(value) > _MOST_LENGTH or any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-            todo = "Paste it again."
-            raise InputError("the key has a space or a character that is not allowed", value=f"{len(value)} characters", todo=todo)
+            raise InputError("studio.key_has_space_or_character", given=len(value))
     with _lock:
         merged = {name: value for name, value in {**kept_secrets(project), **given}.items() if value}
         if len(merged) > _MOST_SECRETS:
-            raise InputError("there are too many secrets", value=len(merged), todo=f"Keep at most {_MOST_SECRETS}.")
+            raise InputError("studio.there_are_too_many_secrets", value=len(merged), most_secrets=_MOST_SECRETS)
         file = secrets_file(project)
         if merged or file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -158,7 +158,7 @@ def served_folder(store: StudioStore, project: str, model: str) -> Path | None:
     if model == LINE:
         folder = line_folder(project)
         if not is_line(folder):
-            raise InputError("the project has no line of versions yet", value=project, todo="Begin one on the page Learn.")
+            raise InputError("studio.project_has_no_line_of_versions_yet", value=project)
         return folder
     return model_folder(store, project, model)
 
@@ -280,7 +280,7 @@ def keep_fallback_key(project: str, key: str) -> None:
         file.unlink(missing_ok=True)
         return
     if not all("!" <= letter <= "~" for letter in key) or len(key) > 4096:
-        raise InputError("the key has a space or a character that is not allowed", value=f"{len(key)} characters", todo="Paste it again.")
+        raise InputError("studio.key_has_space_or_character_2", key=len(key))
     files.write(file, f"{_FALLBACK_KEY} = {json.dumps(key)}\n".encode("ascii"), 0o600)
 
 
@@ -322,12 +322,12 @@ class ModelServers:
         """
         now = self.status(project)
         if now.state in ("starting", "running", "silent"):
-            raise InputError("the server runs already", value=now.url, todo="Stop it first; then start it with other settings.")
+            raise InputError("studio.server_runs_already", value=now.url)
         folder = served_folder(self._store, project, settings.model)
         _check(settings, folder)
         port = settings.port or _free_port(project)
         if not _is_free(port):
-            raise InputError("the port is in use by another program", value=port, todo="Choose another port, or leave it empty.")
+            raise InputError("studio.port_is_in_use_by_another_program", value=port)
         settings = settings.model_copy(update={"port": port})
         kind = None if folder is None else kind_of(folder)
         desk = None if kind is None else kind.write_file(self._store, project)
@@ -362,7 +362,7 @@ class ModelServers:
         now = self.status(project)
         newest = newest_model(self._store, project)
         if newest is None or now.settings.model in (LINE, newest):
-            raise InputError("there is no newer model", value=now.settings.model, todo="Build one first.")
+            raise InputError("studio.there_is_no_newer_model", value=now.settings.model)
         self.stop(project)
         return self.start(project, now.settings.model_copy(update={"model": newest, "local_score": None}), author)
 
@@ -447,21 +447,15 @@ def _route_file(project: str) -> Path:
 
 def _check(settings: ServingSettings, folder: Path | None) -> None:
     if folder is None and not settings.fallback:
-        raise InputError(
-            "there is nothing to serve", value="no model, no large model", todo="Build a model first, or name a large model to pass on to."
-        )
+        raise InputError("studio.there_is_nothing_to_serve")
     if bool(settings.fallback) != bool(settings.fallback_model):
-        raise InputError(
-            "the large model needs an address and a name",
-            value=settings.fallback or settings.fallback_model,
-            todo="Fill in both, or leave both empty.",
-        )
+        raise InputError("studio.large_model_needs_address_and_name", value=settings.fallback or settings.fallback_model)
     if settings.local == "never" and not settings.fallback:
-        raise InputError("nobody would answer", value="never", todo="Name a large model, or let your model answer.")
+        raise InputError("studio.nobody_would_answer", value="never")
     if settings.fallback:
         checked_url(settings.fallback)
     if (settings.price_in is None) != (settings.price_out is None):
-        raise InputError("the price has two parts", value="one of them", todo="Fill in both prices, for reading and writing, or neither.")
+        raise InputError("studio.price_has_two_parts")
 
 
 def _log(project: str) -> str:

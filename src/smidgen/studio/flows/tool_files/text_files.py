@@ -44,7 +44,7 @@ def read_text(project: Project, kind: MaterialKind, most: int) -> TextFile:
     try:
         return TextFile(name, content.decode("utf-8"), _stamp(content))
     except UnicodeDecodeError:
-        raise InputError("the file is not UTF-8", value=name, todo="Save it as UTF-8.") from None
+        raise InputError("studio.file_is_not_utf_8", value=name) from None
 
 
 @contextmanager
@@ -53,8 +53,7 @@ def changing(project: Project, kind: MaterialKind, most: int, stamp: str) -> Ite
     with _changing:
         now = read_text(project, kind, most)
         if now.stamp != stamp:
-            todo = "Open the page again, and make your change once more."
-            raise RequestError("somebody else has changed this meanwhile", value=now.name, todo=todo, status=409, code="changed_meanwhile")
+            raise RequestError("studio.somebody_else_has_changed", value=now.name, status=409, code="changed_meanwhile")
         yield now
 
 
@@ -62,7 +61,7 @@ def write_text(project: Project, name: str, text: str, most: int) -> TextFile:
     """Replace a file. Raises InputError if it would be too large."""
     content = text.encode("utf-8")
     if len(content) > most:
-        raise InputError("the file would be too large", value=f"{len(content):,} bytes", todo=f"It has at most {most:,} bytes.")
+        raise InputError("studio.file_would_be_too_large", content=len(content), most=most)
     write_file(project, name, content)
     return TextFile(name, text, _stamp(content))
 

@@ -72,7 +72,7 @@ def named_tool(tools: ProjectTools, name: str) -> Tool:
     """The tool of this name. Raises InputError if there is none that can be used."""
     card = _card(tools, name)
     if card.tool is None or card.mistakes:
-        raise InputError("the tool has mistakes", value=name, todo="Correct it first.")
+        raise InputError("studio.tool_has_mistakes", value=name)
     return card.tool
 
 
@@ -80,7 +80,7 @@ def _card(tools: ProjectTools, name: str) -> ToolCard:
     for card in tools.cards:
         if (card.tool.name if card.tool is not None else card.key.id) == name:
             return card
-    raise InputError("there is no such tool", value=name, todo="Open the page again.")
+    raise InputError("studio.there_is_no_such_tool", value=name)
 
 
 def dry_run(project: Project, tool: Tool, arguments: Mapping[str, Any], language: str = "") -> DryRun:

@@ -34,10 +34,10 @@ def tool_environment(project: str) -> Mapping[str, str]:
 def keep_secret(project: str, name: str, value: str) -> None:
     """Keep the value of a variable; an empty one removes it. Raises InputError for a name or a value that cannot be one."""
     if not _NAME.fullmatch(name):
-        raise InputError("this is no name of a variable", value=name[:80], todo="Write capitals, digits and underscores: SHOP_KEY.")
+        raise InputError("studio.this_is_no_name_of_variable", value=name[:80])
     value = value.strip()
     if len(value) > _LONGEST or any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-        raise InputError("the value cannot be kept", value=f"{len(value)} characters", todo="Paste it again, as one line.")
+        raise InputError("studio.value_cannot_be_kept", given=len(value))
     with _keeping:
         known = dict(tool_environment(project))
         if value:
@@ -45,7 +45,7 @@ def keep_secret(project: str, name: str, value: str) -> None:
         else:
             known.pop(name, None)
         if len(known) > _MOST:
-            raise InputError("the project has too many secrets", value=len(known), todo=f"Keep at most {_MOST}.")
+            raise InputError("studio.project_has_too_many_secrets", value=len(known), most=_MOST)
         files.write(secrets_file(project), json.dumps(known).encode("ascii"), 0o600)
 
 

@@ -81,7 +81,7 @@ def save_server(
     _check_name(name)
     text = json.dumps({"tools": list(entries)}, ensure_ascii=False, indent=1) + "\n"
     if len(text.encode("utf-8")) > _MOST_DEFINITIONS:
-        raise InputError("the server says too much of its tools", value=f"{len(text):,} characters", todo="Choose another server.")
+        raise InputError("studio.server_says_too_much_of_its_tools", text=len(text))
     tools_described(entries, url)
     file = f"mcp/{name}.json"
     write_file(project, beside_tools(project, file), text.encode("utf-8"))
@@ -102,8 +102,7 @@ def take_database(project: Project, name: str, sent: Path, stamp: str) -> tuple[
     """Keep a SQLite database that was sent beside the tool file, and name it there. Raises InputError for a file that is none."""
     content = sent.read_bytes()
     if not content.startswith(_SQLITE):
-        todo = "Send the file of a SQLite database. Tables as CSV are added on the page Files."
-        raise InputError("this is no SQLite database", value=name, todo=todo)
+        raise InputError("studio.this_is_no_sqlite_database", value=name)
     kept = f"{safe_name(PurePosixPath(name).stem) or 'database'}.sqlite3"
     write_file(project, beside_tools(project, kept), content)
     return set_database(project, f"sqlite:///{kept}", stamp)
@@ -132,5 +131,4 @@ def _suffix(text: str) -> str:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        todo = "Write small letters, digits, - and _, at most 40 of them: shop."
-        raise InputError("this name cannot be used", value=name[:80], todo=todo)
+        raise InputError("studio.this_name_cannot_be_used", value=name[:80])

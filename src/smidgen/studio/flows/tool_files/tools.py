@@ -255,7 +255,7 @@ def save_tool(
     with changing(project, "tools", MOST_BYTES, stamp) as file:
         earlier = tools_in(file, project)
         if before is None and _at(earlier.tree, key.path) is not None:
-            raise InputError("a tool of this name is there", value=key.id, todo="Choose another name.")
+            raise InputError("studio.tool_of_this_name_is_there", value=key.id)
         made = _changed(file, key, settings, before)
         after = tools_in(TextFile(file.name, made.text, ""), project)
         card = _found(after, key)
@@ -270,7 +270,7 @@ def delete_tool(project: Project, key: ToolKey, stamp: str) -> ProjectTools:
     with changing(project, "tools", MOST_BYTES, stamp) as file:
         tree = _parsed(file)
         if _at(tree, key.path) is None:
-            raise InputError("there is no such tool", value=key.id, todo="Open the page again.")
+            raise InputError("studio.there_is_no_such_tool", value=key.id)
         return tools_in(write_text(project, file.name, edited(file.text, _without(tree, key.path)).text, MOST_BYTES), project)
 
 
@@ -319,7 +319,7 @@ def _changed(file: TextFile, key: ToolKey, settings: Mapping[str, Any], before: 
     tree, text = _parsed(file), file.text
     if before is not None and before != key:
         if _at(tree, key.path) is not None:
-            raise InputError("a tool of this name is there", value=key.id, todo="Choose another name.")
+            raise InputError("studio.tool_of_this_name_is_there", value=key.id)
         tree = _renamed(tree, before, key)
         text = renamed(text, before.path, key.id) if before.path[:-1] == key.path[:-1] else text
     return edited(text, _with(tree, key.path, plain_settings(settings)))
@@ -345,13 +345,13 @@ _DEEPEST = 12
 def plain_settings(value: Any, depth: int = 0) -> Any:
     """Settings as TOML can say them: without what is null. Raises InputError for settings that are nested too deep."""
     if depth > _DEEPEST:
-        raise InputError("the settings are nested too deep", value=f"more than {_DEEPEST} steps", todo="Write them flatter.")
+        raise InputError("studio.settings_are_nested_too_deep", deepest=_DEEPEST)
     if isinstance(value, Mapping):
         return {str(name): plain_settings(part, depth + 1) for name, part in value.items() if part is not None}
     if isinstance(value, list):
         return [plain_settings(part, depth + 1) for part in value if part is not None]
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError("a number must be finite", value=value, todo="Give a number.")
+        raise InputError("studio.number_must_be_finite", value=value)
     return value
 
 
@@ -375,9 +375,9 @@ def _parsed(file: TextFile) -> dict[str, Any]:
     try:
         return tomllib.loads(file.text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"the tool file is not TOML ({error})", value=file.name, todo="Correct it as text first.") from None
+        raise RecipeError("studio.tool_file_is_not_toml", value=file.name, error=error) from None
 
 
 def _refusal(name: str, mistakes: list[FieldMistake]) -> RecipeError:
     told = [f"{one.place}: {one.text}" if one.place else one.text for one in mistakes]
-    return RecipeError("the tool has mistakes", value=name, todo="Correct each of these:", mistakes=told)
+    return RecipeError("studio.tool_has_mistakes_2", value=name, mistakes=told)

@@ -1,0 +1,112 @@
+"""The catalogues of messages and the code that raises them say the same."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smidgen.core import messages
+
+from .conftest import ROOT
+
+PACKAGE = ROOT / "src" / "smidgen"
+CATALOGUES = sorted(PACKAGE.glob("*/messages/en.toml"))
+OWN = {
+    "file",
+    "row",
+    "column",
+    "above",
+    "status",
+    "code",
+    "param",
+    "mistakes",
+    "changed",
+    "missing",
+    "facts",
+    "errno",
+    "beside",
+    "passing",
+    "after",
+    "unsure",
+    "answer",
+    "value",
+}
+"""Arguments of the classes themselves."""
+
+
+def every_message() -> dict[str, dict[str, str]]:
+    """All messages by code."""
+    found = {}
+    for file in CATALOGUES:
+        for room, entries in messages.catalogue(file.parent, "en").items():
+            found |= {f"{room}.{name}": entry for name, entry in entries.items()}
+    return found
+
+
+MESSAGES = every_message()
+
+
+def codes_in(piece: ast.expr) -> list[str]:
+    """The codes that an argument may be: one, or one of two."""
+    if isinstance(piece, ast.IfExp):
+        return codes_in(piece.body) + codes_in(piece.orelse)
+    return [piece.value] if isinstance(piece, ast.Constant) and isinstance(piece.value, str) and piece.value in MESSAGES else []
+
+
+def uses(nodes: dict[Path, list[ast.AST]]) -> Iterator[tuple[str, list[str], set[str]]]:
+    """Of every call with a code: its place, its codes and the names that it gives."""
+    for file, every in nodes.items():
+        for call in (node for node in every if isinstance(node, ast.Call) and node.args):
+            if codes := codes_in(call.args[0]):
+                yield f"{file.relative_to(PACKAGE)}:{call.lineno}", codes, {keyword.arg for keyword in call.keywords if keyword.arg}
+
+
+def test_every_message_has_its_pieces_and_is_in_its_own_catalogue() -> None:
+    assert len(MESSAGES) > 900
+    for file in CATALOGUES:
+        wing = file.parts[-3]
+        for room in messages.catalogue(file.parent, "en"):
+            assert room == wing or (wing == "core" and not (PACKAGE / room / "messages").is_dir()), f"{room} is not of {wing}"
+    for code, entry in MESSAGES.items():
+        assert {"what", "todo"} <= set(entry) <= {"what", "value", "todo"}, code
+        assert all(text.strip() for text in entry.values()), code
+        assert messages.entry(code) == entry
+
+
+def test_every_call_fills_in_what_its_message_has_places_for(nodes: dict[Path, list[ast.AST]]) -> None:
+    seen = 0
+    for place, codes, given in uses(nodes):
+        wanted = [set().union(*map(messages.places, MESSAGES[code].values())) for code in codes]
+        seen += len(codes)
+        assert set().union(*wanted) <= given and given - set().union(*wanted) <= OWN, f"{place}: {codes}"
+        assert all("value" in given or "value" in MESSAGES[code] for code in codes), f"{place}: {codes} tells no value"
+    assert seen > 900
+
+
+def test_no_message_is_unused(nodes: dict[Path, list[ast.AST]]) -> None:
+    used = {code for _, codes, _ in uses(nodes) for code in codes}
+    written = (PACKAGE / "core" / "errors.py").read_text(encoding="utf-8")
+    assert [
+        code for code in MESSAGES if code not in used and f'"{code.removeprefix("core.")}' not in written and f'"{code}' not in written
+    ] == ["core.no_part_has_this_name_but_one_is_near"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{n, number} rows", "12,000 rows"),
+        ("{name, quoted} is {n}", "'a' is 12000"),
+        ("{{name}} stays", "{name} stays"),
+    ],
+)
+def test_a_message_is_filled_in(text: str, said: str) -> None:
+    assert messages.filled(text, {"n": 12000, "name": "a"}) == said
+
+
+def test_a_value_that_looks_like_a_place_is_left_alone() -> None:
+    assert messages.filled("{name}", {"name": "{n}"}) == "{n}"
+    with pytest.raises(KeyError):
+        messages.filled("{name}", {})
