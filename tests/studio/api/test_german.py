@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from tests.house.conftest import ROOT
+from tests.house.test_messages import MESSAGES, codes_in
 
+from smidgen.core import messages
 from smidgen.core.settings import is_hidden, settings_of
 from smidgen.desk.studio.desk_serving import channel_kinds, channel_settings
 from smidgen.flows.learn.learning_rows import OUTDATED
@@ -24,6 +27,7 @@ SOURCES = ROOT / "src" / "smidgen"
 OF_THE_STUDIO = ("studio", "plans", "desk/studio", "code/studio", "flows/table_columns.py")
 OF_THE_TERMINAL = ("studio/cli.py", "plans/cli.py", "plans/solver_recipe.py")
 RUN_BY_THE_STUDIO = (*OF_THE_STUDIO, "flows/build", "students", "data/findings", "flows/drift")
+SEVENS = defaultdict[str, object](lambda: 7)
 _GAP = re.compile(r"\{\d\}")
 _SPLIT = re.compile(r'"\s*\n\s*f?"')
 """Where a long text of the source goes on in its next line."""
@@ -165,6 +169,9 @@ def errors() -> Iterator[tuple[str, str]]:
                 for given in (*node.args[:1], *advice):
                     texts = named.get(given.id, []) if isinstance(given, ast.Name) else [text_of(given) or ""]
                     yield from ((text, file.name) for text in texts if text.strip("7. "))
+            if isinstance(node, ast.Call) and node.args and not advice:
+                entries = [MESSAGES[code] for code in codes_in(node.args[0])]
+                yield from ((messages.filled(entry[part], SEVENS), file.name) for entry in entries for part in ("what", "todo"))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "fail" and len(node.args) == 4:
                 yield from ((text, file.name) for text in (text_of(node.args[1]), text_of(node.args[3])) if text and text.strip("7. "))
 
@@ -177,6 +184,7 @@ def test_every_error_of_the_studio_has_german() -> None:
 
 def test_no_german_stands_for_a_text_that_is_gone() -> None:
     said = _SPLIT.sub("", "\n".join(file.read_text(encoding="utf-8") for file in files(""))).replace('\\"', '"')
+    said += "\n".join(text.replace("{{", "{").replace("}}", "}") for entry in MESSAGES.values() for text in entry.values())
     names = {name for room in ("students", "compress") for name in registry.names(room)}
     stale = [
         text
