@@ -21,9 +21,9 @@ _POLL_SECONDS = 0.5
 class StudioRefusal(SmidgenError):
     """A call that the Studio refused, or could not be reached for. `status`: the HTTP status; 0 without an answer."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, status: int = 0, **values: object) -> None:
+    def __init__(self, message: str, /, *, status: int = 0, **pieces: Any) -> None:
         self.status = status
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
 
 
 class StudioClient:

@@ -58,7 +58,9 @@ def find(name: str, progress: Progress | None = None, family: str | None = None)
         name = _starter_of(family or "encoder")
     base = _find(name, progress)
     if family is not None and base.family != family:
-        raise BaseError("bases.this_base_is_is_needed", value=base.name, a=_A[base.family], a_2=_A[family], starter_of=_starter_of(family))
+        raise BaseError(
+            "bases.base_is_of_another_family", value=base.name, family=_A[base.family], needed=_A[family], starter_of=_starter_of(family)
+        )
     return base
 
 

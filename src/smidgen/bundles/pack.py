@@ -49,7 +49,7 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
         whole = manifest.model_copy(update={"files": entries}).sealed()
         content = whole.pretty()
         if len(content) > MAX_MANIFEST_BYTES:
-            raise BundleError("bundles.manifest_is_too_large_2", content=len(content), file=MANIFEST)
+            raise BundleError("bundles.manifest_to_write_is_too_large", content=len(content), file=MANIFEST)
         (fresh / MANIFEST).write_bytes(content)
         if out.exists():
             old = Path(beside) / "old"
@@ -74,7 +74,9 @@ def refuse_foreign(out: Path) -> None:
         strangers = [name for name in files_below(out) if name != MANIFEST and name not in _known(out)]
         if strangers:
             raise BundleError(
-                "bundles.folder_for_bundle_holds_older_bundle" if len(strangers) > 1 else "bundles.folder_for_bundle_holds_older_bundle_2",
+                "bundles.folder_holds_older_bundle_and_more_files"
+                if len(strangers) > 1
+                else "bundles.folder_holds_older_bundle_and_one_more_file",
                 value=f"{out}: {', '.join(strangers[:3])}",
                 strangers=len(strangers),
                 file=strangers[0],

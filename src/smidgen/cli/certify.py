@@ -127,7 +127,7 @@ def _judge(settings: CertifySettings) -> TeacherSettings | None:
     except ValidationError as error:
         first = error.errors()[0]
         name = {"source": "--judge", "description": "--judge-says"}.get(str(first["loc"][0]), f"--{str(first['loc'][0]).replace('_', '-')}")
-        raise InputError("cli.cannot_be_used", value=first["input"], name=name, first=first["msg"]) from None
+        raise InputError("cli.certify_flag_cannot_be_used", value=first["input"], name=name, reason=first["msg"]) from None
 
 
 def _show_issued(done: IssuedCertificate, as_json: bool) -> None:

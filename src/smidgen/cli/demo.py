@@ -74,12 +74,12 @@ def demo(
         registry.find("demos", "desk")(folder or Path("demo-desk"), port, no_open, threads, as_json)
         return
     if port is not None or no_open:
-        raise InputError("cli.this_flag_needs_studio_or_desk" if no_open else "cli.this_flag_needs_studio_or_desk_2")
+        raise InputError("cli.this_flag_needs_studio_or_desk", value="--no-open" if no_open else "--port")
     if hybrid:
         _hybrid(folder or Path("demo-hybrid"), fast, threads, as_json)
         return
     if fast or as_json:
-        raise InputError("cli.this_flag_needs_hybrid" if fast else "cli.this_flag_needs_hybrid_2")
+        raise InputError("cli.this_flag_needs_hybrid", value="--fast" if fast else "--json")
     _plain(folder or Path("demo"), threads)
 
 

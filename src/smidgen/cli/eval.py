@@ -112,10 +112,10 @@ def _larger(url: str, model: str, budget_usd: float | None, budget_tokens: int |
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(
-            "cli.teacher_cannot_be_used" if first["loc"][0] == "source" else "cli.cannot_be_used_2",
+            "cli.teacher_flag_cannot_be_used" if first["loc"][0] == "source" else "cli.eval_flag_cannot_be_used",
             value=first["input"],
-            first=first["msg"],
-            first_2=None if first["loc"][0] == "source" else (str(first["loc"][0]).replace("_", "-")),
+            reason=first["msg"],
+            flag=None if first["loc"][0] == "source" else (str(first["loc"][0]).replace("_", "-")),
         ) from None
 
 

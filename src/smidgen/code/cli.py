@@ -63,7 +63,7 @@ def code(
     if task not in _TASKS:
         raise InputError("code.there_is_no_such_task", value=task, tasks=", ".join(_TASKS))
     if not repo.is_dir():
-        raise InputError("code.there_is_no_such_folder", value=str(repo))
+        raise InputError("code.there_is_no_such_code_folder", value=str(repo))
     if task == "explain":
         _explain(source, repo, as_json)
         return
@@ -76,7 +76,7 @@ def code(
         )
     path, _, name = source.partition("::")
     if task == "bug" and not test:
-        raise InputError("code.tests_are_needed_some_of_which_fail", value=source)
+        raise InputError("code.failing_tests_are_needed", value=source)
     if to is not None and to.exists():
         raise InputError("code.there_is_such_file_already", value=str(to))
     opened = open_code(repo, path, python, or_unconfined=unconfined)

@@ -90,7 +90,7 @@ def read_repository(folder: Path, *, untracked: bool = False) -> Repository:
         DataError: there is no such folder, or no source file in it that can be read.
     """
     if not folder.is_dir():
-        raise DataError("code.there_is_no_such_folder_2", value=str(folder))
+        raise DataError("code.there_is_no_such_repository", value=str(folder))
     found: list[CodeFile] = []
     left_out: list[tuple[str, str]] = []
     seen: set[bytes] = set()

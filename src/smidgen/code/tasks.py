@@ -184,7 +184,7 @@ class Complete(Task):
         asked, pairs = _asked(settings), sum(not isinstance(row.input, str) for row in rows)
         if not pairs and len(rows) < LEAST_FILES:
             raise DataError(
-                "code.there_are_too_few_source_files_to_learn" if len(rows) != 1 else "code.there_are_too_few_source_files_to_learn_2",
+                "code.too_few_source_files" if len(rows) != 1 else "code.too_few_source_files_one",
                 rows=len(rows),
                 least_files=LEAST_FILES,
             )

@@ -32,7 +32,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from smidgen.core import messages
 
@@ -55,10 +55,11 @@ class SmidgenError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, **values: object) -> None:
-        self.message_code, self.values, self.value = ("", {}, value) if todo is not None else (message, values, value)
-        self.what, self.todo = message, todo or ""
-        if todo is None:
+        if todo is not None:
+            self.message_code, self.values, self.what, self.value, self.todo = "", dict[str, object](), message, value, todo
+        else:
             entry = messages.entry(message)
+            self.message_code, self.values = message, values
             self.what, self.todo = messages.filled(entry["what"], values), messages.filled(entry["todo"], values)
             self.value = messages.filled(entry["value"], values) if "value" in entry else value
         super().__init__(message)
@@ -82,15 +83,13 @@ class DataError(InputError):
         message: str,
         /,
         *,
-        value: object = None,
-        todo: str | None = None,
         file: str | None = None,
         row: int | None = None,
         column: str | None = None,
         above: int = 0,
-        **values: object,
+        **pieces: Any,
     ) -> None:
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
         self.file, self.row, self.column, self.fault, self.above = file, row, column, self.what, above
         places = [file, f"row {row + above}" if row is not None else None, f"column {column!r}" if column is not None else None]
         where = ", ".join(place for place in places if place)
@@ -100,10 +99,8 @@ class DataError(InputError):
 class RecipeError(InputError):
     """A recipe with mistakes; all of them at once, each with its place (`gate.max_loss`)."""
 
-    def __init__(
-        self, message: str, /, *, value: object = None, todo: str | None = None, mistakes: Sequence[str] = (), **values: object
-    ) -> None:
-        super().__init__(message, value=value, todo=todo, **values)
+    def __init__(self, message: str, /, *, mistakes: Sequence[str] = (), **pieces: Any) -> None:
+        super().__init__(message, **pieces)
         self.mistakes = tuple(mistakes)
         self.todo += "".join(f"\n  - {mistake}" for mistake in self.mistakes)
 
@@ -118,8 +115,13 @@ class UnknownPart(InputError):
     def __init__(self, kind: str, name: str, available: Iterable[str], likely: str | None = None) -> None:
         self.kind, self.name, self.available = kind, name, tuple(sorted(available))
         close = [likely] if likely in self.available else difflib.get_close_matches(name, self.available, n=1)
-        code = "core.no_part_has_this_name" + ("_but_one_is_near" if close else "")
-        super().__init__(code, value=name, kind=kind, near=close[0] if close else "", available=", ".join(self.available))
+        super().__init__(
+            "core.no_part_has_this_name_but_one_is_near" if close else "core.no_part_has_this_name",
+            value=name,
+            kind=kind,
+            near=close[0] if close else None,
+            available=", ".join(self.available),
+        )
 
 
 class RedactionError(InputError):
@@ -134,22 +136,20 @@ class RequestError(InputError):
         message: str,
         /,
         *,
-        value: object = None,
-        todo: str | None = None,
         status: int = 422,
         code: str = "invalid_request",
         param: str | None = None,
-        **values: object,
+        **pieces: Any,
     ) -> None:
         self.status, self.code, self.param = status, code, param
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
 
 
 class MissingExtra(SmidgenError):
     """A heavy dependency is not installed. The message contains the command that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__("core.package_not_installed", value=package, line=install_line(extra))
+        super().__init__("core.package_is_not_installed", value=package, line=install_line(extra))
 
 
 def install_line(extra: str) -> str:
@@ -169,11 +169,9 @@ class BaseError(SmidgenError):
 class BundleError(SmidgenError):
     """A bundle that must not be opened: altered, incomplete, foreign. `file`: the file at fault."""
 
-    def __init__(
-        self, message: str, /, *, value: object = None, todo: str | None = None, file: str | None = None, **values: object
-    ) -> None:
+    def __init__(self, message: str, /, *, file: str | None = None, **pieces: Any) -> None:
         self.file = file
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
 
 
 class EngineError(SmidgenError):
@@ -191,10 +189,8 @@ class TeacherError(SmidgenError):
 class GateError(SmidgenError):
     """A build that does not meet its gate; nothing was shipped. `changed` lists texts that show why, ready to print."""
 
-    def __init__(
-        self, message: str, /, *, value: object = None, todo: str | None = None, changed: Sequence[str] = (), **values: object
-    ) -> None:
-        super().__init__(message, value=value, todo=todo, **values)
+    def __init__(self, message: str, /, *, changed: Sequence[str] = (), **pieces: Any) -> None:
+        super().__init__(message, **pieces)
         self.changed = tuple(changed)
         self.todo += "".join(f"\n  - {line}" for line in self.changed)
 
@@ -208,24 +204,20 @@ class CertificateError(SmidgenError):
         message: str,
         /,
         *,
-        value: object = None,
-        todo: str | None = None,
         missing: bool = False,
         facts: Mapping[str, object] | None = None,
-        **values: object,
+        **pieces: Any,
     ) -> None:
         self.missing, self.facts = missing, dict(facts or {})
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
 
 
 class MachineError(SmidgenError, OSError):
     """A limit of the machine or its system: a full disk, a folder without write permission, too many open files. `told_by` converts an
     error of the system. Code that catches OSError also catches this error."""
 
-    def __init__(
-        self, message: str, /, *, value: object = None, todo: str | None = None, errno: int | None = None, **values: object
-    ) -> None:
-        super().__init__(message, value=value, todo=todo, **values)
+    def __init__(self, message: str, /, *, errno: int | None = None, **pieces: Any) -> None:
+        super().__init__(message, **pieces)
         self.errno = errno
 
     @classmethod
@@ -236,27 +228,27 @@ class MachineError(SmidgenError, OSError):
         code = _errno.ENOMEM if isinstance(error, MemoryError) else error.errno
         file = str(getattr(error, "filename", None) or getattr(error, "filename2", None) or "")
         said = str(getattr(error, "strerror", None) or error or type(error).__name__)
-        told = cls(f"core.{_FAULTS[code]}" if code in _FAULTS else "core.system_error", value=file or said, errno=code, said=said)
-        told.what = f"{doing}: {told.what}" if doing else told.what
-        return told
+        plain = cls(_FAULTS.get(code or 0, "core.system_error"), value=file or said, errno=code, said=said)
+        plain.what = f"{doing}: {plain.what}" if doing else plain.what
+        return plain
 
 
 _FAULTS = {
-    _errno.ENOSPC: "disk_full",
-    _errno.EDQUOT: "disk_quota_used_up",
-    _errno.EFBIG: "file_too_large_for_machine",
-    _errno.EROFS: "disk_read_only",
-    _errno.EACCES: "permission_denied",
-    _errno.EPERM: "permission_denied",
-    _errno.EMFILE: "process_has_too_many_files_open",
-    _errno.ENFILE: "machine_has_too_many_files_open",
-    _errno.ENOMEM: "not_enough_memory",
-    _errno.ENOENT: "no_such_file",
-    _errno.ENOTDIR: "part_of_path_is_file",
-    _errno.EISDIR: "folder_not_file",
-    _errno.ELOOP: "links_lead_in_circle",
-    _errno.ENAMETOOLONG: "name_too_long",
-    _errno.EIO: "disk_cannot_be_read",
+    _errno.ENOSPC: "core.disk_is_full",
+    _errno.EDQUOT: "core.disk_quota_is_used_up",
+    _errno.EFBIG: "core.file_is_too_large_for_machine",
+    _errno.EROFS: "core.disk_is_read_only",
+    _errno.EACCES: "core.permission_is_denied",
+    _errno.EPERM: "core.permission_is_denied",
+    _errno.EMFILE: "core.process_has_too_many_files_open",
+    _errno.ENFILE: "core.machine_has_too_many_files_open",
+    _errno.ENOMEM: "core.there_is_not_enough_memory",
+    _errno.ENOENT: "core.there_is_no_such_file_or_folder",
+    _errno.ENOTDIR: "core.part_of_path_is_file",
+    _errno.EISDIR: "core.this_is_folder_not_file",
+    _errno.ELOOP: "core.symbolic_links_lead_in_circle",
+    _errno.ENAMETOOLONG: "core.name_is_too_long",
+    _errno.EIO: "core.disk_cannot_be_read",
 }
 """The message of each of the system's error numbers."""
 

@@ -234,9 +234,9 @@ def _missing(name: str, columns: Sequence[str], file: str, flag: str) -> DataErr
     folded = {column.casefold(): column for column in columns}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
     return DataError(
-        "data.no_such_column" if close else "data.no_such_column_2",
+        "data.no_such_column_but_one_is_near" if close else "data.no_such_column",
         value=name,
-        folded=(folded[close[0]]) if close else None,
+        folded=folded[close[0]] if close else None,
         flag=flag,
         columns=", ".join(columns),
         file=file,

@@ -344,8 +344,8 @@ def _look_at(file: Path, given: str, name: str) -> None:
 
 def _unopened(error: OSError | ValueError, name: str) -> DataError:
     if isinstance(error, OSError):
-        told = MachineError.told_by(error)
-        return DataError("the file cannot be opened", value=told.what, todo=told.todo, file=name)
+        plain = MachineError.told_by(error)
+        return DataError("the file cannot be opened", value=plain.what, todo=plain.todo, file=name)
     return DataError("data.file_cannot_be_opened", value=str(error), file=name)
 
 
@@ -402,8 +402,8 @@ def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], wh
     """Raise DataError if `out` is one of the `originals`, or its name belongs to another format than the table's. `what` names the copy in
     the message: "cleaned file"."""
     if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
-        raise DataError("data.would_replace_original", value=str(out), cause=what, file=table.name)
+        raise DataError("data.would_replace_original", value=str(out), copy=what, file=table.name)
     owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
     if out.is_dir() or (owner is not None and owner.name != table.source.name):
         wanted = table.source.suffixes[0]
-        raise DataError("data.must_have_format_of_original", value=str(out), cause=what, wanted=wanted, file=table.name)
+        raise DataError("data.must_have_format_of_original", value=str(out), copy=what, wanted=wanted, file=table.name)

@@ -142,7 +142,7 @@ class DeskTask(Task):
         unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
         if unknown or not settings.members:
             raise RecipeError(
-                "desk.member_has_unknown_role" if unknown else "desk.desk_has_no_members_2",
+                "desk.member_has_unknown_role" if unknown else "desk.policy_names_no_members",
                 value=unknown[0] if unknown else "desk.members",
                 roles=", ".join(ROLES),
             )

@@ -65,7 +65,7 @@ class KernelTaggerEngine(Engine):
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
         bias = tensors.get(tag_heads.BIAS, chain.tags)
         if own and [len(own)] != choices[:1]:
-            raise EngineError("engines.heads_cannot_be_used_2", own=len(own), choices=choices[:1])
+            raise EngineError("engines.heads_have_other_kinds", kinds=len(own), expected=choices[:1])
         heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own, signs)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)
@@ -114,7 +114,7 @@ class KernelTaggerRunner:
         try:
             (states,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
         except failures() as error:
-            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
+            raise EngineError("engines.model_cannot_run_on_texts_of_this_length", value=str(error)) from error
         return [states[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
 
 

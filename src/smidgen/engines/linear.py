@@ -70,7 +70,7 @@ def _grams(options: Mapping[str, Any], name: str, otherwise: tuple[int, int]) ->
     pair = tuple(given) if isinstance(given, list | tuple) else ()
     fits = len(pair) == 2 and all(isinstance(n, int) and not isinstance(n, bool) for n in pair) and 1 <= pair[0] <= pair[1] <= _LONGEST_GRAM
     if not fits:
-        raise EngineError("engines.engine_option_is_invalid", value=given, name=name, longest_gram=_LONGEST_GRAM)
+        raise EngineError("engines.engine_option_is_not_two_numbers", value=given, name=name, longest_gram=_LONGEST_GRAM)
     return pair[0], pair[1]
 
 

@@ -192,7 +192,7 @@ class LlamaRunner:
                 if "error" in message:
                     # The engine made the request, so an error in it comes from the model's files.
                     said = message["error"].get("message")
-                    raise EngineError("engines.model_cannot_run_on_these_texts_2", value=said)
+                    raise EngineError("engines.model_cannot_run_on_these_texts", value=said)
                 asked[message["id"]].add(piece(message))
                 if "end" in message:
                     del asked[message["id"]]
@@ -403,7 +403,7 @@ def _failure(error: Mapping[str, Any]) -> SmidgenError:
         long = error.get("type") == "exceed_context_size_error"
         code = "context_length_exceeded" if long else "invalid_request"
         return RequestError(
-            "engines.model_cannot_answer_this_request" if long else "engines.model_cannot_answer_this_request_2",
+            "engines.request_is_too_long_for_model" if long else "engines.model_cannot_answer_this_request",
             value=said,
             status=400,
             code=code,

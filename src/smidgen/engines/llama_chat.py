@@ -70,7 +70,7 @@ def read(given: Mapping[str, Any]) -> LlamaOptions:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         known = ", ".join(LlamaOptions.model_fields)
-        raise EngineError("engines.engine_option_is_invalid_2", value=first["msg"], where=where, known=known) from error
+        raise EngineError("engines.engine_option_is_unknown", value=first["msg"], where=where, known=known) from error
     if found.adapter is not None and found.adapter not in found.adapters:
         raise EngineError("engines.engine_option_adapter_names_none_of_its", value=found.adapter)
     return found

@@ -175,7 +175,7 @@ def _read_tokenizer(file: Path) -> tuple[str, dict[str, Any]]:
         told = json.loads(content)
         fault = tokenizer_checks.tokenizer_fault(told)
     except (OSError, ValueError, RecursionError) as error:
-        raise EngineError("engines.tokenizer_cannot_be_read_2", value=file.name) from error
+        raise EngineError("engines.tokenizer_file_cannot_be_read", value=file.name) from error
     if fault:
         raise EngineError("engines.tokenizer_cannot_be_used", value=file.name, cause=fault)
     return content, told
@@ -193,5 +193,5 @@ class _Failures:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Literal[False]:
         if kind is not None and (kind is Exception or kind.__name__ == "PanicException"):
-            raise EngineError("engines.tokenizer_cannot_be_read_3", value=self._name, error=str(error)[:200]) from error
+            raise EngineError("engines.tokenizer_cannot_be_read_because", value=self._name, error=str(error)[:200]) from error
         return False

@@ -193,7 +193,7 @@ class OnnxRunner:
         try:
             return list(self._session.run(list(outputs), feed(rows, self._tokens.pad, self._inputs)))
         except failures() as error:
-            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
+            raise EngineError("engines.model_cannot_run_on_texts_of_this_length", value=str(error)) from error
 
 
 part = OnnxEngine()

@@ -89,7 +89,7 @@ class TaggerRunner:
         try:
             (logits,) = self._session.run(["logits"], feed(rows, self._pad, self._inputs))
         except failures() as error:
-            raise EngineError("engines.model_cannot_run_on_these_texts", value=str(error)) from error
+            raise EngineError("engines.model_cannot_run_on_texts_of_this_length", value=str(error)) from error
         return [logits[place, : len(ids)] for place, (ids, _) in enumerate(rows)]
 
 

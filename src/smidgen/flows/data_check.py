@@ -139,7 +139,7 @@ def _task_shown(file: str | Path, input: str | None, label: str | None, override
     parts = [registry.find("tasks", name) for name in registry.names("tasks")]
     own = next((part.name for part in parts if Path(file).is_file() and part.rows_in(Path(file), part.settings()) is not None), None)
     if own is not None:
-        raise InputError("flows.this_file_holds_conversations_for_task", value=str(file), own=own)
+        raise InputError("flows.this_file_holds_conversations_for_task", value=str(file), task=own)
     table = open_table(file, settings=recipe.settings(DataSettings), most_labels=max(part.most_columns for part in parts))
     cells = [] if table.label is None else _cells(table, table.label.name)
     score, name = max((_likely(part.name, cells), part.name) for part in parts)

@@ -167,8 +167,8 @@ def evaluate(
             "flows.no_output_of_these_rows_is_one_of_task",
             name=task.name,
             skipped=len(skipped),
-            skipped_2=len(skipped) + len(rows),
-            skipped_3=skipped[0],
+            total=len(skipped) + len(rows),
+            first=skipped[0],
             file=str(file),
         )
     if not rows:

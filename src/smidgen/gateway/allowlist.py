@@ -60,14 +60,11 @@ class Allowlist:
         if self.passes(method, path):
             return
         plain = path.decode("latin-1")
-        if _PATH.fullmatch(plain):
-            todo = f"Who runs the server can add it: smidgen serve --pass {shown(_pattern_for(method, plain), _SHOWN)}."
-        else:
-            todo = "Send the path plainly: one slash between steps, none at the end, nothing encoded that need not be."
+        can_be_added = _PATH.fullmatch(plain) is not None
         raise RequestError(
-            "gateway.this_path_does_not_go_to_large_model",
+            "gateway.this_path_is_not_passed_on" if can_be_added else "gateway.this_path_is_not_plain",
             value=shown(f"{method} {plain}", _SHOWN).strip("'"),
-            advice=todo,
+            pattern=shown(_pattern_for(method, plain), _SHOWN) if can_be_added else None,
             open=", ".join(OPEN),
             status=403,
             code="path_not_allowed",

@@ -100,7 +100,7 @@ def read(file: Path) -> Report:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise BundleError("judge.report_cannot_be_read", value=str(file), place=place, first=first["msg"], file=file.name) from None
+        raise BundleError("judge.report_cannot_be_read", value=str(file), place=place, reason=first["msg"], file=file.name) from None
     if report.format > FORMAT:
         raise BundleError("judge.report_is_of_newer_format", value=report.format, file=file.name)
     return report

@@ -134,7 +134,7 @@ def load_tree(file: Path) -> dict[str, Any]:
     if not file.is_file():
         inner = file / "smidgen.toml"
         raise RecipeError(
-            "parts.there_is_no_such_recipe" if inner.is_file() else "parts.there_is_no_such_recipe_2", value=str(file), inner=inner
+            "parts.recipe_is_folder_with_file" if inner.is_file() else "parts.there_is_no_such_recipe", value=str(file), inner=inner
         )
     if file.stat().st_size > _LIMIT_BYTES:
         raise RecipeError("parts.recipe_is_too_large", path=file, st_size=file.stat().st_size)

@@ -73,7 +73,7 @@ def solver_recipe_from(given: Mapping[str, Any], overrides: Sequence[str], folde
     kind = tree.pop("solver", None)
     known = registry.names(ROOM)
     if not isinstance(kind, str):
-        raise RecipeError("plans.recipe_names_no_solver", value=source, known=known[0], known_2=", ".join(known))
+        raise RecipeError("plans.recipe_names_no_solver", value=source, example=known[0], solvers=", ".join(known))
     solver: Solver = registry.find(ROOM, kind)
     name = tree.pop("name", kind)
     mistakes: list[str] = []

@@ -101,10 +101,10 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
         if action not in list(Action):
             close = difflib.get_close_matches(action, list(Action), n=1)
             raise InputError(
-                "privacy.kind_is_masked_masked_beside_person" if close else "privacy.kind_is_masked_masked_beside_person_2",
+                "privacy.this_is_no_action_for_kind_but_one_is_near" if close else "privacy.this_is_no_action_for_kind",
                 value=word,
                 kind=kind,
-                close=(close[0]) if close else None,
+                close=close[0] if close else None,
             )
         if kind in changes:
             raise InputError("privacy.kind_is_named_twice", value=kind)

@@ -135,8 +135,8 @@ def _records(file: Path) -> list[dict[str, Any]]:
             raise DataError("retail.catalogue_is_too_large", value=value, file=file.name)
         content = file.read_bytes()
     except OSError as error:
-        told = MachineError.told_by(error)
-        raise DataError("the catalogue cannot be read", value=told.what, todo=told.todo, file=file.name) from error
+        plain = MachineError.told_by(error)
+        raise DataError("the catalogue cannot be read", value=plain.what, todo=plain.todo, file=file.name) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -204,7 +204,9 @@ def _watch(job: BatchJob, gone: Callable[[], Awaitable[None]]) -> None:
     async def until_gone() -> None:
         await gone()
         if not job.future.done():
-            job.future.set_exception(RequestError("server.client_has_gone", texts=len(job.texts), status=499, code="client_gone"))
+            job.future.set_exception(
+                RequestError("server.client_has_gone_with_texts", texts=len(job.texts), status=499, code="client_gone")
+            )
 
     watcher = asyncio.ensure_future(until_gone())
     job.future.add_done_callback(lambda _: watcher.cancel())

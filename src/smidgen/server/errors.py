@@ -55,9 +55,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 class DetailedRefusal(RequestError):
     """A refused request whose reply has more fields than the error."""
 
-    def __init__(self, message: str, /, *, beside: Mapping[str, Any], value: object = None, todo: str | None = None, **more: Any) -> None:
+    def __init__(self, message: str, /, *, beside: Mapping[str, Any], **pieces: Any) -> None:
         self.beside = dict(beside)
-        super().__init__(message, value=value, todo=todo, **more)
+        super().__init__(message, **pieces)
 
 
 def as_json(value: Any) -> bytes:

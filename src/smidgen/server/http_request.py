@@ -126,7 +126,7 @@ async def disconnected(receive: Receive) -> None:
 
 
 def _has_gone() -> RequestError:
-    return RequestError("server.client_has_gone_2", status=CLIENT_GONE, code="client_gone")
+    return RequestError("server.client_has_gone_with_request", status=CLIENT_GONE, code="client_gone")
 
 
 _SCOPE_KEY = "smidgen.request"

@@ -150,7 +150,7 @@ class Generation:
     def _late(self) -> RequestError:
         value = f"{self._seconds:g} s"
         if self._begun:
-            return RequestError("server.model_was_not_done_in_time_2", value=value, status=504, code="timeout")
+            return RequestError("server.model_that_writes_was_not_done_in_time", value=value, status=504, code="timeout")
         return RequestError("server.model_did_not_get_to_this_in_time", value=value, status=503, code="overloaded")
 
 

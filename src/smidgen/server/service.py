@@ -114,9 +114,9 @@ class Service:
             return self._queues[name].held(request.held).model
         close = difflib.get_close_matches(name[:200], self.models, n=1)
         raise RequestError(
-            "server.no_model_has_this_name" if close else "server.no_model_has_this_name_2",
+            "server.no_model_has_this_name_but_one_is_near" if close else "server.no_model_has_this_name",
             value=name,
-            close=(close[0]) if close else None,
+            close=close[0] if close else None,
             names=self._names(),
             status=404,
             code="model_not_found",
@@ -278,10 +278,10 @@ class Service:
         """Raise RequestError, 422, for a text that is too long, empty or invalid."""
         if len(text) > self.settings.limits.max_chars:
             raise RequestError(
-                "server.text_is_too_long", text=len(text), max_chars=self.settings.limits.max_chars, code="text_too_long", param=param
+                "server.text_is_too_long", characters=len(text), max_chars=self.settings.limits.max_chars, code="text_too_long", param=param
             )
         if not text.strip():
-            raise RequestError("server.text_is_empty", text=len(text), code="empty_text", param=param)
+            raise RequestError("server.text_is_empty", characters=len(text), code="empty_text", param=param)
         if not text.isascii() and _broken(text):
             raise RequestError("server.text_is_not_valid_unicode", code="invalid_unicode", param=param)
 

@@ -174,8 +174,8 @@ def known_secrets(file: Path | None, wanted: Collection[str], environment: Mappi
         raise InputError(
             "server.secrets_file_has_none_of_wanted_keys",
             path=file,
-            own=", ".join(own) or "nothing",
-            detail=", ".join([*wanted, API_KEY, ADMIN_KEY]),
+            names=", ".join(own) or "nothing",
+            wanted=", ".join([*wanted, API_KEY, ADMIN_KEY]),
         )
     return {**given, **own}
 

@@ -32,8 +32,8 @@ def home() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        told = MachineError.told_by(error)
-        raise MachineError("store.smidgen_home_cannot_be_made", value=str(folder), cause=told.what, errno=error.errno) from error
+        plain = MachineError.told_by(error)
+        raise MachineError("store.smidgen_home_cannot_be_made", value=str(folder), cause=plain.what, errno=error.errno) from error
     return folder
 
 

@@ -277,9 +277,9 @@ def _full(root: Path, missing: int | None = None) -> MachineError:
     free = shutil.disk_usage(root).free / 1e9
     value = f"{free:.1f} GB free at {root}" + (f", {missing / 1e9:.1f} GB more needed" if missing else "")
     return MachineError(
-        "store.disk_has_too_little_space" if missing else "store.disk_has_too_little_space_2",
+        "store.disk_lacks_space" if missing else "store.disk_has_too_little_space",
         value=value,
-        detail=(f"{max(0.1, missing / 1000000000.0):.1f}") if missing else None,
+        needed=f"{max(0.1, missing / 1000000000.0):.1f}" if missing else None,
         errno=errno.ENOSPC,
     )
 

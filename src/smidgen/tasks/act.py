@@ -123,7 +123,7 @@ class Act(Task):
         calls = [_checked_row(row, tools, values) for row in rows]
         counts = Counter(action_metrics.tool_of(call) for call in calls)
         if not counts:
-            raise DataError("tasks.there_are_no_rows_to_learn_from")
+            raise DataError("tasks.there_are_no_messages_with_calls")
         if not any(call is not None for call in calls):
             raise DataError("tasks.no_row_has_call", rows=len(rows))
         if len(counts) < 2:

@@ -290,7 +290,7 @@ def _unknown(asked: str, counts: Counter[str]) -> str | None:
 
 def _check(rows: Sequence[Row], in_scope: list[str], counts: Counter[str], multi_label: bool) -> None:
     if not rows:
-        raise DataError("tasks.there_are_no_rows_to_learn_from_2")
+        raise DataError("tasks.there_are_no_labelled_rows")
     if len(in_scope) < 2 and not (multi_label and in_scope):
         raise DataError("tasks.data_has_one_label_only", value=in_scope[0] if in_scope else "none")
     if len(in_scope) > _MOST_LABELS:

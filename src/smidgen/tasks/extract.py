@@ -249,7 +249,10 @@ def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
     spans_in = next((row for row in rows if isinstance(row.output, list) and row.output), None)
     if objects and spans_in is not None:
         raise DataError(
-            "tasks.some_rows_have_spans_and_others_object", number=spans_in.number, number_2=objects[0].number, row=spans_in.number or None
+            "tasks.some_rows_have_spans_and_others_object",
+            span_row=spans_in.number,
+            field_row=objects[0].number,
+            row=spans_in.number or None,
         )
     if objects and isinstance(settings, ExtractSettings) and settings.kinds:
         raise DataError("tasks.rows_have_fields_which_have_no_kinds", value=", ".join(settings.kinds))
@@ -342,7 +345,7 @@ def _in_order(found: Sequence[Span]) -> list[Span]:
 
 def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> None:
     if not rows:
-        raise DataError("tasks.there_are_no_rows_to_learn_from_3")
+        raise DataError("tasks.there_are_no_rows_with_spans")
     missing = [kind for kind in asked if kind not in counts]
     if missing:
         raise DataError("tasks.no_row_has_span_of_requested_kind", value=missing[0])

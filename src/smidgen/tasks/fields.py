@@ -93,7 +93,7 @@ class ExtractFields(Task):
         schema. Raises RecipeError for a schema that answers cannot be constrained to.
         """
         if not rows:
-            raise DataError("tasks.there_are_no_rows_to_learn_from_4")
+            raise DataError("tasks.there_are_no_rows_with_fields")
         file = getattr(settings, "schema_file", None)
         schema = field_schema.read(file) if file else self._derive(rows)
         values = FieldValues(schema)

@@ -137,7 +137,7 @@ def _in_sqlite(file: Path, sql: str, bound: Mapping[str, Any], most: int) -> lis
         raise InputError(
             "tools.query_took_longer_than_s" if slow else "tools.query_cannot_be_run",
             value=sql[:100],
-            most_seconds=(f"{MOST_SECONDS:.0f}") if slow else None,
+            most_seconds=f"{MOST_SECONDS:.0f}" if slow else None,
             error=error,
         ) from None
 
@@ -191,4 +191,4 @@ def _told(sql: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
-        raise InputError("tools.query_cannot_be_run_2", value=sql[:100], reason=reason[0] if reason else "no reason") from None
+        raise InputError("tools.asked_query_cannot_be_run", value=sql[:100], reason=reason[0] if reason else "no reason") from None

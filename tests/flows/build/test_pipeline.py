@@ -221,10 +221,9 @@ class Killing(Silent):
 def test_a_build_keeps_the_chosen_files_alone_and_a_second_one_reuses_its_results(
     tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch, recipe = (
-        tmp_path / "scratch",
-        wanted(tiny, student={"kind": "kernel"}, train={}, gate={"max_loss": 1.0}, compress={"method": "int8-dynamic"}),
-    )  # `auto` chooses by measured times: a form that fails the parity gate would be made again by the second build
+    # `auto` chooses by measured times, and a form that then fails the parity gate would be made again by the second build.
+    recipe = wanted(tiny, student={"kind": "kernel"}, train={}, gate={"max_loss": 1.0}, compress={"method": "int8-dynamic"})
+    scratch = tmp_path / "scratch"
     scratch.mkdir()
 
     def models() -> list[bytes]:

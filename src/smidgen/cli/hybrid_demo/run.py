@@ -87,7 +87,7 @@ def dealt(plan: DemoPlan, recording: Recording) -> tuple[list[tuple[str, str]], 
             rest.append(text)
     coming = rest[: plan.requests]
     if not own or not coming:
-        raise InputError("cli.no_message_is_left_to_send", own=len(own), coming=len(coming))
+        raise InputError("cli.no_message_is_left_to_send", examples=len(own), coming=len(coming))
     return own, coming
 
 

@@ -88,7 +88,7 @@ def bug_in_file(project: Project, model: Model, file: str, tests: Sequence[str],
     Raises as `tests_of_function` does, and InputError if no test fails.
     """
     if not tests and not given.strip():
-        raise InputError("code.tests_are_needed_some_of_which_fail_2", value=file)
+        raise InputError("code.failing_tests_are_needed_in_repository", value=file)
     with _opened(project, file, given) as (opened, ahead):
         names = [f"{ahead}{_known(project, test)}" for test in tests] + ([_GIVEN] if given.strip() else [])
         return find_bug(opened.place, opened.file, names, CodeModel(model.runner), seconds=_BUG_SECONDS)

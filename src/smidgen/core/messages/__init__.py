@@ -23,6 +23,7 @@ _PLACE = re.compile(r"\{\{|\}\}|\{(\w+)(?:, (number|quoted))?\}")
 _PACKAGE = Path(__file__).parents[2]
 
 
+@functools.cache
 def entry(code: str, language: str = "en") -> Mapping[str, str]:
     """The sentences of a code: `what`, `todo`, and `value` if the value is a phrase. Raises KeyError if the catalogues do not have it."""
     room, name = code.split(".")

@@ -103,15 +103,13 @@ class DeliveryError(SmidgenError):
         /,
         *,
         passing: bool,
-        value: object = None,
-        todo: str | None = None,
         after: float | None = None,
         unsure: bool = False,
         answer: Any = None,
-        **values: object,
+        **pieces: Any,
     ) -> None:
         self.passing, self.after, self.unsure, self.answer = passing, after, unsure, answer
-        super().__init__(message, value=value, todo=todo, **values)
+        super().__init__(message, **pieces)
 
 
 @runtime_checkable

@@ -170,7 +170,7 @@ class DeskChannels:
     def _mail_loop(self, name: str, channel: EmailChannel) -> BackgroundLoop:
         def take(brought: WebhookAnswer) -> None:
             if take_in(self._store, self._desk.name, name, brought).refused:
-                raise RequestError("desk.too_many_messages_wait_2", value=name, status=503, code="overloaded")
+                raise RequestError("desk.too_many_mails_wait", value=name, status=503, code="overloaded")
             self.inbox.wake()
 
         def work(attempts: Attempts) -> bool:

@@ -361,7 +361,7 @@ def _clean(text: str, longest: int) -> str:
     if not said:
         raise RequestError("desk.text_is_empty", code="empty_text", param="text")
     if len(said) > longest:
-        raise RequestError("desk.text_is_too_long", said=len(said), longest=longest, code="text_too_long", param="text")
+        raise RequestError("desk.text_is_too_long", characters=len(said), longest=longest, code="text_too_long", param="text")
     return said
 
 

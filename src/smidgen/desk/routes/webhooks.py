@@ -34,7 +34,7 @@ def _add(router: APIRouter, served: dict[str, ServedDesk]) -> None:
         found = served.get(desk)
         channels = found.channels if found is not None else None
         if channels is None:
-            raise RequestError("desk.there_is_no_such_desk_2", value=desk, status=404, code="not_found")
+            raise RequestError("desk.there_is_no_desk_at_this_address", value=desk, status=404, code="not_found")
         headers = {key.lower(): value for key, value in request.headers.items()}
         asked = WebhookRequest(request.method, headers, dict(request.query_params), await _body(request))
         if at_once.locked():

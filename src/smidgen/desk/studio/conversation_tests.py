@@ -91,8 +91,8 @@ def save_conversation(
     given = {"turns": [_plain(turn) for turn in turns]}
     wrong = _faults(given)
     if wrong:
-        told = [f"{one.place}: {one.text}" if one.place else one.text for one in wrong]
-        raise RecipeError("desk.conversation_has_mistakes", turns=len(turns), mistakes=told)
+        mistakes = [f"{one.place}: {one.text}" if one.place else one.text for one in wrong]
+        raise RecipeError("desk.conversation_has_mistakes", turns=len(turns), mistakes=mistakes)
     with changing(project, "conversations", MOST_BYTES, stamp) as file:
         lines = file.text.splitlines()
         written_line = json.dumps(given, ensure_ascii=False)
@@ -119,7 +119,7 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
     wrong = [f"line {one.line}: {fault.text}" for one in found for fault in one.mistakes[:1]]
     if wrong or not found:
         raise RecipeError(
-            "desk.conversations_cannot_be_used" if found else "desk.conversations_cannot_be_used_2", found=len(found), mistakes=wrong[:50]
+            "desk.conversations_cannot_be_used" if found else "desk.this_is_no_file_of_conversations", found=len(found), mistakes=wrong[:50]
         )
     with changing(project, "conversations", MOST_BYTES, stamp) as file:
         added = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
@@ -128,7 +128,7 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
 
 def _check_line(lines: Sequence[str], line: int) -> None:
     if not 0 < line <= len(lines):
-        raise InputError("desk.there_is_no_such_conversation_2", value=line)
+        raise InputError("desk.visitor_has_no_such_conversation", value=line)
 
 
 def _kept(project: Project, file: TextFile, lines: Sequence[str]) -> tuple[TextFile, list[TestConversation]]:

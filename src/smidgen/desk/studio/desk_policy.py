@@ -177,8 +177,8 @@ def _short(steps: Any, old: Any) -> Any:
 def save_policy(store: StudioStore, project: Project, draft: PolicyDraft, stamp: str) -> tuple[TextFile, PolicyDraft]:
     """Keep a policy. Raises RecipeError with every mistake in it."""
     if draft.mistakes:
-        told = [f"{one.place}: {one.text}" if one.place else one.text for one in draft.mistakes]
-        raise RecipeError("desk.policy_has_mistakes_2", mistakes=told)
+        mistakes = [f"{one.place}: {one.text}" if one.place else one.text for one in draft.mistakes]
+        raise RecipeError("desk.edited_policy_has_mistakes", mistakes=mistakes)
     with changing(project, "policy", MOST_BYTES, stamp) as file:
         return write_text(project, file.name, draft.text, MOST_BYTES), draft
 

@@ -106,7 +106,7 @@ def _split(work: Work, told: list[Row]) -> Work:
             raise DataError("flows.this_task_keeps_rows_of_its_own_data", value=settings.test)
         if not (divided.fit and divided.held and divided.test):
             value = f"{len(divided.fit)} to learn from, {len(divided.held)} for calibration, {len(divided.test)} to test on"
-            raise DataError("flows.too_few_rows_to_keep_some_apart_3", value=value)
+            raise DataError("flows.too_few_rows_to_keep_some_apart", value=value)
         work = replace(work, train=divided.fit, fit=divided.fit, held=divided.held, test=divided.test)
         return replace(work, source=_source(settings, rows), test_source=divided.how)
     if settings.test is not None:
@@ -125,7 +125,7 @@ def _split(work: Work, told: list[Row]) -> Work:
         task = work.task
         rows, test = _settled(rows, task), _settled(test, task)
     if not rows or not test:
-        raise DataError("flows.too_few_rows_to_keep_some_apart", rows=len(rows) + len(test))
+        raise DataError("flows.too_few_rows_for_test", rows=len(rows) + len(test))
     strata = task.strata(rows)
     most = _MOST_HELD_WRITTEN if written else _MOST_HELD_UNKNOWN if _has_unknown(work.form) else _MOST_HELD
     share = _capped(settings.holdout, len(rows), most) if written else _held_share(settings, rows, strata, most)
@@ -133,7 +133,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     # A writer needs its held-out rows for stopping, and training it again takes as long as the first time.
     refit = not written and are_few(len(rows), strata)
     if not held:
-        raise DataError("flows.too_few_rows_to_keep_some_apart_2", rows=len(rows))
+        raise DataError("flows.too_few_rows_for_calibration", rows=len(rows))
     held, test = task.gathered(held), task.gathered(test)
     work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
     return replace(work, source=_source(settings, rows), test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))

@@ -93,7 +93,7 @@ def ask_larger(
     """
     if not settings.url or not task.teachable:
         raise InputError(
-            "flows.large_model_cannot_be_compared" if task.teachable else "flows.large_model_cannot_be_compared_2",
+            "flows.large_model_cannot_be_compared_without_url" if task.teachable else "flows.large_model_cannot_be_compared_for_this_task",
             value=settings.source if task.teachable else task.name,
         )
     with closing(open_remote(settings, task, form, (), None, fresh, threads)) as teacher:

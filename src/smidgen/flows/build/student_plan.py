@@ -121,7 +121,7 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
     if engines & set(registry.find("compress", asked).engines):
         return
     able = [name for name in registry.names("compress") if engines & set(registry.find("compress", name).engines)]
-    raise RecipeError("flows.chosen_method_cannot_make_smaller", value=asked, kinds=" or ".join(kinds), detail=", ".join([*able, "auto"]))
+    raise RecipeError("flows.chosen_method_cannot_make_smaller", value=asked, kinds=" or ".join(kinds), methods=", ".join([*able, "auto"]))
 
 
 def families_of(kinds: Sequence[str]) -> list[str]:

@@ -155,9 +155,7 @@ def answer_pairs(
     total = len(given) + len(unread)
     strange = [row for row in (*given, *unread) if not friend.knows(row.input)]
     if len(strange) < _KNOWN_WELL * total:
-        raise InputError(
-            "flows.most_rows_stand_in_data_that_from", whose=friend.whose, total=total - len(strange), total_2=total, name=drawn.name
-        )
+        raise InputError("flows.most_rows_were_used_before", whose=friend.whose, used=total - len(strange), total=total, name=drawn.name)
     _say_left_out(total - len(strange), f"their texts stand in the data that {friend.whose} from", progress)
     uses = Counter(friend.use(row.input) for row in strange)
     for use, why in _UNFIT.items():

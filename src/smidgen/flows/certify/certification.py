@@ -348,7 +348,7 @@ def _check_terms(terms: CertificateTerms) -> None:
         PromiseSettings(**{name: getattr(terms, name) for name in ("alpha", "delta", "overall", "valid_days", "audit_days")})
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError("flows.is_out_of_range", value=first["input"], first=first["loc"][0], first_2=first["msg"]) from None
+        raise InputError("flows.is_out_of_range", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
     check_reference(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
         raise InputError("flows.with_loss_judge_judge_is_reference", reference=terms.reference)
@@ -383,7 +383,7 @@ def _begin_look(
         flags = [f"--delta {_ask_above(terms.delta, spent.level):g}"] if look.level <= 0 else []
         flags += [f"--overall {_ask_above(terms.overall, spent.overall):g}"] if terms.overall is not None and look.overall <= 0 else []
         raise InputError(
-            "flows.these_rows_were_tested_before_and_their" if spent.looks == 1 else "flows.these_rows_were_tested_before_and_their_2",
+            "flows.rows_were_tested_before_once" if spent.looks == 1 else "flows.rows_were_tested_before",
             looks=spent.looks,
             level=f"{spent.level:.4g}",
             delta=f"{terms.delta:.4g}",

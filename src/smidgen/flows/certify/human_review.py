@@ -267,5 +267,5 @@ def _state(file: Path, share: float | None, declared: float | None) -> _ReviewSt
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise CertificateError("flows.state_of_review_cannot_be_read", value=f"{file}: {error}") from error
     if share is not None and share != state.share:
-        raise InputError("flows.review_of_this_certificate_began", share=f"{share:g}", share_2=f"{state.share:g}")
+        raise InputError("flows.review_of_this_certificate_began", asked=f"{share:g}", begun=f"{state.share:g}")
     return state

@@ -192,7 +192,7 @@ def folder_of_name(said: str) -> Path:
     if said in known:
         return known[said]
     raise InputError(
-        "flows.this_is_neither_folder_nor_name" if known else "flows.this_is_neither_folder_nor_name_2",
+        "flows.this_is_neither_folder_nor_served_model" if known else "flows.this_is_no_folder_and_no_model_was_served",
         value=said,
         known=(", ".join(sorted(known)[:10])) if known else None,
     )

@@ -113,7 +113,7 @@ def build_challenger(
     if not material.learning:
         masked = dict(material.unusable).get(MASKED, 0)
         raise DataError(
-            "flows.there_are_no_rows_to_learn_from" if masked else "flows.there_are_no_rows_to_learn_from_2",
+            "flows.there_are_no_unmasked_rows_to_learn_from" if masked else "flows.there_are_no_rows_to_learn_from",
             value=f"{name}: {masked:,} answers were masked as personal data" if masked else name,
         )
     columns = _columns(champion, material.learning)

@@ -387,7 +387,7 @@ def _learning_task(name: str) -> Task:
 def _recipe(line: Line, champion: Model | None, ask: LearnSettings) -> Recipe:
     """Return the champion's recipe with the settings asked for; for a line without a champion, a recipe from those settings alone."""
     if champion is not None and ask.line.task not in (None, champion.manifest.task):
-        raise InputError("flows.line_champion_has_another_task", task=champion.manifest.task, task_2=ask.line.task)
+        raise InputError("flows.line_champion_has_another_task", its=champion.manifest.task, wanted=ask.line.task)
     if champion is not None and (champion.folder / "recipe.toml").is_file():
         return challenger.recipe_of_bundle(champion.folder, ask.build.overrides)
     pointer = line.read()

@@ -53,7 +53,7 @@ class TextRecord:
             return {}
         except (OSError, ValueError) as error:
             raise BundleError(
-                "flows.cannot_be_read", value=f"{file}: {error}", cause=self.what, without=self.without, file=file.name
+                "flows.held_out_record_cannot_be_read", value=f"{file}: {error}", record=self.what, without=self.without, file=file.name
             ) from error
         return found
 
@@ -71,7 +71,7 @@ class TextRecord:
             file.parent.mkdir(exist_ok=True)
             files.write(file, "".join(f"{entry}\n" for entry in (*known, *new)).encode("ascii"))
         except OSError as error:
-            raise BundleError("flows.cannot_be_recorded", value=f"{file}: {error.strerror}", cause=self.what) from error
+            raise BundleError("flows.held_out_record_cannot_be_written", value=f"{file}: {error.strerror}", record=self.what) from error
 
     def _place(self, line: Line) -> Path:
         return line.folder / "rows" / self.name

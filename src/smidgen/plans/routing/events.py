@@ -225,14 +225,14 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     if len(same) == 1:
         return same[0]
     if same:
-        raise InputError("plans.more_than_one_has_this_name", value=name, cause=what, same=", ".join(sorted(same)[:8]))
+        raise InputError("plans.more_than_one_has_this_name", value=name, kind=what, same=", ".join(sorted(same)[:8]))
     near = difflib.get_close_matches(wanted, [folded(other) for other in names], n=3, cutoff=0.5)
     meant = [other for other in names if folded(other) in near][:3]
     raise InputError(
-        "plans.no_has_this_name" if meant else "plans.no_has_this_name_2",
+        "plans.none_of_this_kind_has_this_name_but_some_are_near" if meant else "plans.none_of_this_kind_has_this_name",
         value=name,
-        cause=what,
-        meant=(" or ".join(meant)) if meant else None,
+        kind=what,
+        meant=" or ".join(meant) if meant else None,
         names=None if meant else (", ".join(sorted(names)[:8]) or "none"),
     )
 

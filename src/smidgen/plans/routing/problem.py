@@ -265,8 +265,8 @@ def seconds_of(text: str, meant: str) -> int:
 
     found = words.read_alone(text)
     if found is None:
-        raise InputError("plans.is_no_time_of_day", value=text, meant=meant)
+        raise InputError("plans.phrase_is_no_time_of_day", value=text, meant=meant)
     hours, minutes = map(int, found.split(":"))
     if hours * 60 + minutes > 24 * 60 or minutes > 59:
-        raise InputError("plans.is_no_time_of_day_2", value=text, meant=meant)
+        raise InputError("plans.cell_is_no_time_of_day", value=text, meant=meant)
     return hours * 3600 + minutes * 60

@@ -98,5 +98,5 @@ def _asked(client: Any, base: str, body: Any) -> list[list[dict[str, Any]]]:
     shape = (len(body["sources"]), len(body["targets"]))
     fits = isinstance(found, list) and len(found) == shape[0]
     if not fits or any(not isinstance(line, list) or len(line) != shape[1] for line in found or ()):
-        raise InputError("plans.valhalla_server_answer_has_another", shape=shape[0], shape_2=shape[1])
+        raise InputError("plans.valhalla_server_answer_has_another", rows=shape[0], columns=shape[1])
     return [[cell if isinstance(cell, dict) else {} for cell in line] for line in found or ()]

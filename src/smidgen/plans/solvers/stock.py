@@ -305,9 +305,9 @@ def _named_item(said: str, known: Mapping[str, str]) -> str:
         raise InputError("plans.several_items_have_this_name", value=said, shown=shown)
     near = difflib.get_close_matches(said, list(known.values()), n=3, cutoff=0.5)
     raise InputError(
-        "plans.no_item_of_tables_has_this_name" if near else "plans.no_item_of_tables_has_this_name_2",
+        "plans.no_item_of_tables_has_this_name_but_some_are_near" if near else "plans.no_item_of_tables_has_this_name",
         value=said,
-        near=(" or ".join(near)) if near else None,
+        near=" or ".join(near) if near else None,
     )
 
 

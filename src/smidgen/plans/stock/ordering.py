@@ -99,7 +99,12 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
         days = leads[place]
         if days > LONGEST_LEAD or (days < 0 and days != -1.0) or days != int(days):
             raise DataError(
-                "plans.lead_time_is_no_number_of_days_2", value=days, longest_lead=LONGEST_LEAD, file=table.file, row=number, column=lead
+                "plans.lead_time_in_table_is_no_number_of_days",
+                value=days,
+                longest_lead=LONGEST_LEAD,
+                file=table.file,
+                row=number,
+                column=lead,
             )
         on_order = ((None, comings[place]),) if comings[place] else ()
         found[id] = StockedItem(

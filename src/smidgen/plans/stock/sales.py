@@ -166,7 +166,7 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
 def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
     """The rows of a table, remarks, and whether its dates are months."""
     if not table.rows:
-        raise DataError("plans.table_has_no_rows_2", value=table.file, file=table.file)
+        raise DataError("plans.table_of_sales_has_no_rows", value=table.file, file=table.file)
     item, date = column(table, "item", columns.item), column(table, "date", columns.date)
     promotion = column(table, "promotion", columns.promotion, needed=False)
     assert item is not None and date is not None

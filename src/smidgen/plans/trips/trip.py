@@ -290,7 +290,7 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
     new["must"], new["skip"] = (trip.must | must) - skip, (trip.skip | skip) - must
     changed = replace(trip, **new)
     if changed.ends <= changed.begins:
-        raise InputError("plans.day_ends_before_it_begins_2", value=f"{clock(changed.begins)}–{clock(changed.ends)}")
+        raise InputError("plans.changed_day_ends_before_it_begins", value=f"{clock(changed.begins)}–{clock(changed.ends)}")
     if changed == trip:
         raise InputError("plans.wish_changes_nothing", value=dict(wish))
     return changed

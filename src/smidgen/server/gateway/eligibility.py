@@ -90,9 +90,7 @@ def check_held_out(settings: ServeSettings) -> None:
         return
     if not settings.capture.on or not settings.fallback.urls:
         raise InputError(
-            "server.held_out_texts_need_captured_answers"
-            if not settings.fallback.urls
-            else "server.held_out_texts_need_captured_answers_2",
+            "server.held_out_texts_need_fallback" if not settings.fallback.urls else "server.held_out_texts_need_capture",
             value="--held-out-aside",
         )
     if settings.capture.held_out == 0:

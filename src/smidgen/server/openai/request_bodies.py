@@ -61,7 +61,7 @@ def schema_of(response_format: Mapping[str, Any] | None) -> dict[str, Any] | Non
     schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
     if kind != "json_schema" or not isinstance(schema, dict):
         raise RequestError(
-            "server.answer_cannot_be_given_in_this_response",
+            "server.response_format_is_unknown",
             value=f"type {kind!r}"[:80],
             code="unsupported_response_format",
             param="response_format",

@@ -99,7 +99,7 @@ def _resolved(schema: Any, root: dict[str, Any]) -> dict[str, Any]:
 
 def _unfit_label(value: str) -> RequestError:
     return RequestError(
-        "server.answer_cannot_be_given_in_this_response_2", value=value, code="unsupported_response_format", param="response_format"
+        "server.label_cannot_be_given_in_this_format", value=value, code="unsupported_response_format", param="response_format"
     )
 
 
@@ -140,5 +140,5 @@ def _unordered(schema: Any) -> Any:
 
 def _unfit_fields(value: str) -> RequestError:
     return RequestError(
-        "server.answer_cannot_be_given_in_this_response_3", value=value, code="unsupported_response_format", param="response_format"
+        "server.fields_cannot_be_given_in_this_format", value=value, code="unsupported_response_format", param="response_format"
     )

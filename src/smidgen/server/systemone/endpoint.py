@@ -222,7 +222,7 @@ def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> di
         raise DetailedRefusal(
             "server.no_model_here_can_answer_question",
             value=first["msg"],
-            first=str(first["loc"][2])[:100],
+            question=str(first["loc"][2])[:100],
             beside={"detail": detail},
             code="unanswerable",
             param=f"questions.{first['loc'][2]}",

@@ -117,7 +117,7 @@ def _corrected(value: Any) -> str | None:
     """Return a correction as stored. Raises RequestError, 422, if it is empty or too long."""
     text = value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if text is not None and (len(text) > MOST_TEXT or not text.strip()):
-        raise RequestError("server.correction_is_empty_or_too_long", text=len(text), most_text=MOST_TEXT, param="corrected")
+        raise RequestError("server.correction_is_empty_or_too_long", characters=len(text), most_text=MOST_TEXT, param="corrected")
     return text
 
 

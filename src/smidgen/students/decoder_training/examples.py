@@ -100,7 +100,7 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
         raise TrainError(
             "students.many_examples_are_too_long_and_cut",
             left_out=lessons.left_out,
-            left_out_2=lessons.left_out + len(lessons.lessons),
+            total=lessons.left_out + len(lessons.lessons),
             most=most,
         )
     check(lessons.lessons, prompt)
@@ -184,7 +184,7 @@ def check(lessons: Sequence[DecoderExample], prompt: DecoderPrompt) -> None:
         elif prompt.reach is None and int(lesson.ids[-1]) not in prompt.stop:
             fault = "does not end with the end token: the model would never learn to stop"
         if fault is not None:
-            raise TrainError("students.example", value=len(lesson.ids), number=number, cause=fault)
+            raise TrainError("students.example_is_wrong", value=len(lesson.ids), number=number, cause=fault)
 
 
 def chosen(rows: Sequence[Row], form: Form, each: int) -> list[Row]:

@@ -95,7 +95,7 @@ def lasting_layers(influences: Sequence[float], drop: int) -> list[int]:
 def check_layers_left(count: int, drop: int) -> None:
     """Raise TrainError if dropping these of `count` layers leaves fewer than three. Dropping none is always possible."""
     if drop and count - drop < LEAST_LAYERS:
-        raise TrainError("students.too_few_layers_would_be_left", drop=drop, count=count, detail=max(0, count - LEAST_LAYERS))
+        raise TrainError("students.too_few_layers_would_be_left", drop=drop, count=count, most=max(0, count - LEAST_LAYERS))
 
 
 def healer(teacher: DecoderTrainer, change: WeightChange, course: DecoderTrainConfig) -> DecoderTrainer:
@@ -218,11 +218,11 @@ def _left_out(sizes: DecoderSizes, gone: int, left: int) -> str:
     return " and ".join(part for part in (neurons, layers) if part) or "nothing"
 
 
-def _too_large(most: float, told: str, size: float, todo: str, other: str) -> GateError:
+def _too_large(most: float, forms: str, size: float, todo: str, other: str) -> GateError:
     return GateError(
         "students.no_form_of_decoder_fits_size_limit",
         most=f"{most:g}",
-        told=told,
+        forms=forms,
         advice=todo,
         ceil=f"{math.ceil(size * 10) / 10:g}",
         other=other,

@@ -475,7 +475,7 @@ def train_with_checkpoints(trainer: EncoderTrainer, space: Workspace, student: s
 
     def stepped(now: TrainingProgress) -> None:
         if not np.isfinite(now.loss):
-            raise TrainError("students.loss_is_no_longer_number_2", step=now.step)
+            raise TrainError("students.loss_of_decoder_is_no_longer_number", step=now.step)
         space.progress.advance(1, loss=now.loss, epoch=f"{now.epoch + 1}/{trainer.cfg.epochs}")
 
     def epoch_done(done: EncoderTrainer) -> None:

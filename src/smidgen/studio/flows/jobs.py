@@ -37,7 +37,7 @@ def project_of_job(store: StudioStore, project: str, job: str, name: str, author
     """
     with captured(project) as traffic:
         if traffic is None:
-            raise InputError("studio.nothing_was_captured_yet_2", value=job)
+            raise InputError("studio.nothing_was_captured_for_this_job_yet", value=job)
         found = find_job(traffic, job)
         assert found.task is not None  # find_job raises otherwise
         task, settings = registry.find("tasks", found.task), make({"task": found.task}, []).asked

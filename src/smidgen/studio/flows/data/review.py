@@ -64,7 +64,7 @@ def label_request(store: StudioStore, project: str, request: str, output: Any, a
     found = _find(project, request)
     answer = parse_output(store.project(project), output, found.input)
     if answer is None:
-        raise InputError("studio.there_is_no_answer_2", value="nothing")
+        raise InputError("studio.no_answer_was_chosen", value="nothing")
     row = DataRow(found.input or "", output=answer, source=SOURCE)
     version = store.rows(project).add([row], author, "review", {"source": SOURCE, "output": answer})
     said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -47,7 +47,7 @@ def keep_secrets(project: str, given: Mapping[str, str]) -> None:
         if not _VARIABLE.fullmatch(name) or name.startswith(_NEVER):
             raise InputError("studio.this_is_no_name_for_secret", value=name)
         if len(value) > _MOST_LENGTH or any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-            raise InputError("studio.key_has_space_or_character", given=len(value))
+            raise InputError("studio.key_has_character_that_is_not_allowed", characters=len(value))
     with _lock:
         merged = {name: value for name, value in {**kept_secrets(project), **given}.items() if value}
         if len(merged) > _MOST_SECRETS:

@@ -280,7 +280,7 @@ def keep_fallback_key(project: str, key: str) -> None:
         file.unlink(missing_ok=True)
         return
     if not all("!" <= letter <= "~" for letter in key) or len(key) > 4096:
-        raise InputError("studio.key_has_space_or_character_2", key=len(key))
+        raise InputError("studio.key_has_character_that_is_not_allowed", characters=len(key))
     files.write(file, f"{_FALLBACK_KEY} = {json.dumps(key)}\n".encode("ascii"), 0o600)
 
 

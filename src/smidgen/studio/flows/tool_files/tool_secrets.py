@@ -37,7 +37,7 @@ def keep_secret(project: str, name: str, value: str) -> None:
         raise InputError("studio.this_is_no_name_of_variable", value=name[:80])
     value = value.strip()
     if len(value) > _LONGEST or any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-        raise InputError("studio.value_cannot_be_kept", given=len(value))
+        raise InputError("studio.value_cannot_be_kept", characters=len(value))
     with _keeping:
         known = dict(tool_environment(project))
         if value:

@@ -81,7 +81,7 @@ def save_server(
     _check_name(name)
     text = json.dumps({"tools": list(entries)}, ensure_ascii=False, indent=1) + "\n"
     if len(text.encode("utf-8")) > _MOST_DEFINITIONS:
-        raise InputError("studio.server_says_too_much_of_its_tools", text=len(text))
+        raise InputError("studio.server_says_too_much_of_its_tools", characters=len(text))
     tools_described(entries, url)
     file = f"mcp/{name}.json"
     write_file(project, beside_tools(project, file), text.encode("utf-8"))

@@ -379,5 +379,5 @@ def _parsed(file: TextFile) -> dict[str, Any]:
 
 
 def _refusal(name: str, mistakes: list[FieldMistake]) -> RecipeError:
-    told = [f"{one.place}: {one.text}" if one.place else one.text for one in mistakes]
-    return RecipeError("studio.tool_has_mistakes_2", value=name, mistakes=told)
+    lines = [f"{one.place}: {one.text}" if one.place else one.text for one in mistakes]
+    return RecipeError("studio.tool_settings_have_mistakes", value=name, mistakes=lines)
