@@ -148,16 +148,22 @@ def test_what_a_refused_champion_held_goes_back_too(tmp_path: Path, monkeypatch:
 def test_a_request_in_flight_is_finished_by_the_model_that_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line, ids = line_of(tmp_path / "support", 1)
     old, new = WordModel(), WordModel()
-    old.id, new.id, old.line = ids[0], "f" * 12, line  # type: ignore[attr-defined]
-    monkeypatch.setattr(champion_reload.local_model, "load", lambda folder, threads: new)
+    old.id, old.line = ids[0], line  # type: ignore[attr-defined]
+
+    def named_by_the_pointer(folder: Path, threads: int) -> WordModel:
+        """With any other id it would be replaced by itself, and closed, when the pointer's file is read a second time."""
+        new.id = line.read().champion
+        return new
+
+    monkeypatch.setattr(champion_reload.local_model, "load", named_by_the_pointer)
     with running(old) as server, ThreadPoolExecutor(1) as pool:
         old.gate.clear()
         body = {"model": "support", "input": "shipping"}
         first = pool.submit(httpx.post, f"{server.url}/v1/classify", json=body, timeout=_PATIENCE)
         eventually(old.entered.is_set)
-        add(line, 1, ids[0])
-        eventually(lambda: serving(server.client) == new.id)
-        assert server.post("/v1/classify", body).json()["bundle"] == new.id
+        added = add(line, 1, ids[0])
+        eventually(lambda: serving(server.client) == added)
+        assert server.post("/v1/classify", body).json()["bundle"] == added
         assert not first.done() and not hasattr(old, "closed")
         old.gate.set()
         assert first.result(_PATIENCE).json()["bundle"] == ids[0]
