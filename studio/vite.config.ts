@@ -1,8 +1,16 @@
 import react from "@vitejs/plugin-react";
+import { parse } from "smol-toml";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
+/** The server's catalogues of messages are TOML. */
+const catalogues: Plugin = {
+  name: "catalogues",
+  transform: (source, file) => (file.endsWith(".toml") ? `export default ${JSON.stringify(parse(source))}` : null),
+};
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), catalogues],
   build: {
     outDir: "../src/smidgen/studio/dist",
     emptyOutDir: true,

@@ -46,6 +46,7 @@ UNKNOWN = "out_of_scope"
 # Else each of the hundreds of processes that tests start would compile smidgen anew, and pytest every file of tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+os.environ["LANGUAGE"] = "en"  # also where whoever runs the tests reads messages in another language
 # Thousands of tests stay in memory, and trees of the source: to look through them for garbage took a third of some rooms' time.
 gc.set_threshold(50_000, 20, 20)
 
@@ -102,7 +103,13 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say how long the tests took, and how long they would on two quiet cores: `make test` is to stay below 600 s."""
+    """Say which files took longest, and how long all tests would take on two quiet cores: `make test` is to stay below 600 s."""
+    seconds = Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            seconds[getattr(report, "nodeid", "").partition("::")[0]] += getattr(report, "duration", 0.0)
+    for file, took in seconds.most_common(10):
+        terminalreporter.write_line(f"{took:6.1f} s {file}")
     cpu = sum(_CPU_OF_WORKERS) if _CPU_OF_WORKERS else _cpu_seconds()
     terminalreporter.write_line(f"{time.monotonic() - _BEGAN:.0f} s, {cpu:.0f} s of processor time: {cpu / 2:.0f} s on two quiet cores")
 

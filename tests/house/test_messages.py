@@ -37,23 +37,29 @@ OWN = {
 """Arguments of the classes themselves."""
 
 
-def every_message() -> dict[str, dict[str, str]]:
-    """All messages by code."""
+WORDS = "core.words"
+"""The words around messages: "error", and how a row and a column are named."""
+
+
+def every_message(language: str) -> dict[str, dict[str, str]]:
+    """All messages of a language by code."""
     found = {}
     for file in CATALOGUES:
-        for room, entries in messages.catalogue(file.parent, "en").items():
+        for room, entries in messages.catalogue(file.parent, language).items():
             found |= {f"{room}.{name}": entry for name, entry in entries.items()}
     return found
 
 
-MESSAGES = every_message()
+MESSAGES = every_message("en")
 
 
 def codes_in(piece: ast.expr) -> list[str]:
     """The codes that an argument may be: one, or one of two."""
     if isinstance(piece, ast.IfExp):
         return codes_in(piece.body) + codes_in(piece.orelse)
-    return [piece.value] if isinstance(piece, ast.Constant) and isinstance(piece.value, str) and piece.value in MESSAGES else []
+    if isinstance(piece, ast.Constant) and isinstance(piece.value, str) and piece.value in MESSAGES and piece.value != WORDS:
+        return [piece.value]
+    return []
 
 
 def uses(nodes: dict[Path, list[ast.AST]]) -> Iterator[tuple[str, list[str], set[str]]]:
@@ -71,9 +77,19 @@ def test_every_message_has_its_pieces_and_is_in_its_own_catalogue() -> None:
         for room in messages.catalogue(file.parent, "en"):
             assert room == wing or (wing == "core" and not (PACKAGE / room / "messages").is_dir()), f"{room} is not of {wing}"
     for code, entry in MESSAGES.items():
-        assert {"what", "todo"} <= set(entry) <= {"what", "value", "todo"}, code
+        assert code == WORDS or {"what", "todo"} <= set(entry) <= {"what", "value", "todo"}, code
         assert all(text.strip() for text in entry.values()), code
         assert messages.entry(code) == entry
+
+
+@pytest.mark.parametrize("language", messages.LANGUAGES)
+def test_every_language_has_all_messages_with_the_same_places(language: str) -> None:
+    translated = every_message(language)
+    assert set(translated) == set(MESSAGES)
+    for code, entry in MESSAGES.items():
+        assert set(translated[code]) == set(entry), code
+        assert all(messages.places(translated[code][piece]) == messages.places(text) for piece, text in entry.items()), code
+        assert all(text.strip() for text in translated[code].values()), code
 
 
 def test_every_call_fills_in_what_its_message_has_places_for(nodes: dict[Path, list[ast.AST]]) -> None:
@@ -87,7 +103,7 @@ def test_every_call_fills_in_what_its_message_has_places_for(nodes: dict[Path, l
 
 
 def test_no_message_is_unused(nodes: dict[Path, list[ast.AST]]) -> None:
-    used = {code for _, codes, _ in uses(nodes) for code in codes} | {*errors._FAULTS.values(), "core.system_error"}
+    used = {code for _, codes, _ in uses(nodes) for code in codes} | {*errors._FAULTS.values(), "core.system_error", WORDS}
     assert set(MESSAGES) - used == set()
 
 
@@ -101,6 +117,35 @@ def test_no_message_is_unused(nodes: dict[Path, list[ast.AST]]) -> None:
 )
 def test_a_message_is_filled_in(text: str, said: str) -> None:
     assert messages.filled(text, {"n": 12000, "name": "a"}) == said
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "de"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "fr_FR.UTF-8"}, "en"),
+        ({"LANG": "C.UTF-8", "LANGUAGE": "fr:de_AT:en"}, "de"),
+    ],
+)
+def test_the_language_is_the_one_that_gettext_would_choose(environment: dict[str, str], language: str) -> None:
+    assert messages.preferred_language(environment) == language
+
+
+def test_an_error_speaks_german_with_its_place_and_its_list() -> None:
+    unnamed = errors.DataError("data.file_is_empty", value="shop.csv", file="shop.csv", row=2, above=1, column="text")
+    german = unnamed.in_language("de")
+    assert german.startswith("shop.csv, Zeile 3, Spalte 'text': ") and german != str(unnamed) and unnamed.in_language("en") == str(unnamed)
+    listed = errors.RecipeError("tasks.these_tools_cannot_be_used", value="tools.json", mistakes=["a: one", "b: two"])
+    assert listed.in_language("de").endswith("\n  - a: one\n  - b: two") and str(listed).endswith("\n  - a: one\n  - b: two")
+    foreign = errors.InputError("no such valve", value=7, todo="Open another.")
+    assert foreign.in_language("de") == str(foreign) and foreign.coded() == {}
+
+
+def test_values_are_ready_for_json() -> None:
+    error = errors.UnknownPart("student", "linaer", ["linear"])
+    assert error.coded() == {"message_code": error.message_code, "values": {"kind": "student", "near": "linear", "available": "linear"}}
 
 
 def test_a_value_that_looks_like_a_place_is_left_alone() -> None:

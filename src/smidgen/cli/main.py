@@ -19,7 +19,8 @@ from rich.markup import escape
 
 from smidgen.cli.help_page import VerbCommand, completions, group_page, print_lines
 from smidgen.cli.screen import errors
-from smidgen.core.errors import MachineError, MissingExtra, SmidgenError, UnknownPart
+from smidgen.core import messages
+from smidgen.core.errors import InputError, MachineError, MissingExtra, SmidgenError, UnknownPart
 from smidgen.core.printable import printable
 from smidgen.parts import registry
 
@@ -113,8 +114,13 @@ app = typer.Typer(
 @app.callback()
 def smidgen(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and stop."),
+    lang: str = typer.Option("", metavar="en|de", help="Language of error messages. By default that of LANG."),
 ) -> None:
     """Small language models from your own examples: trained, checked and served on an ordinary CPU."""
+    if lang and lang not in messages.LANGUAGES:
+        raise InputError("core.no_messages_in_language", value=lang, known=", ".join(messages.LANGUAGES))
+    if lang:
+        os.environ["LANGUAGE"] = lang  # processes that are started use it, too
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -166,7 +172,9 @@ _OF_TRAINING = frozenset({"torch", "transformers", "onnx", "sklearn", "scipy", "
 
 
 def _tell(error: SmidgenError) -> None:
-    errors.print(f"[bold red]error:[/] {escape(str(error))}")
+    language = messages.preferred_language()
+    word = messages.entry("core.words", language)["error"]
+    errors.print(f"[bold red]{word}:[/] {escape(error.in_language(language))}")
 
 
 _SAID = {"No space left on device": errno.ENOSPC, "Read-only file system": errno.EROFS, "Too many open files": errno.EMFILE}

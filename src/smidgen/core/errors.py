@@ -49,23 +49,52 @@ class SmidgenError(Exception):
 
     Attributes:
         message_code: the code; empty without one.
+        values: what fills it in, by name.
         what, value, todo: the three pieces of the message, in English.
     """
 
     exit_code: ClassVar[int] = 1
+    listed: Sequence[str] = ()
+    """Lines that follow the advice, one for each mistake or example."""
 
     def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, **values: object) -> None:
-        if todo is not None:
-            self.message_code, self.values, self.what, self.value, self.todo = "", dict[str, object](), message, value, todo
-        else:
-            entry = messages.entry(message)
-            self.message_code, self.values = message, values
-            self.what, self.todo = messages.filled(entry["what"], values), messages.filled(entry["todo"], values)
-            self.value = messages.filled(entry["value"], values) if "value" in entry else value
+        self.message_code, self.values = "" if todo is not None else message, values
+        self.what, self.value, self.todo = (message, value, todo) if todo is not None else self._pieces("en", value)
         super().__init__(message)
 
     def __str__(self) -> str:
         return f"{self.what}: {shown(self.value)}. {self.todo}"
+
+    def in_language(self, language: str) -> str:
+        """The whole message in a language; in English if it has no code."""
+        if language == "en" or not self.message_code:
+            return str(self)
+        what, value, todo = self._pieces(language, self.value)
+        return f"{self.place(language)}{what}: {shown(value)}. {todo}{_lines(self.listed)}"
+
+    def place(self, language: str) -> str:
+        """Where it happened, as the message begins with it; empty if it has no place."""
+        return ""
+
+    def coded(self) -> dict[str, Any]:
+        """The code and its values, ready for JSON; empty without a code."""
+        if not self.message_code:
+            return {}
+        values = {name: _plain(value) for name, value in self.values.items() if value is not None}
+        return {"message_code": self.message_code, "values": values}
+
+    def _pieces(self, language: str, value: object) -> tuple[str, object, str]:
+        entry = messages.entry(self.message_code, language)
+        texts = {piece: messages.filled(text, self.values, language) for piece, text in entry.items()}
+        return texts["what"], texts.get("value", value), texts["todo"]
+
+
+def _plain(value: object) -> int | float | str:
+    return value if isinstance(value, int | float) and math.isfinite(value) else str(value)
+
+
+def _lines(listed: Sequence[str]) -> str:
+    return "".join(f"\n  - {line}" for line in listed)
 
 
 class InputError(SmidgenError):
@@ -91,9 +120,15 @@ class DataError(InputError):
     ) -> None:
         super().__init__(message, **pieces)
         self.file, self.row, self.column, self.fault, self.above = file, row, column, self.what, above
-        places = [file, f"row {row + above}" if row is not None else None, f"column {column!r}" if column is not None else None]
-        where = ", ".join(place for place in places if place)
-        self.what = f"{where}: {self.what}" if where else self.what
+        self.what = self.place("en") + self.what
+
+    def place(self, language: str) -> str:
+        """The file, the row and the column."""
+        words = messages.entry("core.words", language)
+        row = "" if self.row is None else messages.filled(words["row"], {"row": self.row + self.above})
+        column = "" if self.column is None else messages.filled(words["column"], {"column": self.column})
+        where = ", ".join(filter(None, (self.file, row, column)))
+        return f"{where}: " if where else ""
 
 
 class RecipeError(InputError):
@@ -101,8 +136,8 @@ class RecipeError(InputError):
 
     def __init__(self, message: str, /, *, mistakes: Sequence[str] = (), **pieces: Any) -> None:
         super().__init__(message, **pieces)
-        self.mistakes = tuple(mistakes)
-        self.todo += "".join(f"\n  - {mistake}" for mistake in self.mistakes)
+        self.mistakes = self.listed = tuple(mistakes)
+        self.todo += _lines(self.listed)
 
 
 class NotStored(SmidgenError):
@@ -191,8 +226,8 @@ class GateError(SmidgenError):
 
     def __init__(self, message: str, /, *, changed: Sequence[str] = (), **pieces: Any) -> None:
         super().__init__(message, **pieces)
-        self.changed = tuple(changed)
-        self.todo += "".join(f"\n  - {line}" for line in self.changed)
+        self.changed = self.listed = tuple(changed)
+        self.todo += _lines(self.listed)
 
 
 class CertificateError(SmidgenError):

@@ -37,6 +37,9 @@ class ErrorDetail(BaseModel):
     type: str = Field(description="The kind of failure: invalid_request_error, authentication_error, rate_limit_error, server_error, ...")
     param: str | None = Field(None, description="The field at fault.")
     code: str | None = Field(None, description="A short stable name of the failure.")
+    message_code: str | None = Field(None, description="The code of the message, by which a program shows it in its own language.")
+    values: dict[str, Any] | None = Field(None, description="What fills in the message, by name.")
+    value: str | None = Field(None, description="The value it happened with.")
 
 
 class ErrorReply(BaseModel):
@@ -94,12 +97,19 @@ def failure(
 
 def told(error: RequestError) -> dict[str, Any]:
     """Return the body of a refusal, for a stream that has begun."""
-    return _shape(error.status, str(error), error.code, error.param)
+    body = _shape(error.status, str(error), error.code, error.param)
+    return {"error": {**body["error"], **coded(error)}}
+
+
+def coded(error: RequestError) -> dict[str, Any]:
+    """Return the fields by which a program shows an error in its own language; none for an error without a code."""
+    return {**error.coded(), "value": shown(error.value)} if error.message_code else {}
 
 
 def refused(error: RequestError) -> Response:
     """Return the response to a refused request."""
-    return failure(error.status, str(error), error.code, error.param, error.beside if isinstance(error, DetailedRefusal) else None)
+    beside = error.beside if isinstance(error, DetailedRefusal) else None
+    return failure(error.status, str(error), error.code, error.param, beside, parts=coded(error))
 
 
 def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:

@@ -53,6 +53,8 @@ from smidgen.tools.shown_values import ByLanguage, ShownColumn, in_language
 from smidgen.tools.sql_calls import named_parameters, statement_faults
 from smidgen.tools.tool_settings import ChosenSettings, HttpSettings, SeenSettings, ToolFileSettings, ToolSettings
 
+NO_KIND = "give either sql or http"
+_NAME_RULE = "a tool's name has lower-case letters, digits and underscores, and begins with a letter"
 _MOST_BYTES = 1_000_000
 _MOST_TOOLS = 100
 _LANGUAGE = re.compile(r"([a-z]{2,3}(-[A-Za-z]{2,8})?)?")
@@ -168,7 +170,7 @@ def _chosen(
     schema = {**found.schema, "properties": {**properties, **listed}} if listed else found.schema
     name = settings.name or plain_name(found.id)
     if not NAME.fullmatch(name):
-        mistakes.append("give it a name in lower-case letters, digits and underscores")
+        mistakes.append(f"name: {_NAME_RULE}")
     target = replace(found.target, result=settings.result) if isinstance(found.target, HttpTarget) else found.target
     source = settings.database or database
     if settings.guard is not None:
@@ -243,18 +245,18 @@ def _tool(name: str, settings: ToolSettings, database: str | None, folder: Path)
     """The tool, and all mistakes in it."""
     mistakes: list[str] = []
     if not NAME.fullmatch(name):
-        mistakes.append("a tool's name has lower-case letters, digits and underscores, and begins with a letter")
+        mistakes.append(f"name: {_NAME_RULE}")
     schema = argument_schema(settings.arguments)
     mistakes += schema_mistakes(schema)
     source = settings.database or database
     target: Target | None = None
     if (settings.sql is None) == (settings.http is None):
-        mistakes.append("give either sql or http")
+        mistakes.append(NO_KIND)
     elif settings.sql is not None:
         target = SqlTarget(settings.sql.strip(), source or "", str(folder))
         mistakes += _sql_faults(settings.sql, source, schema, "sql")
         if settings.changes:
-            mistakes.append("sql only reads, so write changes = false")
+            mistakes.append("changes: sql only reads, so write changes = false")
     elif settings.http is not None:
         target = HttpTarget(**settings.http.model_dump())
         mistakes += _http_faults(settings.http, schema)

@@ -12,6 +12,9 @@ export interface ErrorParts {
   file?: string | undefined;
   row?: number | undefined;
   column?: string | undefined;
+  /** The message's code in the server's catalogues, and what fills it in. */
+  message_code?: string | undefined;
+  values?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** An error that the server told, or that it could not be reached (status 0). */

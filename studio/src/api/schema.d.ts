@@ -8248,15 +8248,27 @@ export interface components {
              */
             code?: string | null;
             /**
-             * What
-             * @description What happened, without its place and value.
+             * Message Code
+             * @description The code of the message, by which a program shows it in its own language.
              */
-            what?: string | null;
+            message_code?: string | null;
+            /**
+             * Values
+             * @description What fills in the message, by name.
+             */
+            values?: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Value
              * @description The value it happened with.
              */
             value?: string | null;
+            /**
+             * What
+             * @description What happened, without its place and value.
+             */
+            what?: string | null;
             /**
              * Todo
              * @description What to do next; further lines list what is to be corrected.

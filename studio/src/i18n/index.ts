@@ -2,6 +2,7 @@ import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
 import en from "./en";
+import { type Messages, setMessages } from "./messages";
 import { type ServerTexts, setServerTexts } from "./serverTexts";
 
 export const LANGUAGES = ["en", "de"] as const;
@@ -9,6 +10,7 @@ export type Language = (typeof LANGUAGES)[number];
 
 const TEXTS: Record<Exclude<Language, "en">, () => Promise<{ default: object }>> = { de: () => import("./de") };
 const SERVER_TEXTS: Record<Exclude<Language, "en">, () => Promise<{ default: ServerTexts }>> = { de: () => import("./server/de") };
+const MESSAGES: Record<Exclude<Language, "en">, () => Promise<{ default: Messages }>> = { de: () => import("./server/de/messages") };
 const STORED = "smidgen.language";
 
 function preferred(): Language {
@@ -19,6 +21,7 @@ function preferred(): Language {
 
 async function load(language: Language): Promise<void> {
   setServerTexts(language === "en" ? null : (await SERVER_TEXTS[language]()).default);
+  setMessages(language === "en" ? {} : (await MESSAGES[language]()).default);
   if (language !== "en" && !i18next.hasResourceBundle(language, "translation")) {
     i18next.addResourceBundle(language, "translation", (await TEXTS[language]()).default);
   }

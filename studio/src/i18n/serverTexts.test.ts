@@ -43,7 +43,7 @@ it("has the same gaps in both languages, and uses none twice in English", () => 
 it("puts an error into words by its parts", () => {
   setServerTexts(server);
   const parts = { message: "shop.csv, row 17, column text: the text is empty: ''. Fill it in.", what: "the text is empty", value: "''", todo: "Correct the row.", kind: "DataError", row: 17, column: "text" };
-  expect(inWords(i18next.t, parts)).toMatchObject({ message: "Zeile 17, Spalte „text“: Der Text ist leer: ''.", todo: "Berichtigen Sie die Zeile." });
+  expect(inWords(i18next.t, parts)).toMatchObject({ message: "Zeile 17, Spalte „text“: der Text ist leer: ''.", todo: "Berichtigen Sie die Zeile." });
   const gate = { what: "the model is not good enough to ship", value: "accuracy is 0.7321 (95 % interval 0.7012 to 0.7602); gate.min_headline asks for 0.8", todo: "Nothing was shipped. Add examples (the report says for which labels), try --quality best, or lower the gate.", kind: "GateError" };
   expect(inWords(i18next.t, gate).message).toBe("Das Modell ist nicht gut genug: Anteil richtiger Antworten: 0,7321 (95-%-Intervall 0,7012 bis 0,7602); verlangt: 0,8.");
 });

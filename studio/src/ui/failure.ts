@@ -1,6 +1,7 @@
 import type { TFunction } from "i18next";
 
 import { ApiError, type ErrorParts } from "../api/client";
+import { messageOf } from "../i18n/messages";
 import { translated } from "../i18n/serverTexts";
 
 /** An error as a page shows it. `list`: what is to be corrected, one by one. `exact`: the server's English, where the language has no words. */
@@ -19,17 +20,18 @@ export function inWords(t: TFunction, error: ErrorParts): ShownError {
   const { what, value = "", kind = "" } = error;
   const [todo = "", ...items] = (error.todo ?? "").split(ITEM);
   const list = items.map((item) => translated(item) ?? item);
+  const places = [error.row === undefined ? "" : t("failure.row", { row: error.row }), error.column === undefined ? "" : t("failure.column", { column: error.column })].filter(Boolean).join(", ");
+  const placed = (said: string, value: string) => sentence(`${places ? `${places}: ` : ""}${said}${value === "" || said.endsWith(".") ? "" : `: ${value}`}`);
+  const known = messageOf(error.message_code, error.values);
+  if (known !== null) return { message: placed(known.what, known.value ?? translated(value) ?? value), todo: known.todo, list };
   if (what === undefined) {
-    const known = translated(error.message ?? "");
-    return known === null ? unknown(t, kind, error, list) : { message: sentence(known), todo: translated(todo) ?? todo, list };
+    const message = translated(error.message ?? "");
+    return message === null ? unknown(t, kind, error, list) : { message: sentence(message), todo: translated(todo) ?? todo, list };
   }
   const said = translated(what);
   if (said === null) return unknown(t, kind, error, list);
-  const places = [error.row === undefined ? "" : t("failure.row", { row: error.row }), error.column === undefined ? "" : t("failure.column", { column: error.column })].filter(Boolean).join(", ");
-  const told = translated(value) ?? value;
-  const message = `${places ? `${places}: ` : ""}${said}${told === "" || said.endsWith(".") ? "" : `: ${told}`}`;
   const advice = translated(todo);
-  return { message: sentence(message), todo: advice ?? t("failure.todo"), list, ...(advice === null && todo !== "" ? { exact: todo } : {}) };
+  return { message: placed(said, translated(value) ?? value), todo: advice ?? t("failure.todo"), list, ...(advice === null && todo !== "" ? { exact: todo } : {}) };
 }
 
 function unknown(t: TFunction, kind: string, error: ErrorParts, list: readonly string[]): ShownError {

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from tests.house.conftest import ROOT
-from tests.house.test_messages import MESSAGES, codes_in
+from tests.house.test_messages import MESSAGES, every_message
 
 from smidgen.core import messages
 from smidgen.core.settings import is_hidden, settings_of
@@ -24,18 +23,41 @@ from smidgen.studio.flows.recipes.canvas import schemas_of
 
 GERMAN = ROOT / "studio" / "src" / "i18n" / "server" / "de"
 SOURCES = ROOT / "src" / "smidgen"
+GERMAN_MESSAGES = every_message("de")
 OF_THE_STUDIO = ("studio", "plans", "desk/studio", "code/studio", "flows/table_columns.py")
 OF_THE_TERMINAL = ("studio/cli.py", "plans/cli.py", "plans/solver_recipe.py")
 RUN_BY_THE_STUDIO = (*OF_THE_STUDIO, "flows/build", "students", "data/findings", "flows/drift")
-SEVENS = defaultdict[str, object](lambda: 7)
 _GAP = re.compile(r"\{\d\}")
 _SPLIT = re.compile(r'"\s*\n\s*f?"')
 """Where a long text of the source goes on in its next line."""
 
 
+def numbered(sentence: str, english: str) -> str:
+    """A message with a numbered gap for each place, in the order of the English one."""
+    names = sorted(messages.places(english), key=english.index)
+    gaps = {name: f"{{{number}}}" for number, name in enumerate(names, 1)}
+    return messages.filled(re.sub(", (number|quoted)}", "}", sentence), gaps)
+
+
 @cache
 def german() -> Mapping[str, str]:
-    """All texts with their German."""
+    """All texts with their German: those of the catalogues of messages, as they may stand within another text, and the Studio's own."""
+    return of_messages() | own()
+
+
+@cache
+def of_messages() -> dict[str, str]:
+    """The sentences of the catalogues, with numbered gaps."""
+    return {
+        numbered(text, text): numbered(GERMAN_MESSAGES[code][piece], text)
+        for code, entry in MESSAGES.items()
+        for piece, text in entry.items()
+    }
+
+
+@cache
+def own() -> dict[str, str]:
+    """The Studio's own texts for what the server says without a code."""
     found: dict[str, str] = {}
     for file in sorted(GERMAN.glob("*.json")):
         found |= json.loads(file.read_text(encoding="utf-8"))
@@ -156,7 +178,7 @@ def test_the_german_of_a_step_is_of_one_that_is_still_told() -> None:
 
 
 def errors() -> Iterator[tuple[str, str]]:
-    """The `what` and `todo` of each error of the Studio, with the file; a name stands for each text that it is given in the file."""
+    """The `what` and `todo` of each error of the Studio that has no code, with the file; a name stands for each text that it is given."""
     for file in set(files(*OF_THE_STUDIO)) - set(files(*OF_THE_TERMINAL)):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         named: dict[str, list[str]] = {}
@@ -169,9 +191,6 @@ def errors() -> Iterator[tuple[str, str]]:
                 for given in (*node.args[:1], *advice):
                     texts = named.get(given.id, []) if isinstance(given, ast.Name) else [text_of(given) or ""]
                     yield from ((text, file.name) for text in texts if text.strip("7. "))
-            if isinstance(node, ast.Call) and node.args and not advice:
-                entries = [MESSAGES[code] for code in codes_in(node.args[0])]
-                yield from ((messages.filled(entry[part], SEVENS), file.name) for entry in entries for part in ("what", "todo"))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "fail" and len(node.args) == 4:
                 yield from ((text, file.name) for text in (text_of(node.args[1]), text_of(node.args[3])) if text and text.strip("7. "))
 
@@ -193,6 +212,10 @@ def test_no_german_stands_for_a_text_that_is_gone() -> None:
         if any(len(piece) > 3 and piece not in names and piece not in said for piece in map(_plain, _GAP.split(text)))
     ]
     assert stale == [] and len(said) > 1_000_000
+
+
+def test_no_sentence_of_a_message_has_its_german_twice() -> None:
+    assert [text for text in own() if text in of_messages() and len(_GAP.sub("", text)) >= 8] == []
 
 
 def _plain(piece: str) -> str:

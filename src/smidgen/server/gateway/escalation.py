@@ -15,7 +15,7 @@ from smidgen.core.errors import RequestError, retry_after, shown
 from smidgen.gateway.headers import Headers
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
-from smidgen.server.errors import failure
+from smidgen.server.errors import coded, failure
 from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
 from smidgen.server.gateway.prices import UpstreamCosts
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
@@ -57,6 +57,7 @@ class Unreachable(RequestError):
     def restore(self, words_back: Callable[[str], str]) -> None:
         """Restore the client's own words where the message quotes an upstream that saw placeholders."""
         self.todo = words_back(self.todo)
+        self.values = {name: words_back(value) if isinstance(value, str) else value for name, value in self.values.items()}
         self.args = (f"{self.what}: {shown(self.value)}. {self.todo}",)
 
     def response(self) -> Response:
@@ -66,7 +67,7 @@ class Unreachable(RequestError):
             headers["Retry-After"] = str(max(1, math.ceil(min(self.after or 1.0, _LONGEST_AFTER))))
         if self.status != _UNAVAILABLE:
             headers["x-should-retry"] = "false"
-        return failure(self.status, str(self), self.code, headers=headers)
+        return failure(self.status, str(self), self.code, headers=headers, parts=coded(self))
 
 
 @dataclass

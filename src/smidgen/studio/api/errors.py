@@ -18,7 +18,6 @@ class StudioErrorDetail(ErrorDetail):
     """The error of a response. `message` holds `what`, `value` and `todo` in one text."""
 
     what: str | None = Field(None, description="What happened, without its place and value.")
-    value: str | None = Field(None, description="The value it happened with.")
     todo: str | None = Field(None, description="What to do next; further lines list what is to be corrected.")
     kind: str | None = Field(None, description="The class of the error, such as DataError.")
     file: str | None = Field(None, description="The file at fault.")

@@ -148,7 +148,7 @@ def parts_of_error(error: SmidgenError) -> dict[str, Any]:
             {"file": error.file, "row": None if error.row is None else error.row + error.above, "column": error.column},
         )
     told = {"what": what, "value": shown(error.value, _LONGEST), "todo": error.todo[:_LONGEST], "kind": type(error).__name__}
-    return told | {name: value for name, value in place.items() if value is not None}
+    return told | {name: value for name, value in place.items() if value is not None} | error.coded()
 
 
 def _told(error: SmidgenError) -> dict[str, Any]:

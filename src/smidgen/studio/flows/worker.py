@@ -65,8 +65,10 @@ def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: floa
 
 def error_of(fault: Mapping[str, Any]) -> DataError:
     """The error of a file or of a row, from the parts in which the child tells it."""
-    place = {name: fault.get(name) for name in ("file", "row", "column")}
-    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], above=fault.get("above", 0), **place)
+    place: dict[str, Any] = {name: fault.get(name) for name in ("file", "row", "column")} | {"above": fault.get("above", 0)}
+    if fault["kind"] == DataError.__name__ and "message_code" in fault:
+        return DataError(fault["message_code"], value=fault["value"], **place, **fault["values"])
+    return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -109,7 +111,7 @@ def fault_of(error: SmidgenError) -> dict[str, Any]:
     what, place = error.what, {"file": getattr(error, "file", None)}
     if isinstance(error, DataError):
         what, place = error.fault, {"file": error.file, "row": error.row, "column": error.column, "above": error.above}
-    return {"kind": type(error).__name__, "what": what, "value": value, "todo": error.todo, **place}
+    return {"kind": type(error).__name__, "what": what, "value": value, "todo": error.todo, **place, **error.coded()}
 
 
 def _bound(memory: int, seconds: float) -> None:

@@ -17,7 +17,7 @@ from smidgen.studio.flows.tool_files.text_files import FieldMistake, TextFile, c
 from smidgen.studio.store.projects import Project
 from smidgen.tools.definition import HttpTarget, McpTarget, SqlTarget, Tool
 from smidgen.tools.environment import VARIABLE
-from smidgen.tools.tool_file import tools_and_mistakes
+from smidgen.tools.tool_file import NO_KIND, tools_and_mistakes
 from smidgen.tools.tool_settings import ChosenSettings, ToolSettings
 
 MOST_BYTES = 1_000_000
@@ -159,16 +159,12 @@ def _mistakes_of_all(tree: Mapping[str, Any], cards: tuple[ToolCard, ...], folde
                 yield from (FieldMistake(f"{source}.{origin}", text) for text in told)
 
 
-_PLACES = {"a tool's name": "name", "give it a name": "name", "give either sql": "kind", "sql only reads": "changes"}
-"""The field of a mistake that names none, by its first words."""
-
-
 def _placed(text: str, before: str) -> FieldMistake:
     """A mistake with the field that it stands at, below a tool's own place."""
     rest = text.removeprefix(before).removeprefix(".").removeprefix(": ")
     found = _PLACE.fullmatch(rest)
     if found is None:
-        return FieldMistake(next((place for words, place in _PLACES.items() if rest.startswith(words)), ""), rest)
+        return FieldMistake("kind" if rest == NO_KIND else "", rest)
     if before == "":
         return FieldMistake(found[1] + found[2], found[3])
     if found[1] in _FIELDS:
