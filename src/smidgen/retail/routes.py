@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import answer
-from smidgen.server.http_request import asked_of, face_router
+from smidgen.server.request import face_request, face_router
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
@@ -67,7 +67,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/recommend", response_model=Suggestions, response_model_exclude_unset=True, summary="Suggest items for a customer")
     async def recommend(body: RecommendRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         model = service.find(body.model, asked)
         _check(model, body)
         given = {"history": body.history, "text": body.text, "n": body.n, "exclude": body.exclude, "in_stock": body.in_stock}

@@ -21,12 +21,12 @@ from smidgen.gateway.eligibility import CHAT, COMPLETIONS, RESPONSES
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.machine import memory
 from smidgen.parts import registry
+from smidgen.server.access import LOCAL_HOSTS, HostMiddleware, KeyFile, KeyMiddleware
 from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
-from smidgen.server.key_file import KeyFile
-from smidgen.server.middleware import LOCAL_HOSTS, HeldModelsMiddleware, HostMiddleware, KeyMiddleware, LimitsMiddleware, RequestMiddleware
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
+from smidgen.server.request import HeldModelsMiddleware, LimitsMiddleware, RequestMiddleware
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service, ShownModel
 from smidgen.server.settings import ServeSettings

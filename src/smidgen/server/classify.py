@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from smidgen.core.rows import Text
 from smidgen.server.errors import answer
-from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.reply_json import TOP_K, Alternative, Usage, reply_fields, usage
+from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 
 
@@ -55,7 +55,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/classify", response_model=Verdicts, summary="Answer many texts at once")
     async def classify(body: ClassifyRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         model = service.find(body.model, asked)
         texts: list[Text] = [body.input] if isinstance(body.input, str) else [*body.input]
         replies = await service.ask(model, texts, asked, "input")

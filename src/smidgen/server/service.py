@@ -17,10 +17,10 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.flows.operating_point import operating_point
 from smidgen.server.batching import Batcher
-from smidgen.server.http_request import HttpRequest, disconnected, while_there
 from smidgen.server.model_queues import Generation, GenerationQueue, GenerationSource, ModelQueues, read_generations
 from smidgen.server.ops.prometheus import DriftGauge, MemoryGauge, ServerMetrics
 from smidgen.server.reply_json import token_count
+from smidgen.server.request import HttpRequest, disconnected, while_there
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.settings import ServeSettings
 

@@ -16,8 +16,8 @@ from tests.desk.routes.serving import ShownDesk, Visitor, events_of, shown_desk
 from smidgen.desk.routes.conversation_json import decision_turn, pieces
 from smidgen.desk.routes.served_desk import ServedDesk
 from smidgen.desk.store.conversation_store import ConversationStore
+from smidgen.server.access import is_open
 from smidgen.server.app import create_app
-from smidgen.server.middleware import is_open
 from smidgen.server.settings import ServeSettings
 
 QUESTION = "How long does standard delivery take?"

@@ -21,8 +21,8 @@ from smidgen.gateway.cache_rules import Sharing
 from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.response_cache import ResponseCache, SimilarTexts
 from smidgen.server.gateway.upstream import UpstreamAnswer, UpstreamCall
-from smidgen.server.http_request import RequestIdentity
 from smidgen.server.ops.prometheus import CacheMetrics
+from smidgen.server.request import RequestIdentity
 
 NOBODY: dict[str, Any] = dict.fromkeys(("user", "safety_identifier", "header", "key", "other key"))
 TEXTS = ("Where is my parcel?", "where is the parcel", "Where is parcel 2?", "pay")

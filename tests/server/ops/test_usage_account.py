@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 from prometheus_client import CollectorRegistry
 
-from smidgen.server.http_request import OTHER_MODEL
 from smidgen.server.ops import usage_account
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, RequestWork, share_energy
 from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.request import OTHER_MODEL
 from smidgen.store import usage_records
 from smidgen.store.usage_records import UsageKey, UsageSums, UsageTotals
 from smidgen.usage.energy import Consumed

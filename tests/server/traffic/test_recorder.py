@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter
 from tests.eventually import eventually
 
 from smidgen.core.errors import RequestError
-from smidgen.server.http_request import HttpRequest
 from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.request import HttpRequest
 from smidgen.server.traffic.captured_request import CapturedRequest, CaptureMemory, RequestCollector
 from smidgen.server.traffic.recorder import Recorder
 from smidgen.store.traffic.records import DeletedTraffic, Exchange, Feedback

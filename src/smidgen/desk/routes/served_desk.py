@@ -13,7 +13,7 @@ from smidgen.core.conversations import Answering
 from smidgen.desk.flows.channel_file import DeskChannels
 from smidgen.desk.routes.widget_settings import WidgetSettings
 from smidgen.desk.store.conversation_store import ConversationStore
-from smidgen.server.client_address import ClientAddress
+from smidgen.server.access import ClientAddress
 
 if TYPE_CHECKING:
     from smidgen.server.service import Service

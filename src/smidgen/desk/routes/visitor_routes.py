@@ -25,8 +25,9 @@ from smidgen.desk.routes.preview_page import preview_page
 from smidgen.desk.routes.served_desk import ServedDesk, desks_of
 from smidgen.desk.routes.visitor_limits import KnownVisitors, VisitorLimit
 from smidgen.desk.routes.visits import Accepted, Visits
+from smidgen.server.access import from_other_origin
 from smidgen.server.errors import answer, as_json, told
-from smidgen.server.http_request import asked_of, face_router, from_other_origin
+from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 
 TOKEN_HEADER = "x-smidgen-conversation"
@@ -159,7 +160,7 @@ def _add_pages(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
     async def frame(request: Request, desk: str, lang: str = Query("", max_length=8)) -> Response:
         counter = _counter(counters, desk)
         around = _origin_of(request.headers.get("referer", ""))
-        own = asked_of(request).header(b"host").decode("latin-1").lower()
+        own = face_request(request).header(b"host").decode("latin-1").lower()
         if around and around.partition("://")[2] != own and not counter.served.settings.embeds(around):
             raise RequestError("desk.this_page_may_not_show_chat", value=around, status=403, code="origin_not_allowed")
         return frame_page.page(counter.served.desk, counter.served.settings, lang)
@@ -328,7 +329,7 @@ def _own_page(counters: Mapping[str, DeskCounter], desk: str, request: Request, 
     Raises RequestError: 404 for an unknown desk, 403 for another page, 429 for too many calls.
     """
     counter = _counter(counters, desk)
-    asked = asked_of(request)
+    asked = face_request(request)
     unnamed = request.method == "POST" and not asked.header(b"origin")
     if unnamed or from_other_origin(asked, ()):
         raise RequestError("desk.another_page_sent_this", value="origin", status=403, code="origin_not_allowed")

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from smidgen.core.errors import RequestError
 from smidgen.desk.channels.channel import MOST_BODY, WebhookRequest
 from smidgen.desk.routes.served_desk import ServedDesk, desks_of
-from smidgen.server.http_request import face_router
+from smidgen.server.request import face_router
 from smidgen.server.service import Service
 
 _MOST_AT_ONCE = 32

@@ -27,9 +27,9 @@ from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.fallback import FallbackAnswerer
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
 from smidgen.server.gateway.upstream import UpstreamCall
-from smidgen.server.http_request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
 from smidgen.server.openai.local_answer import LocalAnswer, TextFace
 from smidgen.server.reply_json import token_count
+from smidgen.server.request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 

@@ -19,8 +19,8 @@ from smidgen.server.errors import coded, failure
 from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
 from smidgen.server.gateway.prices import UpstreamCosts
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
-from smidgen.server.http_request import StreamedBody
 from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.request import StreamedBody
 from smidgen.usage.budgets import until_tomorrow
 
 _UNAVAILABLE = 503

@@ -30,8 +30,8 @@ from smidgen.server.gateway.upstream import (
     UpstreamCall,
     UpstreamLimits,
 )
-from smidgen.server.http_request import HttpRequest, fresh_id, while_there
 from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.request import HttpRequest, fresh_id, while_there
 from smidgen.server.settings import ServeSettings, known_secrets
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from smidgen.gateway.eligibility import CERTIFIED_PATHS
 from smidgen.gateway.headers import Headers, answer_headers
 from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
+from smidgen.server.access import from_other_origin
 from smidgen.server.errors import as_json, refused, unrouted
 from smidgen.server.gateway import eligibility
 from smidgen.server.gateway.certificate_router import CertificateRouter
@@ -33,9 +34,9 @@ from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.fallback import Fallback, FallbackAnswerer
 from smidgen.server.gateway.prices import texts_to_read
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
-from smidgen.server.http_request import CLIENT_GONE, HttpRequest, from_other_origin, request_of
 from smidgen.server.openai.models import listing
 from smidgen.server.reply_json import token_count
+from smidgen.server.request import CLIENT_GONE, HttpRequest, request_of
 from smidgen.server.service import Service
 
 _UNDER = "/v1/"

@@ -21,7 +21,7 @@ from smidgen.gateway.headers import Headers, client_id, upstream_headers, withou
 from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.upstreams import UNKEYED_STATUSES, UNPAID_STATUS, Breakers, Requester
 from smidgen.server.gateway import transport
-from smidgen.server.http_request import RequestIdentity, StreamedBody, UsageRecord
+from smidgen.server.request import RequestIdentity, StreamedBody, UsageRecord
 
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """POST requests without side effects."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from smidgen.server.http_request import request_of
+from smidgen.server.request import request_of
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server

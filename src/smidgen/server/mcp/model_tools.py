@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
 from smidgen.core.version import VERSION
-from smidgen.server.http_request import face_router
 from smidgen.server.mcp.caller_sessions import CallerSessions
+from smidgen.server.request import face_router
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 

@@ -18,13 +18,13 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.tool_calls import ToolAnswer
-from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.model_queues import GenerationSource
 from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
 from smidgen.server.openai.structured_output import WantedField, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
+from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 
@@ -235,7 +235,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
     async def chat(body: ChatRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         return await (await ask(service, service.find(body.model, asked), body, asked)).response()
 
     return router

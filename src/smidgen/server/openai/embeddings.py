@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import answer
-from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.reply_json import usage
+from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 
 
@@ -62,7 +62,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/embeddings", response_model=Embeddings, summary="Vectors of one or more texts")
     async def embed(body: EmbeddingRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         model = service.find(body.model, asked)
         texts = [body.input] if isinstance(body.input, str) else body.input
         vectors = await service.embed(model, texts, asked, "input")

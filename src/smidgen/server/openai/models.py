@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from smidgen.server.errors import answer
-from smidgen.server.http_request import asked_of, face_router
+from smidgen.server.request import face_request, face_router
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
@@ -68,7 +68,7 @@ def face(service: Service) -> APIRouter:
 
     @router.get("/v1/models/{name:path}", response_model=ModelCard, summary="One bundle")
     async def one(name: str, request: Request) -> Response:
-        return answer(_card(service.find(name, asked_of(request)), service.started))
+        return answer(_card(service.find(name, face_request(request)), service.started))
 
     return router
 

@@ -29,12 +29,12 @@ from smidgen.gateway.eligibility import (
     response_pieces,
 )
 from smidgen.server.errors import as_json
-from smidgen.server.http_request import HttpRequest, asked_of, face_router, fresh_id
 from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
 from smidgen.server.openai.structured_output import wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
+from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
 from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 
@@ -248,7 +248,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/responses", response_model=ResponseObject, summary="Answer one text of a user")
     async def respond_to(body: ResponsesRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         try:
             return await (await ask(service, service.find(body.model, asked), body, asked)).response()
         except RequestError as error:

@@ -13,7 +13,7 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.core.tool_calls import CallMode, FoundCall, ToolAnswer, ToolsAsked
-from smidgen.server.http_request import HttpRequest
+from smidgen.server.request import HttpRequest
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 

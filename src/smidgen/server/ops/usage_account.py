@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.server.gateway.prices import UpstreamSizes
-from smidgen.server.http_request import MOST_OF_ONE_ANSWER, OTHER_MODEL, HttpRequest, UsageRecord, request_of
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.request import MOST_OF_ONE_ANSWER, OTHER_MODEL, HttpRequest, UsageRecord, request_of
 from smidgen.store import usage_records
 from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
 from smidgen.usage import budgets as budgets

@@ -21,9 +21,9 @@ from smidgen.core.rows import Text, joined
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RoutingDecision
 from smidgen.server.errors import DetailedRefusal, answer
-from smidgen.server.http_request import asked_of, face_router
 from smidgen.server.openai import structured_output
 from smidgen.server.reply_json import token_count
+from smidgen.server.request import face_request, face_router
 from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.service import Service
 from smidgen.server.systemone.questions import (
@@ -170,7 +170,7 @@ def face(service: Service) -> APIRouter:
     async def systemone(body: SystemOneRequest, request: Request) -> Response:
         if body.assets:
             raise RequestError("server.bundles_read_text_only", assets=len(body.assets), param="assets")
-        came = asked_of(request)
+        came = face_request(request)
         named = None if body.model in (None, AUTO) else service.find(body.model, came)
         meant = [named] if named else [service.find(name, came) for name in service.models]
         matches = _matched(body, [labels_of(model) for model in meant], named is not None)

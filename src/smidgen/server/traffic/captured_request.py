@@ -19,7 +19,7 @@ from starlette.types import Message, Send
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import USER_HEADER, Headers
 from smidgen.gateway.request_body import RequestBody
-from smidgen.server.http_request import HttpRequest
+from smidgen.server.request import HttpRequest
 from smidgen.server.served_bundle import BundleIdentity
 from smidgen.store.traffic.records import AuditAnswer, Feedback
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
+from smidgen.server.access import bears_key, from_other_origin
 from smidgen.server.errors import answer
-from smidgen.server.http_request import asked_of, face_router, from_other_origin, stored_id
-from smidgen.server.middleware import bears_key
+from smidgen.server.request import face_request, face_router, stored_id
 from smidgen.server.service import Service
 from smidgen.store.traffic.records import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
 
@@ -55,7 +55,7 @@ def face(service: Service) -> APIRouter:
 
     @router.post(PATH, response_model=FeedbackReply, summary="Say whether an answer was right, or what it should have been")
     async def feedback(body: FeedbackRequest, request: Request) -> Response:
-        asked = asked_of(request)
+        asked = face_request(request)
         if from_other_origin(asked, service.settings.access.cors):
             todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")

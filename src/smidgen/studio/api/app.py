@@ -13,9 +13,8 @@ from starlette.middleware import Middleware
 
 from smidgen.core.version import VERSION
 from smidgen.parts import registry
-from smidgen.server.client_address import ClientAddress
+from smidgen.server.access import LOCAL_HOSTS, ClientAddress, HostMiddleware
 from smidgen.server.errors import handle_in
-from smidgen.server.middleware import LOCAL_HOSTS, HostMiddleware
 from smidgen.studio.api.access import StudioAccess, StudioGuard, Viewer
 from smidgen.studio.api.captured_routes import captured_routes
 from smidgen.studio.api.cost_routes import cost_routes

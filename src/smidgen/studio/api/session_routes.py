@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from smidgen.core.version import VERSION
-from smidgen.server.client_address import ClientAddress
+from smidgen.server.access import ClientAddress
 from smidgen.studio.api.access import ROLES, Owner, Permission, Person, Role, StudioAccess, cookie_of, set_cookie
 
 

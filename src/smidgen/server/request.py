@@ -1,6 +1,6 @@
-"""A request: its parts, read once, its identity, and what is recorded while it is answered.
+"""A request: its parts, read once, its id, what is recorded while it is answered, and the limits on size, time and number.
 
-One object passes from layer to layer. Routes of faces use the body that was read already.
+One `HttpRequest` passes from layer to layer, and routes of faces use the body that was read already. `RequestMiddleware` makes it.
 """
 
 from __future__ import annotations
@@ -8,25 +8,31 @@ from __future__ import annotations
 import asyncio
 import email.message
 import hashlib
+import logging
+import os
+import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smidgen.core.errors import RequestError
+from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.replies import Reply
-from smidgen.gateway.headers import Headers, client_key
+from smidgen.gateway.headers import Headers, client_key, header_text
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.routing_decision import RoutingDecision
-from smidgen.server.errors import RESPONSES
+from smidgen.server.errors import REMEDY, RESPONSES, failure
 from smidgen.server.model_queues import HeldModels
-from smidgen.server.ops.prometheus import TextUsage
+from smidgen.server.ops.prometheus import ServerMetrics, TextUsage
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.store.usage_records import UsageTotals
 
@@ -251,21 +257,6 @@ def request_of(scope: Scope) -> HttpRequest:
     return found
 
 
-def from_other_origin(request: HttpRequest, allowed: Collection[str]) -> bool:
-    """Return True if a page of another web origin sent the request. Browsers say where a page is from; other programs do not.
-
-    A page must not spend the owner's money through a gateway on their machine. It can send some requests without permission, and does harm
-    even if it cannot read the answer. `allowed`: origins as in `--cors`.
-    """
-    origin = request.header(b"origin").decode("latin-1").lower()
-    if not origin:
-        # A page's image or script is requested without an origin. Browsers then set this header, which a page cannot.
-        return "*" not in allowed and request.header(b"sec-fetch-site").strip().lower() in (b"cross-site", b"same-site")
-    if "*" in allowed or origin in {one.lower().rstrip("/") for one in allowed}:
-        return False
-    return origin.partition("://")[2] != request.header(b"host").decode("latin-1").lower()
-
-
 OTHER_MODEL = "(other)"
 """Stands for every model that is neither served, nor a fallback's, nor in the price list: clients may name any number of them."""
 MOST_OF_ONE_ANSWER = 10**15
@@ -369,15 +360,196 @@ def takes_body_of(request: HttpRequest) -> bool:
     kind = request.header(b"content-type")
     if kind == b"application/json":
         return True
-    said = email.message.Message()
-    said["content-type"] = kind.decode("latin-1")
-    subtype = said.get_content_subtype()
-    return bool(kind) and said.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+    header = email.message.Message()
+    header["content-type"] = kind.decode("latin-1")
+    subtype = header.get_content_subtype()
+    return bool(kind) and header.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
-def asked_of(request: Request) -> HttpRequest:
+def face_request(request: Request) -> HttpRequest:
     """Return the request that a route was called with."""
     found = request_of(request.scope)
     if found.receive is None:
         found.receive = request.receive
     return found
+
+
+_CLIENT_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_log = logging.getLogger("smidgen.server")
+_access_log = logging.getLogger("smidgen.access")
+
+
+class RequestMiddleware:
+    """The outermost of the server's own layers.
+
+    The request id is the client's `x-request-id` if that is plain and has no prefix of ours, else a new one. It is in the reply, the log
+    and the error. The log has the route, never a query, a header or a body.
+    """
+
+    def __init__(self, app: ASGIApp, metering: ServerMetrics, access_log: bool = True) -> None:
+        self._app = app
+        self._metering = metering
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, whatever happens."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        request = request_of(scope)
+        request.id = request_id.decode("ascii")
+        status = 0
+
+        async def tagged(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"x-request-id", request_id), (b"x-content-type-options", b"nosniff")]
+                unsure = next((reply.facts["unsure"] for reply in request.replies if "unsure" in reply.facts), "")
+                if unsure:
+                    own.append((b"x-smidgen-unsure", header_text(unsure)))
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        self._metering.running.inc()
+        try:
+            await self._app(scope, receive, tagged)
+        except asyncio.CancelledError:
+            if not status:
+                await failure(503, "The server is stopping. Try again.", "stopping")(scope, receive, tagged)
+            raise
+        except Exception as error:  # noqa: BLE001 the outermost layer: every client gets an answer
+            _report(error, request_id.decode())
+            if not status:
+                message = f"The server failed. Its log has the reason, under the request id {request_id.decode()}."
+                await failure(500, message, "internal_error")(scope, receive, tagged)
+        finally:
+            request.end()
+            self._metering.running.dec()
+            self._note(scope, status, time.perf_counter() - began, request_id)
+
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: bytes) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        self._metering.requests.labels(route, scope["method"] if route != "other" else "other", str(status)).inc()
+        self._metering.seconds.labels(route).observe(seconds)
+        if self._access_log:
+            _access_log.info("%s %s %d %.1f ms %s", scope["method"][:10], route, status, seconds * 1000, request_id.decode())
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _CLIENT_ID.fullmatch(value) and not value.lower().startswith(OWN_ID_PREFIX.encode()):
+            return bytes(value)
+    return f"{OWN_ID_PREFIX}{fresh_id()}".encode()
+
+
+def _report(error: Exception, request_id: str) -> None:
+    """Log a failure and its place. Messages of foreign exceptions are left out, because they may quote a text."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    named = f"{type(cause).__name__}: {cause.what}" if isinstance(cause, SmidgenError) else type(cause).__name__
+    if os.environ.get("SMIDGEN_DEBUG"):
+        _log.error("%s failed", request_id, exc_info=error)
+        return
+    last = traceback.extract_tb(cause.__traceback__)[-3:]
+    where = " < ".join(f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})" for frame in reversed(last))
+    _log.error("%s failed: %s at %s", request_id, named, where or "unknown")
+
+
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+"""Paths without a key: they show whether the server runs and its API, and nothing about bundles or traffic."""
+LEAST_RATE = 10_000
+"""Bytes per second that allow a body to take longer than the time limit: a slow line may, but not a client that holds a place with single
+bytes."""
+
+
+class LimitsMiddleware:
+    """Limits requests: 429 above `max_concurrent` requests, 413 above `max_body` bytes, 408 if a body is too slow.
+
+    A body may take `seconds`, and one second more for each `LEAST_RATE` bytes received, but may not pause for `seconds`. Health and docs
+    are always answered.
+    """
+
+    def __init__(self, app: ASGIApp, max_concurrent: int, max_body: int, seconds: float) -> None:
+        self._app = app
+        self._max_concurrent = max_concurrent
+        self._max_body = max_body
+        self._seconds = seconds
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+        elif self._running >= self._max_concurrent:
+            message = f"There are too many requests at a time: {self._running}. Try again in a second."
+            await failure(429, message, "too_many_requests")(scope, receive, send)
+        elif _announced(scope) > self._max_body:
+            await failure(413, f"{_too_large(self._max_body)}. {REMEDY[413]}", "body_too_large")(scope, receive, send)
+        else:
+            self._running += 1
+            try:
+                await self._app(scope, self._bounded(receive), send)
+            finally:
+                self._running -= 1
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Return a receive function that counts the bytes and the waiting time. Time in which the server does not read does not count.
+
+        Bodies of unknown length are limited only here.
+        """
+        clock = asyncio.get_running_loop().time
+        left = self._max_body
+        waited = 0.0
+        complete = False
+
+        async def bounded() -> Message:
+            nonlocal left, waited, complete
+            if complete:
+                return await receive()
+            began, more = clock(), (self._max_body - left) / LEAST_RATE - waited
+            try:
+                async with asyncio.timeout(self._seconds + min(0.0, more)):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The body did not arrive in time") from None
+            waited += clock() - began
+            if message["type"] == "http.request":
+                left -= len(message.get("body", b""))
+                complete = not message.get("more_body", False)
+                if left < 0:
+                    raise HTTPException(413, _too_large(self._max_body))
+            return message
+
+        return bounded
+
+
+def _announced(scope: Scope) -> int:
+    """Return the Content-Length; 0 if missing or invalid (uvicorn has then refused the request already)."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() and len(value) < 20 else 0
+    return 0
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than {limit / 1_000_000:g} MB"
+
+
+class HeldModelsMiddleware:
+    """Makes one model answer a request from beginning to end, and keeps that model open until then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and record its models."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        holds = request_of(scope).held = HeldModels()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            holds.end()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from smidgen.server.middleware import LimitsMiddleware
+from smidgen.server.request import LimitsMiddleware
 
 SCOPE = {"type": "http", "path": "/v1/files", "headers": []}
 SECONDS = 30.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from smidgen.server.access import KeyFile
 from smidgen.server.app import create_app
-from smidgen.server.key_file import KeyFile
 from smidgen.server.settings import ServeSettings
 
 from .conftest import WordModel
