@@ -52,32 +52,32 @@ class HostMiddleware:
         return host.partition(b":")[0]
 
 
-_VISITOR_PATH = re.compile(r"/desk/(?:widget\.js|assets/[^/]+/[^/]+|[^/]+/frame|[^/]+/channels/[^/]+|[^/]+/conversations(?:/[^/]+){0,4})")
-"""Paths of a desk's visitors: their pages have no key, and each conversation has a token of its own. Channels verify signatures."""
-
-
-def is_open(path: str) -> bool:
-    """Return True for a path without a key."""
-    return path in OPEN_PATHS or _VISITOR_PATH.fullmatch(path) is not None
-
-
 class KeyMiddleware:
-    """Admits requests with one of the keys (`Authorization: Bearer KEY`).
+    """Admits requests with one of the keys (`Authorization: Bearer KEY`), to any path; without a key, to `OPEN_PATHS` and `keyless` ones.
 
     Every key is compared, in constant time, so the time reveals nothing about any of them.
+
+    Args:
+        keys: the keys.
+        file: more keys.
+        keyless: patterns of paths that need none: see `KeylessRoute`.
     """
 
-    def __init__(self, app: ASGIApp, keys: Iterable[str], file: KeyFile | None = None) -> None:
+    def __init__(self, app: ASGIApp, keys: Iterable[str], file: KeyFile | None = None, keyless: Iterable[re.Pattern[str]] = ()) -> None:
         self._app, self._file = app, file
+        self._keyless = tuple(keyless)
         self._hashes = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 if the key is missing or wrong."""
-        if scope["type"] == "http" and not is_open(scope["path"]) and not self._knows(scope):
+        if scope["type"] == "http" and not self._is_open(scope["path"]) and not self._knows(scope):
             response = failure(401, "The API key is missing or wrong. Send it as: Authorization: Bearer KEY.", "invalid_api_key")
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in OPEN_PATHS or any(pattern.fullmatch(path) for pattern in self._keyless)
 
     def _knows(self, scope: Scope) -> bool:
         kept = self._file.hashes() if self._file is not None else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
-from smidgen.server.request import HeldModelsMiddleware, LimitsMiddleware, RequestMiddleware
+from smidgen.server.request import HeldModelsMiddleware, KeylessRoute, LimitsMiddleware, RequestMiddleware
 from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service, ShownModel
 from smidgen.server.settings import ServeSettings
@@ -100,13 +101,16 @@ def create_app(
         redirect_slashes=False,
     )
     faces = [(room, name) for room in FACE_ROOMS for name in registry.names(room)]
+    keyless: list[re.Pattern[str]] = []
     for room, name in sorted(faces, key=lambda face: (face not in _OFTEN, face)):
-        app.include_router(registry.find(room, name)(service))
+        router = registry.find(room, name)(service)
+        app.include_router(router)
+        keyless += [route.path_regex for route in router.routes if isinstance(route, KeylessRoute)]
     handle_in(app)
     if not chosen.access.keyed:
         labels = [label for model in models[:1] for label in model.form.options]
         _fill_examples(app, [*service.models, *chosen.fallback.models], labels[:2])
-    for layer in reversed(_layers(app, service, chosen, fallback, auditor)):
+    for layer in reversed(_layers(app, service, chosen, fallback, auditor, keyless)):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     return app
 
@@ -118,7 +122,12 @@ def with_own_privacy(settings: ServeSettings, models: Sequence[ServedBundle]) ->
 
 
 def _layers(
-    app: FastAPI, service: Service, settings: ServeSettings, fallback: Fallback | None, auditor: Auditor | None
+    app: FastAPI,
+    service: Service,
+    settings: ServeSettings,
+    fallback: Fallback | None,
+    auditor: Auditor | None,
+    keyless: Sequence[re.Pattern[str]],
 ) -> list[Middleware]:
     """Return the layers that a request passes on its way to a face, from the outside in."""
     layers = []
@@ -131,7 +140,7 @@ def _layers(
         layers += [Middleware(HostMiddleware, names=(*LOCAL_HOSTS, settings.listen.host, *settings.access.allow_hosts))]
     if settings.access.keyed:
         file = KeyFile(settings.access.key_file) if settings.access.key_file is not None else None
-        layers += [Middleware(KeyMiddleware, keys=settings.access.keys, file=file)]
+        layers += [Middleware(KeyMiddleware, keys=settings.access.keys, file=file, keyless=keyless)]
     limits = settings.limits
     layers += [Middleware(LimitsMiddleware, max_concurrent=limits.max_concurrent, max_body=limits.max_body, seconds=limits.request_seconds)]
     sizes = UpstreamSizes() if fallback is not None and service.account_writer is not None else None

@@ -350,9 +350,13 @@ class _ReadRoute(APIRoute):
         return handle
 
 
-def face_router(tag: str) -> APIRouter:
-    """Return an empty router. `tag`: heading of its routes in the API document."""
-    return APIRouter(tags=[tag], responses=RESPONSES, route_class=_ReadRoute)
+class KeylessRoute(_ReadRoute):
+    """A route that needs no API key, such as one for visitors of a site. It checks by itself who may call it."""
+
+
+def face_router(tag: str, *, keyless: bool = False) -> APIRouter:
+    """Return an empty router. `tag`: heading of its routes in the API document; `keyless`: whether they need no API key."""
+    return APIRouter(tags=[tag], responses=RESPONSES, route_class=KeylessRoute if keyless else _ReadRoute)
 
 
 def takes_body_of(request: HttpRequest) -> bool:

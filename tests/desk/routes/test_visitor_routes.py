@@ -16,7 +16,6 @@ from tests.desk.routes.serving import ShownDesk, Visitor, events_of, shown_desk
 from smidgen.desk.routes.conversation_json import decision_turn, pieces
 from smidgen.desk.routes.served_desk import ServedDesk
 from smidgen.desk.store.conversation_store import ConversationStore
-from smidgen.server.access import is_open
 from smidgen.server.app import create_app
 from smidgen.server.settings import ServeSettings
 
@@ -321,10 +320,11 @@ def test_visitors_need_no_key_and_open_nothing_else(tmp_path: Path) -> None:
         visitor = shown.visitor().begin()
         assert visitor.say(QUESTION)[-1][0] == "end"
         assert shown.client.get("/desk/widget.js").status_code == 200
-        for path in ("/v1/models", "/metrics", "/desk/shop/webhooks", "/desk/", "/desk/shop", "/desk/../v1/models"):
+        closed = ("/v1/models", "/metrics", "/desk/shop/webhooks", "/desk/", "/desk/shop", "/desk/../v1/models", "/desk/shop/preview")
+        odd = ("/desk/a/b/frame", "/desk/assets/x", "/desk/x/conversations/1/2/3/4/5", "/desk//frame", "/desk/x/conversationsx")
+        for path in (*closed, *odd):
             assert shown.client.get(path).status_code == 401, path
-    closed = ("/desk/a/b/frame", "/desk/assets/x", "/desk/x/conversations/1/2/3/4/5", "/desk//frame", "/desk/x/conversationsx")
-    assert not any(is_open(path) for path in closed) and is_open("/desk/x/conversations/1/turns/2/feedback")
+        assert shown.client.get("/desk/x/conversations/1/turns/2/feedback").status_code == 405
 
 
 def test_the_server_with_a_desk_and_no_model_serves_and_two_of_one_name_do_not(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from smidgen.parts import registry
 from smidgen.server.app import FACE_ROOMS
 
 FACES = {
-    "server": {"classify", "recommend", "visitor-routes", "webhooks"},
+    "server": {"classify", "preview-page", "recommend", "visitor-routes", "webhooks"},
     "server.openai": {"chat", "completions", "embeddings", "models", "responses"},
     "server.systemone": {"endpoint"},
     "server.traffic": {"feedback"},

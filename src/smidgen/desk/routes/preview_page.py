@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import html
 
+from fastapi import APIRouter, Query
 from starlette.responses import Response
+
+from smidgen.core.errors import RequestError
+from smidgen.desk.routes.served_desk import desks_of
+from smidgen.desk.routes.widget_settings import WidgetSettings
+from smidgen.server.request import face_router
+from smidgen.server.service import Service
 
 _PAGE = """<!doctype html>
 <html lang="%LANGUAGE%">
@@ -41,12 +48,28 @@ _POLICY = (
 )
 
 
-def preview_page(desk: str, name: str, colour: str, language: str) -> Response:
-    """The page for a desk. `name` stands above it."""
+def face(service: Service) -> APIRouter:
+    """Return the route; none if the server shows no desk. It needs a key, because it is for the operator alone."""
+    router, desks = face_router("desk"), desks_of(service)
+    if desks:
+
+        @router.get("/desk/{desk}/preview", include_in_schema=False)
+        async def preview(desk: str, lang: str = Query("", max_length=8)) -> Response:
+            if desk not in desks:
+                raise RequestError("desk.there_is_no_such_desk", value=desk[:100], status=404, code="desk_not_found")
+            return _page(desk, desks[desk].settings, lang)
+
+    return router
+
+
+def _page(desk: str, settings: WidgetSettings, language: str) -> Response:
     chosen = language if language in _WORDS else "en"
-    filled = {"LANGUAGE": chosen, "TITLE": name, "WORDS": _WORDS[chosen], "DESK": desk, "COLOUR": colour}
+    filled = {"LANGUAGE": chosen, "TITLE": settings.name, "WORDS": _WORDS[chosen], "DESK": desk, "COLOUR": settings.colour}
     page = _PAGE
     for key, value in filled.items():
         page = page.replace(f"%{key}%", html.escape(value, quote=True))
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+
+part = face

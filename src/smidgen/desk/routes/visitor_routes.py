@@ -21,7 +21,6 @@ from starlette.responses import Response, StreamingResponse
 from smidgen.core.conversations import DeskConversation, Turn
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.desk.routes import conversation_json, frame_page
-from smidgen.desk.routes.preview_page import preview_page
 from smidgen.desk.routes.served_desk import ServedDesk, desks_of
 from smidgen.desk.routes.visitor_limits import KnownVisitors, VisitorLimit
 from smidgen.desk.routes.visits import Accepted, Visits
@@ -128,7 +127,7 @@ class DeskCounter:
 
 def face(service: Service) -> APIRouter:
     """Return the routes; none if the server shows no desk."""
-    router = face_router("desk")
+    router = face_router("desk", keyless=True)  # each conversation has a token of its own
     counters = {name: DeskCounter(served) for name, served in desks_of(service).items()}
     if not counters:
         return router
@@ -150,11 +149,6 @@ def _add_pages(router: APIRouter, counters: Mapping[str, DeskCounter]) -> None:
         if found is None:
             raise RequestError("desk.there_is_no_such_file", value=name, status=404, code="not_found")
         return found
-
-    @router.get("/desk/{desk}/preview", include_in_schema=False)
-    async def preview(desk: str, lang: str = Query("", max_length=8)) -> Response:
-        served = _counter(counters, desk).served
-        return preview_page(desk, served.settings.name, served.settings.colour, lang)
 
     @router.get("/desk/{desk}/frame", include_in_schema=False)
     async def frame(request: Request, desk: str, lang: str = Query("", max_length=8)) -> Response:
