@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from smidgen.server.batching import Batcher
+from smidgen.server.models import Batcher
 
 
 def test_concurrent_requests_are_answered_together(serve, word_model):
@@ -108,7 +108,7 @@ def test_metrics_count_answers(serve):
 
 def test_closing_answers_what_waits(word_model):
     async def go():
-        batcher = Batcher(word_model(), max_batch=2, max_queue=10)
+        batcher = Batcher("words", word_model().predict, max_batch=2, max_queue=10)
         asked = [asyncio.create_task(batcher.ask([text], 10)) for text in ("shipping", "refund", "charge")]
         await asyncio.sleep(0)
         await asyncio.to_thread(batcher.close)
@@ -125,7 +125,7 @@ def test_cancelling_gives_up_the_place(word_model):
     async def go():
         model = word_model()
         model.gate.clear()
-        batcher = Batcher(model, max_batch=1, max_queue=3)
+        batcher = Batcher(model.name, model.predict, max_batch=1, max_queue=3)
         asked = [asyncio.create_task(batcher.ask([text], 10)) for text in ("shipping", "refund", "charge")]
         await asyncio.sleep(0)
         assert batcher.depth == 3

@@ -28,7 +28,7 @@ from smidgen.flows.local_model import Model, load
 from smidgen.machine import memory
 from smidgen.server import champion_reload
 from smidgen.server.gateway import certificates
-from smidgen.server.model_queues import ModelQueues
+from smidgen.server.models import ModelQueues
 from smidgen.server.service import Service
 from smidgen.store.line import Line
 

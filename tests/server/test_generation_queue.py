@@ -11,7 +11,7 @@ import pytest
 from smidgen.core.errors import RequestError
 from smidgen.core.progress import Cancelled, current_cancellation
 from smidgen.core.replies import Reply
-from smidgen.server.model_queues import GenerationQueue, merged_replies
+from smidgen.server.models import GenerationQueue, merged_replies
 
 
 class Turns:

@@ -25,7 +25,7 @@ from smidgen.flows.learn.promotion import roll_back
 from smidgen.flows.local_model import Model, load
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server import champion_reload
-from smidgen.server.model_queues import ModelQueues
+from smidgen.server.models import ModelQueues
 from smidgen.store.traffic.store import TrafficStore, opened
 
 _PATIENCE = 30.0

@@ -166,7 +166,7 @@ def _loaded(folders: list[Path], threads: int | None, stack: ExitStack) -> list[
     """Return the loaded bundles after a first request. Those still in use are closed with the stack."""
     from smidgen.flows.learn import promotion
     from smidgen.flows.local_model import load_all
-    from smidgen.server.served_bundle import warm
+    from smidgen.server.models import warm
 
     models = load_all(folders, threads)
     for model in models:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.errors import answer
+from smidgen.server.models import ServedBundle
 from smidgen.server.request import face_request, face_router
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]

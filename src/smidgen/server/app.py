@@ -25,10 +25,10 @@ from smidgen.parts import registry
 from smidgen.server.access import LOCAL_HOSTS, HostMiddleware, KeyFile, KeyMiddleware
 from smidgen.server.errors import handle_in
 from smidgen.server.gateway.prices import UpstreamSizes
+from smidgen.server.models import ServedBundle
 from smidgen.server.ops.prometheus import AccountMetrics
 from smidgen.server.ops.usage_account import AccountWriter, UsageMiddleware
 from smidgen.server.request import HeldModelsMiddleware, KeylessRoute, LimitsMiddleware, RequestMiddleware
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service, ShownModel
 from smidgen.server.settings import ServeSettings
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from smidgen.core.errors import BundleError, InputError, SmidgenError
 from smidgen.flows import local_model
 from smidgen.machine import memory
-from smidgen.server.served_bundle import ServedBundle, warm
+from smidgen.server.models import ServedBundle, warm
 from smidgen.server.service import Service
 from smidgen.store.line import Line
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
-from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.models import ServedBundle
 
 TOP_K = 4
 """Default number of answers to show: the best and its runners-up."""

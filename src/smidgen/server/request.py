@@ -31,9 +31,8 @@ from smidgen.gateway.headers import Headers, client_key, header_text
 from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.routing_decision import RoutingDecision
 from smidgen.server.errors import REMEDY, RESPONSES, failure
-from smidgen.server.model_queues import HeldModels
+from smidgen.server.models import HeldModels, ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics, TextUsage
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.store.usage_records import UsageTotals
 
 OWN_ID_PREFIX = "req_"

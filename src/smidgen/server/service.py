@@ -16,12 +16,19 @@ from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.flows.operating_point import operating_point
-from smidgen.server.batching import Batcher
-from smidgen.server.model_queues import Generation, GenerationQueue, GenerationSource, ModelQueues, read_generations
+from smidgen.server.models import (
+    Batcher,
+    Generation,
+    GenerationQueue,
+    GenerationSource,
+    ModelQueues,
+    ServedBundle,
+    read_generations,
+    takes_pairs,
+)
 from smidgen.server.ops.prometheus import DriftGauge, MemoryGauge, ServerMetrics
 from smidgen.server.reply_json import token_count
 from smidgen.server.request import HttpRequest, disconnected, while_there
-from smidgen.server.served_bundle import ServedBundle, takes_pairs
 from smidgen.server.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -244,7 +251,7 @@ class Service:
     def _take(self, model: ServedBundle) -> None:
         if model.task.serving is not None:
             model.task.serving.prepare(model)
-        queues = ModelQueues(model, self.settings.limits, self.metering)
+        queues = ModelQueues(model, self.settings.limits, self.metering.batches.labels(model.name).observe)
         self.models[model.name] = model
         self._queues[model.name] = self._open[id(model)] = queues
         self.metering.waiting.labels(model.name).set_function(lambda: queues.depth)

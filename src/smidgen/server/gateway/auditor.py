@@ -43,10 +43,10 @@ from smidgen.gateway.routing_decision import segment_of
 from smidgen.gateway.upstreams import PASSING_STATUSES
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswerer, UpstreamCall
+from smidgen.server.models import ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.usage_account import AccountWriter
 from smidgen.server.request import StreamedBody, UsageRecord
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.store.traffic.records import AuditAnswer
 from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.usage import budgets as budgets

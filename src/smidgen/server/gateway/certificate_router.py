@@ -27,10 +27,10 @@ from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.fallback import FallbackAnswerer
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
 from smidgen.server.gateway.upstream import UpstreamCall
+from smidgen.server.models import ServedBundle
 from smidgen.server.openai.local_answer import LocalAnswer, TextFace
 from smidgen.server.reply_json import token_count
 from smidgen.server.request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 _LOOK_AGAIN_SECONDS = 1.0

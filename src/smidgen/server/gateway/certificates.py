@@ -14,7 +14,7 @@ from smidgen.gateway import routing_decision as rulings
 from smidgen.gateway.certificate_status import CertificateState
 from smidgen.gateway.route_settings import FallbackSettings
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
-from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.models import ServedBundle
 from smidgen.server.service import Service
 
 _NOTE = "certificate"

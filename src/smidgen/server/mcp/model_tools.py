@@ -23,8 +23,8 @@ from starlette.routing import Route
 from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
 from smidgen.core.version import VERSION
 from smidgen.server.mcp.caller_sessions import CallerSessions
+from smidgen.server.models import ServedBundle, input_of
 from smidgen.server.request import face_router
-from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 
 if TYPE_CHECKING:

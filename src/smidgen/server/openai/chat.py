@@ -18,14 +18,13 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.tool_calls import ToolAnswer
-from smidgen.server.model_queues import GenerationSource
+from smidgen.server.models import GenerationSource, ServedBundle, input_of
 from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
 from smidgen.server.openai.structured_output import WantedField, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
-from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 
 _SYSTEM = ("system", "developer")

@@ -14,12 +14,11 @@ from starlette.responses import Response
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
-from smidgen.server.model_queues import GenerationSource
+from smidgen.server.models import GenerationSource, ServedBundle
 from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event, with_extra
 from smidgen.server.openai.request_bodies import CompletionRequest
 from smidgen.server.reply_json import Extra, Usage, completion_logprobs, counted_usage, require_logprobs, smidgen_field, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 from smidgen.text.infilling import read_marks, read_part
 

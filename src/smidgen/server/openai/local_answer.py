@@ -19,9 +19,8 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import Headers
 from smidgen.server.errors import answer, as_json, told
-from smidgen.server.model_queues import Generation, merged_replies, read_generations
+from smidgen.server.models import Generation, ServedBundle, merged_replies, read_generations
 from smidgen.server.request import HttpRequest
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 DONE = b"data: [DONE]\n\n"

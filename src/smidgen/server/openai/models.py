@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from smidgen.server.errors import answer
+from smidgen.server.models import ServedBundle
 from smidgen.server.request import face_request, face_router
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 

@@ -29,13 +29,13 @@ from smidgen.gateway.eligibility import (
     response_pieces,
 )
 from smidgen.server.errors import as_json
+from smidgen.server.models import ServedBundle, input_of
 from smidgen.server.openai import structured_output, tool_answers
 from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
 from smidgen.server.openai.request_bodies import ResponsesRequest
 from smidgen.server.openai.structured_output import wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
-from smidgen.server.served_bundle import ServedBundle, input_of
 from smidgen.server.service import Service
 
 _TOOLS = frozenset({"tools", "tool_choice", "max_tool_calls"})

@@ -13,8 +13,8 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.core.tool_calls import CallMode, FoundCall, ToolAnswer, ToolsAsked
+from smidgen.server.models import ServedBundle
 from smidgen.server.request import HttpRequest
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.service import Service
 
 _MODES = ("none", "auto", "required")

@@ -22,7 +22,7 @@ from smidgen.core import quantities
 from smidgen.flows.certify.certificate_status import read_standing
 from smidgen.judge import wording
 from smidgen.server.gateway.certificates import certificate_of
-from smidgen.server.served_bundle import ServedBundle, takes_pairs
+from smidgen.server.models import ServedBundle, takes_pairs
 from smidgen.server.service import Service
 
 _LABELS = 60

@@ -17,7 +17,7 @@ from smidgen.core.replies import Reply
 from smidgen.gateway.answer_cache import AnswerCache
 from smidgen.gateway.cache_rules import DRAWN, UNSUITED
 from smidgen.machine.memory import resident_mb
-from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.models import ServedBundle
 from smidgen.store.spending_ledger import NANO
 from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.watch import drift_record

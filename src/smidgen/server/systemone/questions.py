@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from smidgen.server.served_bundle import ServedBundle
+from smidgen.server.models import ServedBundle
 
 Content = str | dict[str, Any] | list[Any]
 """Text or structured data, which the protocol allows wherever a model would read."""

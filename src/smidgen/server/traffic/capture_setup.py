@@ -17,7 +17,7 @@ from smidgen.flows.learn.traffic_rows import LONGEST_LABEL
 from smidgen.gateway.route_settings import CaptureSettings, PrivacySettings
 from smidgen.privacy.public_names import PublicNames
 from smidgen.server.gateway.prices import upstream_prices
-from smidgen.server.served_bundle import BundleIdentity, bundle_identity
+from smidgen.server.models import BundleIdentity, bundle_identity
 from smidgen.server.traffic.captured_request import CapturedRequest
 from smidgen.server.traffic.exchange import read_exchange
 from smidgen.server.traffic.recorder import Recorder

@@ -21,8 +21,8 @@ from smidgen.gateway.request_body import parsed
 from smidgen.gateway.routing_decision import requested_model
 from smidgen.privacy.identifiers import identifier_spans
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, texts_to_read
+from smidgen.server.models import BundleIdentity
 from smidgen.server.reply_json import token_count
-from smidgen.server.served_bundle import BundleIdentity
 from smidgen.server.traffic.captured_request import MOST_ANSWERED, CapturedRequest
 from smidgen.store.traffic.records import MOST_TEXT, AnsweredBy, Exchange
 from smidgen.text.prompt_patterns import prompt_kind

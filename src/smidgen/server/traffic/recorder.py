@@ -21,10 +21,9 @@ from smidgen.core.errors import EngineError, RedactionError, RequestError, Smidg
 from smidgen.flows.capture.redaction import CaptureRedactor
 from smidgen.gateway.eligibility import CERTIFIED_PATHS
 from smidgen.machine import processor
-from smidgen.server.model_queues import models_of_request
+from smidgen.server.models import ServedBundle, models_of_request
 from smidgen.server.ops.wall_clock import TRUSTED_SECONDS, WallClock
 from smidgen.server.request import request_of
-from smidgen.server.served_bundle import ServedBundle
 from smidgen.server.traffic.captured_request import (
     FULL,
     OVERHEAD_BYTES,

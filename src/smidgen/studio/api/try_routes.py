@@ -15,7 +15,7 @@ from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.forms import AnswerShape
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
-from smidgen.server.served_bundle import takes_pairs
+from smidgen.server.models import takes_pairs
 from smidgen.studio.api.access import Builder, Editor, Viewer
 from smidgen.studio.api.data_routes import VersionView, version_view
 from smidgen.studio.api.report_routes import OperatingPointView, point_view
