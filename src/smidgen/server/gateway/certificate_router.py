@@ -28,7 +28,7 @@ from smidgen.server.gateway.fallback import FallbackAnswerer
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
 from smidgen.server.gateway.upstream import UpstreamCall
 from smidgen.server.models import ServedBundle
-from smidgen.server.openai.local_answer import LocalAnswer, TextFace
+from smidgen.server.openai.answers import LocalAnswer, TextFace
 from smidgen.server.reply_json import token_count
 from smidgen.server.request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
 from smidgen.server.service import Service

@@ -19,10 +19,24 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.tool_calls import ToolAnswer
 from smidgen.server.models import GenerationSource, ServedBundle, input_of
-from smidgen.server.openai import structured_output, tool_answers
-from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event
+from smidgen.server.openai.answers import (
+    DONE,
+    Facts,
+    LocalAnswer,
+    NumberedReplies,
+    TextFace,
+    answer_with_tools,
+    call_arguments,
+    call_json,
+    counted_text,
+    event,
+    refusal_of,
+    requested_format,
+    requested_tools,
+    tool_reply,
+    tool_result,
+)
 from smidgen.server.openai.request_bodies import ChatMessage, ChatRequest
-from smidgen.server.openai.structured_output import WantedField, wanted_field
 from smidgen.server.reply_json import Extra, Usage, chat_logprobs, counted_usage, require_logprobs, smidgen_field, token_logprob, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
 from smidgen.server.service import Service
@@ -35,8 +49,8 @@ def is_single_message(body: ChatRequest, raw: Mapping[str, Any]) -> bool:
 
     A system prompt changes nothing, because the model has its own instruction.
     """
-    said = [message.role for message in body.messages if message.role not in _SYSTEM]
-    return said == ["user"] and not raw.get("tools")
+    roles = [message.role for message in body.messages if message.role not in _SYSTEM]
+    return roles == ["user"] and not raw.get("tools")
 
 
 class WrittenChat:
@@ -50,9 +64,9 @@ class WrittenChat:
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
         """Return one object with all choices."""
         finals = [replies[-1] for replies in read]
-        said = [choice for places, replies in zip(self._places, read, strict=True) for choice in self._choices(places, replies)]
+        choices = [choice for places, replies in zip(self._places, read, strict=True) for choice in self._choices(places, replies)]
         extra = {**smidgen_field(self._model, finals[0]), **facts}
-        return {**self._head, "object": "chat.completion", "choices": said, "usage": self._usage(finals), "smidgen": extra}
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": self._usage(finals), "smidgen": extra}
 
     async def events(self, replies: NumberedReplies, facts: Facts) -> AsyncIterator[bytes]:
         """Yield the role of each choice, the pieces as they are written, each end with the field `smidgen`, usage if asked for,
@@ -62,8 +76,8 @@ class WrittenChat:
         finals: list[Reply] = []
 
         def chunk(places: Sequence[int], delta: dict[str, Any], finish: str | None = None, logs: Any = None, **more: Any) -> bytes:
-            said = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
-            return event({**common, "choices": said, **more})
+            choices = [{"index": place, "delta": delta, "logprobs": logs, "finish_reason": finish} for place in places]
+            return event({**common, "choices": choices, **more})
 
         for places in self._places:
             yield chunk(places, {"role": "assistant", "content": ""})
@@ -86,13 +100,13 @@ class WrittenChat:
 
     def _choices(self, places: Sequence[int], replies: Sequence[Reply]) -> list[dict[str, Any]]:
         """Return one text as choices."""
-        said = {
+        choice = {
             "message": _message(replies),
             "logprobs": chat_logprobs(replies) if self._body.logprobs else None,
             "finish_reason": replies[-1].piece.finish,
             "smidgen": smidgen_field(self._model, replies[-1]),
         }
-        return [{"index": place, **said} for place in places]
+        return [{"index": place, **choice} for place in places]
 
     def _usage(self, finals: Sequence[Reply]) -> dict[str, Any]:
         return counted_usage(finals, each=len(finals), copies=sum(map(len, self._places)) // len(finals))
@@ -101,7 +115,7 @@ class WrittenChat:
 def _write(service: Service, model: ServedBundle, body: ChatRequest, head: dict[str, Any], request: HttpRequest) -> LocalAnswer:
     """Start the answer of a model that writes."""
     raw = request.json or {}
-    text = input_of(model, _last_said(body.messages)) if is_single_message(body, raw) else None
+    text = input_of(model, _user_text(body.messages)) if is_single_message(body, raw) else None
     require_logprobs(model, bool(body.logprobs))
     count = body.n or 1
     own = count if body.drawn() else 1  # without sampling all texts are equal, so one is written
@@ -139,8 +153,8 @@ def _message(replies: Sequence[Reply]) -> dict[str, Any]:
             held["id"] = call.get("id") or held["id"]
             for name, value in call.get("function", {}).items():
                 held["function"][name] = held["function"].get(name, "") + (value or "")
-    said = "".join(content)
-    message: dict[str, Any] = {"role": "assistant", "content": said if said or not calls else None, "refusal": None}
+    text = "".join(content)
+    message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
     if any(thought):
         message["reasoning_content"] = "".join(thought)
     if calls:
@@ -204,26 +218,22 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
     }
     if model.at_once:
         return _write(service, model, body, head, request)
-    asked = tool_answers.asked_by(model, request.json or {})
-    if asked is not None and body.messages[-1].role == "tool":
-        return _told_result(service, model, body, head, request)
-    said = _last_said(body.messages)
-    text = model.task.conversation(_texts(body.messages)) or input_of(model, said)
-    schema = model.form.answer_schema
-    if schema is not None:
-        structured_output.check_schema(body.response_format, schema)
-    whole = structured_output.asks_object(body.response_format, model.form)
-    wanted = None if schema is not None or whole else wanted_field(body.response_format)
-    if asked is not None:
-        answer = await tool_answers.answered(service, model, text, asked, request, "messages")
-        sizes = usage([text], [tool_answers.size_of(answer)] * (body.n or 1))
-        plain = asked.tools is None and asked.mode != "required" and asked.named is None
+    tools = requested_tools(model, request.json or {})
+    if tools is not None and body.messages[-1].role == "tool":
+        return _tool_result(service, model, body, head, request)
+    pieces = _user_text(body.messages)
+    text = model.task.conversation(_texts(body.messages)) or input_of(model, pieces)
+    requested = requested_format(body.response_format, model.form)
+    if tools is not None:
+        answer = await answer_with_tools(service, model, text, tools, request, "messages")
+        sizes = usage([text], [counted_text(answer)] * (body.n or 1))
+        plain = tools.tools is None and tools.mode != "required" and tools.named is None
         beside = model.task.content(Reply(answer.output, 1.0)) if plain else None
         called = CalledChat(model, body, head, answer, sizes, beside)
-        return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
+        return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_reply(answer)]])
     (reply,) = await service.ask(model, [text], request, "messages")
-    content = structured_output.content_of(model.task, model.form, reply, text, wanted, whole)
-    logs = _logs(body, model, reply, content, wanted)
+    content = requested.content(model.task, model.form, reply, text)
+    logs = _logs(body, model, reply, content) if requested.field is None else None
     form = AnsweredChat(model, body, head, content, usage([text], [content] * (body.n or 1)), logs)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])
 
@@ -234,8 +244,8 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion, summary="Answer the last message of the user")
     async def chat(body: ChatRequest, request: Request) -> Response:
-        asked = face_request(request)
-        return await (await ask(service, service.find(body.model, asked), body, asked)).response()
+        received = face_request(request)
+        return await (await ask(service, service.find(body.model, received), body, received)).response()
 
     return router
 
@@ -252,7 +262,7 @@ class AnsweredChat:
     def whole(self, read: Sequence[Sequence[Reply]], facts: Facts) -> dict[str, Any]:
         """Return one object with all choices."""
         ((reply,),) = read
-        refusal = structured_output.field_refusal(reply)
+        refusal = refusal_of(reply)
         message = {"role": "assistant", "content": None if refusal else self._content, "refusal": refusal}
         choices = [
             {"index": place, "message": message, "logprobs": self._logs, "finish_reason": "stop"} for place in range(self._body.n or 1)
@@ -272,7 +282,7 @@ class AnsweredChat:
             return event({**common, "choices": choices, **more})
 
         yield chunk({"role": "assistant", "content": ""})
-        refusal = structured_output.field_refusal(reply)
+        refusal = refusal_of(reply)
         yield chunk({"refusal": refusal} if refusal else {"content": self._content})
         yield chunk({}, "stop", smidgen={**smidgen_field(self._model, reply), **facts})
         if wants_usage:
@@ -281,7 +291,7 @@ class AnsweredChat:
 
     def text(self, read: Sequence[Sequence[Reply]]) -> str:
         """Return the content."""
-        return "" if structured_output.field_refusal(read[0][0]) else self._content
+        return "" if refusal_of(read[0][0]) else self._content
 
 
 class CalledChat:
@@ -325,8 +335,8 @@ class CalledChat:
         if self._content:
             yield chunk([{"content": self._content}] * every)
         if (call := self._answer.call) is not None:
-            yield chunk([{"tool_calls": [{"index": 0, **tool_answers.called(call, name, arguments="")}]} for name in self._names])
-            yield chunk([{"tool_calls": [{"index": 0, "function": {"arguments": tool_answers.arguments_of(call)}}]}] * every)
+            yield chunk([{"tool_calls": [{"index": 0, **call_json(call, name, arguments="")}]} for name in self._names])
+            yield chunk([{"tool_calls": [{"index": 0, "function": {"arguments": call_arguments(call)}}]}] * every)
         yield chunk([{}] * every, self._finish, smidgen={**smidgen_field(self._model, reply), **facts})
         if wants_usage:
             yield event({**common, "choices": [], "usage": self._sizes})
@@ -339,30 +349,30 @@ class CalledChat:
     def _message(self, name: str) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": self._content, "refusal": None}
         if self._answer.call is not None:
-            message["tool_calls"] = [tool_answers.called(self._answer.call, name)]
+            message["tool_calls"] = [call_json(self._answer.call, name)]
         return message
 
 
-def _told_result(service: Service, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], request: HttpRequest) -> LocalAnswer:
-    """Return the result of a tool, the last message of the request, as it is: the model has no words of its own to tell it in."""
+def _tool_result(service: Service, model: ServedBundle, body: ChatRequest, head: Mapping[str, Any], request: HttpRequest) -> LocalAnswer:
+    """Return the result of a tool, the last message of the request, as it is."""
     content = _texts(body.messages[-1:])[0]["content"]
     service.check(model, [content], "messages")
-    answer = ToolAnswer(None, content, None, 0.0, {"unscored": "a tool's result, as it was sent"})
+    answer = tool_result(content)
     called = CalledChat(model, body, head, answer, usage([content], [content]), beside=None)
-    return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
+    return LocalAnswer(service, model, request, called, streamed=bool(body.stream), read=[[tool_reply(answer)]])
 
 
-def _last_said(messages: list[ChatMessage]) -> list[str]:
+def _user_text(messages: list[ChatMessage]) -> list[str]:
     """Return the text pieces of the user's last message. Raises RequestError if there is none, or it has other parts."""
-    said = next((message for message in reversed(messages) if message.role == "user"), None)
-    if said is None:
+    last = next((message for message in reversed(messages) if message.role == "user"), None)
+    if last is None:
         raise RequestError("server.there_is_no_message_of_user", messages=len(messages), param="messages")
-    if said.content is None or isinstance(said.content, str):
-        return [said.content or ""]
-    for part in said.content:
+    if last.content is None or isinstance(last.content, str):
+        return [last.content or ""]
+    for part in last.content:
         if part.type not in ("text", "input_text") or part.text is None:
             raise RequestError("server.piece_of_message_is_not_text", value=part.type, code="unsupported_content", param="messages")
-    return [part.text for part in said.content if part.text]
+    return [part.text for part in last.content if part.text]
 
 
 def _texts(messages: list[ChatMessage]) -> list[dict[str, str]]:
@@ -375,9 +385,9 @@ def _texts(messages: list[ChatMessage]) -> list[dict[str, str]]:
     return found
 
 
-def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str, wanted: WantedField | None) -> dict[str, Any] | None:
+def _logs(body: ChatRequest, model: ServedBundle, reply: Reply, content: str) -> dict[str, Any] | None:
     """Return the score where OpenAI's clients look for it: as the log probability of the whole answer, as one token."""
-    if not body.logprobs or wanted is not None:
+    if not body.logprobs:
         return None
     others = [(model.task.content(Reply(output, score)), score) for output, score in reply.alternatives]
     tops = [(content, reply.score), *others][: body.top_logprobs or 0]

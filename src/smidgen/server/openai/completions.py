@@ -15,7 +15,7 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.server.models import GenerationSource, ServedBundle
-from smidgen.server.openai.local_answer import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event, with_extra
+from smidgen.server.openai.answers import DONE, Facts, LocalAnswer, NumberedReplies, TextFace, event, with_extra
 from smidgen.server.openai.request_bodies import CompletionRequest
 from smidgen.server.reply_json import Extra, Usage, completion_logprobs, counted_usage, require_logprobs, smidgen_field, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
@@ -146,8 +146,8 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/completions", response_model=Completion, summary="Answer one or more prompts")
     async def complete(body: CompletionRequest, request: Request) -> Response:
-        asked = face_request(request)
-        return await (await ask(service, service.find(body.model, asked), body, asked)).response()
+        received = face_request(request)
+        return await (await ask(service, service.find(body.model, received), body, received)).response()
 
     return router
 

@@ -30,10 +30,21 @@ from smidgen.gateway.eligibility import (
 )
 from smidgen.server.errors import as_json
 from smidgen.server.models import ServedBundle, input_of
-from smidgen.server.openai import structured_output, tool_answers
-from smidgen.server.openai.local_answer import Facts, LocalAnswer, NumberedReplies, TextFace
+from smidgen.server.openai.answers import (
+    Facts,
+    LocalAnswer,
+    NumberedReplies,
+    TextFace,
+    answer_with_tools,
+    call_arguments,
+    counted_text,
+    refusal_of,
+    requested_format,
+    requested_tools,
+    tool_reply,
+    tool_result,
+)
 from smidgen.server.openai.request_bodies import ResponsesRequest
-from smidgen.server.openai.structured_output import wanted_field
 from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
 from smidgen.server.service import Service
@@ -97,7 +108,7 @@ class ResponseBuilder:
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
             "output": [
                 *([self._item(status, [self._part(text)])] if text is not None else []),
-                *([self._called(status, call, tool_answers.arguments_of(call))] if call is not None else []),
+                *([self._called(status, call, call_arguments(call))] if call is not None else []),
             ],
             "usage": _response_usage(usage),
             "smidgen": dict(extra),
@@ -248,9 +259,9 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/responses", response_model=ResponseObject, summary="Answer one text of a user")
     async def respond_to(body: ResponsesRequest, request: Request) -> Response:
-        asked = face_request(request)
+        received = face_request(request)
         try:
-            return await (await ask(service, service.find(body.model, asked), body, asked)).response()
+            return await (await ask(service, service.find(body.model, received), body, received)).response()
         except RequestError as error:
             if error.param == "response_format":
                 error.param = "text.format"  # its name in this API
@@ -264,20 +275,18 @@ async def _converse(service: Service, model: ServedBundle, body: ResponsesReques
     raw = request.json or {}
     messages = _messages_of(raw, _TOOLS if model.task.calls_tools else frozenset())
     tools = [{"type": "function", "function": tool} if _is_flat(tool) else tool for tool in body.tools or ()]
-    asked = tool_answers.asked_by(model, {"tools": tools, "tool_choice": body.tool_choice, "response_format": body.response_format})
+    requested = requested_tools(model, {"tools": tools, "tool_choice": body.tool_choice, "response_format": body.response_format})
     last = messages[-1]
-    if asked is not None and last["role"] == "tool":
-        # The model has no words of its own to tell a result in.
+    if requested is not None and last["role"] == "tool":
         service.check(model, [last["content"]], "input")
-        told = ToolAnswer(None, last["content"], None, 0.0, {"unscored": "a tool's result, as it was sent"})
-        return _called(service, model, body, told, last["content"], request)
+        return _called(service, model, body, tool_result(last["content"]), last["content"], request)
     if last["role"] != "user":
         raise _unsupported("the last item is no message of the user", last["role"], "Send one with role user.")
     text = model.task.conversation(messages) or input_of(model, [last["content"]])
-    if asked is None:
+    if requested is None:
         return await _answer(service, model, body, text, request)
-    answer = await tool_answers.answered(service, model, text, asked, request, "input")
-    plain = asked.tools is None and asked.mode != "required" and asked.named is None
+    answer = await answer_with_tools(service, model, text, requested, request, "input")
+    plain = requested.tools is None and requested.mode != "required" and requested.named is None
     return _called(service, model, body, answer, text, request, model.task.content(Reply(answer.output, 1.0)) if plain else None)
 
 
@@ -314,20 +323,16 @@ def _called(
 ) -> LocalAnswer:
     """Return an answer with a call or words. `beside`: the answer as JSON, for a request without tools of its own."""
     content = beside if beside is not None else None if answer.call is not None else answer.content
-    form = CalledResponse(model, body, answer, content, usage([text], [tool_answers.size_of(answer)]))
-    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[tool_answers.reply_of(answer)]])
+    form = CalledResponse(model, body, answer, content, usage([text], [counted_text(answer)]))
+    return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[tool_reply(answer)]])
 
 
 async def _answer(service: Service, model: ServedBundle, body: ResponsesRequest, text: Text, request: HttpRequest) -> LocalAnswer:
     """Return the answer of a bundle that does not write."""
-    wanted, whole = None, structured_output.asks_object(body.response_format, model.form)
-    if model.form.answer_schema is not None:
-        structured_output.check_schema(body.response_format, model.form.answer_schema)
-    elif not whole:
-        wanted = wanted_field(body.response_format)
+    requested = requested_format(body.response_format, model.form)
     (reply,) = await service.ask(model, [text], request, "input")
-    refusal = structured_output.field_refusal(reply)
-    content = refusal or structured_output.content_of(model.task, model.form, reply, text, wanted, whole)
+    refusal = refusal_of(reply)
+    content = refusal or requested.content(model.task, model.form, reply, text)
     form = AnsweredResponse(model, body, content, usage([text], [content]), refuses=refusal is not None)
     return LocalAnswer(service, model, request, form, streamed=bool(body.stream), read=[[reply]])
 

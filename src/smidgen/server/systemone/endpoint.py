@@ -22,7 +22,7 @@ from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RoutingDecision
 from smidgen.server.errors import DetailedRefusal, answer
 from smidgen.server.models import ServedBundle, takes_pairs
-from smidgen.server.openai import structured_output
+from smidgen.server.openai.answers import refusal_of
 from smidgen.server.reply_json import token_count
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
@@ -236,7 +236,7 @@ def _match(name: str, question: Question, known: Known, named: bool) -> Question
 
 def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any]:
     model = known.model
-    if why := structured_output.field_refusal(reply):
+    if why := refusal_of(reply):
         todo = "Send a state that says what the fields ask for."
         raise RequestError(why, value=model.name, todo=todo, code="unanswerable", param="state")
     if reply.chances is None:
