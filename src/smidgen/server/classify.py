@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.rows import Text
-from smidgen.server.errors import answer
-from smidgen.server.reply_json import TOP_K, Alternative, Usage, reply_fields, usage
+from smidgen.server.reply_json import TOP_K, Alternative, Usage, answer, reply_fields, usage
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 

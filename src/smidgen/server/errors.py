@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from smidgen.core.errors import RequestError, shown
+from smidgen.server.reply_json import answer
 
 RETRY_AFTER = "1"
 """Seconds after which a refused client may retry. A queue of short texts empties within one."""
@@ -61,19 +61,6 @@ class DetailedRefusal(RequestError):
     def __init__(self, message: str, /, *, beside: Mapping[str, Any], **pieces: Any) -> None:
         self.beside = dict(beside)
         super().__init__(message, **pieces)
-
-
-def as_json(value: Any) -> bytes:
-    """Return a value as JSON bytes. Invalid Unicode, which JSON can contain, is escaped; numpy scalars become numbers."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_plain_json).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), default=_as_plain_json).encode("ascii")
-
-
-def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response directly, without validating or copying the value."""
-    return Response(as_json(value), status, headers, media_type="application/json")
 
 
 def failure(
@@ -156,14 +143,3 @@ def handle_in(app: FastAPI) -> None:
 def _shape(status: int, message: str, code: str, param: str | None) -> dict[str, Any]:
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-def _as_plain_json(value: Any) -> Any:
-    """Return a numpy scalar or array as a JSON value."""
-    for method in ("item", "tolist"):
-        if hasattr(value, method):
-            try:
-                return getattr(value, method)()
-            except ValueError:
-                continue
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")

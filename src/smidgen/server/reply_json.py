@@ -1,12 +1,14 @@
-"""A reply as JSON, the same in every API: output, score, runners-up, usage, and log probabilities of written tokens."""
+"""JSON that the server sends: responses, and a reply, the same in every API: output, score, runners-up, usage, log probabilities."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
@@ -18,6 +20,30 @@ TOP_K = 4
 
 _DIGITS = 6
 _CHARS_PER_TOKEN = 4
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as JSON bytes. Invalid Unicode, which JSON can contain, is escaped; numpy scalars become numbers."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_plain_json).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), default=_as_plain_json).encode("ascii")
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response directly, without validating or copying the value."""
+    return Response(as_json(value), status, headers, media_type="application/json")
+
+
+def _as_plain_json(value: Any) -> Any:
+    """Return a numpy scalar or array as a JSON value."""
+    for method in ("item", "tolist"):
+        if hasattr(value, method):
+            try:
+                return getattr(value, method)()
+            except ValueError:
+                continue
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
 class Alternative(BaseModel):

@@ -25,7 +25,8 @@ from smidgen.desk.routes.served_desk import ServedDesk, desks_of
 from smidgen.desk.routes.visitor_limits import KnownVisitors, VisitorLimit
 from smidgen.desk.routes.visits import Accepted, Visits
 from smidgen.server.access import from_other_origin
-from smidgen.server.errors import answer, as_json, told
+from smidgen.server.errors import told
+from smidgen.server.reply_json import answer, as_json
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 

@@ -13,8 +13,8 @@ from starlette.types import Send
 
 from smidgen.gateway.answer_reading import ANY_ZLIB, ZLIB_ENCODINGS
 from smidgen.gateway.headers import Headers, cost_headers, reply_headers
-from smidgen.server.errors import as_json
 from smidgen.server.gateway.upstream import UpstreamLimits
+from smidgen.server.reply_json import as_json
 from smidgen.store.spending_ledger import NANO
 
 JSON_TYPE = "application/json"

@@ -25,7 +25,7 @@ from smidgen.gateway.headers import Headers, answer_headers
 from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
 from smidgen.server.access import from_other_origin
-from smidgen.server.errors import as_json, refused, unrouted
+from smidgen.server.errors import refused, unrouted
 from smidgen.server.gateway import eligibility
 from smidgen.server.gateway.certificate_router import CertificateRouter
 from smidgen.server.gateway.certificates import RequestCertificates
@@ -35,7 +35,7 @@ from smidgen.server.gateway.fallback import Fallback, FallbackAnswerer
 from smidgen.server.gateway.prices import texts_to_read
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
 from smidgen.server.openai.models import listing
-from smidgen.server.reply_json import token_count
+from smidgen.server.reply_json import as_json, token_count
 from smidgen.server.request import CLIENT_GONE, HttpRequest, request_of
 from smidgen.server.service import Service
 

@@ -30,8 +30,9 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.core.tool_calls import CallMode, FoundCall, ToolAnswer, ToolsAsked
 from smidgen.gateway.headers import Headers
-from smidgen.server.errors import answer, as_json, told
+from smidgen.server.errors import told
 from smidgen.server.models import Generation, ServedBundle, merged_replies, read_generations
+from smidgen.server.reply_json import answer, as_json
 from smidgen.server.request import HttpRequest
 from smidgen.server.service import Service
 from smidgen.tasks import field_schema

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
-from smidgen.server.errors import answer
-from smidgen.server.reply_json import usage
+from smidgen.server.reply_json import answer, usage
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 

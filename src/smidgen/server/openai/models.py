@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from smidgen.server.errors import answer
 from smidgen.server.models import ServedBundle
+from smidgen.server.reply_json import answer
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 

@@ -28,7 +28,6 @@ from smidgen.gateway.eligibility import (
     response_messages,
     response_pieces,
 )
-from smidgen.server.errors import as_json
 from smidgen.server.models import ServedBundle, input_of
 from smidgen.server.openai.answers import (
     Facts,
@@ -45,7 +44,7 @@ from smidgen.server.openai.answers import (
     tool_result,
 )
 from smidgen.server.openai.request_bodies import ResponsesRequest
-from smidgen.server.reply_json import Extra, counted_usage, smidgen_field, usage
+from smidgen.server.reply_json import Extra, as_json, counted_usage, smidgen_field, usage
 from smidgen.server.request import HttpRequest, face_request, face_router, fresh_id
 from smidgen.server.service import Service
 

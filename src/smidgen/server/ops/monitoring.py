@@ -14,7 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from smidgen.core.errors import RequestError
 from smidgen.flows import status_report as accounts
 from smidgen.flows.status_report import MOST_DAYS, PERIODS
-from smidgen.server.errors import RESPONSES, answer, failure
+from smidgen.server.errors import RESPONSES, failure
+from smidgen.server.reply_json import answer
 from smidgen.server.service import Service
 
 ACCOUNT_PATH = "/smidgen/account"

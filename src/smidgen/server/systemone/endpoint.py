@@ -20,10 +20,10 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.routing_decision import RoutingDecision
-from smidgen.server.errors import DetailedRefusal, answer
+from smidgen.server.errors import DetailedRefusal
 from smidgen.server.models import ServedBundle, takes_pairs
 from smidgen.server.openai.answers import refusal_of
-from smidgen.server.reply_json import token_count
+from smidgen.server.reply_json import answer, token_count
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
 from smidgen.server.systemone.questions import (

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
 from smidgen.server.access import bears_key, from_other_origin
-from smidgen.server.errors import answer
+from smidgen.server.reply_json import answer
 from smidgen.server.request import face_request, face_router, stored_id
 from smidgen.server.service import Service
 from smidgen.store.traffic.records import MOST_COMMENT, MOST_NAME, MOST_TEXT, Feedback
