@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.gateway.line_audit import LineAudit, begun
+from smidgen.gateway.certificate_audit import LineAudit, new_line_test
 from smidgen.stats.certification import RiskClaim, ThresholdStep, certify_threshold, threshold_steps
 from smidgen.stats.risk_coverage_curve import risk_coverage
 from smidgen.stats.sequential_audit import SequentialAudit
@@ -209,7 +209,7 @@ def by_versions(risk: float, seed: int, claim: RiskClaim, line: bool = True) -> 
     """Audit versions of a line one after the other, each with this risk and a certificate of its own, until one is revoked. Returns the
     number of audits; None if none is revoked. `line`: whether the audits of all versions count together, too."""
     losses = np.random.default_rng([seed, 5]).random((VERSIONS, AUDITS_EACH)) < risk
-    found = LineAudit(begun(claim.alpha, claim.delta, ()))
+    found = LineAudit(new_line_test(claim.alpha, claim.delta, ()))
     for number, of_version in enumerate(losses.tolist()):
         own = SequentialAudit(claim.alpha, claim.delta)
         for place, wrong in enumerate(of_version, 1):

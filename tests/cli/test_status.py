@@ -17,10 +17,11 @@ from smidgen.bundles.open import read_manifest
 from smidgen.cli.main import code
 from smidgen.cli.screen import out
 from smidgen.cli.serve import _remember
-from smidgen.flows.certify import certificate_status, certification
+from smidgen.flows.certify import certification
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.status_report import read_account
 from smidgen.gateway import certificate as papers
+from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate, Reference
 from smidgen.store import files, spending_ledger
 from smidgen.store import usage_records as accounts
@@ -52,7 +53,7 @@ def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys
     (bare,) = told(capsys)["bundles"]
     assert (bare["name"], bare["certificate"]["state"], bare["audits"]) == ("support", "none", None)
     signed = certified(certified_bundle)
-    certificate_status.take_in(certified_bundle, signed, 1.0, 0.02)
+    certificate_audit.observe(certified_bundle, signed, 1.0, 0.02)
     book = SpendingLedger()
     held = book.hold(today(), {"all": None, "model:big": None}, NANO)
     assert isinstance(held, Reservation)
@@ -73,7 +74,7 @@ def test_what_is_known_of_a_bundle_and_of_the_day(certified_bundle: Path, capsys
 def test_it_is_shown_as_tables(certified_bundle: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     files.remember_bundle(certified_bundle)
     signed = certified(certified_bundle)
-    certificate_status.take_in(certified_bundle, signed, 0.0, 0.02)
+    certificate_audit.observe(certified_bundle, signed, 0.0, 0.02)
     assert code(["status"]) == 0
     shown = capsys.readouterr().out
     assert "valid" in shown and "of 20" in shown and "Nothing was spent under a budget" in shown
@@ -83,7 +84,7 @@ def test_what_cannot_be_read_is_said(certified_bundle: Path, capsys: Any) -> Non
     files.remember_bundle(certified_bundle)
     certified(certified_bundle)
     signed = papers.read(papers.place(certified_bundle))
-    certificate_status.take_in(certified_bundle, signed, 0.0, 1.0)
+    certificate_audit.observe(certified_bundle, signed, 0.0, 1.0)
     state = next((spending_ledger.place().parent / "audits").glob("*.json"))
     state.write_bytes(b"[]")
     spending_ledger.place().write_bytes(b"no database" * 1000)

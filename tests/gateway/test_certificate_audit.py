@@ -189,7 +189,7 @@ def test_lost_audits_make_it_stale_through_restarts_and_fresh_ones_revive_it(fol
     """Every second one is lost, and none of the others is wrong."""
     paper = given(folder)
     for number in range(60):
-        assert not audit_log.note_lost(folder, paper, now=NOW)
+        assert not audit_log.observe(folder, paper, None, now=NOW)
         audit_log.observe(folder, paper, 0.0, now=NOW)
         assert number > 1 or check_certificate(folder, SUBJECT, NOW).valid, "a few may be chance"
     found = check_certificate(folder, SUBJECT, NOW)
@@ -243,7 +243,7 @@ def test_what_was_drawn_by_a_process_that_died_is_lost_and_counts_once(folder: P
     assert found.never_answered == 8 and not found.revoked and audit_log.read_state(paper).open == {}
     one = given(folder, id="0" * 31 + "2")
     audit_log.observe(folder, one, 0.0)
-    audit_log.note_lost(folder, one)
+    audit_log.observe(folder, one, None)
     audit_log.observe(folder, one, 0.0)
     assert audit_log.read_audit(one).evidence == found.evidence
 
@@ -266,7 +266,7 @@ def test_a_certificate_without_audits_goes_stale_and_holds_again_when_one_comes(
     found = check_certificate(folder, SUBJECT, NOW + WEEK + timedelta(hours=1))
     assert (found.state, found.decide(1.0, now=NOW + DAY)) == (CertificateState.UNAUDITED, Decision.ESCALATE)
     assert "no audit has come since 2026-06-01 12:00 UTC, though 500 answers were given: it allows 7 days of that" in found.why
-    audit_log.note_lost(folder, paper, now=NOW + WEEK)
+    audit_log.observe(folder, paper, None, now=NOW + WEEK)
     assert check_certificate(folder, SUBJECT, NOW + WEEK + timedelta(hours=1)).state is CertificateState.UNAUDITED, (
         "a lost one says nothing"
     )

@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import certificate_audit, certificate_status, certificate_watch, revocation, signing
-from smidgen.gateway.certificate_status import CertificateState, check_certificate
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway import certificate_audit, certificate_status, revocation
+from smidgen.gateway.certificate_status import CertificateState, CertificateWatch, check_certificate
 from smidgen.store import files
 
 MINUTE = timedelta(minutes=1)
@@ -39,7 +38,7 @@ def time() -> Time:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as settled at once: the tests write them just before they look."""
-    monkeypatch.setattr(certificate_watch, "_SETTLED_NS", 0)
+    monkeypatch.setattr(certificate_status, "_SETTLED_NS", 0)
 
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -203,8 +202,8 @@ def test_a_stranger_that_is_trusted_no_longer_counts_no_longer(
     settled: None,
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
-    named = paper(key=signing.public(stranger))
-    papers.write(named.model_copy(update={"signature": signing.sign(stranger, named.content)}), folder)
+    named = paper(key=papers.public_key(stranger))
+    papers.write(named.model_copy(update={"signature": papers.sign(stranger, named.content)}), folder)
     (own_home / "keys" / "trusted").mkdir(parents=True)
     pub = own_home / "keys" / "trusted" / "stranger.pub"
     pub.write_bytes(stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -219,7 +218,7 @@ def test_what_does_not_hold_is_not_remembered(folder: Path, time: Time, settled:
     given(folder)
     watch = CertificateWatch(folder, SUBJECT, time)
     with monkeypatch.context() as patch:
-        patch.setattr(signing, "trusted_keys", frozenset)
+        patch.setattr(papers, "trusted_keys", frozenset)
         assert watch().state is CertificateState.UNSIGNED and watch.known() is None
     assert watch().valid
 

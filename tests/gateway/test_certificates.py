@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from smidgen.core.errors import CertificateError
 from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, routing_decision, signing
+from smidgen.gateway import revocation, routing_decision
 from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedBundle, CertifiedSegment, JudgeError, Reference
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision, check_certificate
 from smidgen.gateway.routing_decision import RequestedModel
@@ -259,29 +259,29 @@ def test_a_trusted_key_of_an_unknown_kind_is_passed_over(folder: Path, own_home:
 
 
 def test_a_stranger_who_signs_properly_is_not_believed(folder: Path) -> None:
-    signing.key()
+    papers.signing_key()
     stranger = Ed25519PrivateKey.generate()
-    named = paper().model_copy(update={"key": signing.public(stranger)})
-    papers.write(named.model_copy(update={"signature": signing.sign(stranger, named.content)}), folder)
+    named = paper().model_copy(update={"key": papers.public_key(stranger)})
+    papers.write(named.model_copy(update={"signature": papers.sign(stranger, named.content)}), folder)
     assert check_certificate(folder, SUBJECT, NOW).state is CertificateState.UNSIGNED
     raw = stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    assert raw not in (signing.folder() / "certificate.pub").read_bytes()
+    assert raw not in (papers.keys_folder() / "certificate.pub").read_bytes()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are another thing on Windows")
 def test_the_key_is_its_owners_alone(own_home: Path) -> None:
-    signing.key()
+    papers.signing_key()
     file = own_home / "keys" / "certificate.pem"
     assert file.stat().st_mode & 0o777 == 0o600 and file.parent.stat().st_mode & 0o777 == 0o700
-    assert signing.public(signing.key()) == signing.public(signing.key())
+    assert papers.public_key(papers.signing_key()) == papers.public_key(papers.signing_key())
     file.chmod(0o644)
     with pytest.raises(CertificateError, match="chmod 600"):
-        signing.key()
+        papers.signing_key()
     file.chmod(0o600)
     file.write_text("no key", encoding="utf-8")
     with pytest.raises(CertificateError, match="cannot be read"):
-        signing.key()
-    assert signing.trusted_keys() == frozenset()
+        papers.signing_key()
+    assert papers.trusted_keys() == frozenset()
 
 
 def test_one_record_of_a_revocation_is_enough(folder: Path, own_home: Path) -> None:

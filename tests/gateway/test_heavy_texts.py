@@ -9,7 +9,8 @@ import pytest
 from tests.gateway.test_certificates import own_home, paper  # noqa: F401
 
 from smidgen.core.replies import Reply
-from smidgen.gateway import heavy_texts, signing
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import heavy_texts
 from smidgen.gateway.certificate import Certificate, CertificateSample
 from smidgen.gateway.heavy_texts import HeavyTexts
 from smidgen.gateway.sample_reuse import RowFingerprints
@@ -67,7 +68,7 @@ def test_the_reference_is_asked_once_and_its_word_decides() -> None:
 
 @pytest.mark.parametrize(("label", "escalates"), [("yes", False), ("no", True)])
 def test_a_text_of_the_certificates_sample_is_known(label: str, escalates: bool) -> None:
-    marks = RowFingerprints.of([("again and again", label), ("something else", "yes")], signing.key()).text
+    marks = RowFingerprints.of([("again and again", label), ("something else", "yes")], papers.signing_key()).text
     sample = CertificateSample(file_sha256="c" * 64, rows_sha256="d" * 64, n=1000, marks=marks)
     signed: Any = paper(calibration=sample).signed()
     assert list(traffic(HeavyTexts(), 20, under=signed))[-1] is escalates

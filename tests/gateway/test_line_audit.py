@@ -10,10 +10,9 @@ import pytest
 from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 from tools.certificate import by_versions
 
-from smidgen.gateway import certificate_audit, line_audit, revocation
+from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate, CertifiedBundle
-from smidgen.gateway.certificate_status import CertificateState, check_certificate
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway.certificate_status import CertificateState, CertificateWatch, check_certificate
 from smidgen.stats.certification import RiskClaim
 from smidgen.store.line import Line
 
@@ -77,10 +76,10 @@ def test_the_versions_of_a_line_are_one_wherever_they_lie(tmp_path: Path) -> Non
     line.begin("support")
     made = line.folder / ".work-1" / "bundle"
     certificate = paper()
-    files = {line_audit.line_file(place, certificate) for place in (line.version("0" * 12), line.version("1" * 12), made)}
+    files = {certificate_audit.line_file(place, certificate) for place in (line.version("0" * 12), line.version("1" * 12), made)}
     assert len(files) == 1
     moved = line.folder.rename(tmp_path / "moved") / "versions" / ("0" * 12)
-    assert line_audit.line_file(moved, certificate) in files
+    assert certificate_audit.line_file(moved, certificate) in files
 
 
 def test_the_first_version_has_the_whole_of_delta(folder: Path) -> None:  # noqa: F811
@@ -110,7 +109,7 @@ def test_the_own_revocation_of_a_version_begins_the_line_anew(folder: Path) -> N
 def test_lost_evidence_of_the_line_revokes_and_the_next_version_begins_anew(folder: Path, content: bytes | None) -> None:  # noqa: F811
     first = version(folder, 1)
     audit(folder, first, [1.0])
-    file = line_audit.line_file(folder, first)
+    file = certificate_audit.line_file(folder, first)
     file.unlink() if content is None else file.write_bytes(content)
     assert check_certificate(folder, subject(1), NOW + DAY).state is CertificateState.REVOKED
     if content is not None:

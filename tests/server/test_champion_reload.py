@@ -290,7 +290,7 @@ def test_what_was_judged_by_one_certificate_is_answered_by_its_bundle(
     """The champion changes after a request's certificate was looked at, and before the small model is asked."""
     line, ids = line_of(tmp_path / "support", 2)
     papers = [certify(load(line.version(id), 1), id="0" * 31 + str(number)) for number, id in enumerate(ids)]
-    looked, go, real = threading.Event(), threading.Event(), certificates.standing_reader
+    looked, go, real = threading.Event(), threading.Event(), certificates.status_reader
 
     def held(folder: Path, manifest: Any, large: Any) -> Any:
         look = real(folder, manifest, large)
@@ -304,7 +304,7 @@ def test_what_was_judged_by_one_certificate_is_answered_by_its_bundle(
 
         return looking
 
-    monkeypatch.setattr(certificates, "standing_reader", held)
+    monkeypatch.setattr(certificates, "status_reader", held)
     body = {"model": "support", "messages": [{"role": "user", "content": text(0, 1)}]}
     with running(load(line.folder, 1), fallback=(upstream.url,), fallback_model=("big",)) as server, ThreadPoolExecutor(1) as pool:
         first = pool.submit(httpx.post, f"{server.url}/v1/chat/completions", json=body, timeout=_PATIENCE)

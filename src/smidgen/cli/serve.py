@@ -226,14 +226,14 @@ def _with_keys(settings: ServeSettings) -> ServeSettings:
 
 def _watched(models: Sequence[Model], settings: ServeSettings) -> Iterator[str]:
     """Yield lines that say which certificates are valid now, and how each is monitored."""
-    from smidgen.flows.certify.certificate_status import standing_reader
+    from smidgen.flows.certify.certificate_status import status_reader
     from smidgen.gateway.certificate_status import CertificateState
     from smidgen.server.gateway.certificates import large_model_names
 
     share = settings.local.audit_share
     watched: list[str] = []
     for model in models:
-        found = standing_reader(model.folder, model.manifest, large_model_names(settings.fallback))()
+        found = status_reader(model.folder, model.manifest, large_model_names(settings.fallback))()
         paper = found.certificate
         if not found.valid or paper is None:
             other = paper.reference.model if paper is not None and found.state is CertificateState.REFERENCE else ""

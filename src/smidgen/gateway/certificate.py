@@ -1,20 +1,36 @@
-"""The certificate: a signed file beside a bundle that states the risk of its answers, and this machine's register of certificates.
+"""The certificate: a signed file beside a bundle that states the risk of its answers; this machine's keys and register of certificates.
 
 The bundle itself never changes. The register is the folder `certificates/` in smidgen's home. It only grows, so the findings of audits
 outlive the certificate's file beside the bundle.
+
+A certificate is signed with Ed25519 (RFC 8032). The key is made at the first use, in `keys/certificate.pem` of smidgen's home, readable by
+its owner alone. A machine trusts its own key and the public keys in `keys/trusted/` (copies of `certificate.pub` from the machines that
+certify).
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import filelock
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smidgen.core.errors import CertificateError
-from smidgen.gateway import signing
 from smidgen.gateway.sample_reuse import LONGEST_FINGERPRINTS as MOST_MARKS
 from smidgen.store import files
 from smidgen.store.files import home
@@ -216,9 +232,9 @@ class Certificate(_CertificatePart):
 
     def signed(self) -> Certificate:
         """Sign the certificate with this machine's key, made at the first use. Raises CertificateError if the key cannot be used."""
-        key = signing.key()
-        named = self.model_copy(update={"key": signing.public(key)})
-        return named.model_copy(update={"signature": signing.sign(key, named.content)})
+        key = signing_key()
+        named = self.model_copy(update={"key": public_key(key)})
+        return named.model_copy(update={"signature": sign(key, named.content)})
 
     def facts(self) -> dict[str, Any]:
         """The content of the file, JSON-ready."""
@@ -329,3 +345,89 @@ def registered(sha256: str) -> list[Certificate]:
 
 def _register_folder(sha256: str) -> Path:
     return home() / "certificates" / sha256
+
+
+_LOCK_SECONDS = 10
+
+
+def keys_folder() -> Path:
+    """The folder of the keys."""
+    return home() / "keys"
+
+
+def signing_key() -> Ed25519PrivateKey:
+    """This machine's key, made if there is none. Raises CertificateError if it is damaged, or others can read it."""
+    file = keys_folder() / "certificate.pem"
+    keys_folder().mkdir(mode=0o700, exist_ok=True)
+    with filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS):
+        if not file.exists():
+            made = Ed25519PrivateKey.generate()
+            files.write(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            files.write(file.with_suffix(".pub"), made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    if os.name != "nt" and file.stat().st_mode & 0o077:
+        raise CertificateError("gateway.key_can_be_read_by_others", value=str(file), path=file)
+    found = _read_private_key(file)
+    if found is None:
+        raise CertificateError("gateway.key_cannot_be_read", value=str(file))
+    return found
+
+
+def public_key(private: Ed25519PrivateKey) -> str:
+    """The public half of a key, base64 of its 32 bytes."""
+    return _key_text(private.public_key())
+
+
+def own_public_key() -> str | None:
+    """This machine's public key, in the form of `public_key`; None if there is none that can be read."""
+    found = _read_private_key(keys_folder() / "certificate.pem")
+    return _key_text(found.public_key()) if found is not None else None
+
+
+def sign(private: Ed25519PrivateKey, content: bytes) -> str:
+    """The signature of a content, base64."""
+    return base64.b64encode(private.sign(content)).decode("ascii")
+
+
+def trusted_keys() -> frozenset[str]:
+    """The public keys that this machine trusts. Makes no key."""
+    mine = own_public_key()
+    found = [other for other in map(_read_public_key, _other_key_files()) if other is not None]
+    return frozenset([*([mine] if mine is not None else []), *map(_key_text, found)])
+
+
+def key_files() -> list[Path]:
+    """The files that `trusted_keys` reads."""
+    return [keys_folder() / "certificate.pem", keys_folder() / "trusted", *_other_key_files()]
+
+
+def is_signed(content: bytes, by: str, signature: str) -> bool:
+    """Whether the signature over the content is by this public key. It does not check that the key is trusted."""
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(by, validate=True)).verify(base64.b64decode(signature, validate=True), content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _other_key_files() -> list[Path]:
+    return sorted((keys_folder() / "trusted").glob("*.pub")) if (keys_folder() / "trusted").is_dir() else []
+
+
+def _key_text(key: Ed25519PublicKey) -> str:
+    return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode("ascii")
+
+
+def _read_private_key(file: Path) -> Ed25519PrivateKey | None:
+    try:
+        found = load_pem_private_key(file.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, Ed25519PrivateKey) else None
+
+
+def _read_public_key(file: Path) -> Ed25519PublicKey | None:
+    try:
+        found = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, Ed25519PublicKey) else None

@@ -9,12 +9,19 @@ revocation counts as one, even if the revocation was not written.
 
 Two kinds of certificates may have no state yet: those of an older smidgen, and those of another machine.
 
-Each answered audit also enters the test of the line: see `line_audit`.
+A line has one more sequential test, over all versions behind one name. A certificate's own test starts at nothing with every version, so a
+line that promotes a slightly bad version every week would never be found out. So each answered audit also enters the test of its line,
+which goes on through restarts, promotions and rollbacks. If that one has enough evidence, every certificate whose audits it counted is
+revoked, and it starts anew: a new version needs a certificate on fresh rows. It also starts anew after a certificate was revoked by its own
+audits. `stats/sequential_audit.py` says how both tests share delta. A line is a folder of versions (`store/line.py`), wherever it lies.
+Outside lines it is the bundles of one name in one folder: a build that takes the place of the one before, or stands beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -25,13 +32,16 @@ from typing import Any
 
 import filelock
 
-from smidgen.gateway import line_audit, revocation, signing
+from smidgen.core.errors import BundleError, InputError
+from smidgen.gateway import certificate as papers
+from smidgen.gateway import revocation
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.line_audit import LineAudit
 from smidgen.stats.sequential_audit import SequentialAudit
 from smidgen.store import files
 from smidgen.store.files import home
+from smidgen.store.line import Line, is_line
 
+_log = logging.getLogger("smidgen.audit")
 _LOCK_SECONDS = 10
 _MOST_BYTES = 16 * 1024 * 1024
 _LONGEST = timedelta(minutes=15)
@@ -94,6 +104,49 @@ class Contradiction:
         words = {name: str(facts.get(name, "")) for name in ("client", "request", "asked", "answered", "reference")}
         loss = facts.get("loss")
         return cls(at=float(facts["at"]), loss=None if loss is None else float(loss), **words)
+
+
+_MOST_ENDED = 1000
+"""Revoked tests that a line remembers; each has its own revocation, too."""
+_DEPTH = 3
+"""How far above a version, or one that is being made, its line may be."""
+
+
+@dataclass(slots=True)
+class LineAudit:
+    """The audits of a line since its last revocation.
+
+    Attributes:
+        audit: the test of all of them; `alpha`, `delta` and segments are the present certificate's.
+        tests: the certificates' own tests whose audits it counted, by their first certificate's id.
+        ended: for each such test that the line's has revoked, why.
+    """
+
+    audit: SequentialAudit
+    tests: tuple[str, ...] = ()
+    ended: Mapping[str, str] = field(default_factory=dict)
+
+    def join(self, test: str, own: SequentialAudit) -> None:
+        """Let a certificate's own test take part, before its next audit. Both share delta as soon as the line has other versions."""
+        if test not in self.tests:
+            self.tests = (*self.tests, test)
+        if len(self.tests) > 1:
+            own.share(2)
+
+    def observe(self, own: SequentialAudit, loss: float, probability: float, segment: str | None, client: str | None) -> bool:
+        """Add an audit that `own` has taken in. Returns whether the line's test revokes."""
+        self.audit.least_probability, self.audit.declared = own.least_probability, own.declared
+        return self.audit.observe(loss, probability, segment, client)
+
+    def end(self, why: str = "") -> None:
+        """Start the test anew, after a revocation. `why`: if the line's test revokes, and so for all versions that took part."""
+        ended = {**self.ended, **(dict.fromkeys(self.tests, why) if why else {})}
+        self.ended = dict(list(ended.items())[-_MOST_ENDED:])
+        self.audit, self.tests = new_line_test(self.audit.alpha, self.audit.delta, self.audit.segments), ()
+
+    def json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"audit": self.audit.json(), "tests": list(self.tests), "ended": dict(self.ended)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +235,15 @@ def begin(paper: Certificate) -> None:
 def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
     """Declare the least probability with which any request under this certificate is audited, before requests are drawn.
 
-    It is kept with the evidence: a loss weighs less, the more its request's probability exceeds it. Repeating a declaration changes
-    nothing. A state that cannot be read is left to the next audit, which revokes.
+    It is needed if requests are audited with different probabilities. It is kept with the evidence: a loss weighs less, the more its
+    request's probability exceeds it. Repeating a declaration changes nothing.
+
+    A state that cannot be read is left to the next audit, which revokes.
 
     Args:
         least_probability: over 0, at most 1.
-        anew: whether to replace an earlier declaration. The losses of requests drawn under it must have been recorded before.
+        anew: whether to replace an earlier declaration. The losses of requests drawn under it must have been recorded before. The new
+            probability must not depend on the request, or the test means nothing.
 
     Raises ValueError for a probability out of range, or one that differs from an earlier declaration; OSError if it cannot be written.
     """
@@ -243,19 +299,6 @@ def note_answers(paper: Certificate, answers: int, first: datetime, now: datetim
         _write(file, replace(kept, silence=kept.silence.more(answers, first)))
 
 
-def note_lost(
-    bundle: Path,
-    paper: Certificate,
-    probability: float = 1.0,
-    now: datetime | None = None,
-    segment: str | None = None,
-    owner: str = "",
-    found: Contradiction | None = None,
-) -> bool:
-    """Record an audit that was drawn and never answered; arguments, result and errors as in `observe`."""
-    return observe(bundle, paper, None, probability, now, segment, owner, found)
-
-
 def observe(
     bundle: Path,
     paper: Certificate,
@@ -270,9 +313,10 @@ def observe(
 
     Args:
         bundle: folder of the bundle with the certificate `paper`.
-        loss: of the answer against the reference, 0..1; if answers are right or wrong, 1 for a wrong one. None: it was never answered.
+        loss: of the answer against the reference, 0..1; if answers are right or wrong, 1 for a wrong one. None if the audit was drawn and
+            never answered: `stats/sequential_audit.py` says how that counts.
         probability: of drawing this request, fixed before the loss was known: at least the declared one, or without a declaration always
-            the same.
+            the same. Unsolicited feedback is not an audit: complaints are not a random sample.
         segment: the request's, if the certificate is by segments and it is known.
         owner: who drew it, as given to `note_drawn`.
         found: what to show an operator if it speaks against the certificate, and whose request it was.
@@ -285,6 +329,7 @@ def observe(
             kept = _expired(_read(file, paper), now)
         except (OSError, ValueError) as error:
             _revoke(bundle, paper, f"the state of its audit cannot be read ({file.name}: {error})", now)
+            _warn_of_revocation(paper)
             return True
         client = found.client if found is not None else None
         if loss is None:
@@ -296,13 +341,19 @@ def observe(
             kept = replace(kept, against=(*kept.against, replace(found, loss=loss))[-_MOST_CONTRADICTIONS:])
         try:
             if loss is not None and kept.line is not None:
-                line_audit.write(file.with_name(kept.line_file), kept.line)
+                _write_line(file.with_name(kept.line_file), kept.line)
             _write(file, kept if loss is None else replace(kept, silence=UnauditedAnswers()))
         finally:
             # Revoke on every call, not only the first: if a process is killed between the two writes, the next one makes the second. And
             # if the state cannot be written, perhaps the revocation can: one of the two suffices.
             _revoke_if_so(bundle, paper, kept, now)
+    if kept.revocation:
+        _warn_of_revocation(paper)
     return bool(kept.revocation)
+
+
+def _warn_of_revocation(paper: Certificate) -> None:
+    _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
 
 
 def _observed(
@@ -317,12 +368,12 @@ def _observed(
 ) -> AuditState:
     """The state after an answered audit, which also enters the line's test; `stack` holds the lock of that one. If it cannot be read, the
     state revokes, as for the certificate's own, and what cannot be read gives way to a new test."""
-    file, test = line_audit.line_file(bundle, paper), kept.test or paper.id
-    stack.enter_context(line_audit.turn(file))
+    file, test = line_file(bundle, paper), kept.test or paper.id
+    stack.enter_context(_turn(file))
     try:
-        line = line_audit.read(file, paper, _segments(paper), known=kept.line_file == file.name)
+        line = _read_line(file, paper, _segments(paper), known=kept.line_file == file.name)
     except (OSError, ValueError) as error:
-        line = LineAudit(line_audit.begun(paper.alpha, paper.delta, _segments(paper)))
+        line = LineAudit(new_line_test(paper.alpha, paper.delta, _segments(paper)))
         kept = replace(kept, lost_line=f"the state of its line's audits cannot be read ({error})")
     kept = replace(kept, test=test, line_file=file.name, line=line)
     if kept.revocation:  # this audit was drawn before
@@ -381,14 +432,14 @@ def revoke_if_due(bundle: Path, paper: Certificate, now: datetime | None = None)
 def restart_line(bundle: Path, paper: Certificate) -> None:
     """Start the test of a certificate's line anew, because an operator has revoked the certificate. Raises OSError if it cannot be written.
     Audits that cannot be read are left to the next one, which revokes."""
-    file = line_audit.line_file(bundle, paper)
-    with line_audit.turn(file):
+    file = line_file(bundle, paper)
+    with _turn(file):
         try:
-            line = line_audit.read(file, paper, _segments(paper), known=True)
+            line = _read_line(file, paper, _segments(paper), known=True)
         except ValueError:
             return
         line.end()
-        line_audit.write(file, line)
+        _write_line(file, line)
 
 
 def audit_file(certificate: str) -> Path:
@@ -399,7 +450,7 @@ def audit_file(certificate: str) -> Path:
 def watched_files(bundle: Path, paper: Certificate) -> list[Path]:
     """The files that `read_state` reads: the certificate's own and its line's."""
     with suppress(OSError):  # a line that cannot be read is found out by what else depends on it
-        return [audit_file(paper.id), line_audit.line_file(bundle, paper)]
+        return [audit_file(paper.id), line_file(bundle, paper)]
     return [audit_file(paper.id)]
 
 
@@ -458,7 +509,7 @@ def _segments(paper: Certificate) -> tuple[str, ...]:
 
 
 def _turn(file: Path) -> filelock.BaseFileLock:
-    """The lock of a state: one process writes at a time."""
+    """The lock of a state: one process writes at a time. Take a line's after its certificate's own."""
     file.parent.mkdir(exist_ok=True)
     return filelock.FileLock(file.with_suffix(".lock"), timeout=_LOCK_SECONDS)
 
@@ -478,7 +529,7 @@ def _read(file: Path, paper: Certificate) -> AuditState:
         with file.open("rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        if paper.begun and paper.key == signing.own_public_key():
+        if paper.begun and paper.key == papers.own_public_key():
             raise ValueError("it is gone, and with it the findings of the audits") from None
         return _new(paper)
     if len(content) > _MOST_BYTES:
@@ -491,4 +542,49 @@ def _read(file: Path, paper: Certificate) -> AuditState:
         raise ValueError("it is of another certificate")
     if not kept.line_file:
         return kept
-    return replace(kept, line=line_audit.read(file.with_name(kept.line_file), paper, _segments(paper), known=True))
+    return replace(kept, line=_read_line(file.with_name(kept.line_file), paper, _segments(paper), known=True))
+
+
+def line_file(bundle: Path, paper: Certificate) -> Path:
+    """The file of the line's audits. Raises OSError if the line's pointer cannot be read."""
+    place = bundle.resolve()
+    line = next((folder for folder in place.parents[:_DEPTH] if is_line(folder)), None)
+    try:
+        named = ["line", Line(line).read().key] if line is not None else ["folder", str(place.parent), paper.bundle.name]
+    except (BundleError, InputError) as error:
+        raise OSError(f"the line cannot be read: {error}") from error
+    return home() / "audits" / f"line-{hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]}.json"
+
+
+def _read_line(file: Path, paper: Certificate, segments: tuple[str, ...], *, known: bool) -> LineAudit:
+    """The audits of a line, to go on with a certificate's terms. Raises OSError or ValueError if they cannot be read.
+
+    `known`: whether the certificate's own state says that there are some: then a missing file has lost them.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        if known:
+            raise ValueError(f"{file.name} is gone, and with it the findings of the line's audits") from None
+        return LineAudit(new_line_test(paper.alpha, paper.delta, segments))
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"{file.name} is too large")
+    try:
+        found = json.loads(content)
+        state = {**found["audit"], "alpha": paper.alpha, "delta": paper.delta}
+        tests, ended = tuple(map(str, found["tests"])), {str(name): str(why) for name, why in found["ended"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file.name} is not the state of a line's audits ({error})") from error
+    return LineAudit(SequentialAudit.from_json(state, segments), tests, ended)
+
+
+def _write_line(file: Path, found: LineAudit) -> None:
+    files.write(file, (json.dumps(found.json()) + "\n").encode("ascii"))
+
+
+def new_line_test(alpha: float, delta: float, segments: tuple[str, ...]) -> SequentialAudit:
+    """The test of a line that has no audits yet."""
+    audit = SequentialAudit(alpha, delta, segments=segments)
+    audit.share(2)
+    return audit

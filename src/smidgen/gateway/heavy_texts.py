@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from smidgen.core.replies import Reply
-from smidgen.gateway import signing
+from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.sample_reuse import RowFingerprints
 from smidgen.text.near_duplicates import fold_text
@@ -95,10 +95,10 @@ class HeavyTexts:
 
 def _labelled(text: str, replies: Sequence[Reply], paper: Certificate) -> bool:
     """Whether the certificate's sample has this text with this answer. Known on the machine that signed it."""
-    if len(replies) != 1 or not paper.calibration.marks or paper.key != signing.own_public_key():
+    if len(replies) != 1 or not paper.calibration.marks or paper.key != papers.own_public_key():
         return False
     try:
         sample = RowFingerprints.read(paper.calibration.marks)
-        return RowFingerprints.of([(fold_text(text), replies[0].output)], signing.key()).share_in(sample) == 1.0
+        return RowFingerprints.of([(fold_text(text), replies[0].output)], papers.signing_key()).share_in(sample) == 1.0
     except (ValueError, TypeError):
         return False

@@ -17,11 +17,10 @@ from smidgen.core.errors import CertificateError, InputError
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.certify.certification import CertificateTerms, IssuedCertificate, certificate_standing, certify, revoke
 from smidgen.flows.local_model import load
-from smidgen.gateway import certificate, certificate_audit, revocation, signing
+from smidgen.gateway import certificate, certificate_audit, revocation
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate
-from smidgen.gateway.certificate_status import CertificateState
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway.certificate_status import CertificateState, CertificateWatch
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROWS = pairs(1500, 3, start=20_000)
@@ -176,7 +175,7 @@ def older(bundle: Path, file: Path) -> Certificate:
 
 
 def tmp_register() -> Path:
-    return signing.folder().parent / "certificates"
+    return papers.keys_folder().parent / "certificates"
 
 
 def test_an_older_certificate_holds_as_it_did_and_its_audits_go_on(certified_bundle: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -214,10 +213,10 @@ def test_on_another_machine_that_trusts_its_key_audits_begin_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paper = run(certified_bundle, write_pairs(tmp_path / "c.csv", ROWS)).certificate
-    given = signing.folder() / "certificate.pub"
+    given = papers.keys_folder() / "certificate.pub"
     monkeypatch.setenv("SMIDGEN_HOME", str(tmp_path / "elsewhere"))
-    (signing.folder() / "trusted").mkdir(parents=True)
-    shutil.copyfile(given, signing.folder() / "trusted" / "first.pub")
+    (papers.keys_folder() / "trusted").mkdir(parents=True)
+    shutil.copyfile(given, papers.keys_folder() / "trusted" / "first.pub")
     assert certificate_standing(certified_bundle, NOW).valid
     certificate_audit.observe(certified_bundle, paper, 0.0, now=NOW)
     assert certificate_audit.read_audit(paper).audits == 1

@@ -18,6 +18,7 @@ from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.flows.certify import certificate_status, human_review
 from smidgen.flows.certify.certification import CertificateTerms, certify, revoke
 from smidgen.flows.local_model import load
+from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
 from smidgen.store.traffic.records import Exchange
 from smidgen.store.traffic.store import TrafficStore, opened
@@ -147,19 +148,19 @@ def test_a_loss_counts_once_though_the_process_ends_within(
     counted: bool,
 ) -> None:
     fill(store, paper.id, 5)
-    real = certificate_status.take_in
+    real = certificate_audit.observe
 
-    def killed(*given: Any) -> bool:
+    def killed(*given: Any, **more: Any) -> bool:
         if counted:
-            real(*given)
+            real(*given, **more)
         raise KeyboardInterrupt
 
     with human_review.open_review(certified_bundle, store, 1.0) as review:
         given = next(review.waiting())
-        monkeypatch.setattr(certificate_status, "take_in", killed)
+        monkeypatch.setattr(certificate_audit, "observe", killed)
         with pytest.raises(KeyboardInterrupt):
             review.take_in(given, OTHER[right(given)])
-    monkeypatch.setattr(certificate_status, "take_in", real)
+    monkeypatch.setattr(certificate_audit, "observe", real)
     assert drawn(certified_bundle, store) == [f"req_{number}" for number in range(1, 5)]
     assert (certificate_status.evidence(paper).audits, certificate_status.evidence(paper).losses) == (1, 1.0)
 

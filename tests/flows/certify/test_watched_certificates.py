@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.gateway.test_certificates import folder, given, own_home  # noqa: F401
 
-from smidgen.flows.certify.certificate_status import declare, evidence, take_in
+from smidgen.flows.certify.certificate_status import evidence
+from smidgen.gateway.certificate_audit import declare, observe
 
 SURE, UNSURE = 0.02, 1.0
 """How often answers are reviewed: those that the model is sure of, and the tenth of the rest."""
@@ -29,7 +30,7 @@ def revoked(folder: Path, number: int, wrong_sure: float, wrong_unsure: float, r
     probabilities = np.where(unsure, UNSURE, SURE)
     wrong = rng.random(requests) < np.where(unsure, wrong_unsure, wrong_sure)
     drawn = np.flatnonzero(rng.random(requests) < probabilities).tolist()
-    return any(take_in(folder, paper, float(wrong[place]), float(probabilities[place])) for place in drawn)
+    return any(observe(folder, paper, float(wrong[place]), float(probabilities[place])) for place in drawn)
 
 
 def test_reviewing_what_is_unsure_gives_no_false_alarm(folder: Path) -> None:  # noqa: F811
@@ -46,9 +47,9 @@ def test_a_probability_under_the_declared_one_is_refused_and_takes_nothing_in(fo
     paper = given(folder)
     declare(paper, 0.02)
     with pytest.raises(ValueError, match=r"the probability of an audit is 0\.01, below the declared least, 0\.02"):
-        take_in(folder, paper, 1.0, 0.01)
+        observe(folder, paper, 1.0, 0.01)
     with pytest.raises(ValueError, match=r"was declared as 0\.02"):
         declare(paper, 0.01)
     assert evidence(paper).audits == 0
-    take_in(folder, paper, 1.0, 0.02)
+    observe(folder, paper, 1.0, 0.02)
     assert evidence(paper).audits == 1

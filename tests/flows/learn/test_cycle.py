@@ -27,8 +27,7 @@ from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, revocation
 from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedSegment, Reference
-from smidgen.gateway.certificate_status import CertificateState
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway.certificate_status import CertificateState, CertificateWatch
 from smidgen.store.files import home
 from smidgen.store.line import Line, LineBusy
 from smidgen.store.traffic.records import Exchange

@@ -25,7 +25,7 @@ from smidgen.gateway import certificate_audit as audit_log
 from smidgen.gateway import heavy_texts, revocation
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway.certificate_status import CertificateWatch
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.gateway.auditor import MOST_IN_FLIGHT, Auditor
 from smidgen.server.ops.prometheus import ServerMetrics
@@ -458,7 +458,7 @@ class Late(CertificateWatch):
 @pytest.fixture
 def late(monkeypatch: Any) -> Iterator[type[Late]]:
     monkeypatch.setattr("smidgen.flows.certify.certificate_status.CertificateWatch", Late)
-    monkeypatch.setattr("smidgen.gateway.certificate_watch._SETTLED_NS", 0)
+    monkeypatch.setattr("smidgen.gateway.certificate_status._SETTLED_NS", 0)
     yield Late
     Late.late = timedelta(0)
 

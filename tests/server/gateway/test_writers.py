@@ -57,7 +57,7 @@ def test_a_written_text_is_judged_whole_and_then_streamed(
 ) -> None:
     model = load(writer_bundle, threads=1)
     held = CertificateStatus(CertificateState.VALID, "for this test", paper(model))
-    monkeypatch.setattr("smidgen.server.gateway.certificates.standing_reader", lambda folder, manifest, large: lambda: held)
+    monkeypatch.setattr("smidgen.server.gateway.certificates.status_reader", lambda folder, manifest, large: lambda: held)
     with (
         running(model, fallback=(upstream.url,), fallback_model=("big",)) as gateway,
         openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client,

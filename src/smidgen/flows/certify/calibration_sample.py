@@ -22,7 +22,7 @@ from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.certify.losses import Loss
 from smidgen.flows.learn.data_overlap import KnownData, Use
 from smidgen.flows.local_model import Model
-from smidgen.gateway import certificate, revocation, signing
+from smidgen.gateway import certificate, revocation
 from smidgen.gateway.certificate import CertificateSample
 from smidgen.gateway.sample_reuse import RowFingerprints
 from smidgen.stats.intervals import Floats
@@ -148,7 +148,7 @@ def answer_pairs(
     rows_sha256 = rows_hash(listed)
     file_sha256 = drawn.file_sha256 or rows_sha256
     friend.refuse(file_sha256, rows_sha256, drawn.name)
-    marks = RowFingerprints.of(((near_duplicates.fold_text(joined(text)), output) for text, output in listed), signing.key())
+    marks = RowFingerprints.of(((near_duplicates.fold_text(joined(text)), output) for text, output in listed), certificate.signing_key())
     _refuse_refuted(model, rows_sha256, marks, drawn.name)
     given = task.gathered(drawn.rows) if loss.gathers else list(drawn.rows)
     unread = [Row(text) for text in drawn.unread]

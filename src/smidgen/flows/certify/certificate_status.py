@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +15,11 @@ from smidgen.gateway import certificate, certificate_audit
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.certificate import Certificate, CertifiedBundle
 from smidgen.gateway.certificate_audit import Contradiction
-from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
-from smidgen.gateway.certificate_watch import CertificateWatch
+from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, CertificateWatch, StatusReader
 from smidgen.gateway.sample_reuse import RowFingerprints
 from smidgen.stats.sequential_audit import SequentialAudit
 
 # Status: whether the certificate of a served bundle holds, read as often as needed.
-
-StandingReader = Callable[[], CertificateStatus]
-"""Reads the certificate's current status from files. Raises nothing."""
 
 
 def certificate_subject(manifest: Manifest) -> CertifiedBundle:
@@ -38,7 +32,7 @@ def certificate_subject(manifest: Manifest) -> CertifiedBundle:
     )
 
 
-def standing_reader(folder: Path | None, manifest: Manifest | None, large: frozenset[str] | None = None) -> StandingReader:
+def status_reader(folder: Path | None, manifest: Manifest | None, large: frozenset[str] | None = None) -> StatusReader:
     """Return a reader of the certificate's status for a bundle opened from this folder.
 
     The bundle as opened counts: if another one takes its place in the folder, the certificate no longer applies. `large`: the names of the
@@ -56,21 +50,7 @@ def standing_reader(folder: Path | None, manifest: Manifest | None, large: froze
     return watch
 
 
-def note_answer(vouch: StandingReader, found: CertificateStatus) -> None:
-    """Record that an answer was given under this valid certificate, so that audits are due."""
-    if isinstance(vouch, CertificateWatch) and found.certificate is not None:
-        vouch.answered(found.certificate)
-
-
-async def read_standing(vouch: StandingReader) -> CertificateStatus:
-    """Return the certificate's status. Files are read in a thread, and only if one has changed."""
-    known = vouch.known() if isinstance(vouch, CertificateWatch) else None
-    return known if known is not None else await asyncio.to_thread(vouch)
-
-
 # Audits: the loss of an audited answer enters the sequential test of the certificate that it was given under.
-
-_log = logging.getLogger("smidgen.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,70 +102,6 @@ class AuditEvidence:
     clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     against: tuple[Contradiction, ...] = ()
     line: LineEvidence | None = None
-
-
-def declare(paper: Certificate, least_probability: float, *, anew: bool = False) -> None:
-    """Declare the least probability with which a request under this certificate is audited. Call it once, before the audits.
-
-    It is needed if requests are audited with different probabilities: each loss is then weighted by `least_probability` over its own. The
-    declaration is kept with the evidence.
-
-    Args:
-        least_probability: over 0, at most 1. The rarest requests count in full, the others less.
-        anew: whether it replaces an earlier declaration, from the next drawn request on. Settle the audits drawn under the old one first.
-            The new probability must not depend on the request, or the test means nothing.
-
-    Raises ValueError for an invalid probability, and for one that differs from the earlier declaration; OSError if it cannot be written.
-    """
-    certificate_audit.declare(paper, least_probability, anew=anew)
-
-
-def drawn(bundle: Path, paper: Certificate, owner: str) -> None:
-    """Record a drawn audit before it is sent: one that is never settled counts as lost. `owner`: the auditing process.
-
-    Raises OSError if it cannot be written.
-    """
-    certificate_audit.note_drawn(bundle, paper, owner)
-
-
-def barred(bundle: Path, paper: Certificate, owner: str) -> None:
-    """Record that a drawn audit may not be sent. Raises OSError if it cannot be written."""
-    certificate_audit.note_blocked(bundle, paper, owner)
-
-
-def take_in(
-    bundle: Path,
-    paper: Certificate,
-    loss: float | None,
-    probability: float,
-    segment: str | None = None,
-    owner: str = "",
-    found: Contradiction | None = None,
-) -> bool:
-    """Add one audited answer to the test. Returns True if audits have revoked the certificate: from then on every request escalates.
-
-    Args:
-        bundle: folder of the bundle.
-        paper: the certificate that the answer was given under.
-        loss: of the answer against the certificate's reference, 0..1; for answers that are right or wrong, 1 if wrong. None if the audit
-            was drawn and never answered: `stats/sequential_audit.py` says how that counts.
-        probability: probability with which this request was chosen for an audit, fixed before its loss was known. Unsolicited feedback is
-            not an audit: complaints are not a random sample. Without `declare`, the probability is the same for all requests; with it, none
-            is below the declared one.
-        segment: for a certificate by segments, the request's: the label answered, or the column's value. None if unknown: the audit then
-            counts for the whole only.
-        owner: the process that drew it, if `drawn` was told.
-        found: whose request it was, and what to show an operator if it speaks against the certificate.
-
-    Raises ValueError for an invalid loss or probability, OSError if the state cannot be written; the audit is then not added.
-    """
-    if loss is None:
-        revoked = certificate_audit.note_lost(bundle, paper, probability, segment=segment, owner=owner, found=found)
-    else:
-        revoked = certificate_audit.observe(bundle, paper, loss, probability, segment=segment, owner=owner, found=found)
-    if revoked:
-        _log.warning("the certificate %s of %s is revoked by its audits: every request to it escalates", paper.id, paper.bundle.name)
-    return revoked
 
 
 def evidence(paper: Certificate) -> AuditEvidence:

@@ -20,9 +20,8 @@ from smidgen.core.errors import CertificateError, DataError, InputError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
 from smidgen.flows.answer_files import cell_reader
-from smidgen.flows.certify import certificate_status as audits
 from smidgen.flows.certify import losses
-from smidgen.flows.certify.certificate_status import AuditEvidence, certificate_subject
+from smidgen.flows.certify.certificate_status import AuditEvidence, certificate_subject, evidence
 from smidgen.flows.local_model import read_task
 from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
@@ -139,7 +138,7 @@ class HumanReview:
     @property
     def evidence(self) -> AuditEvidence:
         """The evidence of the audits so far. Raises OSError or ValueError if the state cannot be read."""
-        return audits.evidence(self.paper)
+        return evidence(self.paper)
 
     def waiting(self, now: datetime | None = None) -> Iterator[DrawnAnswer]:
         """Yield the drawn answers that are not taken in yet, the oldest first."""
@@ -190,8 +189,8 @@ class HumanReview:
         place, loss, before, segment = self._state.pending
         revoked = self.evidence.revoked
         if self.evidence.audits == before:
-            audits.declare(self.paper, self._state.share)
-            revoked = audits.take_in(self.folder, self.paper, loss, self._state.share, segment)
+            certificate_audit.declare(self.paper, self._state.share)
+            revoked = certificate_audit.observe(self.folder, self.paper, loss, self._state.share, segment=segment)
         self._write(replace(self._state, through=place, pending=None))
         return revoked
 

@@ -33,7 +33,8 @@ import httpx
 
 from smidgen.core.errors import RequestError
 from smidgen.core.replies import NOT_COMPARABLE, Reply
-from smidgen.flows.certify import certificate_status, losses
+from smidgen.flows.certify import losses
+from smidgen.gateway import certificate_audit
 from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_audit import Contradiction
@@ -202,7 +203,7 @@ class Auditor:
 
     async def _asked(self, folder: Path, paper: Certificate, loss: Callable[[], Coroutine[Any, Any, _Found]]) -> _Found:
         """Record that the audit was drawn, then get its loss."""
-        await asyncio.to_thread(certificate_status.drawn, folder, paper, self._owner)
+        await asyncio.to_thread(certificate_audit.note_drawn, folder, paper, self._owner)
         return await loss()
 
     async def _graded(
@@ -249,7 +250,7 @@ class Auditor:
                 await asyncio.wait({before})
             loss, without, said = asking.result()
             if without in _BARRED:
-                await asyncio.to_thread(certificate_status.barred, folder, paper, self._owner)
+                await asyncio.to_thread(certificate_audit.note_blocked, folder, paper, self._owner)
                 self._count(bundle, without, record)
                 return
             found = replace(found, reference=said) if self._keep is not None else found
@@ -274,9 +275,9 @@ class Auditor:
         If another server has since declared another share, this audit fails, and the next one declares this server's share.
         """
         if paper.id not in self._declared:
-            certificate_status.declare(paper, self._share, anew=True)
+            certificate_audit.declare(paper, self._share, anew=True)
             self._declared.add(paper.id)
-        certificate_status.take_in(folder, paper, loss, self._share, segment, self._owner, found)
+        certificate_audit.observe(folder, paper, loss, self._share, segment=segment, owner=self._owner, found=found)
 
     async def _said_of(self, call: UpstreamCall) -> tuple[str | None, str]:
         """Ask up to three times. Returns the large model's text, or the outcome of an audit without a loss.

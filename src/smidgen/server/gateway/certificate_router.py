@@ -12,9 +12,15 @@ from pydantic import ValidationError
 from starlette.types import Send
 
 from smidgen.core.errors import RequestError
-from smidgen.flows.certify.certificate_status import StandingReader, note_answer, read_standing
 from smidgen.gateway import routing_decision as rulings
-from smidgen.gateway.certificate_status import REVIVED_BY_AUDITS, CertificateState, CertificateStatus
+from smidgen.gateway.certificate_status import (
+    REVIVED_BY_AUDITS,
+    CertificateState,
+    CertificateStatus,
+    StatusReader,
+    note_answer,
+    read_status,
+)
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers, client_id
 from smidgen.gateway.heavy_texts import HeavyTexts
@@ -67,7 +73,7 @@ class _Course:
     asked: RequestedModel
     body: Mapping[str, Any]
     model: ServedBundle
-    reader: StandingReader
+    reader: StatusReader
     standing: CertificateStatus
     decision: RoutingDecision
     odd: str | None
@@ -123,7 +129,7 @@ class CertificateRouter:
         body = request.json or {}
         model = self._service.find(asked.bundle, request)
         reader = certificate_of(self._service, model)
-        standing = await read_standing(reader)
+        standing = await read_status(reader)
         odd = why_ineligible(request.path, body, eligibility_of(model.task))
         course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
         if self._mode == "never":
@@ -140,7 +146,7 @@ class CertificateRouter:
             return course
         await self._ask(request, course)
         if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
-            course.standing = await read_standing(reader)
+            course.standing = await read_status(reader)
         if course.local is not None:
             found = rulings.decision_after(course.standing, asked, course.local.replies, body)
             course.decision = rulings.decision_within(found, body, token_count(course.local.text) if found.local else 0)

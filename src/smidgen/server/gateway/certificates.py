@@ -9,9 +9,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from smidgen.core.replies import Reply
-from smidgen.flows.certify.certificate_status import AuditEvidence, StandingReader, evidence, read_standing, standing_reader
+from smidgen.flows.certify.certificate_status import AuditEvidence, evidence, status_reader
 from smidgen.gateway import routing_decision as rulings
-from smidgen.gateway.certificate_status import CertificateState
+from smidgen.gateway.certificate_status import CertificateState, StatusReader, read_status
 from smidgen.gateway.route_settings import FallbackSettings
 from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.models import ServedBundle
@@ -20,16 +20,16 @@ from smidgen.server.service import Service
 _NOTE = "certificate"
 
 
-def certificate_of(service: Service, model: ServedBundle) -> StandingReader:
+def certificate_of(service: Service, model: ServedBundle) -> StatusReader:
     """Return the certificate reader of a model. It lives as long as the model is open, and does not keep the model open."""
     return service.noted(
         model,
         _NOTE,
-        lambda made: standing_reader(getattr(made, "folder", None), made.manifest, large_model_names(service.settings.fallback)),
+        lambda made: status_reader(getattr(made, "folder", None), made.manifest, large_model_names(service.settings.fallback)),
     )
 
 
-def present_certificates(service: Service) -> dict[str, StandingReader]:
+def present_certificates(service: Service) -> dict[str, StatusReader]:
     """Return the certificate readers of the models that answer new requests, by name. Thread-safe."""
     return {name: certificate_of(service, model) for name, model in list(service.models.items())}
 
@@ -54,7 +54,7 @@ class RequestCertificates:
 
     async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
         """Decide whether a bundle's certificate holds now and covers this reply. The request has no segment."""
-        standing = await read_standing(certificate_of(self.service, model))
+        standing = await read_status(certificate_of(self.service, model))
         return rulings.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
 
 
@@ -75,7 +75,7 @@ _NEEDED = ("smidgen_certificate_evidence_needed", "The evidence with which it is
 class CertificateGauge(Collector):
     """Certificate metrics, read at each scrape. Unreadable values are left out. `present`: returns the readers, in any thread."""
 
-    def __init__(self, present: Callable[[], Mapping[str, StandingReader]]) -> None:
+    def __init__(self, present: Callable[[], Mapping[str, StatusReader]]) -> None:
         self._present = present
 
     def describe(self) -> Iterator[GaugeMetricFamily]:

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from smidgen.core import quantities
-from smidgen.flows.certify.certificate_status import read_standing
+from smidgen.gateway.certificate_status import read_status
 from smidgen.judge import wording
 from smidgen.server.gateway.certificates import certificate_of
 from smidgen.server.models import ServedBundle, takes_pairs
@@ -67,7 +67,7 @@ def _taken(models: Sequence[Mapping[str, Any]], large: tuple[str, ...]) -> list[
 
 async def _told(service: Service, model: ServedBundle) -> dict[str, Any]:
     """Describe a bundle for the page."""
-    found = await read_standing(certificate_of(service, model))
+    found = await read_status(certificate_of(service, model))
     manifest, form = model.manifest, model.form
     labels = [label[:_LONGEST] for label in form.names]
     paper = found.certificate
