@@ -97,7 +97,7 @@ def count(asked: Rows, kept: Rows, scores: np.ndarray, least: float, differ: Cal
 def _work(asked: Rows, kept: Rows) -> Callable[[], dict[str, Any]]:
     def work() -> dict[str, Any]:
         from smidgen.flows.embedding import embedder
-        from smidgen.gateway.cache_rules import differ
+        from smidgen.text.meaningful_words import differ
 
         embed = embedder()
         assert embed is not None

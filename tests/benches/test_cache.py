@@ -6,7 +6,7 @@ import numpy as np
 from bench import cache
 from bench.cache import Hits
 
-from smidgen.gateway.cache_rules import differ
+from smidgen.text.meaningful_words import differ
 
 ASKED = [("Where is my card?", "card"), ("Is it 3?", "three"), ("far", "far")]
 KEPT = [("where is the card", "card"), ("Where is my card?", "odd"), ("Is it 4?", "four"), ("near", "near")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smidgen.core.errors import InputError, RequestError
-from smidgen.gateway.allowlist import Allowlist, describe_open_paths
+from smidgen.gateway.route import Allowlist, describe_open_paths
 
 OPENED = [
     ("POST", "/v1/chat/completions"),

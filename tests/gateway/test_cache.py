@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -12,10 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.examples import examples
 
-from smidgen.gateway import answer_cache as answers
-from smidgen.gateway.answer_cache import AnswerCache, CachedAnswer, CacheEntry, CacheLimits
 from smidgen.gateway.answer_reading import AnswerUsage
-from smidgen.gateway.cache_rules import CacheKey, CacheKeys, Sharing, cache_directives, differ, scope, why_uncacheable
+from smidgen.gateway.cache import (
+    EVENTS,
+    AnswerCache,
+    CachedAnswer,
+    CacheEntry,
+    CacheKey,
+    CacheKeys,
+    CacheLimits,
+    Sharing,
+    answer_events,
+    cache_directives,
+    cache_scope,
+    cacheable_answer,
+    whole_answer,
+    why_uncacheable,
+)
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 NAMING = CacheKeys()
@@ -46,7 +58,7 @@ def test_two_requests_share_a_key_only_where_they_are_the_same_persons(
     one: list[tuple[bytes, bytes]], mine: dict[str, Any], other: list[tuple[bytes, bytes]], theirs: dict[str, Any], sharing: Sharing
 ) -> None:
     body = {"messages": [{"role": "user", "content": "hello"}]}
-    first, second = scope(sharing, one, mine, False), scope(sharing, other, theirs, False)
+    first, second = cache_scope(sharing, one, mine, False), cache_scope(sharing, other, theirs, False)
     if first is None or second is None:
         return
     keys = [asked({**body, **fields}, whose) for fields, whose in ((mine, first), (theirs, second))]
@@ -60,15 +72,15 @@ def test_two_requests_share_a_key_only_where_they_are_the_same_persons(
 def test_who_names_nobody_has_no_scope(given: list[tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
     keys, users = named(given, fields, "user")
     odd = any(value is not None and not isinstance(value, str) for value in fields.values())
-    assert (scope("user", given, fields, False) is None) is (odd or not users)
-    assert (scope("key", given, fields, False) is None) is (not keys)
-    assert scope("all", given, fields, False) == scope("all", [], {}, False)
-    assert (scope("all", given, fields, True) == scope("all", [], {}, True)) is (not keys)
+    assert (cache_scope("user", given, fields, False) is None) is (odd or not users)
+    assert (cache_scope("key", given, fields, False) is None) is (not keys)
+    assert cache_scope("all", given, fields, False) == cache_scope("all", [], {}, False)
+    assert (cache_scope("all", given, fields, True) == cache_scope("all", [], {}, True)) is (not keys)
 
 
 def test_no_two_ways_to_share_have_a_scope_in_common() -> None:
     given = [(b"authorization", b"Bearer a")]
-    found = [scope(sharing, given, {"user": "a"}, True) for sharing in SHARING]
+    found = [cache_scope(sharing, given, {"user": "a"}, True) for sharing in SHARING]
     assert len({json.dumps(one) for one in found}) == 3
 
 
@@ -118,87 +130,6 @@ def test_the_model_the_path_and_the_query_count() -> None:
     ways = [(CHAT, b"", "big"), (CHAT, b"v=1", "big"), (CHAT, b"", "small"), (COMPLETIONS, b"", "big")]
     found = [NAMING.question(["all"], path, query, [], body, model) for path, query, model in ways]
     assert len({one.key for one in found}) == len({one.template for one in found}) == 4
-
-
-ALIKE = [
-    ("Where is my card?", "where is the card"),
-    ("Please cancel my order", "could you cancel the order, please?"),
-    ("I want a refund", "I would like a refund!"),
-    ("Can you tell me what the exchange rate is?", "what is the exchange rate"),
-    ("I can't log in.", "i cannot log in"),
-    ("How do I link a new card?", "How can I link my new cards?"),
-    ("Is [PERSON_1] here?", "is [PERSON_1] here"),
-    ("I am here at 12:30.", "I'm here at 12:30"),
-]
-UNLIKE = [
-    ("Where is order 123?", "Where is order 124?"),
-    ("Where is order A-123?", "Where is order B-123?"),
-    ("It costs 1.50", "It costs 1.05"),
-    ("Send 5 to 3", "Send 3 to 5"),
-    ("a refund of $50", "a refund of €50"),
-    ("a refund of 50", "a refund of -50"),
-    ("2026-01-02 please", "2026-02-01 please"),
-    ("cancel dinner this saturday", "cancel dinner this friday"),
-    ("on 3 May", "on 3 March"),
-    ("two cards", "three cards"),
-    ("call me tomorrow", "call me today"),
-    ("My card works", "My card does not work"),
-    ("My card works", "My card doesn't work"),
-    ("I can't verify it", "I won't verify it"),
-    ("I can't verify it", "I couldn't verify it"),
-    ("I did not order X but Y", "I did order X but not Y"),
-    ("with a receipt", "without a receipt"),
-    ("Is Anna in?", "Is Bert in?"),
-    ("fly to paris", "fly to london"),
-    ("from paris to london", "from london to paris"),
-    ("pay in usd", "pay in eur"),
-    ("for US customers", "for us customers"),
-    ("when does Will come", "when does he come"),
-    ("activate my card", "deactivate my card"),
-    ("change my name", "change your name"),
-    ("what do I call you", "what do you call me"),
-    ("put milk on the list", "did I put milk on the list"),
-    ("What are disposable cards?", "What do disposable cards do?"),
-    ("My card works", "My card works?"),
-    ("you hit it", "it hit you"),
-    ("I cancelled my order", "Cancel my order"),
-    ("Can I cancel the contract?", "I will cancel the contract."),
-    ("[PERSON_1] owes [PERSON_2]", "[PERSON_2] owes [PERSON_1]"),
-    ("good 👍", "good 👎"),
-    ("C++ or C", "C or C"),
-    ("Ich kann zahlen", "Ich kann nicht zahlen"),
-    ("订单一", "订单二"),
-    ("please", "hello"),
-    ("", ""),
-]
-
-
-@pytest.mark.parametrize(("one", "other"), ALIKE)
-def test_courtesy_articles_and_plurals_may_differ(one: str, other: str) -> None:
-    assert not differ(one, other) and not differ(other, one)
-
-
-@pytest.mark.parametrize(("one", "other"), UNLIKE)
-def test_words_that_tell_may_not(one: str, other: str) -> None:
-    assert differ(one, other) and differ(other, one)
-
-
-TELLING = (
-    *("124", "3.5", "12:30", "2026-11-26", "$5", "50%", "not", "never", "without"),
-    *("friday", "june", "London", "visa", "eur", "two", "[PERSON_2]", "é", "中"),
-)
-
-
-@settings(max_examples=examples(400), deadline=None)
-@given(st.lists(st.sampled_from(["where", "is", "my", "card", "please", "order", "the"]), min_size=1, max_size=6), st.data())
-def test_a_telling_word_put_in_anywhere_is_seen(said: list[str], data: st.DataObject) -> None:
-    word, other = (data.draw(st.sampled_from(TELLING)) for _ in range(2))
-    place = data.draw(st.integers(0, len(said)))
-    text = " ".join(said)
-    more = " ".join([*said[:place], word, *said[place:]])
-    instead = " ".join([*said[:place], other, *said[place:]])
-    assert differ(text, more) and differ(more, text)
-    assert differ(more, instead) or word == other
 
 
 @pytest.mark.parametrize(
@@ -281,37 +212,33 @@ def test_a_stream_is_put_together_and_taken_apart_again() -> None:
     ]
     chunks = [{**head, "choices": [{"index": 0, "delta": one, "finish_reason": "stop" if not one else None}]} for one in deltas]
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    kept = answers.cacheable_answer(CHAT, answers.EVENTS, stream(*chunks, {**head, "choices": [], "usage": usage}))
+    kept = cacheable_answer(CHAT, EVENTS, stream(*chunks, {**head, "choices": [], "usage": usage}))
     assert kept is not None and kept.usage == AnswerUsage(3, 2)
-    found = json.loads(answers.whole_answer(kept, {"answered_by": "cache"}))
+    found = json.loads(whole_answer(kept, {"answered_by": "cache"}))
     assert found["choices"][0]["message"] == {"role": "assistant", "content": "aä\ud800", "reasoning_content": "hm"}
     assert (found["object"], found["usage"], found["smidgen"]) == ("chat.completion", usage, {"answered_by": "cache"})
-    again = answers.cacheable_answer(CHAT, answers.EVENTS, answers.answer_events(CHAT, kept, {"answered_by": "cache"}, usage=True))
+    again = cacheable_answer(CHAT, EVENTS, answer_events(CHAT, kept, {"answered_by": "cache"}, usage=True))
     assert again == kept
 
 
 @pytest.mark.parametrize(("path", "choice"), [(CHAT, {"text": "a"}), (COMPLETIONS, {"message": {"role": "assistant", "content": "a"}})])
 def test_an_answer_of_the_other_face_is_not_kept(path: str, choice: dict[str, Any]) -> None:
     whole = {"choices": [{"index": 0, "finish_reason": "stop", **choice}]}
-    assert answers.cacheable_answer(path, "application/json", json.dumps(whole).encode()) is None
+    assert cacheable_answer(path, "application/json", json.dumps(whole).encode()) is None
 
 
 @settings(max_examples=examples(300), deadline=None)
-@given(st.sampled_from([CHAT, COMPLETIONS]), st.sampled_from(["application/json", answers.EVENTS]), values, values, values)
+@given(st.sampled_from([CHAT, COMPLETIONS]), st.sampled_from(["application/json", EVENTS]), values, values, values)
 def test_an_answer_of_any_shape_is_kept_whole_or_not_at_all(path: str, kind: str, choices: Any, message: Any, more: Any) -> None:
     for found in ({"choices": choices}, {"choices": [{"message": message, "delta": message, "text": more, "finish_reason": "stop"}]}, more):
-        body = stream(found) if kind == answers.EVENTS else json.dumps(found).encode()
+        body = stream(found) if kind == EVENTS else json.dumps(found).encode()
         try:
-            kept = answers.cacheable_answer(path, kind, body)
+            kept = cacheable_answer(path, kind, body)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             continue  # whoever asks takes these for "not understood"
         if kept is not None:
-            assert json.loads(answers.whole_answer(kept, {}))["choices"]
-            assert answers.answer_events(path, kept, {}, usage=False)
-
-
-def test_the_cases_are_many() -> None:
-    assert len(list(itertools.chain(ALIKE, UNLIKE))) > 40
+            assert json.loads(whole_answer(kept, {}))["choices"]
+            assert answer_events(path, kept, {}, usage=False)
 
 
 def test_a_request_takes_its_own_answer_out_and_no_newer_one() -> None:

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from smidgen.core.errors import CertificateError
 from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import revocation, routing_decision
+from smidgen.gateway import revocation, route
 from smidgen.gateway.certificate import Certificate, CertificateSample, CertifiedBundle, CertifiedSegment, JudgeError, Reference
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus, Decision, check_certificate
-from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.gateway.route import RequestedModel
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -101,12 +101,12 @@ def test_what_names_another_model_stays_here_only_where_the_certificate_knows_it
     knowing = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration))
     older = CertificateStatus(CertificateState.VALID, "for this test", paper())
     known, unknown = frozenset(["bbbbbbbbbbbbbbbb", "cccccccccccccccc"]), frozenset(["cccccccccccccccc"])
-    assert routing_decision.decision_before(knowing, RequestedModel("s", names_bundle=False, jobs=known)).local
+    assert route.decision_before(knowing, RequestedModel("s", names_bundle=False, jobs=known)).local
     for held, jobs in ((knowing, unknown), (knowing, frozenset[str]()), (older, known)):
         asked = RequestedModel("s", names_bundle=False, jobs=jobs).at_least(0.5)
-        assert routing_decision.decision_before(held, asked).why == "job"
-        assert routing_decision.decision_after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
-    assert routing_decision.decision_before(older, RequestedModel("s")).local
+        assert route.decision_before(held, asked).why == "job"
+        assert route.decision_after(held, asked, [Reply("yes", 1.0)], {}).why == "job"
+    assert route.decision_before(older, RequestedModel("s")).local
 
 
 def test_what_names_another_large_model_than_the_certificate_goes_there() -> None:
@@ -115,10 +115,10 @@ def test_what_names_another_large_model_than_the_certificate_goes_there() -> Non
         CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model", model="big"))
     )
     asked = RequestedModel("s", names_bundle=False, jobs=frozenset(["aaaaaaaaaaaaaaaa"]), model="big")
-    assert routing_decision.decision_before(held, asked).local and routing_decision.decision_before(held, RequestedModel("s")).local
-    assert routing_decision.decision_before(held, replace(asked, model="another")).why == "another large model"
+    assert route.decision_before(held, asked).local and route.decision_before(held, RequestedModel("s")).local
+    assert route.decision_before(held, replace(asked, model="another")).why == "another large model"
     unnamed = CertificateStatus(CertificateState.VALID, "for this test", paper(calibration=calibration, reference=Reference(kind="model")))
-    assert routing_decision.decision_before(unnamed, replace(asked, model="another")).local
+    assert route.decision_before(unnamed, replace(asked, model="another")).local
 
 
 def test_an_answer_that_the_request_cuts_short_escalates() -> None:
@@ -127,10 +127,8 @@ def test_an_answer_that_the_request_cuts_short_escalates() -> None:
         Reply("yes", 0.9, piece=SimpleNamespace(finish="length")),
     )
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-        assert (
-            routing_decision.decision_after(held, RequestedModel("s"), [cut], {name: 3}).told == f"no local answer ({name} cuts it short)"
-        )
-    assert routing_decision.decision_after(held, RequestedModel("s"), [cut], {}).why != "no local answer"
+        assert route.decision_after(held, RequestedModel("s"), [cut], {name: 3}).explanation == f"no local answer ({name} cuts it short)"
+    assert route.decision_after(held, RequestedModel("s"), [cut], {}).why != "no local answer"
 
 
 def test_it_decides_by_its_threshold(folder: Path) -> None:

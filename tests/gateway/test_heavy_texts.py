@@ -10,9 +10,9 @@ from tests.gateway.test_certificates import own_home, paper  # noqa: F401
 
 from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers
-from smidgen.gateway import heavy_texts
+from smidgen.gateway import route
 from smidgen.gateway.certificate import Certificate, CertificateSample
-from smidgen.gateway.heavy_texts import HeavyTexts
+from smidgen.gateway.route import HeavyTexts
 from smidgen.gateway.sample_reuse import RowFingerprints
 
 PAPER = paper()  # alpha 0.05: a text is heavy from 1 % on
@@ -21,8 +21,8 @@ YES = [Reply("yes", 0.99)]
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heavy_texts, "_LEAST", 200)
-    monkeypatch.setattr(heavy_texts, "_MOST_TEXTS", 256)
+    monkeypatch.setattr(route, "_LEAST_REQUESTS", 200)
+    monkeypatch.setattr(route, "_MOST_TEXTS", 256)
 
 
 def traffic(

@@ -11,7 +11,7 @@ import pytest
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.replies import Reply
-from smidgen.gateway import routing_decision, upstreams
+from smidgen.gateway import route, upstreams
 from smidgen.gateway.certificate_status import CertificateState, CertificateStatus
 from smidgen.gateway.eligibility import (
     AUDIT_TOKENS,
@@ -29,7 +29,7 @@ from smidgen.gateway.eligibility import (
 )
 from smidgen.gateway.headers import answer_headers, header_text, reply_headers, upstream_headers
 from smidgen.gateway.request_body import parsed, with_model
-from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
+from smidgen.gateway.route import RequestedModel, RoutingDecision, requested_model
 from smidgen.gateway.upstreams import RetryPolicy
 
 
@@ -159,9 +159,9 @@ def test_the_text_of_a_request_is_that_of_its_own_face() -> None:
 
 def test_no_answer_or_several_or_one_without_a_score_never_stay_here() -> None:
     none = CertificateStatus(CertificateState.NONE, "none")
-    assert routing_decision.decision_before(none, RequestedModel("s")).why == "no certificate"
-    assert routing_decision.decision_before(CertificateStatus(CertificateState.VALID, "odd"), RequestedModel("s")).why == "no certificate"
-    assert routing_decision.decision_after(none, RequestedModel("s"), [Reply("yes", 1.0)], {}).why == "no certificate"
+    assert route.decision_before(none, RequestedModel("s")).why == "no certificate"
+    assert route.decision_before(CertificateStatus(CertificateState.VALID, "odd"), RequestedModel("s")).why == "no certificate"
+    assert route.decision_after(none, RequestedModel("s"), [Reply("yes", 1.0)], {}).why == "no certificate"
     assert not RoutingDecision(why="x").local
 
 
@@ -240,11 +240,11 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
 def test_an_answer_longer_than_the_request_allows_escalates(limit: str) -> None:
     known = RoutingDecision(certificate="c", score=0.9)
-    assert routing_decision.decision_within(known, {limit: 5}, 5).local and routing_decision.decision_within(known, {}, 500).local
-    cut = routing_decision.decision_within(known, {limit: 4}, 5)
-    assert (cut.why, cut.detail, cut.certificate) == (routing_decision.UNANSWERED, f"{limit} cuts it short", "c")
-    escalated = RoutingDecision(why=routing_decision.SCORE)
-    assert routing_decision.decision_within(escalated, {limit: 1}, 5) is escalated
+    assert route.decision_within(known, {limit: 5}, 5).local and route.decision_within(known, {}, 500).local
+    cut = route.decision_within(known, {limit: 4}, 5)
+    assert (cut.why, cut.detail, cut.certificate) == (route.UNANSWERED, f"{limit} cuts it short", "c")
+    escalated = RoutingDecision(why=route.SCORE)
+    assert route.decision_within(escalated, {limit: 1}, 5) is escalated
 
 
 def test_an_audit_asks_for_the_text_in_full() -> None:

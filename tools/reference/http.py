@@ -204,7 +204,7 @@ def _shape(schema: Mapping[str, Any]) -> str:
 
 def _check() -> None:
     """Hold the headers and reasons against the source."""
-    from smidgen.gateway import routing_decision as decisions
+    from smidgen.gateway import route as decisions
     from smidgen.server import app
 
     named = {

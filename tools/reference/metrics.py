@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
-from smidgen.gateway.answer_cache import AnswerCache
+from smidgen.gateway.cache import AnswerCache
 from smidgen.server.gateway.budget_guard import BudgetGauge, BudgetGuard
 from smidgen.server.gateway.certificates import CertificateGauge
 from smidgen.server.ops.prometheus import AccountMetrics, CacheMetrics, DriftGauge, MemoryGauge, ServerMetrics

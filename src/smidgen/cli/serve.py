@@ -120,7 +120,7 @@ def serve(
 
 def _check(settings: ServeSettings) -> bool:
     """Return whether the clients share a fallback's key. Raises InputError with every setting that is impossible or contradicts another."""
-    from smidgen.gateway.allowlist import Allowlist
+    from smidgen.gateway.route import Allowlist
     from smidgen.server.gateway.budget_guard import budget_plan
     from smidgen.server.gateway.eligibility import check_held_out
     from smidgen.server.gateway.fallback import fallback_targets
@@ -287,7 +287,7 @@ def _welcome(
 
 def _routes(names: Sequence[str], settings: ServeSettings, shared_key: bool) -> Iterator[str]:
     """Yield lines that say which requests the fallback gets, and how they are changed first."""
-    from smidgen.gateway.allowlist import describe_open_paths
+    from smidgen.gateway.route import describe_open_paths
 
     privacy = settings.privacy
     yield f"requests that no bundle may answer go to {', '.join(settings.fallback.urls)}" if names else "all requests go to the fallback"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.gateway.route import RoutingDecision
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -188,7 +188,7 @@ def answer_headers(
     if ruling is not None:
         said["score"] = "" if ruling.score is None else f"{ruling.score:.6f}"
         said["certificate"] = ruling.certificate if not uncertified else ""
-        said["escalated"] = ruling.told
+        said["escalated"] = ruling.explanation
     said["uncertified"] = uncertified
     said["measured-error"] = "" if error is None else f"{error:.4f}"
     return [

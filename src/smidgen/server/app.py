@@ -166,7 +166,7 @@ def _gateway(
     service: Service, settings: ServeSettings, fallback: Fallback, auditor: Auditor | None, sizes: UpstreamSizes | None
 ) -> Gateway:
     """Build the gateway, and register the metrics of its certificates and budget."""
-    from smidgen.gateway.allowlist import Allowlist
+    from smidgen.gateway.route import Allowlist
     from smidgen.server.gateway.budget_guard import BudgetGauge
     from smidgen.server.gateway.certificate_router import CertificateRouter, Savings
     from smidgen.server.gateway.certificates import CertificateGauge, present_certificates

@@ -29,7 +29,7 @@ from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import Headers, client_key, header_text
 from smidgen.gateway.request_body import RequestBody
-from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.gateway.route import RoutingDecision
 from smidgen.server.errors import REMEDY, RESPONSES, failure
 from smidgen.server.models import HeldModels, ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics, TextUsage

@@ -22,7 +22,7 @@ from tests.upstream_stub import Said, Seen, UpstreamStub, chunk
 from smidgen.core.replies import Reply
 from smidgen.flows.local_model import Model
 from smidgen.gateway import certificate_audit as audit_log
-from smidgen.gateway import heavy_texts, revocation
+from smidgen.gateway import revocation, route
 from smidgen.gateway.answer_reading import MOST_BYTES
 from smidgen.gateway.certificate import Reference
 from smidgen.gateway.certificate_status import CertificateWatch
@@ -574,7 +574,7 @@ def test_a_client_that_the_large_model_always_contradicts_loses_the_bundle_alone
 def test_a_text_that_is_a_large_share_of_the_traffic_is_checked_before_it_is_answered_here(
     gateway: Any, upstream: UpstreamStub, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heavy_texts, "_LEAST", 3)
+    monkeypatch.setattr(route, "_LEAST_REQUESTS", 3)
     paper = certify(model, reference=AGAINST_MODEL)
     upstream.answer = right
     running = gateway(audit_share=0.0001)

@@ -16,8 +16,7 @@ from prometheus_client import CollectorRegistry
 from tests.examples import examples
 from tests.server.gateway.test_cache_semantic import letters
 
-from smidgen.gateway.answer_cache import AnswerCache, CacheLimits
-from smidgen.gateway.cache_rules import Sharing
+from smidgen.gateway.cache import AnswerCache, CacheLimits, Sharing
 from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.response_cache import ResponseCache, SimilarTexts
 from smidgen.server.gateway.upstream import UpstreamAnswer, UpstreamCall

@@ -12,10 +12,10 @@ from tests.upstream_stub import UpstreamStub
 from smidgen.cli import serve as command
 from smidgen.flows.certify.certificate_status import certificate_subject
 from smidgen.flows.local_model import Model
-from smidgen.gateway import routing_decision
+from smidgen.gateway import route
 from smidgen.gateway.certificate import JudgeError, Reference
 from smidgen.gateway.certificate_status import check_certificate
-from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.gateway.route import RequestedModel
 from smidgen.server.settings import ServeSettings
 
 
@@ -54,7 +54,7 @@ def test_the_name_of_a_judge_is_no_large_models(gateway: Any, model: Model) -> N
     judge = Reference(kind="judge", judge=JudgeError(wrong=0, reviewed=400, bound=0.01), model="judge-1")
     certify(model, reference=judge, measure="judge")
     assert gateway().post(CHAT, asking(SURE)).headers["x-smidgen-answered-by"] == "local"
-    assert routing_decision.decision_before(
+    assert route.decision_before(
         check_certificate(model.folder, certificate_subject(model.manifest)), RequestedModel("support", model="big")
     ).local
 

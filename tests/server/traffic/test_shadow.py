@@ -29,7 +29,7 @@ from smidgen.flows.learn.cycle import LearnResult, learn
 from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
-from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.gateway.route import RequestedModel
 from smidgen.server.gateway.eligibility import JobMatcher, job_matcher
 from smidgen.store import usage_records
 from smidgen.store.line import Line

@@ -26,7 +26,7 @@ from smidgen.flows.local_model import read_task
 from smidgen.gateway import certificate_audit
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_status import REVIVED_BY_AUDITS, check_certificate
-from smidgen.gateway.routing_decision import segment_of
+from smidgen.gateway.route import segment_of
 from smidgen.store import files
 from smidgen.store.traffic.records import Feedback
 from smidgen.store.traffic.sampling import DrawnAnswer, Place

@@ -18,7 +18,7 @@ from smidgen.core.settings import Settings
 from smidgen.data.splits import SplitSide, assign_held_side
 from smidgen.flows.certify import losses
 from smidgen.flows.learn.learning_rows import LineRow, Source
-from smidgen.gateway.routing_decision import SCORE, SEGMENT, UNANSWERED
+from smidgen.gateway.route import SCORE, SEGMENT, UNANSWERED
 from smidgen.store.traffic.records import StoredShare, TrafficPair
 from smidgen.store.traffic.store import TrafficStore, opened
 from smidgen.store.traffic.tables import url_of

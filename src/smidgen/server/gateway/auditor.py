@@ -40,7 +40,7 @@ from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_audit import Contradiction
 from smidgen.gateway.eligibility import canonical_request, eligibility_of
 from smidgen.gateway.request_body import RequestBody
-from smidgen.gateway.routing_decision import segment_of
+from smidgen.gateway.route import segment_of
 from smidgen.gateway.upstreams import PASSING_STATUSES
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswerer, UpstreamCall

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.types import Send
 
 from smidgen.core.errors import RequestError
-from smidgen.gateway import routing_decision as rulings
+from smidgen.gateway import route
 from smidgen.gateway.certificate_status import (
     REVIVED_BY_AUDITS,
     CertificateState,
@@ -23,9 +23,8 @@ from smidgen.gateway.certificate_status import (
 )
 from smidgen.gateway.eligibility import eligibility_of, text_of, why_ineligible
 from smidgen.gateway.headers import answer_headers, client_id
-from smidgen.gateway.heavy_texts import HeavyTexts
+from smidgen.gateway.route import HeavyTexts, RequestedModel, RoutingDecision
 from smidgen.gateway.route_settings import LocalMode
-from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.gateway.auditor import Auditor
 from smidgen.server.gateway.certificates import certificate_of
 from smidgen.server.gateway.eligibility import IsHeldOut
@@ -131,16 +130,16 @@ class CertificateRouter:
         reader = certificate_of(self._service, model)
         standing = await read_status(reader)
         odd = why_ineligible(request.path, body, eligibility_of(model.task))
-        course = _Course(asked, body, model, reader, standing, rulings.decision_before(standing, asked), odd)
+        course = _Course(asked, body, model, reader, standing, route.decision_before(standing, asked), odd)
         if self._mode == "never":
-            course.decision = RoutingDecision(why=rulings.NEVER, detail="the operator lets no bundle answer")
+            course.decision = RoutingDecision(why=route.NEVER, detail="the operator lets no bundle answer")
             return course
         if course.decision.local and course.odd is not None:
-            course.decision = RoutingDecision(why=rulings.INELIGIBLE, detail=course.odd)
+            course.decision = RoutingDecision(why=route.INELIGIBLE, detail=course.odd)
         if course.decision.local and standing.suspended and client_id(request.headers) in standing.suspended:
-            course.decision = rulings.suspended_decision(course.decision)
+            course.decision = route.suspended_decision(course.decision)
         if course.decision.local and self._is_held_out is not None and self._is_held_out(text_of(request.path, body)):
-            course.decision = rulings.held_out_decision(course.decision)
+            course.decision = route.held_out_decision(course.decision)
         if not course.decision.local:
             await self._decide_uncertified(request, course)
             return course
@@ -148,11 +147,11 @@ class CertificateRouter:
         if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
             course.standing = await read_status(reader)
         if course.local is not None:
-            found = rulings.decision_after(course.standing, asked, course.local.replies, body)
-            course.decision = rulings.decision_within(found, body, token_count(course.local.text) if found.local else 0)
+            found = route.decision_after(course.standing, asked, course.local.replies, body)
+            course.decision = route.decision_within(found, body, token_count(course.local.text) if found.local else 0)
             self._weigh(request, course, course.local)
         else:
-            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
+            course.decision = RoutingDecision(why=route.UNANSWERED, detail=course.failed, certificate=course.decision.certificate)
         return course
 
     def _weigh(self, request: HttpRequest, course: _Course, local: LocalAnswer) -> None:
@@ -163,7 +162,7 @@ class CertificateRouter:
         heavy = self._service.noted(course.model, _HEAVY, lambda _: HeavyTexts())
         said = text_of(request.path, course.body)
         if heavy.escalates(said, local.replies, paper):
-            course.decision = rulings.repeated_decision(course.decision)
+            course.decision = route.repeated_decision(course.decision)
             course.checks = heavy if self._auditor is not None and heavy.take_check(said) else None
 
     async def _decide_uncertified(self, request: HttpRequest, course: _Course) -> None:
@@ -178,9 +177,9 @@ class CertificateRouter:
             return
         await self._ask(request, course)
         if course.local is None:
-            course.decision = RoutingDecision(why=rulings.UNANSWERED, detail=course.failed)
+            course.decision = RoutingDecision(why=route.UNANSWERED, detail=course.failed)
             return
-        found = rulings.decision_uncertified(course.decision, course.local.replies, course.body, least)
+        found = route.decision_uncertified(course.decision, course.local.replies, course.body, least)
         if found.local:
             course.uncertified, course.decision = course.decision.why, replace(course.decision, score=found.score)
         else:
@@ -241,8 +240,8 @@ class CertificateRouter:
         if course.local is None:
             return None
         valid = replace(course.standing, state=CertificateState.VALID)
-        found = rulings.decision_after(valid, course.asked, course.local.replies, course.body)
-        return call if rulings.decision_within(found, course.body, token_count(course.local.text)).local else None
+        found = route.decision_after(valid, course.asked, course.local.replies, course.body)
+        return call if route.decision_within(found, course.body, token_count(course.local.text)).local else None
 
     async def _ask(self, request: HttpRequest, course: _Course) -> None:
         """Ask the bundle and wait for its whole answer. If it fails, log that and let the request escalate.

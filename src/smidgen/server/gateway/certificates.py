@@ -10,10 +10,10 @@ from prometheus_client.registry import Collector
 
 from smidgen.core.replies import Reply
 from smidgen.flows.certify.certificate_status import AuditEvidence, evidence, status_reader
-from smidgen.gateway import routing_decision as rulings
+from smidgen.gateway import route
 from smidgen.gateway.certificate_status import CertificateState, StatusReader, read_status
+from smidgen.gateway.route import RequestedModel, RoutingDecision
 from smidgen.gateway.route_settings import FallbackSettings
-from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.server.models import ServedBundle
 from smidgen.server.service import Service
 
@@ -55,7 +55,7 @@ class RequestCertificates:
     async def ruling(self, model: ServedBundle, reply: Reply) -> RoutingDecision:
         """Decide whether a bundle's certificate holds now and covers this reply. The request has no segment."""
         standing = await read_status(certificate_of(self.service, model))
-        return rulings.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
+        return route.decision_after(standing, RequestedModel(model.name, self.quality), [reply], {})
 
 
 _STATE = ("smidgen_certificate_state", "1 for how each bundle's certificate stands now, 0 for how it does not.")

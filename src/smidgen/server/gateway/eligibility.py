@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.placeholders import PromptFrame
 from smidgen.gateway.eligibility import CHAT, COMPLETIONS, LOCAL_RESPONSE_ID, RESPONSES, text_of, why_ineligible
-from smidgen.gateway.routing_decision import RequestedModel
+from smidgen.gateway.route import RequestedModel
 from smidgen.server.models import ServedBundle
 from smidgen.server.settings import ServeSettings
 from smidgen.server.traffic.exchange import template_of

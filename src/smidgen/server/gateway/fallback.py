@@ -13,8 +13,8 @@ from smidgen.core.errors import InputError
 from smidgen.gateway import upstreams as upstreams_module
 from smidgen.gateway.answer_reading import UsageEventFilter
 from smidgen.gateway.headers import Headers, answer_headers
+from smidgen.gateway.route import RequestedModel, RoutingDecision
 from smidgen.gateway.route_settings import PrivacySettings
-from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.gateway.budget_guard import BudgetGuard, budget_plan, warn_of_old_prices
 from smidgen.server.gateway.escalation import Escalation, Unreachable

@@ -23,19 +23,23 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from smidgen.core.errors import InputError
-from smidgen.gateway import answer_cache as answers
-from smidgen.gateway.answer_cache import AnswerCache, CacheEntry, CacheLimits
 from smidgen.gateway.answer_reading import AnswerUsage
-from smidgen.gateway.cache_rules import (
+from smidgen.gateway.cache import (
     CACHED_PATHS,
+    EVENTS,
     UNSUITED,
+    AnswerCache,
     CacheDirectives,
+    CacheEntry,
     CacheKey,
     CacheKeys,
+    CacheLimits,
     Sharing,
+    answer_events,
     cache_directives,
-    differ,
-    scope,
+    cache_scope,
+    cacheable_answer,
+    whole_answer,
     why_uncacheable,
 )
 from smidgen.gateway.headers import Headers, header_text
@@ -47,9 +51,10 @@ from smidgen.server.ops import prometheus
 from smidgen.server.ops.prometheus import CacheMetrics
 from smidgen.server.request import RequestIdentity
 from smidgen.server.settings import ServeSettings
+from smidgen.text.meaningful_words import differ
 
 if TYPE_CHECKING:
-    from smidgen.gateway.answer_cache import Vector
+    from smidgen.gateway.cache import Vector
 
     Likeness = Callable[[str], Vector | None]
 
@@ -163,7 +168,7 @@ class ResponseCache:
         model = self._first.model if call.renamed else leaves.get("model")
         if unsuited or not isinstance(model, str):
             return unsuited or UNSUITED
-        whose = scope(self._sharing, client.headers, came, self._first.takes_others_keys)
+        whose = cache_scope(self._sharing, client.headers, came, self._first.takes_others_keys)
         if whose is None:
             return prometheus.UNNAMED
         try:
@@ -205,9 +210,9 @@ class ResponseCache:
             self._metrics.saved.inc(usd)
         path = call.path
         if asked.streamed:
-            body, kind = answers.answer_events(path, kept, facts, asked.counted), answers.EVENTS
+            body, kind = answer_events(path, kept, facts, asked.counted), EVENTS
         else:
-            body, kind = answers.whole_answer(kept, facts), "application/json"
+            body, kind = whole_answer(kept, facts), "application/json"
         sent = {"content-type": kind, **(HEADERS if asked.streamed else {"content-length": str(len(body))})}
         response = httpx.Response(200, headers=sent, stream=httpx.ByteStream(body))
         return UpstreamAnswer(self._first, response, headers, cached=True, saved_usd=usd, took=kept.usage)
@@ -235,7 +240,7 @@ class ResponseCache:
 
     def _keep(self, asked: _CacheRequest, path: str, kind: str, body: bytes | None) -> None:
         try:
-            kept = answers.cacheable_answer(path, kind, body) if body is not None else None
+            kept = cacheable_answer(path, kind, body) if body is not None else None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
             kept = None  # an answer may have any shape; an unknown one is only passed on
         if kept is None:

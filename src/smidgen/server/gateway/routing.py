@@ -18,12 +18,11 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smidgen.core.errors import RequestError
-from smidgen.gateway import routing_decision as rulings
-from smidgen.gateway.allowlist import Allowlist
+from smidgen.gateway import route
 from smidgen.gateway.eligibility import CERTIFIED_PATHS
 from smidgen.gateway.headers import Headers, answer_headers
 from smidgen.gateway.request_body import RequestBody, with_model
-from smidgen.gateway.routing_decision import RequestedModel, RoutingDecision, requested_model
+from smidgen.gateway.route import Allowlist, RequestedModel, RoutingDecision, requested_model
 from smidgen.server.access import from_other_origin
 from smidgen.server.errors import refused, unrouted
 from smidgen.server.gateway import eligibility
@@ -189,7 +188,7 @@ class GatewayMiddleware:
         return asked
 
     async def _pass(self, request: HttpRequest, send: Send, asked: RequestedModel | None) -> None:
-        no_face = RoutingDecision(why=rulings.INELIGIBLE, detail="no bundle answers at this path") if asked is not None else None
+        no_face = RoutingDecision(why=route.INELIGIBLE, detail="no bundle answers at this path") if asked is not None else None
         await self._gateway.answerer(request, send, asked, no_face)
 
     def _is_ours(self, path: str, asked: RequestedModel | None) -> bool:

@@ -14,8 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from smidgen.core.replies import Reply
-from smidgen.gateway.answer_cache import AnswerCache
-from smidgen.gateway.cache_rules import DRAWN, UNSUITED
+from smidgen.gateway.cache import DRAWN, UNSUITED, AnswerCache
 from smidgen.machine.memory import resident_mb
 from smidgen.server.models import ServedBundle
 from smidgen.store.spending_ledger import NANO

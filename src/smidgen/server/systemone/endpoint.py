@@ -19,7 +19,7 @@ from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, joined
 from smidgen.gateway.headers import answer_headers
-from smidgen.gateway.routing_decision import RoutingDecision
+from smidgen.gateway.route import RoutingDecision
 from smidgen.server.errors import DetailedRefusal
 from smidgen.server.models import ServedBundle, takes_pairs
 from smidgen.server.openai.answers import refusal_of
@@ -249,7 +249,7 @@ def _covered(ruling: RoutingDecision, why: str) -> dict[str, str | None]:
     """Return the fields of `Covered`."""
     if ruling.local and not why:
         return {"certificate": ruling.certificate, "uncertified": None}
-    return {"certificate": None, "uncertified": ruling.told or why}
+    return {"certificate": None, "uncertified": ruling.explanation or why}
 
 
 def _said(bundles: Sequence[str], answers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from smidgen.core.replies import Reply
 from smidgen.gateway.answer_reading import ReadAnswer, decompressed, read_answer
 from smidgen.gateway.eligibility import RESPONSES, SYSTEM_ROLES, system_messages, text_of, why_ineligible
 from smidgen.gateway.request_body import parsed
-from smidgen.gateway.routing_decision import requested_model
+from smidgen.gateway.route import requested_model
 from smidgen.privacy.identifiers import identifier_spans
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, texts_to_read
 from smidgen.server.models import BundleIdentity
