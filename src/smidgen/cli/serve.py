@@ -122,7 +122,7 @@ def _check(settings: ServeSettings) -> bool:
     """Return whether the clients share a fallback's key. Raises InputError with every setting that is impossible or contradicts another."""
     from smidgen.gateway.route import Allowlist
     from smidgen.server.gateway.budget_guard import budget_plan
-    from smidgen.server.gateway.eligibility import check_held_out
+    from smidgen.server.gateway.certificate_router import check_held_out
     from smidgen.server.gateway.fallback import fallback_targets
     from smidgen.server.gateway.response_cache import check_cache
     from smidgen.server.traffic.capture_setup import check_labels

@@ -168,12 +168,11 @@ def _gateway(
     """Build the gateway, and register the metrics of its certificates and budget."""
     from smidgen.gateway.route import Allowlist
     from smidgen.server.gateway.budget_guard import BudgetGauge
-    from smidgen.server.gateway.certificate_router import CertificateRouter, Savings
+    from smidgen.server.gateway.certificate_router import CertificateRouter, Savings, held_out_test
     from smidgen.server.gateway.certificates import CertificateGauge, present_certificates
-    from smidgen.server.gateway.eligibility import held_out_test, job_matcher
     from smidgen.server.gateway.fallback import FallbackAnswerer
     from smidgen.server.gateway.prices import upstream_prices
-    from smidgen.server.gateway.routing import Gateway, RoutingRules
+    from smidgen.server.gateway.routing import Gateway, RoutingRules, job_matcher
     from smidgen.server.openai import chat, completions, responses
 
     service.metering.registry.register(CertificateGauge(lambda: present_certificates(service)))

@@ -30,7 +30,7 @@ from smidgen.flows.learn.settings import LearnSettings, LineCertificateSettings
 from smidgen.flows.local_model import load
 from smidgen.gateway import certificate as papers
 from smidgen.gateway.route import RequestedModel
-from smidgen.server.gateway.eligibility import JobMatcher, job_matcher
+from smidgen.server.gateway.routing import JobMatcher, job_matcher
 from smidgen.store import usage_records
 from smidgen.store.line import Line
 from smidgen.store.traffic.store import opened

@@ -1,8 +1,8 @@
 """The auditor: ask the large model about a random share of the bundles' answers, after the client has its answer.
 
 It is asked a canonical request: the client's text without the client's sampling and limits, which the bundle ignores, too
-(`gateway/eligibility.py`). A request that the large model refuses (any 4xx but 408 and 429) is no evidence either way. Each audit names
-its client, so that one client alone revokes nothing (`stats/sequential_audit.py`).
+(`smidgen/gateway/eligibility.py`). A request that the large model refuses (any 4xx but 408 and 429) is no evidence either way. Each audit
+names its client, so that one client alone revokes nothing (`stats/sequential_audit.py`).
 
 If the request itself is the certificate's reference, nobody is asked: the answer is checked against it.
 

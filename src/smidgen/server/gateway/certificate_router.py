@@ -1,9 +1,12 @@
-"""The certificate router: a bundle answers a request to it if its certificate allows, else the fallback does."""
+"""The certificate router: a bundle answers a request to it if its certificate allows, else the fallback does.
+
+Held-out texts always go to the fallback, if the operator wishes so: then the rows that compare and certify are like all of the traffic.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.types import Send
 
-from smidgen.core.errors import RequestError
+from smidgen.core.errors import InputError, RequestError
 from smidgen.gateway import route
 from smidgen.gateway.certificate_status import (
     REVIVED_BY_AUDITS,
@@ -27,7 +30,6 @@ from smidgen.gateway.route import HeavyTexts, RequestedModel, RoutingDecision
 from smidgen.gateway.route_settings import LocalMode
 from smidgen.server.gateway.auditor import Auditor
 from smidgen.server.gateway.certificates import certificate_of
-from smidgen.server.gateway.eligibility import IsHeldOut
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.fallback import FallbackAnswerer
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamSizes, texts_to_read
@@ -37,11 +39,42 @@ from smidgen.server.openai.answers import LocalAnswer, TextFace
 from smidgen.server.reply_json import token_count
 from smidgen.server.request import CLIENT_GONE, OWN_ID_PREFIX, HttpRequest, takes_body_of
 from smidgen.server.service import Service
+from smidgen.server.settings import ServeSettings
+from smidgen.store.traffic.records import MOST_TEXT
 
 _LOOK_AGAIN_SECONDS = 1.0
 _HEAVY = "heavy texts"
 _INVALID, _FAILED = "HTTP 422", "HTTP 500"
 _log = logging.getLogger("smidgen.server")
+
+
+IsHeldOut = Callable[[str], bool]
+"""Tells whether a text is held out."""
+
+
+def check_held_out(settings: ServeSettings) -> None:
+    """Raise InputError if held-out texts shall always escalate, but none are held out or captured."""
+    if not settings.local.held_out_aside:
+        return
+    if not settings.capture.on or not settings.fallback.urls:
+        raise InputError(
+            "server.held_out_texts_need_fallback" if not settings.fallback.urls else "server.held_out_texts_need_capture",
+            value="--held-out-aside",
+        )
+    if settings.capture.held_out == 0:
+        raise InputError("server.held_out_texts_are_to_be_set_aside")
+
+
+def held_out_test(service: Service) -> IsHeldOut | None:
+    """Return a test for held-out texts; None if they do not always escalate.
+
+    The text as received decides, as in the recorder. Raises as `check_held_out` does.
+    """
+    check_held_out(service.settings)
+    recorder = service.recorder
+    if not service.settings.local.held_out_aside or recorder is None:
+        return None
+    return lambda text: len(text) <= MOST_TEXT and recorder.holds_out(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """The gateway's middleware: route requests to `/v1/`.
 
-Requests to a bundle go to the certificate router, requests for this server itself to the faces behind, and all others to the fallback. The
-list of models has the local bundles, then the models of upstreams that can be asked.
+Requests to a bundle go to the certificate router, requests for this server itself to the faces behind, and all others to the fallback. A
+line takes requests that name another model if they belong to the recurring jobs that it learnt from. The list of models has the local
+bundles, then the models of upstreams that can be asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,26 +18,29 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smidgen.core.errors import RequestError
+from smidgen.core.errors import InputError, RequestError
+from smidgen.core.placeholders import PromptFrame
 from smidgen.gateway import route
-from smidgen.gateway.eligibility import CERTIFIED_PATHS
+from smidgen.gateway.eligibility import CERTIFIED_PATHS, CHAT, COMPLETIONS, LOCAL_RESPONSE_ID, RESPONSES, text_of, why_ineligible
 from smidgen.gateway.headers import Headers, answer_headers
 from smidgen.gateway.request_body import RequestBody, with_model
 from smidgen.gateway.route import Allowlist, RequestedModel, RoutingDecision, requested_model
 from smidgen.server.access import from_other_origin
 from smidgen.server.errors import refused, unrouted
-from smidgen.server.gateway import eligibility
 from smidgen.server.gateway.certificate_router import CertificateRouter
 from smidgen.server.gateway.certificates import RequestCertificates
-from smidgen.server.gateway.eligibility import JobMatcher
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.fallback import Fallback, FallbackAnswerer
 from smidgen.server.gateway.prices import texts_to_read
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
+from smidgen.server.models import ServedBundle
 from smidgen.server.openai.models import listing
 from smidgen.server.reply_json import as_json, token_count
 from smidgen.server.request import CLIENT_GONE, HttpRequest, request_of
 from smidgen.server.service import Service
+from smidgen.server.traffic.exchange import template_of
+from smidgen.store.line import Line, LineJob
+from smidgen.store.traffic.store import opened
 
 _UNDER = "/v1/"
 _MODELS = "/v1/models"
@@ -49,6 +53,61 @@ _BY_MODEL = (*CERTIFIED_PATHS, "/v1/embeddings", _SYSTEMONE)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _DIRECT = "asked directly"
 _LIST_SECONDS = 5.0
+
+
+_JOB_PATHS = (CHAT, COMPLETIONS)
+"""Paths where jobs are taken. Not /responses: a client may refer to a response later, and the upstream does not know one made here."""
+
+
+class JobMatcher:
+    """Finds the line that takes a request by its recurring jobs.
+
+    The system prompt, the form of the answer and the fixed part of the text must match one of the line's jobs exactly. A job with neither a
+    system prompt nor a frame takes nothing, because any request could match it. In doubt, no line takes the request.
+
+    This does not check whether the line's certificate covers the job: that changes with each champion, and is checked before it answers.
+
+    Args:
+        jobs: the jobs of each line, by the line's name.
+        hashed: hashes a template with the key of the store that the jobs were found in.
+    """
+
+    def __init__(self, jobs: Mapping[str, Iterable[LineJob]], hashed: Callable[[str], str]) -> None:
+        self._hashed = hashed
+        self._of: dict[str, list[tuple[PromptFrame, str, str]]] = {}
+        for name, own in jobs.items():
+            for job in own:
+                self._of.setdefault(job.letter, []).append((job.frame, name, job.scope))
+
+    def __call__(self, path: str, body: Mapping[str, Any]) -> RequestedModel | None:
+        """Return the line that takes a request; None if no line or more than one matches."""
+        if path not in _JOB_PATHS or not isinstance(body.get("model"), str) or why_ineligible(path, body) is not None:
+            return None
+        known = self._of.get(self._hashed(template_of(path, body)))
+        if known is None:
+            return None
+        text = text_of(path, body)
+        takers: dict[str, set[str]] = {}
+        for frame, name, scope in known:
+            if frame.holds(text):
+                takers.setdefault(name, set()).add(scope)
+        if len(takers) != 1:
+            return None
+        ((name, scopes),) = takers.items()
+        return RequestedModel(name, names_bundle=False, jobs=frozenset(scopes), model=body["model"])
+
+
+def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
+    """Return a matcher for the served lines, with their current jobs.
+
+    Raises InputError if no line has a job; TrafficError if the store of traffic, whose key identifies jobs, cannot be read.
+    """
+    lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
+    jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
+    if not any(jobs.values()):
+        raise InputError("server.no_line_that_is_served_has_job_to_take", value=", ".join(lines) or "no line")
+    with opened(make=False) as store:
+        return JobMatcher(jobs, store.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +201,7 @@ class GatewayMiddleware:
         body = await request.begin(receive, hold=face or path in _BY_MODEL)
         scope["route"] = RoutedPath(path) if path in CERTIFIED_PATHS or path == _MODELS else RoutedPath()
         read = request.json if request.method == "POST" else None
-        eligibility.check_previous_response(path, read)
+        _check_previous_response(path, read)
         asked = self._asked(request, read)
         if not isinstance(body, RequestBody):
             await self._pass(request, send, asked)
@@ -168,7 +227,7 @@ class GatewayMiddleware:
             raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
         if any(step in (".", "..") for step in path.replace("\\", "/").split("/")):
             raise RequestError("server.path_has_dots_for_steps", status=400, code="bad_path")
-        eligibility.check_previous_response(path, None)
+        _check_previous_response(path, None)
         if path == _MODELS or not (face and self._is_ours(path, None)):
             self._gateway.rules.allowed.check(request.method, request.sent_path)
         if self._gateway.answerer.has_seen(request):
@@ -242,3 +301,22 @@ async def _upstream_models(upstream: Upstream, headers: Headers, query: bytes) -
         return None
     cards = found.get("data") if isinstance(found, dict) else None
     return cards if isinstance(cards, list) else None
+
+
+_PREVIOUS_RESPONSE = "previous_response_id"
+
+
+def _check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
+    """Raise RequestError for a request that continues a local response (400), or a path that names one (404)."""
+    before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
+    if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
+        raise RequestError(
+            "server.response_that_this_goes_on_from_was",
+            value=before,
+            status=400,
+            code="previous_response_not_found",
+            param=_PREVIOUS_RESPONSE,
+        )
+    named = path.removeprefix(f"{RESPONSES}/") if path.startswith(f"{RESPONSES}/{LOCAL_RESPONSE_ID}") else ""
+    if named:
+        raise RequestError("server.this_response_was_made_here", value=named, status=404, code="not_found")
