@@ -28,9 +28,10 @@ from smidgen.gateway.eligibility import (
     why_ineligible,
 )
 from smidgen.gateway.headers import answer_headers, header_text, reply_headers, upstream_headers
-from smidgen.gateway.request_body import parsed, with_model
+from smidgen.gateway.json_edits import with_model
 from smidgen.gateway.route import RequestedModel, RoutingDecision, requested_model
 from smidgen.gateway.upstreams import RetryPolicy
+from smidgen.server.request import json_object
 
 
 def test_a_models_name_is_a_bundle_a_quality_or_neither() -> None:
@@ -79,7 +80,7 @@ def test_a_client_raises_the_operators_quality_and_does_not_lower_it() -> None:
 )
 def test_only_the_models_name_is_put_in_its_place(body: str, after: str) -> None:
     assert with_model(body.encode(), "B") == after.encode()
-    assert (parsed(body.encode()) or {}).get("model") is not None
+    assert (json_object(body.encode()) or {}).get("model") is not None
 
 
 def test_a_name_with_quotes_stays_json_and_a_body_without_one_is_refused() -> None:
@@ -87,7 +88,7 @@ def test_a_name_with_quotes_stays_json_and_a_body_without_one_is_refused() -> No
     for body in (b"{}", b'{"a": {"model": "x"}}'):
         with pytest.raises(ValueError, match="names no model"):
             with_model(body, "B")
-    assert [parsed(body) for body in (b"[]", b"x", b"\xff", b"[" * 100_000, b"")] == [None] * 5
+    assert [json_object(body) for body in (b"[]", b"x", b"\xff", b"[" * 100_000, b"")] == [None] * 5
 
 
 def test_unknown_fields_do_not_suit_and_empty_ones_do() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.upstream_stub import chunk
 
 from smidgen.gateway.answer_reading import UsageEventFilter, asking_for_usage
-from smidgen.gateway.request_body import with_value
+from smidgen.gateway.json_edits import with_value
 
 CHAT = b"/chat/completions"
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":4}}\n\n'

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.replies import AnswerState
-from smidgen.gateway.request_body import with_value
+from smidgen.gateway.json_edits import with_value
 
 MOST_BYTES = 8_000_000
 """Most bytes of a body, or of one line of a stream, that are read."""

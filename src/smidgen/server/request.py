@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import email.message
 import hashlib
+import json
 import logging
 import os
 import re
@@ -28,8 +29,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import Headers, client_key, header_text
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.route import RoutingDecision
+from smidgen.privacy.request_masking import read_once
 from smidgen.server.errors import REMEDY, RESPONSES, failure
 from smidgen.server.models import HeldModels, ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics, TextUsage
@@ -75,6 +76,42 @@ CLIENT_GONE = 499
 
 MOST_HELD_BYTES = 1_000_000
 """Bodies announced as at most this large are buffered. JSON is buffered at any size, up to `--max-body-mb`."""
+
+
+class RequestBody:
+    """A body as bytes. Every reader of its object takes it from here, so that it is parsed once.
+
+    Attributes:
+        raw: the bytes as they came.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    @cached_property
+    def json(self) -> dict[str, Any] | None:
+        """The object in the body; None if the body is not an object. If a field occurs twice, the last one counts, but another reader may
+        take the first: to be sure of the meaning, use `unambiguous`."""
+        return json_object(self.raw)
+
+    @cached_property
+    def unambiguous(self) -> dict[str, Any] | None:
+        """As `json`; None also if a field occurs twice."""
+        return read_once(self.raw)
+
+    @property
+    def model(self) -> object:
+        """The model in the body, as the client wrote it; None if there is none."""
+        return (self.json or {}).get("model")
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The object in a body; None if the body is not an object."""
+    try:
+        found = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class StreamedBody:

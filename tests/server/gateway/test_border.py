@@ -25,7 +25,6 @@ from smidgen.cli import main
 from smidgen.core.errors import BundleError, EngineError, InputError
 from smidgen.flows import redaction_model
 from smidgen.flows.local_model import Model
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.privacy import border
 from smidgen.privacy.policy import policy_of
@@ -34,6 +33,7 @@ from smidgen.server.gateway import fallback
 from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.request import RequestBody
 from smidgen.server.settings import ServeSettings
 
 PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=1.0)

@@ -17,11 +17,10 @@ from tests.examples import examples
 from tests.server.gateway.test_cache_semantic import letters
 
 from smidgen.gateway.cache import AnswerCache, CacheLimits, Sharing
-from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.response_cache import ResponseCache, SimilarTexts
 from smidgen.server.gateway.upstream import UpstreamAnswer, UpstreamCall
 from smidgen.server.ops.prometheus import CacheMetrics
-from smidgen.server.request import RequestIdentity
+from smidgen.server.request import RequestBody, RequestIdentity
 
 NOBODY: dict[str, Any] = dict.fromkeys(("user", "safety_identifier", "header", "key", "other key"))
 TEXTS = ("Where is my parcel?", "where is the parcel", "Where is parcel 2?", "pay")

@@ -8,12 +8,11 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.gateway.escalation import Escalation, Unreachable
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
 from smidgen.server.ops.prometheus import ServerMetrics
-from smidgen.server.request import StreamedBody
+from smidgen.server.request import RequestBody, StreamedBody
 
 WAITS = UpstreamLimits(connect=1.0, read=300.0, whole=1.0, most=1000)
 PATIENCE = RetryPolicy(tries=3, first=0.0, longest=0.0)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from tests.upstream_stub import Said, upstream_stub
 
-from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway import transport
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
+from smidgen.server.request import RequestBody
 
 LIMITS = httpx.Limits(max_connections=2)
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")

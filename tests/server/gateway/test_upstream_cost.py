@@ -12,10 +12,9 @@ import httpx
 import pytest
 from tests.upstream_stub import WHOLE, chunk
 
-from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.prices import UpstreamCosts, UpstreamPrice, UpstreamPrices
 from smidgen.server.gateway.upstream import UpstreamCall
-from smidgen.server.request import OTHER_MODEL, UsageRecord
+from smidgen.server.request import OTHER_MODEL, RequestBody, UsageRecord
 from smidgen.store.usage_records import UsageTotals
 
 OWN = UpstreamCosts(UpstreamPrices([UpstreamPrice("big", 1.0, 2.0)]), ["big"])

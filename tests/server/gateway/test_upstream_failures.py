@@ -20,12 +20,12 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk, upstream_stub
 
 from smidgen.cli import main
 from smidgen.core.errors import InputError
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import Requester, RetryPolicy
 from smidgen.server.gateway.escalation import Escalation, Unreachable
 from smidgen.server.gateway.fallback import fallback_targets
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall, UpstreamLimits
 from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.request import RequestBody
 from smidgen.server.settings import ServeSettings
 
 CHAT = "/v1/chat/completions"

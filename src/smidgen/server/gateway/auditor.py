@@ -39,7 +39,6 @@ from smidgen.gateway.answer_reading import MOST_BYTES, AnswerReader
 from smidgen.gateway.certificate import Certificate
 from smidgen.gateway.certificate_audit import Contradiction
 from smidgen.gateway.eligibility import canonical_request, eligibility_of
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.route import segment_of
 from smidgen.gateway.upstreams import PASSING_STATUSES
 from smidgen.server.gateway.escalation import Unreachable
@@ -47,7 +46,7 @@ from smidgen.server.gateway.upstream import Upstream, UpstreamAnswerer, Upstream
 from smidgen.server.models import ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.usage_account import AccountWriter
-from smidgen.server.request import StreamedBody, UsageRecord
+from smidgen.server.request import RequestBody, StreamedBody, UsageRecord
 from smidgen.store.traffic.records import AuditAnswer
 from smidgen.store.usage_records import UsageKey, UsageTotals
 from smidgen.usage import budgets as budgets

@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage, asking_for_usage
 from smidgen.gateway.headers import client_key
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import TAKEN_STATUSES
 from smidgen.server.gateway.prices import BYTES_A_TOKEN, UpstreamPrice, UpstreamPrices, counted_tokens
 from smidgen.server.gateway.prices import upstream_prices as prices_of
@@ -25,6 +24,7 @@ from smidgen.server.gateway.response_stream import JSON_TYPE, read_in_passing, w
 from smidgen.server.gateway.upstream import Upstream, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.wall_clock import WallClock
+from smidgen.server.request import RequestBody
 from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger as ledgers
 from smidgen.store.spending_ledger import NANO, LimitReached, Reservation, SpendingLedger

@@ -13,14 +13,13 @@ from starlette.responses import Response
 
 from smidgen.core.errors import RequestError, retry_after, shown
 from smidgen.gateway.headers import Headers
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.upstreams import PASSING_STATUSES, TAKEN_STATUSES, UNTAKEN_STATUSES, Breaker, BreakerState, RetryPolicy
 from smidgen.server.errors import coded, failure
 from smidgen.server.gateway.budget_guard import BudgetGuard, BudgetRefusal
 from smidgen.server.gateway.prices import UpstreamCosts
 from smidgen.server.gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
-from smidgen.server.request import StreamedBody
+from smidgen.server.request import RequestBody, StreamedBody
 from smidgen.usage.budgets import until_tomorrow
 
 _UNAVAILABLE = 503

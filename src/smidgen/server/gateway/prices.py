@@ -19,12 +19,11 @@ import httpx
 
 from smidgen.core.errors import InputError
 from smidgen.gateway.answer_reading import AnswerReader, AnswerUsage
-from smidgen.gateway.request_body import RequestBody
 from smidgen.gateway.route_settings import BudgetSettings
 from smidgen.server.gateway.response_stream import JSON_TYPE, decompressing, read_in_passing, with_cost
 from smidgen.server.gateway.upstream import UpstreamCall
 from smidgen.server.reply_json import token_count
-from smidgen.server.request import OTHER_MODEL
+from smidgen.server.request import OTHER_MODEL, RequestBody
 from smidgen.store import usage_records
 from smidgen.store.spending_ledger import NANO
 from smidgen.store.usage_records import UsageTotals

@@ -22,7 +22,6 @@ import httpx
 
 from smidgen.core.errors import EngineError, RedactionError, shown
 from smidgen.gateway.headers import answer_headers, impersonal_headers
-from smidgen.gateway.request_body import RequestBody
 from smidgen.privacy.border import Border, MaskedRequest, RequestTooLong
 from smidgen.privacy.policy import FILE, Action
 from smidgen.privacy.request_masking import MASKED_PATHS
@@ -32,6 +31,7 @@ from smidgen.server.gateway.escalation import Unreachable
 from smidgen.server.gateway.response_stream import changed_in_passing
 from smidgen.server.gateway.upstream import OutgoingCall, UpstreamCall
 from smidgen.server.ops.prometheus import ServerMetrics
+from smidgen.server.request import RequestBody
 
 
 class FairTurns:

@@ -43,13 +43,12 @@ from smidgen.gateway.cache import (
     why_uncacheable,
 )
 from smidgen.gateway.headers import Headers, header_text
-from smidgen.gateway.request_body import RequestBody
 from smidgen.server.gateway.prices import UpstreamPrices, upstream_prices
 from smidgen.server.gateway.upstream import FROM_CACHE, Upstream, UpstreamAnswer, UpstreamAnswerer, UpstreamCall
 from smidgen.server.openai.answers import HEADERS
 from smidgen.server.ops import prometheus
 from smidgen.server.ops.prometheus import CacheMetrics
-from smidgen.server.request import RequestIdentity
+from smidgen.server.request import RequestBody, RequestIdentity
 from smidgen.server.settings import ServeSettings
 from smidgen.text.meaningful_words import differ
 

@@ -23,7 +23,7 @@ from smidgen.core.placeholders import PromptFrame
 from smidgen.gateway import route
 from smidgen.gateway.eligibility import CERTIFIED_PATHS, CHAT, COMPLETIONS, LOCAL_RESPONSE_ID, RESPONSES, text_of, why_ineligible
 from smidgen.gateway.headers import Headers, answer_headers
-from smidgen.gateway.request_body import RequestBody, with_model
+from smidgen.gateway.json_edits import with_model
 from smidgen.gateway.route import Allowlist, RequestedModel, RoutingDecision, requested_model
 from smidgen.server.access import from_other_origin
 from smidgen.server.errors import refused, unrouted
@@ -36,7 +36,7 @@ from smidgen.server.gateway.upstream import Upstream, UpstreamCall
 from smidgen.server.models import ServedBundle
 from smidgen.server.openai.models import listing
 from smidgen.server.reply_json import as_json, token_count
-from smidgen.server.request import CLIENT_GONE, HttpRequest, request_of
+from smidgen.server.request import CLIENT_GONE, HttpRequest, RequestBody, request_of
 from smidgen.server.service import Service
 from smidgen.server.traffic.exchange import template_of
 from smidgen.store.line import Line, LineJob

@@ -18,10 +18,10 @@ from smidgen.core.errors import RequestError, failure_reason, one_line
 from smidgen.gateway import upstreams
 from smidgen.gateway.answer_reading import AnswerUsage
 from smidgen.gateway.headers import Headers, client_id, upstream_headers, without_secrets
-from smidgen.gateway.request_body import RequestBody, with_model
+from smidgen.gateway.json_edits import with_model
 from smidgen.gateway.upstreams import UNKEYED_STATUSES, UNPAID_STATUS, Breakers, Requester
 from smidgen.server.gateway import transport
-from smidgen.server.request import RequestIdentity, StreamedBody, UsageRecord
+from smidgen.server.request import RequestBody, RequestIdentity, StreamedBody, UsageRecord
 
 _ANSWERS = frozenset({b"/chat/completions", b"/completions", b"/embeddings", b"/moderations"})
 """POST requests without side effects."""

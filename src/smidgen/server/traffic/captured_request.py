@@ -18,9 +18,8 @@ from starlette.types import Message, Send
 
 from smidgen.core.replies import Reply
 from smidgen.gateway.headers import USER_HEADER, Headers
-from smidgen.gateway.request_body import RequestBody
 from smidgen.server.models import BundleIdentity
-from smidgen.server.request import HttpRequest
+from smidgen.server.request import HttpRequest, RequestBody
 from smidgen.store.traffic.records import AuditAnswer, Feedback
 
 MOST_ASKED = 1_000_000

@@ -17,12 +17,12 @@ from smidgen.core.errors import RequestError
 from smidgen.core.replies import Reply
 from smidgen.gateway.answer_reading import ReadAnswer, decompressed, read_answer
 from smidgen.gateway.eligibility import RESPONSES, SYSTEM_ROLES, system_messages, text_of, why_ineligible
-from smidgen.gateway.request_body import parsed
 from smidgen.gateway.route import requested_model
 from smidgen.privacy.identifiers import identifier_spans
 from smidgen.server.gateway.prices import UpstreamPrice, UpstreamPrices, texts_to_read
 from smidgen.server.models import BundleIdentity
 from smidgen.server.reply_json import token_count
+from smidgen.server.request import json_object
 from smidgen.server.traffic.captured_request import MOST_ANSWERED, CapturedRequest
 from smidgen.store.traffic.records import MOST_TEXT, AnsweredBy, Exchange
 from smidgen.text.prompt_patterns import prompt_kind
@@ -62,7 +62,7 @@ def read_exchange(taken: CapturedRequest, saved_at: UpstreamPrice | None, prices
     `saved_at`: the price for the savings of local answers. `prices`: of upstreams' models.
     """
     models = taken.models
-    body = parsed(taken.asked)
+    body = json_object(taken.asked)
     if body is None:
         return None
     asked = _asked(body.get("model"), models)

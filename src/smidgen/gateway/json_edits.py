@@ -1,54 +1,14 @@
-"""The body of a request: its bytes, its parsed object, and the same bytes with another model in them."""
+"""Change one field of a JSON object in bytes: every other byte stays."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any
-
-from smidgen.privacy.request_masking import read_once
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
-
-
-class RequestBody:
-    """A body as bytes. Every reader of its object takes it from here, so that it is parsed once.
-
-    Attributes:
-        raw: the bytes as they came.
-    """
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-
-    @cached_property
-    def json(self) -> dict[str, Any] | None:
-        """The object in the body; None if the body is not an object. If a field occurs twice, the last one counts, but another reader may
-        take
-        the first: to be sure of the meaning, use `unambiguous`."""
-        return parsed(self.raw)
-
-    @cached_property
-    def unambiguous(self) -> dict[str, Any] | None:
-        """As `json`; None also if a field occurs twice."""
-        return read_once(self.raw)
-
-    @property
-    def model(self) -> object:
-        """The model in the body, as the client wrote it; None if there is none."""
-        return (self.json or {}).get("model")
-
-
-def parsed(body: bytes) -> dict[str, Any] | None:
-    """The object in a body; None if the body is not an object."""
-    try:
-        found = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def with_model(body: bytes, model: str) -> bytes:
