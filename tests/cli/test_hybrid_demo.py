@@ -258,7 +258,7 @@ def test_another_folder_is_left_alone_and_its_own_begun_anew(tmp_path: Path) -> 
 
 def test_a_command_that_fails_says_which_and_why(tmp_path: Path) -> None:
     stage = Sandbox(tmp_path / "demo")
-    with pytest.raises(DemoError, match=r"exit code 2: 'smidgen learn nothing'(.|\n)*there is no line here"):
+    with pytest.raises(DemoError, match=r"exited with code 2: 'smidgen learn nothing'(.|\n)*there is no line here"):
         stage.run("learn", "nothing")
     with pytest.raises(DemoError, match="the gateway did not start"), stage.serving("no-such-folder"):
         pass

@@ -268,7 +268,7 @@ def test_a_link_to_itself(call: list[str], tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).symlink_to(name)
     assert code(call) in (1, 2)
     said = capsys.readouterr().err
-    assert "internal error" not in said and ("circle" in said or "no such recipe" in said)
+    assert "internal error" not in said and ("form a loop" in said or "no such recipe" in said)
 
 
 RECIPES = {

@@ -235,7 +235,7 @@ def test_many_threads_get_each_their_own(writer: LlamaRunner) -> None:
         ({"model": "../model.gguf"}, "outside the bundle"),
         ({"slots": 0}, "option 'slots'"),
         ({"before": [-1]}, "option 'before.0'"),
-        ({"max_length": 3}, "option 'max_length'.*It knows: model, before"),
+        ({"max_length": 3}, "option 'max_length'.*Known options: model, before"),
         ({"adapters": {"a": "a.gguf"}}, "missing: 'a.gguf'"),
     ],
 )

@@ -297,7 +297,7 @@ def test_the_split_is_found_by_its_shape(tmp_path: Path) -> None:
         vocabulary_of(tmp_path, 300)
     (tmp_path / "tokenizer_config.json").write_text('{"smidgen_pre": "qwen2"}', encoding="utf-8")
     assert vocabulary_of(tmp_path, 300).pre == "qwen2"
-    with pytest.raises(BaseError, match="ids up to 259, the model 200 rows"):
+    with pytest.raises(BaseError, match="ids up to 259, but the model has only 200 rows"):
         vocabulary_of(tmp_path, 200)
 
 

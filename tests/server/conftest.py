@@ -150,7 +150,7 @@ def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
     """The error of a response, after checking that it has OpenAI's shape."""
     assert response.status_code == status, response.text
     error: dict[str, Any] = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) - {"message_code", "values", "value"} == {"message", "type", "param", "code"}
     assert isinstance(error["message"], str) and error["message"]
     assert isinstance(error["type"], str) and isinstance(error["code"], str)
     return error

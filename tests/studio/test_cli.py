@@ -71,7 +71,7 @@ def test_other_machines_need_an_account(home: Path, capsys: pytest.CaptureFixtur
 
 def test_an_owner_is_made_at_the_terminal(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(verb.typer, "prompt", lambda *_, **__: "short")
-    assert main.code(["studio", "--add-owner", "ann"]) == 2 and "too short: '5 letters'" in capsys.readouterr().err
+    assert main.code(["studio", "--add-owner", "ann"]) == 2 and "too short: '5 characters'" in capsys.readouterr().err
     monkeypatch.setattr(verb.typer, "prompt", lambda *_, **__: PASSWORD)
     assert main.code(["studio", "--add-owner", "ann"]) == 0 and "ann may log in" in capsys.readouterr().out
     store = StudioStore()

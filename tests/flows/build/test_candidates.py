@@ -170,11 +170,11 @@ def test_only_the_named_students_are_tried_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("task", "method", "student", "words"),
     [
-        ("write", "int8-dynamic", "auto", r"cannot make decoder smaller.*int8-dynamic.*q4-0, q4-1, q5-1, q8-0, auto or none"),
+        ("write", "int8-dynamic", "auto", r"cannot compress decoder.*int8-dynamic.*q4-0, q4-1, q5-1, q8-0, auto or none"),
         ("classify", "q8-0", "auto", r"q8-0.*--compress int8-dynamic, int8-static, auto or none"),
         # The encoder that is its teacher can be made small by it, and is not shipped.
-        ("classify", "int8-dynamic", "static", "cannot make static smaller.*--compress auto or none"),
-        ("classify", "int8-dynamic", "linear", "cannot make linear smaller"),
+        ("classify", "int8-dynamic", "static", "cannot compress static.*--compress auto or none"),
+        ("classify", "int8-dynamic", "linear", "cannot compress linear"),
     ],
 )
 def test_a_method_that_no_student_can_be_made_small_by_is_refused(task: str, method: str, student: str, words: str) -> None:

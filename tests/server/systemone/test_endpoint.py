@@ -105,7 +105,7 @@ def test_what_no_bundle_can_answer_is_refused(ask):
     (detail,) = caught.value.body["detail"]
     assert detail["loc"] == ["body", "questions", "cats", "choice"]
     assert "'cat' is not a label of support" in detail["msg"]
-    assert set(caught.value.body["error"]) == {"message", "type", "param", "code"}
+    assert {"message", "type", "param", "code"} <= set(caught.value.body["error"])
     assert caught.value.body["error"]["code"] == "unanswerable"
 
 
