@@ -183,7 +183,7 @@ def _lost(context: Context, models: dict[tuple[str, str], Path]) -> Iterator[res
         folder = models.get(("trimmed", form))
         said = folder and _side(context, f"{NAME}-trimmed-{form}-official", folder, [str(row.input) for row in rows])
         if said and not said.get("trouble"):
-            grades[form] = np.array(part.grades(rows, [Reply(text, 0.0) for text in said["1"]["texts"]], {}))
+            grades[form] = np.array(part.grading.grades(rows, [Reply(text, 0.0) for text in said["1"]["texts"]], {}))
     for form, most in MOST_LOST.items():
         what = f"ROUGE-L that {form} loses of 16 bits, trimmed, on {len(rows)} inputs of the official test"
         if FORMS[0] not in grades or form not in grades:

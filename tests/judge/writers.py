@@ -96,12 +96,12 @@ def whole(n: int = 150, skill: float = 0.8, base: float = 0.45) -> Report:
     form = part.form(train, WriteSettings())
     form = part.calibrate(raw(held, skill, 5), held, form, WriteSettings())
     replies, weaker = part.decode(raw(test, skill, 6), form), part.decode(raw(test, base, 7), form)
-    grades, lesser = part.grades(test, replies, form), part.grades(test, weaker, form)
+    grades, lesser = part.grading.grades(test, replies, form), part.grading.grades(test, weaker, form)
     metrics = part.measure(test, replies, form)
     sections = writer_sections(test, replies, grades, metrics)
     trained = part.decode(raw(held, skill, 5), form)
     served = [*part.decode(raw(held[:40], skill, 8), form), *trained[40:]]
-    worth = part.grades(held, trained, form), part.grades(held, served, form)
+    worth = part.grading.grades(held, trained, form), part.grading.grades(held, served, form)
     own = measured(metrics["rougeL"])
     assert own is not None
     theirs = part.measure(test, weaker, form)
@@ -186,7 +186,7 @@ def prose(n: int = 80, **changes: Any) -> Report:
     ]
     form = part.form(rows, WriteSettings())
     replies = [Reply(" ".join(rng.choice(words, 12)) + ".", float(rng.random()), facts={"tokens": 14, "finished": True}) for _ in rows]
-    sections = writer_sections(rows, replies, part.grades(rows, replies, form), part.measure(rows, replies, form))
+    sections = writer_sections(rows, replies, part.grading.grades(rows, replies, form), part.measure(rows, replies, form))
     facts = {
         "name": "minutes",
         "task": "write",

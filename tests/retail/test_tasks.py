@@ -175,7 +175,7 @@ def _falling(size: int) -> np.ndarray:
 
 
 def test_a_text_is_no_ranking() -> None:
-    assert Recommend().grades([Row("[]", "a")], [Reply("banana", 1.0)], FORM) == [0.0]
+    assert Recommend().grading.grades([Row("[]", "a")], [Reply("banana", 1.0)], FORM) == [0.0]
 
 
 def test_as_a_message() -> None:

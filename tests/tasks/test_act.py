@@ -193,7 +193,7 @@ def test_a_larger_model_s_answer_is_held_to_the_tools(form: ActionForm) -> None:
     for answer, reason in (("I cannot", "no call"), ('{"tool": "fly", "arguments": {}}', "does not fit the tools")):
         with pytest.raises(ValueError, match=reason):
             task.heard(answer, form)
-    assert task.by_heart(ROWS[:3], form)[0] is not None and task.overlap(None, None) == 1
+    assert task.partial_credit.by_heart(ROWS[:3], form)[0] is not None and task.partial_credit.overlap(None, None) == 1
 
 
 def test_a_form_from_elsewhere_is_checked(form: ActionForm) -> None:

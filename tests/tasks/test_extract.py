@@ -28,7 +28,7 @@ ROWS = [
 
 
 def test_it_can_do_what_extracting_needs() -> None:
-    assert part.placed_in_text and not part.graded
+    assert part.placed_in_text and part.grading is None
 
 
 def test_spans_are_parsed_from_lists_and_from_cells() -> None:

@@ -26,7 +26,7 @@ def raw(*texts: str, likelihood: float = 0.9, finished: float = 1.0) -> dict[str
 def test_the_form_says_which_task_it_is() -> None:
     task = part.formed(part.form(ROWS, PLAIN))
     assert task is not part and task.students == ("decoder",) and task.baseline == "prompted" and task.headline == "f1"
-    assert task.placed_in_text and task.writes and not task.graded and not task.streams
+    assert task.placed_in_text and task.writes and task.grading is None and not task.streams
     assert task.writes and not part.writes and task.most_columns == part.most_columns > 1
     spans = [Row("a b", [{"start": 0, "end": 1, "label": "x"}], n) for n in (1, 2)]
     assert part.formed(part.form(spans, PLAIN)) is part

@@ -88,7 +88,7 @@ FIELDS_FORM = field_form(SCHEMA)
 
 def test_fields_are_heard_by_their_schema() -> None:
     task: Any = extract.part.formed(FIELDS_FORM)
-    assert task.teachable and task.partial and extract.part.teachable and extract.part.partial
+    assert task.teachable and task.partial_credit and extract.part.teachable and extract.part.partial_credit
     told = task.lesson(FIELDS_FORM)
     assert json.loads(told[told.index("\n") :]) == SCHEMA
     wanted = {"thing": "lamp", "count": 2, "colour": "red"}
@@ -110,10 +110,12 @@ def test_fields_are_heard_by_their_schema() -> None:
 
 def test_how_much_two_answers_share() -> None:
     one, other = extract.part.heard(spans(("45", "amount"), ("7 March", "date")), FORM, TEXT), extract.part.heard("[]", FORM, TEXT)
-    assert extract.part.overlap(one, one) == extract.part.overlap(other, other) == 1.0
-    assert extract.part.overlap(one, other) == 0.0 and extract.part.overlap(one, one[:1]) == pytest.approx(2 / 3)
+    assert extract.part.partial_credit.overlap(one, one) == extract.part.partial_credit.overlap(other, other) == 1.0
+    assert extract.part.partial_credit.overlap(one, other) == 0.0 and extract.part.partial_credit.overlap(one, one[:1]) == pytest.approx(
+        2 / 3
+    )
     task: Any = extract.part.formed(FIELDS_FORM)
-    assert task.overlap({"thing": "lamp", "count": 2}, {"thing": "lamp", "count": 3}) == 0.5
+    assert task.partial_credit.overlap({"thing": "lamp", "count": 2}, {"thing": "lamp", "count": 3}) == 0.5
 
 
 def test_what_knowing_the_other_rows_by_heart_gets() -> None:
@@ -124,11 +126,11 @@ def test_what_knowing_the_other_rows_by_heart_gets() -> None:
         [{"start": 11, "end": 17, "label": "date"}],
     ]
     rows = [Row(text, output) for text, output in zip(texts, outputs, strict=True)]
-    guessed = extract.part.by_heart(rows, FORM)
+    guessed = extract.part.partial_credit.by_heart(rows, FORM)
     assert guessed == [outputs[0], outputs[1][:1], outputs[2]], "FH-2 stands in no other row, and FH-1000 holds no FH-1"
     task: Any = extract.part.formed(FIELDS_FORM)
     values = [{"thing": "lamp", "count": 1}, {"thing": "lamp", "count": 2}, {"thing": "rug", "count": 2}, {"thing": "rug", "count": 2}]
-    guesses = task.by_heart([Row(str(n), value) for n, value in enumerate(values)], FIELDS_FORM)
+    guesses = task.partial_credit.by_heart([Row(str(n), value) for n, value in enumerate(values)], FIELDS_FORM)
     assert guesses == [
         {"thing": "rug", "count": 2},
         {"thing": "rug", "count": 2},

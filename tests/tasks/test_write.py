@@ -97,16 +97,15 @@ def test_attributes_that_are_asked_for_must_be_there() -> None:
 
 
 def test_rows_of_one_input_are_gathered() -> None:
-    assert part.graded
     given = [Row("a", "one", 1), Row("b", ["two", "three"], 2), Row("a", "four", 3), Row("a", "one", 4), Row(("a", "b"), "five", 5)]
-    assert part.gathered(given) == [Row("a", ["one", "four"], 1), Row("b", ["two", "three"], 2), Row(("a", "b"), ["five"], 5)]
+    assert part.grading.merged(given) == [Row("a", ["one", "four"], 1), Row("b", ["two", "three"], 2), Row(("a", "b"), ["five"], 5)]
     assert part.strata(given) == [""] * 5
 
 
 def test_grades_are_rouge_l_with_the_best_reference() -> None:
     given = rows("a red lamp", ["a red lamp", "a blue light"])
     replies = [Reply("a blue light", 0.5), Reply("a blue light", 0.5)]
-    grades = part.grades(given, replies, part.form(given, PLAIN))
+    grades = part.grading.grades(given, replies, part.form(given, PLAIN))
     assert grades == [rouge_l("a blue light", ["a red lamp"]), 1.0]
     metrics = part.measure(given, replies, part.form(given, PLAIN))
     assert set(metrics) == {"rouge1", "rouge2", "rougeL", "rougeLsum", "chrf"}
@@ -129,7 +128,7 @@ def test_a_score_is_the_grade_to_expect() -> None:
     fitted = part.calibrate(raw(texts[first], list(likely[first])), given[first], form, PLAIN)
     assert "facts" not in fitted.score and form.score is None
     replies = part.decode(raw(texts[second], list(likely[second])), part.read_form(json.loads(json.dumps(fitted.facts()))))
-    grades = part.grades(given[second], replies, fitted)
+    grades = part.grading.grades(given[second], replies, fitted)
     assert np.mean([reply.score for reply in replies]) == pytest.approx(np.mean(grades), abs=0.03)
     assert np.corrcoef([reply.score for reply in replies], grades)[0, 1] > 0.85
 

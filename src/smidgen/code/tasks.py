@@ -18,6 +18,7 @@ from pydantic import Field, StrictInt
 
 from smidgen.code.gaps import Gap, gaps_in
 from smidgen.code.repository import CodeFile, read_repository
+from smidgen.core.abilities import Correctness
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, AnswerShape, Coefficient, Form, WritingTerms
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -120,6 +121,14 @@ class GapForm(Form):
         )
 
 
+class GapCorrectness(Correctness):
+    """A completion is right if the lines of the gap are exactly right, whatever it writes after them."""
+
+    def right(self, rows: Sequence[Row], replies: Sequence[Reply], form: GapForm) -> list[bool]:
+        """Whether the lines of each gap are exactly right."""
+        return [is_filled(reply.output, row.output) for row, reply in zip(rows, replies, strict=True)]
+
+
 class Complete(Task):
     """The task `complete`."""
 
@@ -130,7 +139,7 @@ class Complete(Task):
     baseline = "prompted"
     headline = "exact_match"
     form_type = GapForm
-    judged = True
+    correctness = GapCorrectness()
     writes = True
     streams = True
     makes_examples = True
@@ -140,7 +149,6 @@ class Complete(Task):
     quick = MappingProxyType({"train": {"time_budget": "5m"}})
     not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
     loss_words = "the missing lines are not exactly right"
-    nothing: Any = ""
 
     def parse(self, value: Any, settings: Settings) -> str:
         """The text of a gap. Raises ValueError for an empty cell."""
@@ -215,7 +223,7 @@ class Complete(Task):
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: GapForm, settings: Settings) -> GapForm:
         """The form with its score fitted: the probability that the lines are right, from the mean probability of their tokens."""
-        right = np.array(self.grades(rows, self.decode(raw, form.uncalibrated()), form))
+        right = np.array(self.correctness.right(rows, self.decode(raw, form.uncalibrated()), form), dtype=np.float64)
         if len(right) < _LEAST_FITTED:
             return form
         slope, shift = calibration.fit_platt(_odds(raw), right)
@@ -237,13 +245,9 @@ class Complete(Task):
         alike = np.array([likeness(reply.output, row.output) for row, reply in zip(rows, replies, strict=True)], dtype=np.float64)
         value = float(alike.mean()) if len(alike) else math.nan
         return {
-            "exact_match": share(np.array(self.grades(rows, replies, form)) > 0),
+            "exact_match": share(np.array(self.correctness.right(rows, replies, form), dtype=np.bool_)),
             "similarity": Metric(value, *mean_share(alike), len(alike)),
         }
-
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: GapForm) -> list[float]:
-        """1 if the lines of the gap are exactly right."""
-        return [float(is_filled(reply.output, row.output)) for row, reply in zip(rows, replies, strict=True)]
 
 
 def _asked(settings: Settings) -> CompleteSettings:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from smidgen.core.abilities import Correctness, Grading, PartialCredit
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -109,10 +110,9 @@ class Task(ABC):
         units: for metrics that are not shares in 0..1, their units by name.
         form_type: the class of its forms.
         most_columns: the most columns of an output.
-        graded: replies are more or less good, not right or wrong; such a task overrides `grades` and `gathered`.
-        judged: replies are right or wrong by `grades`, which gives 1 or 0, not by being equal to the reference.
-        partial: outputs may be partly right, and the headline metric counts the parts; such a task overrides `overlap` and `by_heart`. The
-            reasons that its `heard` raises are few and contain nothing of the answer: they are counted and shown.
+        grading: grades for replies that are more or less good, not right or wrong.
+        correctness: which replies are right, if not only those that equal the reference.
+        partial_credit: credit for the parts of an output that may be partly right.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teachable: a larger model can do it; such a task overrides `lesson` and `heard`.
         sourced: a larger model needs sources beside a text, and makes examples from them; such a task overrides `posed` and `sources`, and
@@ -126,7 +126,6 @@ class Task(ABC):
         answer_kinds: the forms of a large model's answers to such a job, for recognising unknown jobs: `labels`, `fields`, `spans`, `text`;
             empty if the form shows nothing.
         not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
-        nothing: the output for an empty result.
         several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
         makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
@@ -150,9 +149,9 @@ class Task(ABC):
     form_type: type[Form]
     units: Mapping[str, str] = MappingProxyType({})
     most_columns = 1
-    graded = False
-    judged = False
-    partial = False
+    grading: Grading | None = None
+    correctness: Correctness | None = None
+    partial_credit: PartialCredit | None = None
     rows_name_labels = False
     teachable = False
     sourced = False
@@ -162,7 +161,6 @@ class Task(ABC):
     quick: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     answer_kinds: tuple[str, ...] = ()
     not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
-    nothing: Any = None
     several: Mapping[str, Any] = MappingProxyType({})
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
@@ -221,10 +219,6 @@ class Task(ABC):
     def placed(self, text: Text, output: Any) -> Any:
         """Join a parsed output with its text. Raises ValueError with a reason if it does not fit the text."""
         return output
-
-    def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """Merge rows of one input into one row whose output is the list of all their references, in first-seen order."""
-        return list(rows)
 
     # Rows that are no plain table of inputs and outputs, and what is learnt from beside rows.
 
@@ -304,10 +298,6 @@ class Task(ABC):
     @abstractmethod
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> dict[str, Metric]:
         """The task's metrics with 95 % intervals."""
-
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> list[float]:
-        """The quality of each reply, one value in 0..1 per row."""
-        return [float(row.output == reply.output) for row, reply in zip(rows, replies, strict=True)]
 
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Any) -> Metric | None:
         """The change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the metric
@@ -409,14 +399,6 @@ class Task(ABC):
         """Convert another model's output for a text to this form. Raises ValueError if it does not fit."""
         return self.heard(self.quoted(output, form, text), form, text)
 
-    def overlap(self, one: Any, other: Any) -> float:
-        """How much of two outputs is equal, 0..1."""
-        return float(one == other)
-
-    def by_heart(self, rows: Sequence[Row], form: Any) -> list[Any]:
-        """For each row the output of a baseline that only memorises the other rows: a teacher must do better."""
-        return [None] * len(rows)
-
     # Faults that can be seen without knowing the right answer. An answer with a fault is written again.
 
     def attempts(self, form: Any) -> int:
@@ -473,6 +455,20 @@ class Swap(Protocol):
 def placing(task: Task) -> Callable[[Text, Any], Any] | None:
     """The function that joins a task's outputs with their texts; None if none is needed."""
     return task.placed if task.placed_in_text else None
+
+
+def own_grades(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float] | None:
+    """A grade in 0..1 for each reply by the task's own measure; None if replies are only compared with the references."""
+    if task.grading is not None:
+        return task.grading.grades(rows, replies, form)
+    if task.correctness is not None:
+        return list(map(float, task.correctness.right(rows, replies, form)))
+    return None
+
+
+def merged_rows(task: Task, rows: Sequence[Row]) -> list[Row]:
+    """The rows with those of one input merged, if the task's grades allow several references."""
+    return task.grading.merged(rows) if task.grading is not None else list(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
+from smidgen.core.abilities import Correctness
 from smidgen.core.errors import DataError, MissingExtra, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Runner, Task
@@ -33,7 +33,7 @@ from smidgen.desk.texts import TEXTS
 from smidgen.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
 from smidgen.privacy.policy import policy_of
 from smidgen.stats import calibration
-from smidgen.stats.intervals import paired_grades, wilson
+from smidgen.stats.intervals import wilson
 from smidgen.tools.definition import McpTarget, dump_tools
 from smidgen.tools.environment import VARIABLE
 from smidgen.tools.known_files import desk_key, remember_tool_file
@@ -105,6 +105,14 @@ class DeskForm(Form):
         return self.model_copy(update={"curves": {}})
 
 
+class OutcomeCorrectness(Correctness):
+    """A reply is right if it has all that is wanted of it, in whatever words."""
+
+    def right(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> list[bool]:
+        """Whether each reply has all that is wanted."""
+        return [fits(reply.output, row.output) for row, reply in zip(rows, replies, strict=True)]
+
+
 class DeskTask(Task):
     """The task `desk`."""
 
@@ -115,7 +123,7 @@ class DeskTask(Task):
     baseline = ""
     headline = "outcome_right"
     form_type = DeskForm
-    judged = True
+    correctness = OutcomeCorrectness()
     takes = "conversation"
     project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
     serving = DeskServing()
@@ -269,27 +277,23 @@ class DeskTask(Task):
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: DeskForm, settings: Settings) -> DeskForm:
         """The form with a curve for each outcome that occurs often enough."""
         plain = self.decode(raw, form.uncalibrated())
-        grades = self.grades(rows, plain, form)
+        right = self.correctness.right(rows, plain, form)
         curves = {}
         for outcome, count in Counter(reply.output["outcome"] for reply in plain).items():
             if count >= _LEAST_FITTED:
-                own = [(reply.score, grade) for reply, grade in zip(plain, grades, strict=True) if reply.output["outcome"] == outcome]
-                curves[outcome] = calibration.fit_platt(calibration.logit([score for score, _ in own]), [grade == 1 for _, grade in own])
+                own = [(reply.score, good) for reply, good in zip(plain, right, strict=True) if reply.output["outcome"] == outcome]
+                curves[outcome] = calibration.fit_platt(calibration.logit([score for score, _ in own]), [good for _, good in own])
         return form.model_copy(update={"curves": curves})
 
     def decode(self, raw: Raw, form: DeskForm) -> list[Reply]:
         """The replies, each with the probability that its outcome is right."""
         return [_reply(entry, form) for entry in raw["replies"]]
 
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> list[float]:
-        """1 for each reply that has all that is wanted, else 0."""
-        return [float(fits(reply.output, row.output)) for row, reply in zip(rows, replies, strict=True)]
-
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: DeskForm) -> dict[str, Metric]:
         """outcome_right: messages with the wanted outcome. wrong_given: messages that got an answer, a proposal or a call that is wrong.
         cited: answers with facts that show where these are from: a quotation, a card, or the call that was
         made. One metric for each wanted outcome: how often it came."""
-        right = self.grades(rows, replies, form)
+        right = list(map(float, self.correctness.right(rows, replies, form)))
         outcomes = [reply.output["outcome"] for reply in replies]
         wrong = [float(outcome in _GIVEN and grade == 0) for outcome, grade in zip(outcomes, right, strict=True)]
         factual = [reply for reply in replies if reply.output["outcome"] == "answered" and reply.output.get("member")]
@@ -302,12 +306,6 @@ class DeskTask(Task):
             if own:
                 found[f"{outcome}_right"] = _share(own)
         return found
-
-    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: DeskForm) -> Metric:
-        """The change of outcome_right, with its paired interval."""
-        earlier, later = (np.array(self.grades(rows, replies, form)) for replies in (before, after))
-        found = paired_grades(earlier, later)
-        return Metric(found.value, found.low, found.high, len(rows))
 
     def content(self, reply: Reply) -> str:
         """The words for the customer."""

@@ -19,7 +19,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.source import Record
 from smidgen.data.tables import STDIN, DataTable
-from smidgen.stats.classification_metrics import same_labels
+from smidgen.stats.classification_metrics import reply_grades
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _WORKBOOK = ".xlsx"
@@ -278,7 +278,9 @@ def write_wrong_messages(out: str, task: Task, form: Form, rows: Sequence[Row], 
     one, and the words of the answer. Returns their count. Raises DataError if the file cannot be written."""
     target = Path(out)
     part, count = target.with_name(f"{target.name}.part"), 0
-    wrong = [pair for pair, grade in zip(zip(rows, replies, strict=True), task.grades(rows, replies, form), strict=True) if grade < POOR]
+    wrong = [
+        pair for pair, grade in zip(zip(rows, replies, strict=True), reply_grades(task, rows, replies, form), strict=True) if grade < POOR
+    ]
     try:
         with part.open("wb") as stream:
             stream.write(kind.head)
@@ -303,12 +305,8 @@ def wrong_rows(task: Task, form: Form, rows: Sequence[Row], replies: Sequence[Re
         rows: the rows that were answered; for a graded task, rows with the same input are gathered into one.
         every: all rows as read.
     """
-    if task.graded:
-        grades = task.grades(rows, replies, form)
+    grades = reply_grades(task, rows, replies, form)
+    if task.grading is not None:
         poor = {joined(row.input): reply for row, reply, grade in zip(rows, replies, grades, strict=True) if grade < POOR}
         return {row.number: poor[joined(row.input)] for row in every if joined(row.input) in poor}
-    if task.judged:
-        right = [grade > 0 for grade in task.grades(rows, replies, form)]
-    else:
-        right = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
-    return {row.number: reply for row, reply, good in zip(rows, replies, right, strict=True) if not good}
+    return {row.number: reply for row, reply, grade in zip(rows, replies, grades, strict=True) if not grade}

@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.core.conversations import too_few
 from smidgen.core.errors import DataError, InputError, SmidgenError
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task, merged_rows, placing
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -27,7 +27,7 @@ from smidgen.flows.local_model import Model
 from smidgen.judge import report, wording
 from smidgen.judge.sections import measured
 from smidgen.stats.calibration import expected_calibration_error
-from smidgen.stats.classification_metrics import same_labels
+from smidgen.stats.classification_metrics import reply_grades
 from smidgen.store.files import rows_hash
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
     """Measure a model on rows. `skipped`: how many others could not be used. `made`: its replies, if they were made before."""
     task: Task = model.task
     learnt = _count_trained_on(model, given)
-    rows = task.gathered(given)
+    rows = merged_rows(task, given)
     progress.start("evaluate", len(rows))
     replies = list(made or ())
     began = time.perf_counter()
@@ -205,10 +205,6 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
         if sum(took) > _SECONDS * 1e3:
             break
     progress.finish(f"{len(rows)} rows")
-    if task.graded or task.judged:
-        worth: Sequence[float] = task.grades(rows, replies, model.form)
-    else:
-        worth = same_labels([row.output for row in rows], [reply.output for reply in replies]).tolist()
     written = [reply.facts["tokens"] for reply in replies if "tokens" in reply.facts]
     return Evaluation(
         name=model.name,
@@ -217,7 +213,7 @@ def _measured(model: Model, given: Sequence[Row], skipped: int, progress: Progre
         n=len(rows),
         skipped=skipped,
         metrics=task.measure(rows, replies, model.form),
-        ece=expected_calibration_error([reply.score for reply in replies], worth),
+        ece=expected_calibration_error([reply.score for reply in replies], reply_grades(task, rows, replies, model.form)),
         p50=float(np.percentile(took, 50)),
         p99=float(np.percentile(took, 99)),
         texts_per_second=len(rows) / seconds,

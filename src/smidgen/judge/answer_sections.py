@@ -81,10 +81,10 @@ def answer_sections(
 
 def _settled(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> Sequence[Row]:
     """The rows, each with the reply's own output where that counts as right, if the task is the judge of that."""
-    if not task.judged:
+    if task.correctness is None:
         return rows
-    grades = task.grades(rows, replies, form)
-    return [replace(row, output=reply.output) if grade else row for row, reply, grade in zip(rows, replies, grades, strict=True)]
+    right = task.correctness.right(rows, replies, form)
+    return [replace(row, output=reply.output) if good else row for row, reply, good in zip(rows, replies, right, strict=True)]
 
 
 def _labelled(task: Task, reply: Reply, form: Form) -> Reply:

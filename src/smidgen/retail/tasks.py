@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StrictBool, StrictInt
 
+from smidgen.core.abilities import Grading
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -118,6 +119,14 @@ class RankedForm(Form):
         )
 
 
+class RankGrading(Grading):
+    """A ranked list is good if the next item is among the first ten."""
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: RankedForm) -> list[float]:
+        """1 if the next item is among the first ten."""
+        return [float(_gain(row.output, reply.output) > 0) for row, reply in zip(rows, replies, strict=True)]
+
+
 class Recommend(Task):
     """The task `recommend`."""
 
@@ -128,14 +137,13 @@ class Recommend(Task):
     baseline = "popular"
     headline = "hit_rate_10"
     form_type = RankedForm
-    graded = True
+    grading = RankGrading()
     makes_examples = True
     recommends = True
     quick = MappingProxyType({"train": {"time_budget": "0"}})
     project_files = {"orders": "data.train", "catalogue": "recommend.items"}  # noqa: RUF012
     not_foreseen = "not predicted: a large model that sees one request knows neither your orders nor your catalogue"
     loss_words = "the next item is not among the first ten"
-    nothing: Any = ()
 
     def table_columns(self, settings: Settings) -> tuple[str | None, str | None]:
         """Customer and time, and the item. Raises RecipeError if only one of customer and item is named."""
@@ -209,7 +217,7 @@ class Recommend(Task):
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: Settings) -> RankedForm:
         """The form with its score fitted on rows that no model learnt from."""
-        hits = np.array(self.grades(rows, self.decode(raw, form.uncalibrated()), form))
+        hits = np.array(self.grading.grades(rows, self.decode(raw, form.uncalibrated()), form))
         personal = np.array([because != "popular" for because in raw["because"]], dtype=bool)
         hits, sure = hits[personal], np.asarray(raw["sure"], dtype=np.float64)[personal]
         if len(hits) < _LEAST_FITTED or not 0 < hits.sum() < len(hits):
@@ -246,7 +254,7 @@ class Recommend(Task):
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: RankedForm) -> dict[str, Metric]:
         """hit_rate_10: the next item is among the first ten of all items. ndcg_10: more the higher it stands. coverage: the share of all
         items that somebody gets among the first ten."""
-        hits = self.grades(rows, replies, form)
+        hits = self.grading.grades(rows, replies, form)
         gains = np.array([_gain(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)], dtype=np.float64)
         right, n = round(sum(hits)), len(hits)
         value = float(gains.mean()) if n else math.nan
@@ -255,10 +263,6 @@ class Recommend(Task):
             "ndcg_10": Metric(value, *mean_share(gains), n),
             "coverage": _coverage([reply.output[:USUAL] for reply in replies], form.items),
         }
-
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: RankedForm) -> list[float]:
-        """1 if the next item is among the first ten."""
-        return [float(_gain(row.output, reply.output) > 0) for row, reply in zip(rows, replies, strict=True)]
 
     def content(self, reply: Reply) -> str:
         """A numbered list: the id, the name, the price, the reason."""

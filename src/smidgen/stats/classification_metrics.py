@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task, own_grades
 from smidgen.core.quantities import Metric
+from smidgen.core.replies import Reply
+from smidgen.core.rows import Row
 from smidgen.stats.field_values import equal_fields
 from smidgen.stats.intervals import Floats, bootstrap, wilson
 
@@ -76,6 +80,12 @@ def same_labels(gold: Sequence[Any], predicted: Sequence[Any]) -> NDArray[np.boo
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold values and {len(predicted)} predictions")
     return np.fromiter((_equal(a, b) for a, b in zip(gold, predicted, strict=True)), dtype=np.bool_, count=len(gold))
+
+
+def reply_grades(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float]:
+    """Return a grade in 0..1 for each reply; 1 for right and 0 for wrong if the task has no measure of its own."""
+    found = own_grades(task, rows, replies, form)
+    return same_labels([row.output for row in rows], [reply.output for reply in replies]).astype(float).tolist() if found is None else found
 
 
 def _equal(gold: Any, predicted: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.abilities import PartialCredit
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
@@ -49,6 +50,23 @@ class ActSettings(Settings):
     )
 
 
+class CallCredit(PartialCredit):
+    """The tool and each argument count for themselves."""
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of the tool and the arguments."""
+        return action_metrics.call_overlap(one, other)
+
+    def by_heart(self, rows: Sequence[Row], form: ActionForm) -> list[Any]:
+        """The most frequent call of the other rows."""
+        counts = Counter(written(row.output) if row.output is not None else "null" for row in rows)
+        found = []
+        for row in rows:
+            others = counts - Counter([written(row.output) if row.output is not None else "null"])
+            found.append(json.loads(others.most_common(1)[0][0]) if others else None)
+        return found
+
+
 class Act(Task):
     """The task `act`.
 
@@ -65,7 +83,7 @@ class Act(Task):
     quick = {"student": {"kind": "kernel-tagger"}}  # noqa: RUF012
     form_type = ActionForm
     teachable = True
-    partial = True
+    partial_credit = CallCredit()
     placed_in_text = True
     project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
     loss_words = "the call is not exactly the reference"
@@ -270,19 +288,6 @@ class Act(Task):
             return _checked(found, form.tools, _values_of(form.tools))
         except ValueError:
             raise ValueError("it does not fit the tools") from None
-
-    def overlap(self, one: Any, other: Any) -> float:
-        """F1 of the tool and the arguments."""
-        return action_metrics.call_overlap(one, other)
-
-    def by_heart(self, rows: Sequence[Row], form: ActionForm) -> list[Any]:
-        """The most frequent call of the other rows."""
-        counts = Counter(written(row.output) if row.output is not None else "null" for row in rows)
-        found = []
-        for row in rows:
-            others = counts - Counter([written(row.output) if row.output is not None else "null"])
-            found.append(json.loads(others.most_common(1)[0][0]) if others else None)
-        return found
 
     # The tools of the form.
 

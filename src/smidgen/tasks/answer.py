@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, Strict, StrictBool
 
+from smidgen.core.abilities import Correctness
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
 from smidgen.core.parts import Raw, Task
@@ -136,6 +137,14 @@ class PassageForm(Form):
         return self.model_copy(update={"slope": 1.0, "shift": 0.0, "null_slope": 1.0, "null_shift": 0.0})
 
 
+class QuotedCorrectness(Correctness):
+    """A question is treated rightly if the words that answer are quoted, from wherever they stand; see `stats/quoted_answers.py`."""
+
+    def right(self, rows: Sequence[Row], replies: Sequence[Reply], form: PassageForm) -> list[bool]:
+        """Whether each question is treated rightly."""
+        return [quoted_answers.is_right(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)]
+
+
 class Answer(Task):
     """The task `answer`."""
 
@@ -146,7 +155,7 @@ class Answer(Task):
     baseline = "keywords"
     headline = "accuracy"
     form_type = PassageForm
-    judged = True
+    correctness = QuotedCorrectness()
     teachable = True
     sourced = True
     loss_words = "the answer is wrong, or given where there is none, or missing"
@@ -246,7 +255,7 @@ class Answer(Task):
             return plain
         odds = _odds(raw)
         given = self.decode(raw, plain.model_copy(update={"threshold": 0.0}))
-        right = np.array([not null for null in nulls]) & (np.array(self.grades(rows, given, plain)) > 0)
+        right = np.array([not null for null in nulls]) & np.array(self.correctness.right(rows, given, plain), dtype=np.bool_)
         slope, shift = calibration.fit_platt(odds, right, PRIOR)
         null_slope, null_shift = calibration.fit_platt(-odds, nulls, PRIOR)
         return plain.model_copy(update={"slope": slope, "shift": shift, "null_slope": null_slope, "null_shift": null_shift})
@@ -272,7 +281,7 @@ class Answer(Task):
         questions without an answer that got null. cited: answers that stand word for word at their place."""
         gold = [row.output for row in rows]
         told = [reply.output for reply in replies]
-        right = self._right(rows, replies)
+        right = np.array(self.correctness.right(rows, replies, form), dtype=np.bool_)
         answered = np.array([one is not None for one in told], dtype=np.bool_)
         some = np.array([one is not None for one in gold], dtype=np.bool_)
         metrics = {"accuracy": share(right), "precision": share(right[answered]), "answered": share(answered)}
@@ -287,14 +296,6 @@ class Answer(Task):
             metrics["abstain_recall"] = share(~answered[~some])
         metrics["cited"] = share(np.array([_is_cited(reply) for reply in replies if reply.output is not None], dtype=np.bool_))
         return {name: metric for name, metric in metrics.items() if metric.n}
-
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: PassageForm) -> list[float]:
-        """1 for a question treated rightly, else 0; see `stats/quoted_answers.py`."""
-        return [float(right) for right in self._right(rows, replies)]
-
-    def _right(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Any:
-        found = [quoted_answers.is_right(row.output, reply.output) for row, reply in zip(rows, replies, strict=True)]
-        return np.array(found, dtype=np.bool_)
 
     def content(self, reply: Reply) -> str:
         """The words that answer, and after an empty line where they stand; or a sentence that says that the documents do not answer."""
@@ -344,10 +345,6 @@ class Answer(Task):
                 raise ValueError("the words do not stand in the passage")
             return output
         return self.parse({"text": said.rpartition(f"\n\n{_SOURCE}")[0] or said}, AnswerSettings())
-
-    def overlap(self, one: Any, other: Any) -> float:
-        """F1 of the words of two answers."""
-        return quoted_answers.f1(one, other)
 
 
 def _named(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.abilities import PartialCredit
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, FieldForm, Form, SpanForm
 from smidgen.core.parts import Raw, Task
@@ -53,6 +54,20 @@ class ExtractSettings(Settings):
     )
 
 
+class SpanCredit(PartialCredit):
+    """Each span counts for itself."""
+
+    empty = ()
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of two lists of spans; 1 if both are empty."""
+        return extraction_metrics.count_exact([one], [other]) if one or other else 1.0
+
+    def by_heart(self, rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
+        """Spans looked up in the other rows."""
+        return lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
+
+
 class Extract(Task):
     """The task `extract`."""
 
@@ -64,12 +79,11 @@ class Extract(Task):
     headline = "f1"
     form_type = SpanForm
     most_columns = MOST_COLUMNS
-    partial = True
+    partial_credit = SpanCredit()
     teachable = True
     placed_in_text = True
     answer_kinds = ("fields", "spans")
     not_foreseen = "not predicted: whether a small model fills in fields as the large one does, only a trained one shows"
-    nothing = ()
 
     def formed(self, form: Form) -> Task:
         """The task of spans, or that of fields if the form has a schema."""
@@ -225,14 +239,6 @@ class Extract(Task):
                 for found in self.heard(alone, form, words)
             ]
         return settled
-
-    def overlap(self, one: Any, other: Any) -> float:
-        """F1 of two lists of spans; 1 if both are empty."""
-        return extraction_metrics.count_exact([one], [other]) if one or other else 1.0
-
-    def by_heart(self, rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
-        """Spans looked up in the other rows."""
-        return lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
 def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:

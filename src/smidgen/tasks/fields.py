@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.abilities import PartialCredit
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import FieldForm
 from smidgen.core.parts import Raw, Task
@@ -29,6 +30,18 @@ MOST_COLUMNS = 200
 _REFUSED_SHOWN = 80  # characters of an unusable answer in a message
 
 
+class FieldCredit(PartialCredit):
+    """Each pair of a field and its value counts for itself."""
+
+    def overlap(self, one: Any, other: Any) -> float:
+        """F1 of the pairs of a field and its value; 1 if both have none."""
+        return field_values.fields_f1(one, other)
+
+    def by_heart(self, rows: Sequence[Row], form: FieldForm) -> list[dict[str, Any]]:
+        """The most frequent value of each field."""
+        return lookup_fields([row.output for row in rows])
+
+
 class ExtractFields(Task):
     """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds values that the
     text states (see `field_tagging`).
@@ -43,7 +56,7 @@ class ExtractFields(Task):
     headline = "f1"
     form_type = FieldForm
     most_columns = MOST_COLUMNS
-    partial = True
+    partial_credit = FieldCredit()
     teachable = True
     writes = True
     placed_in_text = True
@@ -215,14 +228,6 @@ class ExtractFields(Task):
         if values.fault(settled):
             raise ValueError("it does not fit the schema")
         return settled
-
-    def overlap(self, one: Any, other: Any) -> float:
-        """F1 of the pairs of a field and its value; 1 if both have none."""
-        return field_values.fields_f1(one, other)
-
-    def by_heart(self, rows: Sequence[Row], form: FieldForm) -> list[dict[str, Any]]:
-        """The most frequent value of each field."""
-        return lookup_fields([row.output for row in rows])
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:

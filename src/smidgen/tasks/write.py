@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from smidgen.core.abilities import Grading
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, TextForm
 from smidgen.core.parts import Raw, Task
@@ -57,6 +58,23 @@ class WriteSettings(Settings):
     )
 
 
+class WriteGrading(Grading):
+    """Written texts are graded by ROUGE-L with their best reference."""
+
+    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> list[float]:
+        """ROUGE-L of each reply with its best reference."""
+        return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
+
+    def merged(self, rows: Sequence[Row]) -> list[Row]:
+        """One row per input, with the number and the weight of its first row, and all its references."""
+        first: dict[Text, Row] = {}
+        found: dict[Text, list[str]] = {}
+        for row in rows:
+            first.setdefault(row.input, row)
+            found.setdefault(row.input, []).extend(references(row))
+        return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
+
+
 class Write(Task):
     """The task `write`."""
 
@@ -67,7 +85,7 @@ class Write(Task):
     baseline = "prompted"
     headline = "rougeL"
     form_type = TextForm
-    graded = True
+    grading = WriteGrading()
     teachable = True
     writes = True
     streams = True
@@ -137,7 +155,7 @@ class Write(Task):
         """The form with its score fitted: the expected ROUGE-L of a text, from the mean probability of its tokens, and from the attributes
         that it states if the rows show that these help."""
         replies = self.decode({**raw, "inputs": [row.input for row in rows]}, form.uncalibrated())
-        grades = np.array(self.grades(rows, replies, form), dtype=np.float64)
+        grades = np.array(self.grading.grades(rows, replies, form), dtype=np.float64)
         whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
         likely = np.asarray(raw["probability"], dtype=np.float64)[:, None]
         checked = self._facts([row.input for row in rows], [reply.output for reply in replies], form)
@@ -187,10 +205,6 @@ class Write(Task):
             metrics["unsupported"] = classification_metrics.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
         return metrics
 
-    def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: TextForm) -> list[float]:
-        """ROUGE-L of each reply with its best reference."""
-        return [rouge_l(reply.output, references(row)) for row, reply in zip(rows, replies, strict=True)]
-
     def states(self, form: TextForm) -> bool:
         """Whether attributes are checked."""
         return form.attributes
@@ -206,15 +220,6 @@ class Write(Task):
             None if facts is None else _missed(text, facts, form)
             for text, facts in zip(texts, self._facts(texts, outputs, form), strict=True)
         ]
-
-    def gathered(self, rows: Sequence[Row]) -> list[Row]:
-        """One row per input, with the number and the weight of its first row, and all its references."""
-        first: dict[Text, Row] = {}
-        found: dict[Text, list[str]] = {}
-        for row in rows:
-            first.setdefault(row.input, row)
-            found.setdefault(row.input, []).extend(references(row))
-        return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
 
     def attempts(self, form: TextForm) -> int:
         """The number of attempts in the form; 0 if nothing can be checked."""

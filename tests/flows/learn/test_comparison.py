@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.flows.learn.test_learning_rows import taken
 
+from smidgen.core.abilities import Grading
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -98,11 +99,12 @@ def test_the_contest_counts_rows_and_tests_what_differs() -> None:
 
 
 def test_graded_answers_are_compared_by_their_grades() -> None:
-    class GradedTask(Classify):
-        graded = True
-
+    class OwnNumber(Grading):
         def grades(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> list[float]:
             return [float(reply.output) for reply in replies]
+
+    class GradedTask(Classify):
+        grading = OwnNumber()
 
     def grader(*grades: float) -> Any:
         made = model(*map(str, grades))

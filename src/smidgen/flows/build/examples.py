@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.core.errors import BaseError, DataError, InputError, RecipeError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task, merged_rows, placing
 from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection
 from smidgen.data.label_errors import LEAST_ROWS, LOWEST_AGREEMENT, judge_labels
@@ -134,7 +134,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     refit = not written and are_few(len(rows), strata)
     if not held:
         raise DataError("flows.too_few_rows_for_calibration", rows=len(rows))
-    held, test = task.gathered(held), task.gathered(test)
+    held, test = merged_rows(task, held), merged_rows(task, test)
     work = replace(work, train=rows if refit else fit, fit=fit, held=held, test=test, refit=refit)
     return replace(work, source=_source(settings, rows), test_source=test_source, test_sha256=test_sha256, notes=tuple(notes))
 

@@ -17,7 +17,7 @@ from smidgen.bundles.open import open_bundle
 from smidgen.bundles.pack import pack
 from smidgen.compress import CompressSettings
 from smidgen.core.errors import GateError
-from smidgen.core.parts import WHOLE, Base
+from smidgen.core.parts import WHOLE, Base, own_grades
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text, evenly, in_parts
@@ -92,7 +92,7 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     """Pack the chosen model, load it in the engine that will serve it, and compare it on the test rows with the model as trained."""
     task, rows, learnt, variant = work.task, work.test, work.trained[chosen.student], chosen.variant
     form = learnt.form
-    some = evenly(range(len(rows)), _HELD_TO if task.graded else len(rows))
+    some = evenly(range(len(rows)), _HELD_TO if task.grading is not None else len(rows))
     compared = [rows[place] for place in some]
     texts = [row.input for row in compared]
     if variant.writes:
@@ -110,7 +110,8 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     # Rewritten texts would hide the losses of packing: parity compares the likeliest first answers.
     packed = [first[place] for place in some]
     trained = task.decode(training.raw(work, context, learnt.files, texts), form)
-    grades = (task.grades(compared, trained, form), task.grades(compared, packed, form)) if task.graded or task.judged else None
+    graded, regraded = own_grades(task, compared, trained, form), own_grades(task, compared, packed, form)
+    grades = (graded, regraded) if graded is not None and regraded is not None else None
     before = task.measure(compared, trained, form)[task.headline]
     after = (metrics if served is first and len(compared) == len(rows) else task.measure(compared, packed, form))[task.headline]
     settings = work.recipe.settings(GateSettings)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from smidgen.core.parts import Base
+from smidgen.core.parts import Base, own_grades
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, evenly
@@ -39,7 +39,7 @@ from smidgen.judge.sections import (
 )
 from smidgen.machine.memory import total_mb
 from smidgen.machine.processor import processor
-from smidgen.stats.classification_metrics import same_labels
+from smidgen.stats.classification_metrics import reply_grades
 from smidgen.usage.budgets import TokenCount
 
 _Item = TypeVar("_Item")
@@ -136,10 +136,7 @@ def answered_rows(work: Work) -> tuple[AnsweredRow, ...]:
     """The test rows with the served model's replies, and how good each is."""
     task, form = work.task, work.trained[work.packed.chosen.student].form
     rows, served = work.test, work.packed.served
-    if task.graded or task.judged:
-        grades: Sequence[float] = task.grades(rows, served, form)
-    else:
-        grades = [float(right) for right in same_labels([row.output for row in rows], [reply.output for reply in served])]
+    grades = reply_grades(task, rows, served, form)
 
     def labels(row: Row, reply: Reply) -> tuple[str, str] | None:
         if form.labelling is None:
@@ -159,8 +156,8 @@ def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
     """The sections that depend on the form of the model's answers."""
     draft, task, learnt = work.packed, work.task, work.trained[work.packed.chosen.student]
     form, rows, served, metrics = learnt.form, work.test, draft.served, draft.metrics
-    if task.graded:
-        grades = task.grades(rows, served, form)
+    if task.grading is not None:
+        grades = task.grading.grades(rows, served, form)
         return writer_sections(rows, served, grades, metrics, fitted=form.fitted, sampled=task.sampled)
     raw = training.raw(work, context, learnt.files, [row.input for row in rows])
     plain = task.decode(raw, form.uncalibrated())
@@ -179,7 +176,8 @@ def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
     raw = training.served(work, context, own, texts) if task.writes else training.raw(work, context, learnt.files, texts)
     replies = task.decode(raw, learnt.form)
     metrics = task.measure(rows, replies, learnt.form)
-    grades = (task.grades(rows, replies, learnt.form), task.grades(rows, served, form)) if task.graded or task.judged else None
+    before, after = own_grades(task, rows, replies, learnt.form), own_grades(task, rows, served, form)
+    grades = (before, after) if before is not None and after is not None else None
     moved = task.change(rows, replies, served, form)
     return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.files.seconds, grades, moved)
 
@@ -188,13 +186,13 @@ def _unchanged(work: Work) -> BaselineFacts | None:
     """The baseline that returns the inputs, on all test rows: a free comparison for correcting and rewriting. None if the training rows
     show that it is pointless, because their answers have little in common with their inputs."""
     task, rows, form, served = work.task, work.test, work.trained[work.packed.chosen.student].form, work.packed.served
-    if not task.graded or not all(isinstance(row.input, str) for row in rows):
+    if task.grading is None or not all(isinstance(row.input, str) for row in rows):
         return None
     learnt = [row for row in evenly(work.train, _LOOKED_AT) if isinstance(row.input, str)]
-    if not learnt or float(np.mean(task.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
+    if not learnt or float(np.mean(task.grading.grades(learnt, [_echo(row) for row in learnt], form))) < LIKE_ITS_INPUT:
         return None
     replies = [_echo(row) for row in rows]
-    grades = task.grades(rows, replies, form), task.grades(rows, served, form)
+    grades = task.grading.grades(rows, replies, form), task.grading.grades(rows, served, form)
     return classifier_sections.baseline(UNCHANGED, rows, served, replies, task.measure(rows, replies, form), None, grades)
 
 

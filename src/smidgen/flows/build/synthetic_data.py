@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from smidgen.core.errors import RecipeError, RedactionError
+from smidgen.core.parts import own_grades
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
 from smidgen.data.row_selection import Embed
@@ -117,7 +118,7 @@ def _output(wish: ExampleRequest, work: Work, redactor: Redactor, text: str, val
         if output is None:
             raise ValueError("the source does not answer it")
         return output
-    if task.partial:
+    if task.partial_credit is not None:
         # Placeholders of names are restored; those of values in the seeds are not: a text with one is dropped.
         value = changed(value, redactor.unmask)
         return task.heard(answer_text(value), work.form, text)
@@ -147,8 +148,7 @@ def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeac
 def _alike(work: Work, row: Row, output: Any, least: float) -> bool:
     """Whether an output matches the row's: near enough if outputs can be partly alike, else equal."""
     task = work.task
-    if task.partial:
-        return task.overlap(output, row.output) >= least
-    if task.graded or task.judged:
-        return task.grades([row], [Reply(output, 1.0)], work.form)[0] >= least
-    return bool(output == row.output)
+    if task.partial_credit is not None:
+        return task.partial_credit.overlap(output, row.output) >= least
+    grades = own_grades(task, [row], [Reply(output, 1.0)], work.form)
+    return bool(output == row.output) if grades is None else grades[0] >= least

@@ -114,7 +114,7 @@ class RemoteTeacher(Teacher):
             mine = [next(answers) for _ in questions]
             hear = functools.partial(self._heard, redactor, row.input)
             least = self._settings.min_agreement if votes > 1 else 0.0
-            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, self._task.partial))
+            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, self._task.partial_credit is not None))
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
@@ -237,13 +237,13 @@ class BundleTeacher(Teacher):
     def _verdict(self, reply: Reply, row: Row) -> VoteResult:
         if reply.output is None:
             return VoteResult(None, agreement=0.0, why_not="the teacher gave no answer that fits")
-        if self._task.partial or self._task.graded:
+        if self._task.partial_credit is not None or self._task.grading is not None:
             if not reply.facts.get("finished", True):
                 return VoteResult(None, agreement=0.0, why_not=CUT)
             try:
                 return VoteResult(self._task.adopted(reply.output, self._form, row.input), agreement=reply.score)
             except ValueError as error:  # for texts the reason contains the text's own words and numbers, and cannot be counted
-                said = f": {error}" if self._task.partial else ""
+                said = f": {error}" if self._task.partial_credit is not None else ""
                 return VoteResult(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
         labels = reply.output if isinstance(reply.output, list) else [reply.output]
         if self._allowed and any(self._task.labelled(label, self._form) not in self._allowed for label in labels):
@@ -286,7 +286,7 @@ def open_remote(
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("flows.key_has_characters_that_are_not_allowed", value=settings.key_env)
     budget = _budget(settings)
-    answers = [_answer(task, _first(row.output) if task.graded else row.output, form, row.input) for row in shown]
+    answers = [_answer(task, _first(row.output) if task.grading is not None else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
     system = "\n\n".join(text for text in (opening.description, task.lesson(opening.form)) if text)
     schema = form.answer_schema
@@ -297,7 +297,8 @@ def open_remote(
         0 if task.sourced else settings.examples,  # an example without its sources would teach to invent
         # A text may hold twice as much as any example, and its JSON may be spaced more widely.
         settings.max_tokens
-        or (2 if task.partial else 1) * answer_tokens([*map(answer_text, answers), *(form.labelling.labels if form.labelling else ())]),
+        or (2 if task.partial_credit is not None else 1)
+        * answer_tokens([*map(answer_text, answers), *(form.labelling.labels if form.labelling else ())]),
         settings.heat,
         opening,
         embed,
@@ -353,15 +354,15 @@ def _first(output: Any) -> Any:
 
 def _agree(task: Task, row: Row, form: Form) -> Agree | None:
     """The function that compares answers, if they can be partly alike; else None."""
-    if task.partial:
-        return lambda outputs: np.array([[task.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
-    if not task.graded:
+    if (credit := task.partial_credit) is not None:
+        return lambda outputs: np.array([[credit.overlap(one, other) for other in outputs] for one in outputs], dtype=np.float64)
+    if (grading := task.grading) is None:
         return None
 
     def agree(outputs: Sequence[Any]) -> NDArray[np.float64]:
         rows = [Row(row.input, one) for one in outputs for _ in outputs]
         replies = [Reply(other, 1.0) for _ in outputs for other in outputs]
-        return np.asarray(task.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
+        return np.asarray(grading.grades(rows, replies, form), dtype=np.float64).reshape(len(outputs), len(outputs))
 
     return agree
 

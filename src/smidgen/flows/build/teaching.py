@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.core.abilities import PartialCredit
 from smidgen.core.errors import DataError, MissingExtra, RecipeError, TeacherError
 from smidgen.core.forms import Form, LabelForm
-from smidgen.core.parts import Task
+from smidgen.core.parts import Task, own_grades
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, joined
@@ -209,7 +210,7 @@ class _Teaching:
             if why:
                 self._dropped[str(why)] += 1
                 continue
-            weight = max(0.05, verdict.agreement) if task.graded or task.partial else 1.0
+            weight = max(0.05, verdict.agreement) if task.grading is not None or task.partial_credit is not None else 1.0
             taught.append(Row(row.input, verdict.output, row.number, weight, verdict.shares))
         taught = self._marked(taught, self._dropped)
         return self._checked(taught, labels) if self._settings.doubt and labels is not None and taught else taught
@@ -286,25 +287,26 @@ def try_teacher(work: Work, context: BuildContext, teacher: Teacher, embed: Embe
 
 def quality_unit(task: Task) -> str:
     """The metric for a teacher: the mean grade, F1 of the parts of its answers, or the accuracy."""
-    return task.headline if task.graded or task.partial else "accuracy"
+    return task.headline if task.grading is not None or task.partial_credit is not None else "accuracy"
 
 
 def quality_of(task: Task, form: Form, tried: Sequence[tuple[Row, VoteResult]]) -> Metric:
     """The teacher's quality, with a 95 % interval. Unusable answers count as wrong; in partial tasks, as all parts missing."""
-    if task.partial:
-        return _in_parts(task, form, [row for row, _ in tried], [verdict.output for _, verdict in tried])
+    if task.partial_credit is not None:
+        return _in_parts(task, task.partial_credit, form, [row for row, _ in tried], [verdict.output for _, verdict in tried])
 
     def value(row: Row, verdict: VoteResult) -> float:
-        if verdict.why_not or not (task.graded or task.judged):
-            return float(not verdict.why_not and verdict.output == row.output)
-        return task.grades([row], [Reply(verdict.output, 1.0)], form)[0]
+        if verdict.why_not:
+            return 0.0
+        grades = own_grades(task, [row], [Reply(verdict.output, 1.0)], form)
+        return float(verdict.output == row.output) if grades is None else grades[0]
 
-    return trials.quality([value(row, verdict) for row, verdict in tried], task.graded)
+    return trials.quality([value(row, verdict) for row, verdict in tried], task.grading is not None)
 
 
-def _in_parts(task: Task, form: Form, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
+def _in_parts(task: Task, credit: PartialCredit, form: Form, rows: Sequence[Row], outputs: Sequence[Any]) -> Metric:
     """The headline metric of outputs that may be partly right; 0 if there is nothing to find."""
-    replies = [Reply(task.nothing if output is None else output, 1.0) for output in outputs]
+    replies = [Reply(credit.empty if output is None else output, 1.0) for output in outputs]
     found = task.measure(rows, replies, form)[task.headline]
     return Metric(0.0, 0.0, 1.0, found.n) if math.isnan(found.value) else found
 
@@ -312,18 +314,19 @@ def _in_parts(task: Task, form: Form, rows: Sequence[Row], outputs: Sequence[Any
 def _quality_needed(work: Work, embed: Embed | None) -> tuple[float | None, float, str]:
     """The quality that the user's rows give without a teacher (None if unknown), the quality that a teacher must reach, and why."""
     rows, task = work.fit, work.task
-    if task.graded:
+    if task.grading is not None:
         # Any two texts of one kind have some ROUGE-L in common; a teacher must do better than that.
         shown = rows[: work.recipe.settings(TeacherSettings).trial_rows]
-        others = [task.gathered([rows[(place + 1) % len(rows)]])[0].output for place in range(len(shown))]
+        others = [task.grading.merged([rows[(place + 1) % len(rows)]])[0].output for place in range(len(shown))]
         replies = [Reply(output[0] if isinstance(output, list) else output, 1.0) for output in others]
-        grades = task.grades(shown, replies, work.form)
+        grades = task.grading.grades(shown, replies, work.form)
         return None, float(np.mean(grades)), "what the answer to another of your texts would get"
-    if task.partial:
-        return None, _in_parts(task, work.form, rows, task.by_heart(rows, work.form)).value, "what knowing your rows by heart would get"
-    if task.judged:
-        known = [Reply(output, 1.0) for output in task.by_heart(rows, work.form)]
-        return None, float(np.mean(task.grades(rows, known, work.form))), "what knowing your rows by heart would get"
+    if (credit := task.partial_credit) is not None:
+        known = _in_parts(task, credit, work.form, rows, credit.by_heart(rows, work.form))
+        return None, known.value, "what knowing your rows by heart would get"
+    if task.correctness is not None:
+        right = task.correctness.right(rows, [Reply(None, 1.0)] * len(rows), work.form)
+        return None, float(np.mean(right)), "what knowing your rows by heart would get"
     strata = task.strata(rows)
     if work.form.json_answers or embed is None or len(rows) < _LEAST_ALONE * len(set(strata)):
         commonest = Counter(strata).most_common(1)[0][1] / len(rows)

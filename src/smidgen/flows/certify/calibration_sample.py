@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import placing
+from smidgen.core.parts import merged_rows, placing
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply, answer_group, gives_nothing
 from smidgen.core.rows import Row, Text, joined
@@ -150,7 +150,7 @@ def answer_pairs(
     friend.refuse(file_sha256, rows_sha256, drawn.name)
     marks = RowFingerprints.of(((near_duplicates.fold_text(joined(text)), output) for text, output in listed), certificate.signing_key())
     _refuse_refuted(model, rows_sha256, marks, drawn.name)
-    given = task.gathered(drawn.rows) if loss.gathers else list(drawn.rows)
+    given = merged_rows(task, drawn.rows) if loss.gathers else list(drawn.rows)
     unread = [Row(text) for text in drawn.unread]
     total = len(given) + len(unread)
     strange = [row for row in (*given, *unread) if not friend.knows(row.input)]

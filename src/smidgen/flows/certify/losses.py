@@ -20,7 +20,7 @@ from smidgen.core.rows import Row, Text
 from smidgen.data.teacher.settings import TeacherSettings
 from smidgen.flows.build.teachers import open_remote
 from smidgen.flows.local_model import Model
-from smidgen.stats.classification_metrics import same_labels
+from smidgen.stats.classification_metrics import reply_grades
 from smidgen.stats.intervals import Floats
 
 # A right-or-wrong answer has one loss; a written text has a choice of three.
@@ -86,7 +86,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 
 def check_loss(choice: Choice, task: Task) -> None:
     """Raise InputError if the task has no such loss. This check needs no bundle."""
-    if choice != "likeness" and not task.graded:
+    if choice != "likeness" and task.grading is None:
         raise InputError("flows.only_written_texts_have_choice", choice=choice, name=task.name)
 
 
@@ -100,15 +100,8 @@ def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float
 
 
 def _likeness(task: Task, form: Form) -> Loss:
-    if task.graded:
-        return Loss(task.loss_words, True, lambda rows, replies: 1.0 - np.asarray(task.grades(rows, replies, form)), gathers=True)
-    if task.judged:
-        return Loss(task.loss_words, False, lambda rows, replies: 1.0 - np.asarray(task.grades(rows, replies, form)))
-    return Loss(task.loss_words, False, lambda rows, replies: ~same_labels(_outputs(rows), _outputs(replies)))
-
-
-def _outputs(given: Sequence[Row] | Sequence[Reply]) -> list[Any]:
-    return [one.output for one in given]
+    graded = task.grading is not None
+    return Loss(task.loss_words, graded, lambda rows, replies: 1.0 - np.asarray(reply_grades(task, rows, replies, form)), gathers=graded)
 
 
 # Disagreement: the loss of a local answer against the large model's answer to the same request, as the certificate counts it.
@@ -145,7 +138,7 @@ def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
     """
     if len(said) > _LONGEST:
         raise ValueError("it is too long")
-    if task.graded:
+    if task.grading is not None:
         if not said.strip():
             raise ValueError("it is empty")
         return said

@@ -16,7 +16,7 @@ from smidgen.flows.certify.calibration_sample import BY_LABEL
 from smidgen.flows.learn.learning_rows import LineRow
 from smidgen.flows.local_model import Model
 from smidgen.gateway.certificate_status import CertificateStatus, Decision
-from smidgen.stats.classification_metrics import same_labels
+from smidgen.stats.classification_metrics import reply_grades
 from smidgen.stats.intervals import Floats
 from smidgen.stats.risk_bounds import better_p_value, level_of_look, not_worse_p_value, sign_test
 
@@ -115,10 +115,7 @@ def grades_of(model: Model, rows: Sequence[LineRow]) -> Floats:
     replies = [
         reply for start in range(0, len(asked), _BATCH) for reply in model.predict([row.input for row in asked[start : start + _BATCH]])
     ]
-    if model.task.graded or model.task.judged:
-        found[read] = model.task.grades(asked, replies, model.form)
-    else:
-        found[read] = same_labels([row.output for row in asked], [reply.output for reply in replies])
+    found[read] = reply_grades(model.task, asked, replies, model.form)
     return found
 
 

@@ -172,7 +172,7 @@ def _read_output(said: str, pair: TrafficPair, task: Task, form: Form | None, se
     plain = losses.bare_answer(task, said)
     if form is not None and task.teachable:
         return task.heard(plain, form, pair.input)
-    if pair.held_out and task.graded:
+    if pair.held_out and task.grading is not None:
         return said
     parsed = task.parse(plain.strip(), settings)
     if task.rows_name_labels and isinstance(parsed, str):
