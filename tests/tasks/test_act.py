@@ -186,13 +186,13 @@ def test_written_calls_are_checked(form: ActionForm) -> None:
 
 def test_a_larger_model_s_answer_is_held_to_the_tools(form: ActionForm) -> None:
     task = task_of(form)
-    assert task.heard('```json\n{"tool": "order_status", "arguments": {"order": "FH-123"}}\n```', form) == call(
+    assert task.teaching.read('```json\n{"tool": "order_status", "arguments": {"order": "FH-123"}}\n```', form) == call(
         "order_status", order="FH-123"
     )
-    assert task.heard("null", form) is None and "order_status" in task.lesson(form)
+    assert task.teaching.read("null", form) is None and "order_status" in task.teaching.instruction(form)
     for answer, reason in (("I cannot", "no call"), ('{"tool": "fly", "arguments": {}}', "does not fit the tools")):
         with pytest.raises(ValueError, match=reason):
-            task.heard(answer, form)
+            task.teaching.read(answer, form)
     assert task.partial_credit.by_heart(ROWS[:3], form)[0] is not None and task.partial_credit.overlap(None, None) == 1
 
 

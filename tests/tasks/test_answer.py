@@ -80,9 +80,12 @@ def test_right_is_the_wanted_words_of_the_wanted_document() -> None:
 def test_a_chat_gets_words_with_their_source_and_reads_them_again() -> None:
     said, nothing = task.decode({"candidates": [[candidate(2.0, url="https://shop.example/a", page=3)], []]}, FORM)
     assert task.content(said) == "Delivery costs 4 euros.\n\nSource: A, Delivery, page 3 (https://shop.example/a)"
-    assert task.heard(task.content(said), FORM) == {"id": "", "text": "Delivery costs 4 euros."}
-    assert task.heard(task.content(nothing), FORM) is None and task.content(nothing) == NOT_SAID
-    assert task.heard(task.quoted(said.output, FORM, ""), FORM) == said.output and task.quoted(None, FORM, "") == "null"
+    assert task.teaching.read(task.content(said), FORM) == {"id": "", "text": "Delivery costs 4 euros."}
+    assert task.teaching.read(task.content(nothing), FORM) is None and task.content(nothing) == NOT_SAID
+    assert (
+        task.teaching.read(task.teaching.write(said.output, FORM, ""), FORM) == said.output
+        and task.teaching.write(None, FORM, "") == "null"
+    )
 
 
 def test_metrics_count_answers_and_nulls() -> None:

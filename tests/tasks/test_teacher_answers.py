@@ -20,7 +20,7 @@ def spans(*pairs: tuple[str, str]) -> str:
 
 
 def found(answer: str, text: str = TEXT) -> list[tuple[str, int, str]]:
-    output = extract.part.heard(answer, FORM, text)
+    output = extract.part.teaching.read(answer, FORM, text)
     assert all(text[span["start"] : span["end"]].strip() for span in output)
     return [(text[span["start"] : span["end"]], span["start"], span["label"]) for span in output]
 
@@ -59,17 +59,17 @@ def test_words_are_found_in_their_order_and_as_words_of_their_own() -> None:
 )
 def test_one_span_that_cannot_be_used_spoils_the_answer(answer: str, kind: str) -> None:
     with pytest.raises(ValueError) as caught:
-        extract.part.heard(answer, FORM, TEXT)
+        extract.part.teaching.read(answer, FORM, TEXT)
     assert str(caught.value) == kind, "a reason that can be counted: nothing of the answer is in it"
 
 
 def test_what_is_shown_to_a_teacher_is_what_is_heard_from_it() -> None:
     output = [{"start": 0, "end": 8, "label": "order_number"}, {"start": 17, "end": 19, "label": "amount"}]
-    shown = extract.part.quoted(output, FORM, TEXT)
+    shown = extract.part.teaching.write(output, FORM, TEXT)
     assert json.loads(shown) == [{"text": "FH-20999", "label": "order_number"}, {"text": "45", "label": "amount"}]
-    assert extract.part.heard(shown, FORM, TEXT) == output
-    assert classify.part.quoted("refund", label_form(), TEXT) == "refund"
-    told = extract.part.lesson(FORM)
+    assert extract.part.teaching.read(shown, FORM, TEXT) == output
+    assert classify.part.teaching.write("refund", label_form(), TEXT) == "refund"
+    told = extract.part.teaching.instruction(FORM)
     assert all(kind in told for kind in FORM.kinds) and "letter for letter" in told
 
 
@@ -88,13 +88,12 @@ FIELDS_FORM = field_form(SCHEMA)
 
 def test_fields_are_heard_by_their_schema() -> None:
     task: Any = extract.part.formed(FIELDS_FORM)
-    assert task.teachable and task.partial_credit and extract.part.teachable and extract.part.partial_credit
-    told = task.lesson(FIELDS_FORM)
+    told = task.teaching.instruction(FIELDS_FORM)
     assert json.loads(told[told.index("\n") :]) == SCHEMA
     wanted = {"thing": "lamp", "count": 2, "colour": "red"}
-    assert task.heard('```\n{"colour": "red", "count": "2", "thing": " lamp "}\n```', FIELDS_FORM, "x") == wanted
-    assert task.heard(task.quoted(wanted, FIELDS_FORM, "x"), FIELDS_FORM, "x") == wanted
-    assert task.heard('{"thing": "lamp", "colour": "red"}', FIELDS_FORM)["count"] is None
+    assert task.teaching.read('```\n{"colour": "red", "count": "2", "thing": " lamp "}\n```', FIELDS_FORM, "x") == wanted
+    assert task.teaching.read(task.teaching.write(wanted, FIELDS_FORM, "x"), FIELDS_FORM, "x") == wanted
+    assert task.teaching.read('{"thing": "lamp", "colour": "red"}', FIELDS_FORM)["count"] is None
     refused = {
         "it is not JSON": "two lamps",
         "it is no JSON object": '["lamp"]',
@@ -103,13 +102,16 @@ def test_fields_are_heard_by_their_schema() -> None:
     kinds = []
     for answer in (*refused.values(), '{"thing": "lamp", "colour": "red", "size": 3}', '{"thing": "lamp", "count": -1, "colour": "red"}'):
         with pytest.raises(ValueError) as caught:
-            task.heard(answer, FIELDS_FORM, "x")
+            task.teaching.read(answer, FIELDS_FORM, "x")
         kinds.append(str(caught.value))
     assert kinds == [*refused, "it does not fit the schema", "it does not fit the schema"]
 
 
 def test_how_much_two_answers_share() -> None:
-    one, other = extract.part.heard(spans(("45", "amount"), ("7 March", "date")), FORM, TEXT), extract.part.heard("[]", FORM, TEXT)
+    one, other = (
+        extract.part.teaching.read(spans(("45", "amount"), ("7 March", "date")), FORM, TEXT),
+        extract.part.teaching.read("[]", FORM, TEXT),
+    )
     assert extract.part.partial_credit.overlap(one, one) == extract.part.partial_credit.overlap(other, other) == 1.0
     assert extract.part.partial_credit.overlap(one, other) == 0.0 and extract.part.partial_credit.overlap(one, one[:1]) == pytest.approx(
         2 / 3
@@ -155,7 +157,7 @@ DICTATED_FORM = label_form(LABELS[:-1], unknown="oos")
     ],
 )
 def test_a_label_is_heard(said: str, label: str) -> None:
-    assert classify.part.heard(said, DICTATED_FORM) == label
+    assert classify.part.teaching.read(said, DICTATED_FORM) == label
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_a_label_is_heard(said: str, label: str) -> None:
 )
 def test_what_is_no_label_is_not_guessed_at(said: str) -> None:
     with pytest.raises(ValueError, match="not one of the labels"):
-        classify.part.heard(said, DICTATED_FORM)
+        classify.part.teaching.read(said, DICTATED_FORM)
 
 
 def test_two_labels_that_are_as_near_are_no_answer() -> None:
@@ -176,25 +178,24 @@ def test_two_labels_that_are_as_near_are_no_answer() -> None:
 
 def test_several_labels_are_heard() -> None:
     form = label_form(LABELS, multi_label=True)
-    assert classify.part.heard('["oos", "card_arrival"]', form) == ["card_arrival", "oos"]
-    assert classify.part.heard("card arrival, OOS", form) == ["card_arrival", "oos"]
-    assert classify.part.heard("[]", form) == []
+    assert classify.part.teaching.read('["oos", "card_arrival"]', form) == ["card_arrival", "oos"]
+    assert classify.part.teaching.read("card arrival, OOS", form) == ["card_arrival", "oos"]
+    assert classify.part.teaching.read("[]", form) == []
     for broken in ('["card_arrival"', "[1]", "card_arrival, weather"):
         with pytest.raises(ValueError):
-            classify.part.heard(broken, form)
+            classify.part.teaching.read(broken, form)
 
 
 def test_lessons_say_what_may_be_answered() -> None:
-    assert classify.part.teachable and write.part.teachable
-    told = classify.part.lesson(DICTATED_FORM)
+    told = classify.part.teaching.instruction(DICTATED_FORM)
     assert all(f"\n{label}" in told for label in LABELS[:-1]) and told.endswith("answer: oos")
-    assert "JSON list" in classify.part.lesson(label_form(LABELS, multi_label=True))
-    assert "shorten it" in write.part.lesson(text_form(instruction="shorten it"))
+    assert "JSON list" in classify.part.teaching.instruction(label_form(LABELS, multi_label=True))
+    assert "shorten it" in write.part.teaching.instruction(text_form(instruction="shorten it"))
 
 
 def test_a_written_answer_is_heard_unless_it_runs_on() -> None:
     form = text_form(max_words=10)
-    assert write.part.heard("  A lamp.\n", form) == "A lamp."
+    assert write.part.teaching.read("  A lamp.\n", form) == "A lamp."
     for bad in ("", " \n", "word " * 60, "a\0b"):
         with pytest.raises(ValueError):
-            write.part.heard(bad, form)
+            write.part.teaching.read(bad, form)

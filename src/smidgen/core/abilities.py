@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row
+from smidgen.core.rows import Row, Text
+from smidgen.core.settings import Settings
+
+
+class Teaching(ABC):
+    """How a larger model is asked to do the task, as a teacher or in place of the small model, and how its answers are read."""
+
+    @abstractmethod
+    def instruction(self, form: Any) -> str:
+        """The instruction, given once before the texts: what to answer, and in which form."""
+
+    @abstractmethod
+    def read(self, answer: str, form: Any, text: Text = "") -> Any:
+        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for an unusable one."""
+
+    def write(self, output: Any, form: Any, text: Text) -> str:
+        """The form in which a larger model should answer a text with this output."""
+        return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+    def convert(self, output: Any, form: Any, text: Text) -> Any:
+        """Convert another model's output for a text to this form. Raises ValueError if it does not fit."""
+        return self.read(self.write(output, form, text), form, text)
+
+
+class TeacherSources(ABC):
+    """The sources that a larger model needs beside a text, and makes examples from.
+
+    Such a task believes no answer to a text with sources that is not in them.
+    """
+
+    @abstractmethod
+    def attach(self, rows: Sequence[Row], settings: Settings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
+        """The rows as a larger model is asked them: each text with the sources that it needs, those of a reply to it if there are replies.
+        A row that has its sources stays."""
+
+    @abstractmethod
+    def texts(self, settings: Settings) -> Sequence[str]:
+        """The texts that a larger model makes examples from."""
 
 
 class Grading(ABC):

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from smidgen.core.abilities import Correctness, Grading, PartialCredit
+from smidgen.core.abilities import Correctness, Grading, PartialCredit, TeacherSources, Teaching
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -114,9 +114,8 @@ class Task(ABC):
         correctness: which replies are right, if not only those that equal the reference.
         partial_credit: credit for the parts of an output that may be partly right.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
-        teachable: a larger model can do it; such a task overrides `lesson` and `heard`.
-        sourced: a larger model needs sources beside a text, and makes examples from them; such a task overrides `posed` and `sources`, and
-            its `heard` believes no answer to a posed text that is not in its sources.
+        teaching: how a larger model is asked to do it; None if none can.
+        teacher_sources: the sources that a larger model needs beside a text.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
@@ -153,8 +152,8 @@ class Task(ABC):
     correctness: Correctness | None = None
     partial_credit: PartialCredit | None = None
     rows_name_labels = False
-    teachable = False
-    sourced = False
+    teaching: Teaching | None = None
+    teacher_sources: TeacherSources | None = None
     writes = False
     streams = False
     reads_attributes = False
@@ -371,33 +370,6 @@ class Task(ABC):
         """The form with everything that these rows, more than it was made of, show a student. The kind of answers stays."""
         made: Form = form
         return made
-
-    # A larger model that teaches it, or answers in its place.
-
-    def lesson(self, form: Any) -> str:
-        """The instruction for a larger model, given once before the texts: what to answer, and in which form."""
-        return ""
-
-    def posed(self, rows: Sequence[Row], settings: Settings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
-        """The rows as a larger model is asked them: each text with the sources that it needs, those of a reply to it if there are replies.
-        A row that has its sources stays."""
-        return rows
-
-    def sources(self, settings: Settings) -> Sequence[str]:
-        """The texts that a larger model makes examples from; empty where it makes them like the user's own rows."""
-        return ()
-
-    def heard(self, answer: str, form: Any, text: Text = "") -> Any:
-        """A larger model's answer to a text as the task's own value. Raises ValueError with the reason for an unusable one."""
-        raise ValueError("no larger model can be asked to do this task")
-
-    def quoted(self, output: Any, form: Any, text: Text) -> str:
-        """The form in which a larger model should answer a text with this output."""
-        return self.content(Reply(output, 1.0))
-
-    def adopted(self, output: Any, form: Any, text: Text) -> Any:
-        """Convert another model's output for a text to this form. Raises ValueError if it does not fit."""
-        return self.heard(self.quoted(output, form, text), form, text)
 
     # Faults that can be seen without knowing the right answer. An answer with a fault is written again.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit
+from smidgen.core.abilities import PartialCredit, Teaching
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
@@ -67,6 +67,32 @@ class CallCredit(PartialCredit):
         return found
 
 
+class CallTeaching(Teaching):
+    """A larger model answers with a call as JSON."""
+
+    def instruction(self, form: ActionForm) -> str:
+        """The tools, and the form of a call."""
+        tools = json.dumps([{name: own for name, own in tool.items() if name != "values"} for tool in form.tools], ensure_ascii=False)
+        return (
+            "Which tool does the message ask for? Answer with JSON and nothing else: "
+            '{"tool": its name, "arguments": {...}} by its schema, or null if no tool fits. Leave out arguments that the message does not '
+            f"state, even if the tool needs them. Never guess a value. The tools:\n{tools}"
+        )
+
+    def read(self, answer: str, form: ActionForm, text: Text = "") -> dict[str, Any] | None:
+        """The call in a larger model's answer. Raises ValueError if it is none, or does not fit its tool."""
+        if answer.strip().strip("`").strip().lower() in _NO_CALL:
+            return None
+        try:
+            found = _call(teacher_answers.json_in(answer))
+        except ValueError:
+            raise ValueError("it is no call") from None
+        try:
+            return _checked(found, form.tools, _values_of(form.tools))
+        except ValueError:
+            raise ValueError("it does not fit the tools") from None
+
+
 class Act(Task):
     """The task `act`.
 
@@ -82,7 +108,7 @@ class Act(Task):
     headline = "exact_match"
     quick = {"student": {"kind": "kernel-tagger"}}  # noqa: RUF012
     form_type = ActionForm
-    teachable = True
+    teaching = CallTeaching()
     partial_credit = CallCredit()
     placed_in_text = True
     project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
@@ -264,30 +290,6 @@ class Act(Task):
     def worded(self, output: Any, form: ActionForm) -> str:
         """The call as a model should write it: JSON without blanks."""
         return "null" if output is None else written(output)
-
-    # A larger model that teaches it, or answers in its place.
-
-    def lesson(self, form: ActionForm) -> str:
-        """The tools, and the form of a call."""
-        tools = json.dumps([{name: own for name, own in tool.items() if name != "values"} for tool in form.tools], ensure_ascii=False)
-        return (
-            "Which tool does the message ask for? Answer with JSON and nothing else: "
-            '{"tool": its name, "arguments": {...}} by its schema, or null if no tool fits. Leave out arguments that the message does not '
-            f"state, even if the tool needs them. Never guess a value. The tools:\n{tools}"
-        )
-
-    def heard(self, answer: str, form: ActionForm, text: Text = "") -> dict[str, Any] | None:
-        """The call in a larger model's answer. Raises ValueError if it is none, or does not fit its tool."""
-        if answer.strip().strip("`").strip().lower() in _NO_CALL:
-            return None
-        try:
-            found = _call(teacher_answers.json_in(answer))
-        except ValueError:
-            raise ValueError("it is no call") from None
-        try:
-            return _checked(found, form.tools, _values_of(form.tools))
-        except ValueError:
-            raise ValueError("it does not fit the tools") from None
 
     # The tools of the form.
 

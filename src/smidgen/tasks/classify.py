@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from smidgen.core.abilities import Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, LabelForm
 from smidgen.core.parts import Raw, Task
@@ -55,6 +56,21 @@ class ClassifySettings(Settings):
     )
 
 
+class LabelTeaching(Teaching):
+    """A larger model names labels."""
+
+    def instruction(self, form: LabelForm) -> str:
+        """The labels, and the form of the answer."""
+        return teacher_answers.label_instructions(form.labels, form.multi_label, form.unknown)
+
+    def read(self, answer: str, form: LabelForm, text: Text = "") -> Any:
+        """The label that an answer names, or the labels. Raises ValueError if it names none."""
+        allowed = list(form.every)
+        if not form.multi_label:
+            return teacher_answers.label_in(answer, allowed)
+        return sorted({teacher_answers.label_in(str(piece), allowed) for piece in teacher_answers.label_list_in(answer)})
+
+
 class Classify(Task):
     """The task `classify`."""
 
@@ -71,7 +87,7 @@ class Classify(Task):
     several = MappingProxyType({"multi_label": True})
     member_files = MappingProxyType({"intents": "data.train"})
     not_foreseen = ""
-    teachable = True
+    teaching = LabelTeaching()
     loss_words = "the answer is not the reference's"
 
     def parse(self, value: Any, settings: Settings) -> Any:
@@ -208,17 +224,6 @@ class Classify(Task):
         if not form.multi_label and len({parent(label) for label in labels}) < len(labels):
             metrics["parent_accuracy"] = classification_metrics.accuracy([parent(g) for g in gold], [parent(g) for g in got])
         return metrics
-
-    def lesson(self, form: LabelForm) -> str:
-        """The labels, and the form of the answer."""
-        return teacher_answers.label_instructions(form.labels, form.multi_label, form.unknown)
-
-    def heard(self, answer: str, form: LabelForm, text: Text = "") -> Any:
-        """The label that an answer names, or the labels. Raises ValueError if it names none."""
-        allowed = list(form.every)
-        if not form.multi_label:
-            return teacher_answers.label_in(answer, allowed)
-        return sorted({teacher_answers.label_in(str(piece), allowed) for piece in teacher_answers.label_list_in(answer)})
 
 
 def strangeness(raw: Raw, form: LabelForm) -> np.ndarray[Any, np.dtype[np.float64]]:

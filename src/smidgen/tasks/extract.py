@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit
+from smidgen.core.abilities import PartialCredit, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, FieldForm, Form, SpanForm
 from smidgen.core.parts import Raw, Task
@@ -68,6 +68,35 @@ class SpanCredit(PartialCredit):
         return lookup_spans([joined(row.input) for row in rows], _gold(rows, form))
 
 
+class SpanTeaching(Teaching):
+    """A larger model names the words of each span, and their kind."""
+
+    def instruction(self, form: SpanForm) -> str:
+        """The kinds, and the instruction to answer with the words of their spans."""
+        return teacher_answers.span_instructions(form.kinds)
+
+    def read(self, answer: str, form: SpanForm, text: Text = "") -> list[Span]:
+        """The spans that a larger model names, with their positions in the text. Raises ValueError; see `teacher_answers.spans_in`."""
+        return teacher_answers.spans_in(answer, form.kinds, joined(text))
+
+    def write(self, output: Any, form: SpanForm, text: Text) -> str:
+        """The words and kinds of the spans as JSON."""
+        return teacher_answers.spans_as_answer(output, joined(text))
+
+    def convert(self, output: Any, form: SpanForm, text: Text) -> list[Span]:
+        """The spans in this form's kinds. Each span is read from its own words alone, because its position is known and must not be
+        searched."""
+        settled, whole = [], joined(text)
+        for span in output:
+            words = whole[span["start"] : span["end"]]
+            alone = self.write([{**span, "start": 0, "end": len(words)}], form, words)
+            settled += [
+                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
+                for found in self.read(alone, form, words)
+            ]
+        return settled
+
+
 class Extract(Task):
     """The task `extract`."""
 
@@ -80,7 +109,7 @@ class Extract(Task):
     form_type = SpanForm
     most_columns = MOST_COLUMNS
     partial_credit = SpanCredit()
-    teachable = True
+    teaching = SpanTeaching()
     placed_in_text = True
     answer_kinds = ("fields", "spans")
     not_foreseen = "not predicted: whether a small model fills in fields as the large one does, only a trained one shows"
@@ -214,31 +243,6 @@ class Extract(Task):
     def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: SpanForm) -> Metric:
         """The change of f1, with its paired bootstrap interval."""
         return extraction_metrics.span_change(_gold(rows, form), [reply.output for reply in before], [reply.output for reply in after])
-
-    def lesson(self, form: SpanForm) -> str:
-        """The kinds, and the instruction to answer with the words of their spans."""
-        return teacher_answers.span_instructions(form.kinds)
-
-    def heard(self, answer: str, form: SpanForm, text: Text = "") -> list[Span]:
-        """The spans that a larger model names, with their positions in the text. Raises ValueError; see `teacher_answers.spans_in`."""
-        return teacher_answers.spans_in(answer, form.kinds, joined(text))
-
-    def quoted(self, output: Any, form: SpanForm, text: Text) -> str:
-        """The words and kinds of the spans as JSON."""
-        return teacher_answers.spans_as_answer(output, joined(text))
-
-    def adopted(self, output: Any, form: SpanForm, text: Text) -> list[Span]:
-        """The spans in this form's kinds. Each span is read from its own words alone, because its position is known and must not be
-        searched."""
-        settled, whole = [], joined(text)
-        for span in output:
-            words = whole[span["start"] : span["end"]]
-            alone = self.quoted([{**span, "start": 0, "end": len(words)}], form, words)
-            settled += [
-                {**found, "start": span["start"] + found["start"], "end": span["start"] + found["end"]}
-                for found in self.heard(alone, form, words)
-            ]
-        return settled
 
 
 def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:

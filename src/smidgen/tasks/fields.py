@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit
+from smidgen.core.abilities import PartialCredit, Teaching
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import FieldForm
 from smidgen.core.parts import Raw, Task
@@ -42,6 +42,44 @@ class FieldCredit(PartialCredit):
         return lookup_fields([row.output for row in rows])
 
 
+class FieldTeaching(Teaching):
+    """A larger model answers with an object by the schema.
+
+    Args:
+        values: those of the schema, if it is known already.
+    """
+
+    def __init__(self, values: FieldValues | None) -> None:
+        self._values = values
+
+    def instruction(self, form: FieldForm) -> str:
+        """The fields in words, and the schema that the answer must fit."""
+        schema = json.dumps(form.json_schema, ensure_ascii=False)
+        return (
+            f"{form.instruction} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
+            f"JSON schema, and nothing else:\n{schema}"
+        )
+
+    def read(self, answer: str, form: FieldForm, text: Text = "") -> dict[str, Any]:
+        """The object in a larger model's answer, in the order and the types of the schema. Raises ValueError if it is not an object, or
+        does not fit: there are no partial answers."""
+        values = self._values or FieldValues(form.json_schema)
+        found = teacher_answers.json_in(answer)
+        if not isinstance(found, Mapping):
+            raise ValueError("it is no JSON object")
+        try:
+            settled = values.settled(found)
+        except ValueError:
+            raise ValueError("it does not fit the schema") from None
+        if values.fault(settled):
+            raise ValueError("it does not fit the schema")
+        return settled
+
+    def write(self, output: Any, form: FieldForm, text: Text) -> str:
+        """The object as JSON; "" for a refused answer."""
+        return "" if output is None else json.dumps(output, ensure_ascii=False)
+
+
 class ExtractFields(Task):
     """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds values that the
     text states (see `field_tagging`).
@@ -57,13 +95,13 @@ class ExtractFields(Task):
     form_type = FieldForm
     most_columns = MOST_COLUMNS
     partial_credit = FieldCredit()
-    teachable = True
     writes = True
     placed_in_text = True
 
     def __init__(self, settings: type[Settings], form: FieldForm | None = None) -> None:
         self.settings = settings
         self._values = FieldValues(form.json_schema) if form is not None else None
+        self.teaching = FieldTeaching(self._values)
         self._derived = form is not None and form.derived
         # The tagger first: a recipe that names no student gets the settings of the first.
         able = form is not None and form.tagging is not None
@@ -204,30 +242,6 @@ class ExtractFields(Task):
     def _fits(self) -> dict[str, Fits] | None:
         """For each field's path a test of its values; None without a schema."""
         return field_tagging.fitting(self._values.schema) if self._values is not None else None
-
-    def lesson(self, form: FieldForm) -> str:
-        """The fields in words, and the schema that the answer must fit."""
-        schema = json.dumps(form.json_schema, ensure_ascii=False)
-        return (
-            f"{form.instruction} What the text does not say is null, where null is allowed. Answer with a JSON object that fits this "
-            f"JSON schema, and nothing else:\n{schema}"
-        )
-
-    def heard(self, answer: str, form: FieldForm, text: Text = "") -> dict[str, Any]:
-        """The object in a larger model's answer, in the order and the types of the schema. Raises ValueError if it is not an object, or
-        does not
-        fit: there are no partial answers."""
-        values = self._values or FieldValues(form.json_schema)
-        found = teacher_answers.json_in(answer)
-        if not isinstance(found, Mapping):
-            raise ValueError("it is no JSON object")
-        try:
-            settled = values.settled(found)
-        except ValueError:
-            raise ValueError("it does not fit the schema") from None
-        if values.fault(settled):
-            raise ValueError("it does not fit the schema")
-        return settled
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:

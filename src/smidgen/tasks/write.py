@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smidgen.core.abilities import Grading
+from smidgen.core.abilities import Grading, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, TextForm
 from smidgen.core.parts import Raw, Task
@@ -75,6 +75,22 @@ class WriteGrading(Grading):
         return [Row(text, list(dict.fromkeys(found[text])), row.number, row.weight) for text, row in first.items()]
 
 
+class TextTeaching(Teaching):
+    """A larger model writes the text."""
+
+    def instruction(self, form: TextForm) -> str:
+        """The instruction, and that the answer is only the text."""
+        task = form.instruction or "Write the text that belongs to the one you are given."
+        return f"{task}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
+
+    def read(self, answer: str, form: TextForm, text: Text = "") -> str:
+        """The answer itself. Raises ValueError if it is empty, or far longer than all of the user's answers."""
+        written = _text(answer)
+        if len(written.split()) > 20 + 3 * form.max_words:
+            raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form.max_words}")
+        return written
+
+
 class Write(Task):
     """The task `write`."""
 
@@ -86,7 +102,7 @@ class Write(Task):
     headline = "rougeL"
     form_type = TextForm
     grading = WriteGrading()
-    teachable = True
+    teaching = TextTeaching()
     writes = True
     streams = True
     reads_attributes = True
@@ -241,18 +257,6 @@ class Write(Task):
     def stand_in(self, text: Text, form: TextForm) -> attribute_lists.SubstitutedInput | None:
         """The input with known values in place of values that no example had, if answers repeat them."""
         return attribute_lists.substitute_values(joined(text), form.copied or {})
-
-    def lesson(self, form: TextForm) -> str:
-        """The instruction, and that the answer is only the text."""
-        told = form.instruction or "Write the text that belongs to the one you are given."
-        return f"{told}\nAnswer with the text itself and nothing else: no heading, no comment, no quotation marks around it."
-
-    def heard(self, answer: str, form: TextForm, text: Text = "") -> str:
-        """The answer itself. Raises ValueError if it is empty, or far longer than all of the user's answers."""
-        written = _text(answer)
-        if len(written.split()) > 20 + 3 * form.max_words:
-            raise ValueError(f"it has {len(written.split())} words; the longest of your own has {form.max_words}")
-        return written
 
     def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
         """The facts of its input that each text states; None if the input has no attributes, or none are checked."""

@@ -44,7 +44,7 @@ class ServedBundle:
                 kind = {"type": "json_object"} if model.form.json_answers else {"type": "text"}
                 whole = client.post("/v1/chat/completions", json={**asked, "response_format": kind}).json()
                 shown = whole["choices"][0]["message"]["content"]
-                assert json.loads(shown) == json.loads(model.task.quoted(reply.output, model.form, self.text))
+                assert json.loads(shown) == json.loads(model.task.teaching.write(reply.output, model.form, self.text))
             assert message.get("refusal") is None and chat["smidgen"]["output"] == wanted
             (answer,) = client.post("/v1/classify", json={"input": [self.text]}).json()["results"]
             assert answer["output"] == wanted and answer["content"] == message["content"]

@@ -17,7 +17,6 @@ from tests.teacher_server import Fault, TeacherServer, teacher_server
 
 from smidgen.bundles.open import open_bundle
 from smidgen.core.errors import CertificateError, InputError, RecipeError, TeacherError
-from smidgen.core.parts import Task
 from smidgen.core.progress import Silent
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row
@@ -314,8 +313,8 @@ def test_a_text_by_its_rouge() -> None:
 
 def test_a_task_that_no_teacher_knows_agrees_with_nobody() -> None:
     class Deaf(Classify):
-        """Not teachable."""
+        """No larger model can be asked."""
 
-        teachable, heard = False, Task.heard
+        teaching = None
 
     assert disagreement(Deaf(), label_form(), "x", Reply("a", 0.9), "a") == 1.0

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, StrictInt
 
+from smidgen.core.abilities import Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import Form, LabelForm, Temperature
 from smidgen.core.parts import Raw, Task
@@ -69,6 +70,18 @@ class RatingForm(Form):
         return LabelForm(labels=self.names, multi_label=False, temperature=self.spread)
 
 
+class RatingTeaching(Teaching):
+    """A larger model names the number."""
+
+    def instruction(self, form: RatingForm) -> str:
+        """The scale."""
+        return f"Rate the text with a whole number from {form.low} (worst) to {form.high} (best). Answer with the number alone."
+
+    def read(self, answer: str, form: RatingForm, text: Text = "") -> int:
+        """The number that was answered."""
+        return part.parse(answer, part.cell_settings(form))
+
+
 class Rating(Task):
     """The task `rating`."""
 
@@ -80,7 +93,7 @@ class Rating(Task):
     headline = "closeness"
     form_type = RatingForm
     units = {"mae": "points"}  # noqa: RUF012
-    teachable = True
+    teaching = RatingTeaching()
 
     def parse(self, value: Any, settings: Settings) -> int:
         """`4`, `4.0` or `4 of 5`. Raises ValueError for anything else."""
@@ -161,14 +174,6 @@ class Rating(Task):
     def content(self, reply: Reply) -> str:
         """The number."""
         return str(reply.output)
-
-    def lesson(self, form: RatingForm) -> str:
-        """The scale."""
-        return f"Rate the text with a whole number from {form.low} (worst) to {form.high} (best). Answer with the number alone."
-
-    def heard(self, answer: str, form: RatingForm, text: Text = "") -> int:
-        """The number that was answered."""
-        return self.parse(answer, self.cell_settings(form))
 
 
 def _chances(raw: Raw, form: RatingForm) -> Any:

@@ -91,14 +91,15 @@ def ask_larger(
 
     Raises InputError if it has no URL, or no larger model can do the task; RecipeError, RedactionError and TeacherError as a teacher.
     """
-    if not settings.url or not task.teachable:
+    if not settings.url or task.teaching is None:
         raise InputError(
-            "flows.large_model_cannot_be_compared_without_url" if task.teachable else "flows.large_model_cannot_be_compared_for_this_task",
-            value=settings.source if task.teachable else task.name,
+            "flows.large_model_cannot_be_compared_without_url" if task.teaching else "flows.large_model_cannot_be_compared_for_this_task",
+            value=settings.source if task.teaching else task.name,
         )
     with closing(open_remote(settings, task, form, (), None, fresh, threads)) as teacher:
         teacher.budget.charge(spent or TokenCount())
-        teacher.pose = partial(task.posed, settings=asked, replies=replies)
+        if task.teacher_sources is not None:
+            teacher.with_sources = partial(task.teacher_sources.attach, settings=asked, replies=replies)
         before = teacher.budget.spent
         verdicts = teacher.verdicts(rows, 1, "ask the large model", progress)
         after = teacher.budget.spent

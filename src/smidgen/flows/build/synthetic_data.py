@@ -49,7 +49,7 @@ class GenerationPlan:
 def require_single(work: Work) -> None:
     """Raise RecipeError for a task without generated examples."""
     several = work.form.labelling is not None and work.form.labelling.multi_label
-    if several or not work.task.teachable or any(not isinstance(row.input, str) for row in work.fit[:1]):
+    if several or work.task.teaching is None or any(not isinstance(row.input, str) for row in work.fit[:1]):
         raise RecipeError("flows.examples_can_be_made_for_single_texts", value=work.task.name)
 
 
@@ -59,8 +59,8 @@ def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> 
     labels = work.form.labelling
     known = [row for row in work.fit if labels is None or row.output in labels.labels]
     vectors = embed([joined(row.input) for row in known]) if embed is not None else None
-    if work.task.sourced:
-        wishes = generation.plan_from_sources(work.task.sources(work.recipe.asked), known, settings.generate, work.recipe.seed)
+    if (sources := work.task.teacher_sources) is not None:
+        wishes = generation.plan_from_sources(sources.texts(work.recipe.asked), known, settings.generate, work.recipe.seed)
     else:
         wishes = generation.plan_requests(known, settings.generate, vectors, labels is not None, work.recipe.seed)
     questions = [_question(wish, number, work, teacher) for number, wish in enumerate(wishes)]
@@ -112,25 +112,27 @@ def generate(
 
 def _output(wish: ExampleRequest, work: Work, redactor: Redactor, text: str, value: Any) -> Any:
     """The teacher's output for a text that it made. Raises ValueError if it is unusable."""
-    task = work.task
+    task, teaching = work.task, work.task.teaching
+    assert teaching is not None
     if wish.source:
-        output = task.heard(answer_text(changed(value, redactor.unmask)), work.form, (text, wish.source))
+        output = teaching.read(answer_text(changed(value, redactor.unmask)), work.form, (text, wish.source))
         if output is None:
             raise ValueError("the source does not answer it")
         return output
     if task.partial_credit is not None:
         # Placeholders of names are restored; those of values in the seeds are not: a text with one is dropped.
         value = changed(value, redactor.unmask)
-        return task.heard(answer_text(value), work.form, text)
+        return teaching.read(answer_text(value), work.form, text)
     return task.parse(value, work.recipe.asked)
 
 
 def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeacher) -> tuple[TeacherQuestion, Redactor] | None:
     """The question for a request, with its redactor; None if it cannot be made safe to send."""
-    task, settings = work.task, work.recipe.settings(TeacherSettings)
+    teaching, settings = work.task.teaching, work.recipe.settings(TeacherSettings)
+    assert teaching is not None
 
     def content(row: Row) -> Any:
-        shown = task.quoted(row.output, work.form, row.input)
+        shown = teaching.write(row.output, work.form, row.input)
         return json.loads(shown) if work.form.json_answers else shown
 
     opening, redactor = teacher.opening, teacher.redactor()
@@ -138,7 +140,7 @@ def _question(wish: ExampleRequest, number: int, work: Work, teacher: RemoteTeac
         text = redactor.twice(lambda: generation.generation_question(wish, content, opening.safe(redactor)))
     except RedactionError:  # it cannot be made safe to send
         return None
-    system = generation.generation_instruction(opening.description, task.lesson(opening.form))
+    system = generation.generation_instruction(opening.description, teaching.instruction(opening.form))
     entries = [f"{joined(row.input)}{content(row) if wish.label is None else ''}" for row in wish.seeds] or [wish.source]
     most = teacher.room(wish.count * (answer_tokens(entries) + 24))
     heat = settings.temperature if settings.temperature is not None else _HEAT

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.core.abilities import Teaching
 from smidgen.core.errors import RecipeError, RedactionError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task
@@ -90,7 +91,7 @@ class RemoteTeacher(Teacher):
     Attributes:
         rate: tokens for each byte of the questions of the last round.
         seconds: that each answer of the last round took, as far as known.
-        pose: adds the sources that it needs to rows (`Task.posed`).
+        with_sources: adds the sources that it needs to rows (`TeacherSources.attach`).
     """
 
     def __init__(self, asker: TeacherClient, settings: TeacherSettings, task: Task, form: Form, prompts: TeacherPrompts) -> None:
@@ -99,30 +100,31 @@ class RemoteTeacher(Teacher):
         self.redacted = 0
         self.rate = 0.0
         self.seconds: list[float] = []
-        self.pose: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: rows
+        self.with_sources: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: rows
+        assert task.teaching is not None
         self._settings, self._task, self._form, self._prompts = settings, task, form, prompts
-        self._lesson = task.lesson(self.opening.form)
+        self._teaching, self._instruction = task.teaching, task.teaching.instruction(self.opening.form)
 
     def verdicts(self, rows: Sequence[Row], votes: int, title: str, progress: Progress) -> list[VoteResult]:
         """Ask each row `votes` times, and combine the answers into verdicts."""
-        posed = self.pose(rows)
+        posed = self.with_sources(rows)
         asked = self._prompts.ask(posed, votes)
         answers = iter(self.ask([question for questions, _ in asked for question in questions], title, progress))
         self.redacted += sum(bool(redactor.counts) for _, redactor in asked)
         found = []
         for row, (questions, redactor) in zip(posed, asked, strict=True):
             mine = [next(answers) for _ in questions]
-            hear = functools.partial(self._heard, redactor, row.input)
+            read = functools.partial(self._read, redactor, row.input)
             least = self._settings.min_agreement if votes > 1 else 0.0
-            found.append(count_votes(mine, hear, _agree(self._task, row, self._form), least, self._task.partial_credit is not None))
+            found.append(count_votes(mine, read, _agree(self._task, row, self._form), least, self._task.partial_credit is not None))
         return found
 
     def scores(self, rows: Sequence[Row], progress: Progress) -> list[float | None]:
         """The teacher's marks for its own answers."""
-        system = evaluation.marking_instruction(self.opening.description, self._lesson)
+        system = evaluation.marking_instruction(self.opening.description, self._instruction)
         questions: list[TeacherQuestion | None] = []
-        for row in self.pose(rows):
-            text, answer = joined(row.input), _answer(self._task, row.output, self._form, row.input)
+        for row in self.with_sources(rows):
+            text, answer = joined(row.input), _answer(self._teaching, row.output, self._form, row.input)
             redactor = self.redactor()
             try:
                 asked = redactor.twice(functools.partial(_marking, text, answer, self.opening.safe(redactor)))
@@ -177,16 +179,16 @@ class RemoteTeacher(Teacher):
         """Close the connections."""
         self.asker.close()
 
-    def _heard(self, redactor: Redactor, text: Text, answer: str) -> Any:
+    def _read(self, redactor: Redactor, text: Text, answer: str) -> Any:
         if not redactor.found:
-            return self._task.heard(answer, self._form, text)
+            return self._teaching.read(answer, self._form, text)
         if redactor.unknown(answer):  # otherwise it would be learnt as words
             raise ValueError("it has a placeholder without a value")
         plain = redactor.unmask(answer)
         if self._form.json_answers:
             with contextlib.suppress(ValueError):  # text that is not JSON is reported where it is parsed
                 plain = json.dumps(changed(teacher_answers.json_in(answer), redactor.unmask), ensure_ascii=False)
-        return self._task.heard(plain, self._form, text)
+        return self._teaching.read(plain, self._form, text)
 
 
 class BundleTeacher(Teacher):
@@ -241,7 +243,9 @@ class BundleTeacher(Teacher):
             if not reply.facts.get("finished", True):
                 return VoteResult(None, agreement=0.0, why_not=CUT)
             try:
-                return VoteResult(self._task.adopted(reply.output, self._form, row.input), agreement=reply.score)
+                if self._task.teaching is None:
+                    raise ValueError("no larger model can be asked to do this task")
+                return VoteResult(self._task.teaching.convert(reply.output, self._form, row.input), agreement=reply.score)
             except ValueError as error:  # for texts the reason contains the text's own words and numbers, and cannot be counted
                 said = f": {error}" if self._task.partial_credit is not None else ""
                 return VoteResult(None, agreement=0.0, why_not=f"{UNHEARD}{said}")
@@ -271,30 +275,32 @@ def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Teac
     assert settings.source is not None
     if not settings.url:
         return BundleTeacher(work.recipe.folder / Path(settings.source).expanduser(), task, work.form, context.threads)
-    if not task.teachable:
+    if task.teaching is None:
         raise RecipeError("flows.larger_model_cannot_be_asked_to_do", value=task.name)
     teacher = open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
-    teacher.pose = functools.partial(task.posed, settings=work.recipe.asked)
+    if task.teacher_sources is not None:
+        teacher.with_sources = functools.partial(task.teacher_sources.attach, settings=work.recipe.asked)
     return teacher
 
 
 def open_remote(
     settings: TeacherSettings, task: Task, form: Form, shown: Sequence[Row], embed: Embed | None, fresh: bool, threads: int | None
 ) -> RemoteTeacher:
-    """The model over HTTP that the settings name, for a teachable task. Raises as `open_teacher` does."""
+    """The model over HTTP that the settings name, for a task with `teaching`. Raises as `open_teacher` does."""
     key = os.environ.get(settings.key_env) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise RecipeError("flows.key_has_characters_that_are_not_allowed", value=settings.key_env)
     budget = _budget(settings)
-    answers = [_answer(task, _first(row.output) if task.grading is not None else row.output, form, row.input) for row in shown]
+    assert task.teaching is not None
+    answers = [_answer(task.teaching, _first(row.output) if task.grading is not None else row.output, form, row.input) for row in shown]
     opening = describe_job(settings.description.strip(), form, None if settings.local else _finder(settings, threads))
-    system = "\n\n".join(text for text in (opening.description, task.lesson(opening.form)) if text)
+    system = "\n\n".join(text for text in (opening.description, task.teaching.instruction(opening.form)) if text)
     schema = form.answer_schema
     prompts = TeacherPrompts(
         system,
         shown,
         answers,
-        0 if task.sourced else settings.examples,  # an example without its sources would teach to invent
+        0 if task.teacher_sources is not None else settings.examples,  # an example without its sources would teach to invent
         # A text may hold twice as much as any example, and its JSON may be spaced more widely.
         settings.max_tokens
         or (2 if task.partial_credit is not None else 1)
@@ -336,9 +342,9 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _answer(task: Task, output: Any, form: Form, text: Text) -> Any:
+def _answer(teaching: Teaching, output: Any, form: Form, text: Text) -> Any:
     """The form in which a larger model should answer: a text, or the value of its JSON."""
-    shown = task.quoted(output, form, text)
+    shown = teaching.write(output, form, text)
     return json.loads(shown) if form.json_answers else shown
 
 

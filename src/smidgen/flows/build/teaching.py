@@ -71,7 +71,7 @@ def teach(work: Work, context: BuildContext) -> Work:
 def uses_of(work: Work) -> tuple[Use, ...]:
     """The uses of a recipe's teacher."""
     asked = work.recipe.settings(DataSettings).train is not None or work.given is not None
-    return work.recipe.settings(TeacherSettings).used_for(work.task.sourced, asked)
+    return work.recipe.settings(TeacherSettings).used_for(work.task.teacher_sources is not None, asked)
 
 
 def _require_use(settings: TeacherSettings, uses: Sequence[Use], work: Work) -> None:
@@ -79,7 +79,7 @@ def _require_use(settings: TeacherSettings, uses: Sequence[Use], work: Work) -> 
     data = work.recipe.settings(DataSettings)
     if "compare" in uses and not settings.url:
         raise RecipeError("flows.bundle_is_compared_by_smidgen_eval", value=settings.source)
-    if "generate" in uses and work.task.sourced and data.train is None and work.given is None:
+    if "generate" in uses and work.task.teacher_sources is not None and data.train is None and work.given is None:
         raise RecipeError("flows.what_teacher_makes_is_kept_if_it_helps", value=settings.source)
     if "label" in uses and data.unlabelled is None:
         raise RecipeError("flows.teacher_has_nothing_to_label", value=settings.source)

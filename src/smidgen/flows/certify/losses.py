@@ -131,7 +131,7 @@ def disagreement(task: Task, form: Form, text: Text, reply: Reply, said: str) ->
 
 
 def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
-    """Read a large model's text as the reference output: as a teacher's answer (`Task.heard`), or unchanged for a written text.
+    """Read a large model's text as the reference output: as a teacher's answer (`Teaching.read`), or unchanged for a written text.
 
     Raises ValueError for a text that no answer can agree with: one that cannot be read (a sentence about a label, a refusal, nothing), or
     is longer than 32,768 characters.
@@ -142,7 +142,9 @@ def read_reference(task: Task, form: Form, text: Text, said: str) -> Any:
         if not said.strip():
             raise ValueError("it is empty")
         return said
-    return task.heard(bare_answer(task, said), form, text)
+    if task.teaching is None:
+        raise ValueError("no larger model can be asked to do this task")
+    return task.teaching.read(bare_answer(task, said), form, text)
 
 
 def bare_answer(task: Task, said: str) -> str:
@@ -184,7 +186,7 @@ def open_judge(model: Model, settings: TeacherSettings, threads: int | None, pro
     """
     if not settings.url:
         raise InputError("flows.judge_must_be_url", value=settings.source)
-    if not model.task.teachable or model.task.sourced:
+    if model.task.teaching is None or model.task.teacher_sources is not None:
         raise InputError("flows.judge_cannot_mark_this_task", value=model.manifest.task)
     roomy = settings.model_copy(update={"max_tokens": settings.max_tokens or _THOUGHT})
     judge = open_remote(roomy, model.task, model.form, (), None, False, threads)

@@ -272,9 +272,10 @@ def _pairs_of(challenger: Model, rows: Sequence[LineRow], doubtful: int) -> Cali
 
 
 def _read_reference(challenger: Model, taken: LineRow) -> Row:
-    if taken.unread or not challenger.task.teachable or not isinstance(taken.row.output, str):
+    teaching = challenger.task.teaching
+    if taken.unread or teaching is None or not isinstance(taken.row.output, str):
         raise ValueError("nothing to hear")
-    return Row(taken.row.input, challenger.task.heard(taken.row.output, challenger.form, taken.row.input))
+    return Row(taken.row.input, teaching.read(taken.row.output, challenger.form, taken.row.input))
 
 
 def _reference_model(rows: Sequence[LineRow]) -> str:

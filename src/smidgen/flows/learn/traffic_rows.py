@@ -170,8 +170,8 @@ def _read_output(said: str, pair: TrafficPair, task: Task, form: Form | None, se
     if form is not None and pair.held_out:
         return losses.read_reference(task, form, pair.input, said)
     plain = losses.bare_answer(task, said)
-    if form is not None and task.teachable:
-        return task.heard(plain, form, pair.input)
+    if form is not None and task.teaching is not None:
+        return task.teaching.read(plain, form, pair.input)
     if pair.held_out and task.grading is not None:
         return said
     parsed = task.parse(plain.strip(), settings)

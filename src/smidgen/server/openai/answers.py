@@ -240,7 +240,7 @@ class RequestedFormat:
     def content(self, task: Task, form: Form, reply: Reply, text: Text) -> str:
         """Return an answer as the content of a message. Raises RequestError if it does not fit."""
         if self.whole:
-            return task.quoted(reply.output, form, text)
+            return task.teaching.write(reply.output, form, text) if task.teaching is not None else task.content(Reply(reply.output, 1.0))
         return task.content(reply) if self.field is None else _as_field(self.field, task.labelled(reply.output, form))
 
 

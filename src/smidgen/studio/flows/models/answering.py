@@ -87,7 +87,7 @@ def answering_facts(folder: Path, point: OperatingPoint | None) -> AnsweringFact
     report = _report(folder)
     fitted = report is None or report.calibration is None or report.calibration.fitted
     pairs = not isinstance(names, str | None)
-    return AnsweringFacts(form.shape, form.options, task.streams, pairs, task.serving is not None, task.teachable, point, fitted)
+    return AnsweringFacts(form.shape, form.options, task.streams, pairs, task.serving is not None, task.teaching is not None, point, fitted)
 
 
 def _report(folder: Path) -> reports.Report | None:

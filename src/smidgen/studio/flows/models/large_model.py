@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from smidgen.core.abilities import Teaching
 from smidgen.core.errors import InputError, RequestError, TeacherError
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text, joined
@@ -56,7 +57,8 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
 
     Raises RequestError for an address, a name or a key that cannot be used, and where the server does not take part at all.
     """
-    if not model.task.teachable:
+    teaching, sources = model.task.teaching, model.task.teacher_sources
+    if teaching is None:
         todo = "Compare it with another model of the project."
         raise RequestError("a large model cannot be asked to do this job", value=model.task.name, todo=todo, code="not_teachable")
     url = _checked(large)
@@ -65,10 +67,10 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
     )
     try:
         rows = [Row(text) for text in texts]
-        if model.task.sourced:
-            rows = list(model.task.posed(rows, model.task.cell_settings(model.form), model.predict(texts)))
+        if sources is not None:
+            rows = list(sources.attach(rows, model.task.cell_settings(model.form), model.predict(texts)))
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="large-model") as pool:
-            return list(pool.map(lambda row: _asked(wire, model, row.input), rows))
+            return list(pool.map(lambda row: _asked(wire, model, teaching, row.input), rows))
     except TeacherError as error:
         todo = "Check the address, the model's name and the key."
         what = error.what.replace("the teacher's server", "the large model's server")
@@ -77,8 +79,8 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
         wire.close()
 
 
-def _asked(wire: ChatCompletions, model: Model, text: Text) -> LargeAnswer:
-    question = TeacherQuestion((("system", model.task.lesson(model.form)), ("user", joined(text))), _TOKENS)
+def _asked(wire: ChatCompletions, model: Model, teaching: Teaching, text: Text) -> LargeAnswer:
+    question = TeacherQuestion((("system", teaching.instruction(model.form)), ("user", joined(text))), _TOKENS)
     began = time.perf_counter()
     found = wire.send(question)
     seconds = time.perf_counter() - began
@@ -87,7 +89,7 @@ def _asked(wire: ChatCompletions, model: Model, text: Text) -> LargeAnswer:
     if not found.finished:
         return LargeAnswer(None, "", seconds, "The large model's answer was cut short.", found.text[:500])
     try:
-        output = model.task.heard(found.text, model.form, text)
+        output = teaching.read(found.text, model.form, text)
     except ValueError as error:
         return LargeAnswer(None, "", seconds, f"The large model's answer cannot be used: {error}.", found.text[:500])
     return LargeAnswer(output, model.task.content(Reply(output, 1.0)), seconds)

@@ -182,5 +182,5 @@ _TAUGHT = {"data": {"teacher": {"source": "https://api.openai.com/v1", "model": 
 def presets_of(task: Task) -> dict[str, Mapping[str, Any]]:
     """The presets of a task, by name."""
     fast = laid_over(_PRESETS["fast"], task.quick)
-    usual = {**_TAUGHT["data"]["teacher"], "uses": []} if task.sourced else _TAUGHT["data"]["teacher"]
-    return {**_PRESETS, "fast": fast, **({"taught": {"data": {"teacher": usual}}} if task.teachable else {})}
+    usual = {**_TAUGHT["data"]["teacher"], "uses": []} if task.teacher_sources else _TAUGHT["data"]["teacher"]
+    return {**_PRESETS, "fast": fast, **({"taught": {"data": {"teacher": usual}}} if task.teaching else {})}
