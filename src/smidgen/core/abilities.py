@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
@@ -86,3 +86,48 @@ class PartialCredit(ABC):
     @abstractmethod
     def by_heart(self, rows: Sequence[Row], form: Any) -> Sequence[Any]:
         """For each row the output of a baseline that only memorises the other rows: a teacher must do better."""
+
+
+class Swap(Protocol):
+    """A text that replaces another, with conversions between answers to the two."""
+
+    @property
+    def text(self) -> Text:
+        """The text that the model gets."""
+        ...
+
+    def there(self, answer: str) -> str:
+        """Convert an answer to the original text into an answer to the replacement."""
+        ...
+
+    def back(self, answer: str) -> str | None:
+        """Convert an answer to the replacement into an answer to the original; None if that is impossible."""
+        ...
+
+
+class AnswerChecks(ABC):
+    """Checks of an answer that need no reference. An answer with a fault is written again."""
+
+    @abstractmethod
+    def attempts(self, form: Any) -> int:
+        """How often an answer with a fault is written again; 0 for never."""
+
+    @abstractmethod
+    def applies(self, text: Text, form: Any) -> bool:
+        """Whether an answer to this text can be checked at all."""
+
+    @abstractmethod
+    def faults(self, raw: Mapping[str, Any], form: Any) -> list[int]:
+        """The number of faults in each answer of a raw output, which has its `inputs`; 0 for none."""
+
+    def substitute(self, text: Text, form: Any) -> Swap | None:
+        """A replacement for this text that the model knows better; None if there is none."""
+        return None
+
+    @abstractmethod
+    def measurable(self, form: Any) -> bool:
+        """Whether `missed` can report anything."""
+
+    @abstractmethod
+    def missed(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
+        """For each text the share of its content that its output leaves out or makes up, 0..1; None if unknown."""

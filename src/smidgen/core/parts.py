@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from smidgen.core.abilities import Correctness, Grading, PartialCredit, TeacherSources, Teaching
+from smidgen.core.abilities import AnswerChecks, Correctness, Grading, PartialCredit, TeacherSources, Teaching
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -116,6 +116,7 @@ class Task(ABC):
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teaching: how a larger model is asked to do it; None if none can.
         teacher_sources: the sources that a larger model needs beside a text.
+        checks: checks of an answer that need no reference.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
@@ -154,6 +155,7 @@ class Task(ABC):
     rows_name_labels = False
     teaching: Teaching | None = None
     teacher_sources: TeacherSources | None = None
+    checks: AnswerChecks | None = None
     writes = False
     streams = False
     reads_attributes = False
@@ -303,14 +305,6 @@ class Task(ABC):
         is the mean over rows of right answers, or of grades."""
         return None
 
-    def states(self, form: Any) -> bool:
-        """Whether `misses` can report anything."""
-        return False
-
-    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
-        """For each text the share of its content that its output leaves out or makes up, 0..1; None if unknown."""
-        return [None] * len(texts)
-
     def content(self, reply: Reply) -> str:
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
@@ -371,24 +365,6 @@ class Task(ABC):
         made: Form = form
         return made
 
-    # Faults that can be seen without knowing the right answer. An answer with a fault is written again.
-
-    def attempts(self, form: Any) -> int:
-        """How often an answer with a fault is written again; 0 for never."""
-        return 0
-
-    def checks(self, text: Text, form: Any) -> bool:
-        """Whether an answer to this text can be checked at all."""
-        return False
-
-    def faults(self, raw: Raw, form: Any) -> list[int]:
-        """The number of faults in each answer of a raw output, which has its `inputs`; 0 for none."""
-        return [0] * len(raw["inputs"])
-
-    def stand_in(self, text: Text, form: Any) -> Swap | None:
-        """A replacement for this text that the model knows better; None if there is none."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class DividedRows:
@@ -405,23 +381,6 @@ class DividedRows:
     held: Sequence[Row]
     test: Sequence[Row]
     how: str
-
-
-class Swap(Protocol):
-    """A text that replaces another, with conversions between answers to the two."""
-
-    @property
-    def text(self) -> Text:
-        """The text that the model gets."""
-        ...
-
-    def there(self, answer: str) -> str:
-        """Convert an answer to the original text into an answer to the replacement."""
-        ...
-
-    def back(self, answer: str) -> str | None:
-        """Convert an answer to the replacement into an answer to the original; None if that is impossible."""
-        ...
 
 
 def placing(task: Task) -> Callable[[Text, Any], Any] | None:

@@ -167,15 +167,16 @@ SENTENCES = 2
 def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: Raw) -> Raw:
     """Return `raw`, the output of `runner` for `texts`, with faulty texts replaced by better ones if any are found; adds `inputs`."""
     raw = with_inputs(raw, texts)
-    if not isinstance(runner, TextWriter) or not task.attempts(form):
+    checks = task.checks
+    if checks is None or not isinstance(runner, TextWriter) or not checks.attempts(form):
         return raw
     best = {name: list(values) for name, values in raw.items()}
-    faults = task.faults(raw, form)
+    faults = checks.faults(raw, form)
 
     def better(places: Sequence[int], found: Raw) -> list[int]:
         """Take the better ones of other texts for these places. Returns the places that changed."""
         taken = []
-        for place, count, row in zip(places, task.faults(found, form), _rows(found), strict=True):
+        for place, count, row in zip(places, checks.faults(found, form), _rows(found), strict=True):
             if (count, -row["probability"]) < (faults[place], -best["probability"][place]):
                 faults[place] = count
                 taken.append(place)
@@ -183,7 +184,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
                     best[name][place] = value
         return taken
 
-    swaps = {place: swap for place, count in enumerate(faults) if count and (swap := task.stand_in(texts[place], form)) is not None}
+    swaps = {place: swap for place, count in enumerate(faults) if count and (swap := checks.substitute(texts[place], form)) is not None}
 
     def shown(places: Sequence[int]) -> list[Text]:
         return [swaps[place].text if place in swaps else texts[place] for place in places]
@@ -203,7 +204,7 @@ def improve(task: Task, form: Form, runner: Runner, texts: Sequence[Text], raw: 
             begun = {name: [values[place] for place in places] for name, values in best.items()}
             there = [swaps[place].there(text) if place in swaps else text for place, text in zip(places, begun["texts"], strict=True)]
             places = better(places, _append(begun, own(places, runner.extend(shown(places), there))))
-    for seed in range(1, task.attempts(form) + 1):
+    for seed in range(1, checks.attempts(form) + 1):
         if places := [place for place, count in enumerate(faults) if count]:
             better(places, own(places, runner.draw(shown(places), TEMPERATURE, seed)))
     return {name: values if isinstance(raw[name], list) else np.asarray(values, raw[name].dtype) for name, values in best.items()}
@@ -227,7 +228,7 @@ def _append(begun: Mapping[str, Sequence[Any]], added: Raw) -> Raw:
 
 def is_checked(task: Task, form: Form, text: Text) -> bool:
     """Return True if an answer is checked and may be written again, so that it cannot be streamed."""
-    return task.attempts(form) > 0 and task.checks(text, form)
+    return task.checks is not None and task.checks.attempts(form) > 0 and task.checks.applies(text, form)
 
 
 def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str, Any]) -> str:
@@ -235,7 +236,7 @@ def why_unlike_measured(task: Task, form: Form, text: Text, options: Mapping[str
 
     The tokens of a stand-in are not those of the text returned, so with `logprobs` no stand-in is used.
     """
-    odd = options.get("logprobs") and task.stand_in(text, form) is not None
+    odd = options.get("logprobs") and task.checks is not None and task.checks.substitute(text, form) is not None
     return "with the probabilities of its tokens, no stand-in is written" if odd else ""
 
 
@@ -248,18 +249,20 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
     While texts are written, pieces without text are yielded. Closing the generator then stops the writing. Raises the writer's errors for
     the likeliest text.
     """
+    checks = task.checks
+    assert checks is not None
     within = measured_within(writer, options)
     more_asked, options = options, {**options, **({"max_tokens": within} if within is not None else {})}
 
     def worth(pieces: Sequence[Any]) -> tuple[int, float]:
         chances = [token.probability for piece in pieces for token in piece.tokens]
         whole = {"texts": [_text(pieces)], "finished": np.array([pieces[-1].finish == "stop"], np.float32)}
-        (count,) = task.faults(with_inputs(whole, [text]), form)
+        (count,) = checks.faults(with_inputs(whole, [text]), form)
         return count, -float(np.mean(chances)) if chances else 0.0
 
     kept = yield from _withhold(writer.write(text, **options))
     rank = worth(kept)
-    swap = task.stand_in(text, form) if rank[0] and not options.get("logprobs") else None
+    swap = checks.substitute(text, form) if rank[0] and not options.get("logprobs") else None
     shown = text if swap is None else swap.text
 
     def own(pieces: list[Any]) -> list[Any] | None:
@@ -293,7 +296,7 @@ def write_best(task: Task, form: Form, writer: TextWriter, text: Text, options: 
         added = yield from tried(begun=_text(kept) if swap is None else swap.there(_text(kept)))
         if not better(_join_pieces(kept, added) if added else None):
             break
-    for seed in range(1, task.attempts(form) + 1):
+    for seed in range(1, checks.attempts(form) + 1):
         if not rank[0]:
             break
         better((yield from tried(temperature=TEMPERATURE, seed=seed)))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smidgen.core.abilities import Grading, Teaching
+from smidgen.core.abilities import AnswerChecks, Grading, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, TextForm
 from smidgen.core.parts import Raw, Task
@@ -91,6 +91,68 @@ class TextTeaching(Teaching):
         return written
 
 
+class AttributeChecks(AnswerChecks):
+    """Answers to a list of attributes are checked against it by the form's lexicon, which says in which words they are stated."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, tuple[Any, Lexicon]] = {}
+
+    def facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
+        """The facts of its input that each text states; None if the input has no attributes, or none are checked."""
+        if not form.attributes:
+            return [None] * len(texts)
+        lexicon = self._lexicon(form.lexicon)
+        return [
+            lexicon.check(source, text) if attributes(source) else None
+            for source, text in zip((joined(text) for text in inputs), texts, strict=True)
+        ]
+
+    def _lexicon(self, written: Any) -> Lexicon:
+        """The lexicon of a form, parsed once per form: forms live as long as their model."""
+        held = self._read.get(id(written))
+        if held is None or held[0] is not written:
+            held = written, Lexicon.from_json(written)
+            self._read = {**dict(list(self._read.items())[1 - _KEPT_LEXICONS :]), id(written): held}
+        return held[1]
+
+    def measurable(self, form: TextForm) -> bool:
+        """Whether attributes are checked."""
+        return form.attributes
+
+    def missed(self, texts: Sequence[Text], outputs: Sequence[Any], form: TextForm) -> list[float | None]:
+        """The share of each text's attributes that its output leaves out or makes up: (missing + unsupported) / (all + unsupported). None
+        for a text without attributes, and if no attributes are checked.
+
+        Attributes that the examples mostly left out do not count. Attributes with a key that occurs in no example count as left out: their
+        wording is unknown.
+        """
+        return [
+            None if facts is None else _missed(text, facts, form)
+            for text, facts in zip(texts, self.facts(texts, outputs, form), strict=True)
+        ]
+
+    def attempts(self, form: TextForm) -> int:
+        """The number of attempts in the form; 0 if nothing can be checked."""
+        return form.attempts or 0
+
+    def applies(self, text: Text, form: TextForm) -> bool:
+        """Whether the text is attributes, and the form has the lexicon to check them."""
+        return form.attributes and bool(attributes(joined(text)))
+
+    def faults(self, raw: Raw, form: TextForm) -> list[int]:
+        """The number of attributes that each text leaves out or adds, plus one if it was cut off."""
+        cut = np.asarray(raw["finished"]) < 0.5
+        checked = self.facts(raw["inputs"], raw["texts"], form)
+        return [
+            0 if facts is None else len(facts.missing) + len(facts.unsupported) + int(late)
+            for facts, late in zip(checked, cut, strict=True)
+        ]
+
+    def substitute(self, text: Text, form: TextForm) -> attribute_lists.SubstitutedInput | None:
+        """The input with known values in place of values that no example had, if answers repeat them."""
+        return attribute_lists.substitute_values(joined(text), form.copied or {})
+
+
 class Write(Task):
     """The task `write`."""
 
@@ -103,6 +165,7 @@ class Write(Task):
     form_type = TextForm
     grading = WriteGrading()
     teaching = TextTeaching()
+    checks = AttributeChecks()
     writes = True
     streams = True
     reads_attributes = True
@@ -110,9 +173,6 @@ class Write(Task):
     answer_kinds = ("text",)
     not_foreseen = "not predicted: how near a small model's text comes to the large one's, only a trained one shows"
     loss_words = "1 − ROUGE-L of the best reference"
-
-    def __init__(self) -> None:
-        self._read: dict[int, tuple[Any, Lexicon]] = {}
 
     def form_fault(self, form: TextForm, raw: Raw | None = None) -> str:
         """Why a form cannot decide anything: its lexicon or its score cannot be read."""
@@ -174,7 +234,7 @@ class Write(Task):
         grades = np.array(self.grading.grades(rows, replies, form), dtype=np.float64)
         whole = np.array([reply.score > 0 for reply in replies], dtype=np.bool_)
         likely = np.asarray(raw["probability"], dtype=np.float64)[:, None]
-        checked = self._facts([row.input for row in rows], [reply.output for reply in replies], form)
+        checked = self.checks.facts([row.input for row in rows], [reply.output for reply in replies], form)
         plain = quality_estimation.fit_grading(likely[whole], grades[whole])
         if plain is None:
             return form
@@ -194,7 +254,7 @@ class Write(Task):
         """
         tokens, finished = np.asarray(raw["tokens"]), np.asarray(raw["finished"]) >= 0.5
         texts = [text if whole else without_repetition(text) for text, whole in zip(raw["texts"], finished.tolist(), strict=True)]
-        checked = self._facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
+        checked = self.checks.facts(raw["inputs"], texts, form) if "inputs" in raw else [None] * len(texts)
         scores = np.clip(_scores(np.asarray(raw["probability"], dtype=np.float64), checked, form.score), 0.0, 1.0)
         replies = []
         for number, text in enumerate(texts):
@@ -216,65 +276,10 @@ class Write(Task):
         metrics = {name: _mean([getattr(score, name) for score in scores]) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")}
         metrics["chrf"] = _mean([chrf(text, answer) for text, answer in zip(texts, answers, strict=True)])
         if form.attributes:
-            found = [facts for facts in self._facts([row.input for row in rows], texts, form) if facts is not None]
+            found = [facts for facts in self.checks.facts([row.input for row in rows], texts, form) if facts is not None]
             metrics["coverage"] = _coverage(found)
             metrics["unsupported"] = classification_metrics.share(np.array([bool(facts.unsupported) for facts in found], dtype=np.bool_))
         return metrics
-
-    def states(self, form: TextForm) -> bool:
-        """Whether attributes are checked."""
-        return form.attributes
-
-    def misses(self, texts: Sequence[Text], outputs: Sequence[Any], form: TextForm) -> list[float | None]:
-        """The share of each text's attributes that its output leaves out or makes up: (missing + unsupported) / (all + unsupported). None
-        for a text without attributes, and if no attributes are checked.
-
-        Attributes that the examples mostly left out do not count. Attributes with a key that occurs in no example count as left out: their
-        wording is unknown.
-        """
-        return [
-            None if facts is None else _missed(text, facts, form)
-            for text, facts in zip(texts, self._facts(texts, outputs, form), strict=True)
-        ]
-
-    def attempts(self, form: TextForm) -> int:
-        """The number of attempts in the form; 0 if nothing can be checked."""
-        return form.attempts or 0
-
-    def checks(self, text: Text, form: TextForm) -> bool:
-        """Whether the text is attributes, and the form has the lexicon to check them."""
-        return form.attributes and bool(attributes(joined(text)))
-
-    def faults(self, raw: Raw, form: TextForm) -> list[int]:
-        """The number of attributes that each text leaves out or adds, plus one if it was cut off."""
-        cut = np.asarray(raw["finished"]) < 0.5
-        checked = self._facts(raw["inputs"], raw["texts"], form)
-        return [
-            0 if facts is None else len(facts.missing) + len(facts.unsupported) + int(late)
-            for facts, late in zip(checked, cut, strict=True)
-        ]
-
-    def stand_in(self, text: Text, form: TextForm) -> attribute_lists.SubstitutedInput | None:
-        """The input with known values in place of values that no example had, if answers repeat them."""
-        return attribute_lists.substitute_values(joined(text), form.copied or {})
-
-    def _facts(self, inputs: Sequence[Text], texts: Sequence[str], form: TextForm) -> list[StatedFacts | None]:
-        """The facts of its input that each text states; None if the input has no attributes, or none are checked."""
-        if not form.attributes:
-            return [None] * len(texts)
-        lexicon = self._lexicon(form.lexicon)
-        return [
-            lexicon.check(source, text) if attributes(source) else None
-            for source, text in zip((joined(text) for text in inputs), texts, strict=True)
-        ]
-
-    def _lexicon(self, written: Any) -> Lexicon:
-        """The lexicon of a form, parsed once per form: forms live as long as their model."""
-        held = self._read.get(id(written))
-        if held is None or held[0] is not written:
-            held = written, Lexicon.from_json(written)
-            self._read = {**dict(list(self._read.items())[1 - _KEPT_LEXICONS :]), id(written): held}
-        return held[1]
 
 
 def references(row: Row) -> list[str]:

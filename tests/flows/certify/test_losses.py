@@ -92,16 +92,16 @@ def by_request(writer: Any, tmp_path: Path, terms: CertificateTerms = BY_REQUEST
 def test_the_attributes_of_a_text_are_its_reference() -> None:
     text = lamp(7, 0, 1)
     wrong = ["Lamp 7: A red lamp, with a plug.", "Lamp 7: A red lamp.", "Lamp 7: A blue lamp, with a plug.", ""]
-    assert write.part.misses([text] * 4, wrong, FORM) == pytest.approx([0.0, 1 / 3, 2 / 4, 1.0])
-    assert write.part.misses(["Tell me of lamps."], ["A lamp."], FORM) == [None]
+    assert write.part.checks.missed([text] * 4, wrong, FORM) == pytest.approx([0.0, 1 / 3, 2 / 4, 1.0])
+    assert write.part.checks.missed(["Tell me of lamps."], ["A lamp."], FORM) == [None]
     plain = write.part.form([*products(8)], WriteSettings(attributes="off"))
-    assert write.part.misses([text], wrong[:1], plain) == [None]
+    assert write.part.checks.missed([text], wrong[:1], plain) == [None]
 
 
 def test_an_attribute_that_no_example_had_counts_as_left_out() -> None:
     text = f"{lamp(7, 0, 1)}; warranty: ten years"
-    assert write.part.misses([text], ["Lamp 7: A red lamp, with a plug and ten years of warranty."], FORM) == pytest.approx([1 / 4])
-    assert write.part.misses(["warranty: ten years; origin: Peru"], ["Of ten years."], FORM) == [1.0]
+    assert write.part.checks.missed([text], ["Lamp 7: A red lamp, with a plug and ten years of warranty."], FORM) == pytest.approx([1 / 4])
+    assert write.part.checks.missed(["warranty: ten years; origin: Peru"], ["Of ten years."], FORM) == [1.0]
 
 
 def test_what_cannot_be_checked_is_wholly_lost() -> None:

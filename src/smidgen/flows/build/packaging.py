@@ -83,7 +83,8 @@ def choose_and_measure(work: Work, context: BuildContext) -> Work:
 
 def _texts_measured(work: Work, chosen: Candidate) -> int:
     """The most test rows on which a writer is measured: as many as it writes in a part of its training time."""
-    again = _AGAIN if work.task.attempts(work.trained[chosen.student].form) else 1
+    checks = work.task.checks
+    again = _AGAIN if checks is not None and checks.attempts(work.trained[chosen.student].form) else 1
     fits = round(_MEASURING * work.seconds * chosen.variant.timing.texts_per_second / again)
     return min(_MOST_MEASURED, max(_FEWEST_MEASURED, fits))
 

@@ -75,7 +75,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
             True,
             lambda rows, replies: 1.0 - np.asarray(judge([row.input for row in rows], replies)),
         )
-    if not task.states(form):
+    if task.checks is None or not task.checks.measurable(form):
         raise InputError("flows.bundle_does_not_check_attributes")
     return Loss(
         "the share of the request's attributes that the text leaves out or makes up, as the bundle's own lexicon reads it",
@@ -93,9 +93,9 @@ def check_loss(choice: Choice, task: Task) -> None:
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:
     """Return the loss of one answer by the attributes of its text, 0..1; 1 if they cannot be checked, so that such an answer never counts
     as good."""
-    if not isinstance(reply.output, str):
+    if task.checks is None or not isinstance(reply.output, str):
         return 1.0
-    (share,) = task.misses([text], [reply.output], form)
+    (share,) = task.checks.missed([text], [reply.output], form)
     return 1.0 if share is None else share
 
 

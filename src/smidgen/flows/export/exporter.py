@@ -122,7 +122,7 @@ def form_of(manifest: Manifest) -> Form:
 def single_attempt_note(manifest: Manifest) -> list[str]:
     """A note for a writer whose answers smidgen checks, because another program writes once. Empty if they are not checked."""
     task, form = read_task(manifest)
-    if not task.attempts(form):
+    if task.checks is None or not task.checks.attempts(form):
         return []
     return [
         "smidgen writes a text anew that leaves out or adds an attribute, and the measured quality counts that. Other programs write once: "
