@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from smidgen.cli.screen import errors, out, print_answer, print_json, print_sureness
 from smidgen.core.errors import EngineError, InputError, RequestError
+from smidgen.core.parts import dialogue_text
 from smidgen.core.replies import Reply
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def chat(
         said: list[dict[str, str]] = []
         for text in _messages():
             said.append({"role": "user", "content": text[:_MAX_CHARS]})
-            whole = model.task.conversation(said[-_MOST_MESSAGES:])
+            whole = dialogue_text(model.task, said[-_MOST_MESSAGES:])
             if as_json:
                 (reply,) = model.predict([whole or text[:_MAX_CHARS]])
                 print_json(_as_object(text, reply), indent=None)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
+from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 
 
 class Teaching(ABC):
@@ -131,3 +132,24 @@ class AnswerChecks(ABC):
     @abstractmethod
     def missed(self, texts: Sequence[Text], outputs: Sequence[Any], form: Any) -> list[float | None]:
         """For each text the share of its content that its output leaves out or makes up, 0..1; None if unknown."""
+
+
+class Dialogue(ABC):
+    """How a task reads a conversation, not just its last message."""
+
+    @abstractmethod
+    def text(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
+        """The chat messages, each with `role` and `content`, as one text; None if the last message is enough."""
+
+
+class ToolCalls(ABC):
+    """How a task whose answers are calls of tools answers a request that brings its own tools."""
+
+    @abstractmethod
+    def texts(self, asked: ToolsAsked, form: Any) -> Sequence[str]:
+        """Texts whose vectors `answer` needs for these tools, besides that of the message; empty if it needs none. Raises RequestError for
+        tools or a choice that cannot be."""
+
+    @abstractmethod
+    def answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
+        """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `texts`, if there are any."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from smidgen.core.abilities import AnswerChecks, Correctness, Grading, PartialCredit, TeacherSources, Teaching
+from smidgen.core.abilities import AnswerChecks, Correctness, Dialogue, Grading, PartialCredit, TeacherSources, Teaching, ToolCalls
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -23,7 +23,6 @@ from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
-from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +115,8 @@ class Task(ABC):
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teaching: how a larger model is asked to do it; None if none can.
         teacher_sources: the sources that a larger model needs beside a text.
+        dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
+        calls: answers are calls of tools, which a request may bring with it.
         checks: checks of an answer that need no reference.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
@@ -137,7 +138,6 @@ class Task(ABC):
             inputs and outputs.
         member_files: the same, where its model is a member of another's and its own projects are tables.
         serving: how a model that talks with customers is served; None for any other.
-        calls_tools: answers are calls of tools; such a task overrides `tool_answer`.
     """
 
     name: str
@@ -155,6 +155,8 @@ class Task(ABC):
     rows_name_labels = False
     teaching: Teaching | None = None
     teacher_sources: TeacherSources | None = None
+    dialogue: Dialogue | None = None
+    calls: ToolCalls | None = None
     checks: AnswerChecks | None = None
     writes = False
     streams = False
@@ -172,7 +174,6 @@ class Task(ABC):
     project_files: Mapping[str, str] = MappingProxyType({})
     member_files: Mapping[str, str] = MappingProxyType({})
     serving: Serving | None = None
-    calls_tools = False
 
     # Rows and their form.
 
@@ -317,20 +318,6 @@ class Task(ABC):
         """A test row and its reply in words for people, as fields of the report's samples; empty where their texts are such words."""
         return {}
 
-    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
-        """A conversation of chat messages, each with `role` and `content`, as one text; None for a task that reads the last message."""
-        return None
-
-    def tool_texts(self, asked: ToolsAsked, form: Any) -> Sequence[str]:
-        """Texts whose vectors `tool_answer` needs for these tools, besides that of the message; empty if it needs none. Raises RequestError
-        for tools or a choice that cannot be."""
-        return ()
-
-    def tool_answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
-        """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `tool_texts`, if there are
-        any."""
-        return ToolAnswer(None, self.content(reply), reply.output, reply.score, reply.facts)
-
     def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
         """The probability of an output by the reply to another text; None if the reply does not tell."""
         label = self.labelled(output, form)
@@ -400,6 +387,11 @@ def own_grades(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: 
 def merged_rows(task: Task, rows: Sequence[Row]) -> list[Row]:
     """The rows with those of one input merged, if the task's grades allow several references."""
     return task.grading.merged(rows) if task.grading is not None else list(rows)
+
+
+def dialogue_text(task: Task, messages: Sequence[Mapping[str, Any]]) -> Text | None:
+    """The conversation as one text; None for a task, or a conversation, of which the last message is enough."""
+    return task.dialogue.text(messages) if task.dialogue is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from smidgen.core.abilities import Correctness
+from smidgen.core.abilities import Correctness, Dialogue
 from smidgen.core.errors import DataError, MissingExtra, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Runner, Task
@@ -113,6 +113,14 @@ class OutcomeCorrectness(Correctness):
         return [fits(reply.output, row.output) for row, reply in zip(rows, replies, strict=True)]
 
 
+class DeskDialogue(Dialogue):
+    """A desk reads the whole conversation."""
+
+    def text(self, messages: Sequence[Mapping[str, Any]]) -> Text:
+        """The conversation as the text of a request."""
+        return written(messages)
+
+
 class DeskTask(Task):
     """The task `desk`."""
 
@@ -125,6 +133,7 @@ class DeskTask(Task):
     form_type = DeskForm
     correctness = OutcomeCorrectness()
     takes = "conversation"
+    dialogue = DeskDialogue()
     project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
     serving = DeskServing()
     loss_words = "the outcome is not the wanted one"
@@ -316,10 +325,6 @@ class DeskTask(Task):
         *earlier, message = read_messages(str(row.input))
         told = {"earlier": earlier, "text": message, "got": str(reply.output["text"]), "outcome": reply.output["outcome"]}
         return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
-
-    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text:
-        """A conversation of chat messages as the text of a request."""
-        return written(messages)
 
 
 def _work_of(name: str) -> str:

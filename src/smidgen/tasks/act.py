@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit, Teaching
+from smidgen.core.abilities import Dialogue, PartialCredit, Teaching, ToolCalls
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
@@ -93,6 +93,32 @@ class CallTeaching(Teaching):
             raise ValueError("it does not fit the tools") from None
 
 
+class ArgumentDialogue(Dialogue):
+    """A message that answers a question for missing arguments is read with those before it."""
+
+    def text(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
+        """The messages of the user since the model last answered anything but such a question."""
+        said: list[str] = []
+        for place in range(len(messages) - 1, -1, -1):
+            if messages[place]["role"] == "user":
+                said.insert(0, messages[place]["content"])
+            elif messages[place]["role"] != "assistant" or not action_answer.is_asking(messages[place]["content"]):
+                break
+        return "\n".join(said) if len(said) > 1 and messages[-1]["role"] == "user" else None
+
+
+class ActionCalls(ToolCalls):
+    """Calls of the tools that the model was built with, and of those that a request brings."""
+
+    def texts(self, asked: ToolsAsked, form: ActionForm) -> list[str]:
+        """Descriptions of tools that the model was not built with."""
+        return action_answer.texts_of(asked, form)
+
+    def answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: ActionForm, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
+        """A call with all arguments that its tool needs, a question for those that are missing, or nothing."""
+        return action_answer.answer(text, reply, asked, form, vectors)
+
+
 class Act(Task):
     """The task `act`.
 
@@ -113,7 +139,8 @@ class Act(Task):
     placed_in_text = True
     project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
     loss_words = "the call is not exactly the reference"
-    calls_tools = True
+    dialogue = ArgumentDialogue()
+    calls = ActionCalls()
 
     def __init__(self, form: ActionForm | None = None) -> None:
         self._form = form
@@ -257,28 +284,6 @@ class Act(Task):
         told = Tool(reply.output["tool"], str(tool.get("description", "")), tool.get("parameters", {}))
         missing = [told.title(name) for name in told.required if name not in reply.output["arguments"]]
         return told.wording(reply.output["arguments"]) + (f"; missing: {', '.join(missing)}" if missing else "")
-
-    # Chat requests with tools.
-
-    def tool_texts(self, asked: ToolsAsked, form: ActionForm) -> list[str]:
-        """Descriptions of tools that the model was not built with."""
-        return action_answer.texts_of(asked, form)
-
-    def tool_answer(
-        self, text: Text, reply: Reply, asked: ToolsAsked, form: ActionForm, vectors: Sequence[Sequence[float]] = ()
-    ) -> ToolAnswer:
-        """A call with all arguments that its tool needs, a question for those that are missing, or nothing."""
-        return action_answer.answer(text, reply, asked, form, vectors)
-
-    def conversation(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
-        """The last message, together with those before it if it answers a question for missing arguments."""
-        said: list[str] = []
-        for place in range(len(messages) - 1, -1, -1):
-            if messages[place]["role"] == "user":
-                said.insert(0, messages[place]["content"])
-            elif messages[place]["role"] != "assistant" or not action_answer.is_asking(messages[place]["content"]):
-                break
-        return "\n".join(said) if len(said) > 1 and messages[-1]["role"] == "user" else None
 
     # Training of each kind of student.
 

@@ -361,7 +361,7 @@ def requested_tools(model: ServedBundle, raw: Mapping[str, Any]) -> ToolsAsked |
 
     Raises RequestError for tools or a choice that cannot be.
     """
-    if not model.task.calls_tools or raw.get("response_format") not in (None, {"type": "text"}):
+    if model.task.calls is None or raw.get("response_format") not in (None, {"type": "text"}):
         return None
     tools = raw.get("tools")
     if raw.get("logprobs") and not tools:  # the score of the answer, which is then a text
@@ -395,7 +395,9 @@ async def answer_with_tools(
     service: Service, model: ServedBundle, text: Text, asked: ToolsAsked, request: HttpRequest, param: str
 ) -> ToolAnswer:
     """Return a bundle's answer to a message. Raises RequestError for tools that it can neither call nor be asked about."""
-    described = model.task.tool_texts(asked, model.form)
+    calls = model.task.calls
+    assert calls is not None
+    described = calls.texts(asked, model.form)
     (reply,) = await service.ask(model, [text], request, param)
     vectors: list[list[float]] = []
     if described:
@@ -406,7 +408,7 @@ async def answer_with_tools(
                 raise
             todo = "Send the tools that it was built with, or build it with the student kernel-tagger."
             raise _refused("this model can call only the tools that it was built with", model.name, todo, "tools") from error
-    return model.task.tool_answer(text, reply, asked, model.form, vectors)
+    return calls.answer(text, reply, asked, model.form, vectors)
 
 
 def tool_result(content: str) -> ToolAnswer:

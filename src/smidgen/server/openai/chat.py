@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
+from smidgen.core.parts import dialogue_text
 from smidgen.core.replies import Reply
 from smidgen.core.tool_calls import ToolAnswer
 from smidgen.server.models import GenerationSource, ServedBundle, input_of
@@ -222,7 +223,7 @@ async def ask(service: Service, model: ServedBundle, body: ChatRequest, request:
     if tools is not None and body.messages[-1].role == "tool":
         return _tool_result(service, model, body, head, request)
     pieces = _user_text(body.messages)
-    text = model.task.conversation(_texts(body.messages)) or input_of(model, pieces)
+    text = dialogue_text(model.task, _texts(body.messages)) or input_of(model, pieces)
     requested = requested_format(body.response_format, model.form)
     if tools is not None:
         answer = await answer_with_tools(service, model, text, tools, request, "messages")

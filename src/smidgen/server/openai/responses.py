@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from smidgen.core.errors import RequestError
+from smidgen.core.parts import dialogue_text
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.core.tool_calls import FoundCall, ToolAnswer
@@ -243,7 +244,7 @@ class ResponseObject(BaseModel):
 async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
     """Return a bundle's answer to a request for a response."""
     raw = request.json or {}
-    if model.task.calls_tools or eligibility_of(model.task) is CONVERSATION:
+    if model.task.calls is not None or eligibility_of(model.task) is CONVERSATION:
         return await _converse(service, model, body, request)
     if (strange := odd_response_request(raw)) is not None:
         todo = "Send input as one text, or as one message of input_text, with store left out or false."
@@ -272,7 +273,7 @@ def face(service: Service) -> APIRouter:
 async def _converse(service: Service, model: ServedBundle, body: ResponsesRequest, request: HttpRequest) -> LocalAnswer:
     """Return the answer of a bundle that takes a whole conversation: a call of a tool, or words."""
     raw = request.json or {}
-    messages = _messages_of(raw, _TOOLS if model.task.calls_tools else frozenset())
+    messages = _messages_of(raw, _TOOLS if model.task.calls is not None else frozenset())
     tools = [{"type": "function", "function": tool} if _is_flat(tool) else tool for tool in body.tools or ()]
     requested = requested_tools(model, {"tools": tools, "tool_choice": body.tool_choice, "response_format": body.response_format})
     last = messages[-1]
@@ -281,7 +282,7 @@ async def _converse(service: Service, model: ServedBundle, body: ResponsesReques
         return _called(service, model, body, tool_result(last["content"]), last["content"], request)
     if last["role"] != "user":
         raise _unsupported("the last item is no message of the user", last["role"], "Send one with role user.")
-    text = model.task.conversation(messages) or input_of(model, [last["content"]])
+    text = dialogue_text(model.task, messages) or input_of(model, [last["content"]])
     if requested is None:
         return await _answer(service, model, body, text, request)
     answer = await answer_with_tools(service, model, text, requested, request, "input")

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from smidgen.core.errors import RequestError, SmidgenError
 from smidgen.core.forms import AnswerShape
+from smidgen.core.parts import dialogue_text
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
 from smidgen.server.models import takes_pairs
@@ -242,7 +243,7 @@ def _texts(model: Model, texts: Sequence[TriedText]) -> list[Text]:
 def _said(model: Model, one: TriedText) -> Text:
     """A message with what was said before it, as the model reads conversations; the message alone if it reads none."""
     messages = [{"role": "user", "content": said} for said in (*(one.earlier or ()), one.text)]
-    return model.task.conversation(messages) or one.text
+    return dialogue_text(model.task, messages) or one.text
 
 
 def _answer_view(found: TriedAnswer, call_words: str = "", call_exact: str = "") -> TriedAnswerView:
