@@ -141,6 +141,11 @@ class Dialogue(ABC):
     def text(self, messages: Sequence[Mapping[str, Any]]) -> Text | None:
         """The chat messages, each with `role` and `content`, as one text; None if the last message is enough."""
 
+    def sample(self, row: Row, reply: Reply) -> Mapping[str, Any]:
+        """A test row and its reply in words for people: `text`, the message; `got`, the answer; `outcome` and `wanted`, a list. Empty where
+        the texts of the row and the reply are such words."""
+        return {}
+
 
 class ToolCalls(ABC):
     """How a task whose answers are calls of tools answers a request that brings its own tools."""
@@ -153,3 +158,23 @@ class ToolCalls(ABC):
     @abstractmethod
     def answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
         """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `texts`, if there are any."""
+
+
+class Members(ABC):
+    """The models that a model consists of, each built or opened before it."""
+
+    @abstractmethod
+    def places(self, settings: Settings) -> Mapping[str, str]:
+        """The recipe or the bundle of each member, by role. Raises RecipeError for an unknown role."""
+
+    @abstractmethod
+    def with_folders(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+        """The settings with the bundle of each member."""
+
+    @abstractmethod
+    def check(self, settings: Settings) -> None:
+        """Read the files that the settings name, so that a mistake in one costs no training of a member. Raises as reading does."""
+
+    def languages(self, settings: Settings, role: str) -> Sequence[str]:
+        """The languages (ISO 639-1) in which people will write to this member, as far as the settings say."""
+        return ()

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from smidgen.core.abilities import AnswerChecks, Correctness, Dialogue, Grading, PartialCredit, TeacherSources, Teaching, ToolCalls
+from smidgen.core.abilities import AnswerChecks, Correctness, Dialogue, Grading, Members, PartialCredit, TeacherSources, Teaching, ToolCalls
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -85,6 +85,10 @@ class Serving(Protocol):
     def warnings(self, models: Sequence[Any], shown: Sequence[Any]) -> list[str]:
         """Return a line for each model that cannot do all it has learnt on this machine."""
 
+    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Any) -> Raw | None:
+        """Return the outputs for texts of a loaded model as it works when it is served, with calls made in the test copy that the task's
+        settings name; None without a copy."""
+
     def replies(self, model: Any, texts: Sequence[Text], copy: str | None = None, tools: Path | None = None) -> list[Reply] | None:
         """Return the replies to conversations, with calls made in a test copy of the business's systems; None without a copy.
 
@@ -115,6 +119,7 @@ class Task(ABC):
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teaching: how a larger model is asked to do it; None if none can.
         teacher_sources: the sources that a larger model needs beside a text.
+        members: the models that it consists of; None for a model of its own.
         dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
         calls: answers are calls of tools, which a request may bring with it.
         checks: checks of an answer that need no reference.
@@ -155,6 +160,7 @@ class Task(ABC):
     rows_name_labels = False
     teaching: Teaching | None = None
     teacher_sources: TeacherSources | None = None
+    members: Members | None = None
     dialogue: Dialogue | None = None
     calls: ToolCalls | None = None
     checks: AnswerChecks | None = None
@@ -240,14 +246,6 @@ class Task(ABC):
         """The texts whose languages decide which starter its encoders begin with; none where that is the English one in any case."""
         return ()
 
-    def languages(self, settings: Settings, member: str) -> Sequence[str]:
-        """The languages (ISO 639-1) in which people will write, as far as the settings say: a model's members read these, too."""
-        return ()
-
-    def checked(self, settings: Settings) -> Settings:
-        """The settings, once the files that they name were read: a mistake in one costs no training of a member. Raises as reading does."""
-        return settings
-
     def remarks(self, settings: Settings) -> Sequence[str]:
         """Sentences that a build says about what the settings name: documents that could not be read."""
         return ()
@@ -269,22 +267,6 @@ class Task(ABC):
         """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
         bytes. Raises DataError if rows name what is not there. `names`: those of `names_in`."""
         return {}
-
-    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
-        """The outputs for texts of a loaded model as it works when it is served, if `runner.run` alone does not show that: of a desk, with
-        the calls made in a test copy. None if it does."""
-        return None
-
-    # A model that consists of other models.
-
-    def members(self, settings: Settings) -> Mapping[str, str]:
-        """The recipes and bundles of the models that it consists of, by role. Empty for a model of its own. Raises RecipeError for an
-        unknown role."""
-        return {}
-
-    def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
-        """The settings with the bundle of each member."""
-        return settings
 
     # From raw outputs to replies.
 
@@ -313,10 +295,6 @@ class Task(ABC):
     def spoken(self, reply: Reply, form: Any) -> str:
         """The reply in words, for a person in a terminal."""
         return self.content(reply)
-
-    def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
-        """A test row and its reply in words for people, as fields of the report's samples; empty where their texts are such words."""
-        return {}
 
     def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
         """The probability of an output by the reply to another text; None if the reply does not tell."""

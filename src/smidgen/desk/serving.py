@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from smidgen.core.parts import Raw, Runner
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, joined
+from smidgen.desk.reply_json import reply_output
 
 
 class DeskServing:
@@ -44,6 +46,17 @@ class DeskServing:
             for name, tools in left_out.items()
             if tools
         ]
+
+    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Any) -> Raw | None:
+        """Return the replies with the calls of the conversations made in the test copy; None without one."""
+        from smidgen.desk.answering import Desk
+        from smidgen.desk.live_test import live_replies
+
+        desk = getattr(runner, "desk", None)
+        if settings.tools_env is None or not settings.tools or not isinstance(desk, Desk):
+            return None
+        replies = live_replies(desk, [joined(text) for text in texts], settings.tools_env)
+        return {"replies": [{"output": reply_output(reply), "score": reply.score} for reply in replies]}
 
     def replies(self, model: Any, texts: Sequence[Text], copy: str | None = None, tools: Path | None = None) -> list[Reply] | None:
         """Return the replies of a desk with its calls made in a test copy; None without a copy."""

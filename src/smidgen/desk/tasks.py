@@ -14,20 +14,18 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from smidgen.core.abilities import Correctness, Dialogue
+from smidgen.core.abilities import Correctness, Dialogue, Members
 from smidgen.core.errors import DataError, MissingExtra, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
-from smidgen.core.parts import DividedRows, Raw, Runner, Task
+from smidgen.core.parts import DividedRows, Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text, joined
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
-from smidgen.desk.answering import Desk
 from smidgen.desk.dialogue import read_messages, written
-from smidgen.desk.live_test import fingerprint, live_replies
+from smidgen.desk.live_test import fingerprint
 from smidgen.desk.members import ROLES, languages_of, role_and_language
 from smidgen.desk.policy import REDACTION, DeskPolicy, read_policy
-from smidgen.desk.reply_json import reply_output
 from smidgen.desk.serving import DeskServing
 from smidgen.desk.texts import TEXTS
 from smidgen.desk.wanted import OUTCOMES, fits, read_wanted, wanted_words
@@ -105,6 +103,47 @@ class DeskForm(Form):
         return self.model_copy(update={"curves": {}})
 
 
+class DeskMembers(Members):
+    """The models that a desk consists of."""
+
+    def places(self, settings: Settings) -> Mapping[str, str]:
+        """Recipes and bundles by role. Raises RecipeError for an unknown role."""
+        assert isinstance(settings, DeskSettings)
+        unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
+        if unknown or not settings.members:
+            raise RecipeError(
+                "desk.member_has_unknown_role" if unknown else "desk.policy_names_no_members",
+                value=unknown[0] if unknown else "desk.members",
+                roles=", ".join(ROLES),
+            )
+        return settings.members
+
+    def with_folders(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+        """The settings with the bundles of the members."""
+        return settings.model_copy(update={"members": dict(folders)})
+
+    def languages(self, settings: Settings, role: str) -> Sequence[str]:
+        """Of the languages that the policy names, those in which this member answers."""
+        assert isinstance(settings, DeskSettings)
+        spoken = read_policy(Path(settings.policy)).languages if settings.policy else ()
+        return languages_of(role, settings.members, spoken)
+
+    def check(self, settings: Settings) -> None:
+        """Read the policy, the tools and the conversations. Raises RecipeError or DataError."""
+        assert isinstance(settings, DeskSettings)
+        _conversations(settings)
+        policy = _policy(settings)
+        _check_texts(policy, settings.policy or "the default policy")
+        if policy.privacy.policy != "off":
+            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
+        if settings.tools:
+            tools = read_tools(Path(settings.tools))
+            if any(isinstance(one.target, McpTarget) for one in tools) and importlib.util.find_spec("mcp") is None:
+                raise MissingExtra("mcp", "desk")
+        if settings.tools_env is not None:
+            fingerprint(settings.tools_env)  # raises for a file that cannot be read
+
+
 class OutcomeCorrectness(Correctness):
     """A reply is right if it has all that is wanted of it, in whatever words."""
 
@@ -120,6 +159,12 @@ class DeskDialogue(Dialogue):
         """The conversation as the text of a request."""
         return written(messages)
 
+    def sample(self, row: Row, reply: Reply) -> Mapping[str, Any]:
+        """The message with those before it, the reply's words and outcome, and the wanted outcome."""
+        *earlier, message = read_messages(str(row.input))
+        told = {"earlier": earlier, "text": message, "got": str(reply.output["text"]), "outcome": reply.output["outcome"]}
+        return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
+
 
 class DeskTask(Task):
     """The task `desk`."""
@@ -133,6 +178,7 @@ class DeskTask(Task):
     form_type = DeskForm
     correctness = OutcomeCorrectness()
     takes = "conversation"
+    members = DeskMembers()
     dialogue = DeskDialogue()
     project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
     serving = DeskServing()
@@ -153,50 +199,10 @@ class DeskTask(Task):
         """JSON."""
         return AnswerOutline("value")
 
-    def members(self, settings: Settings) -> Mapping[str, str]:
-        """Recipes and bundles by role. Raises RecipeError for an unknown role."""
-        assert isinstance(settings, DeskSettings)
-        unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
-        if unknown or not settings.members:
-            raise RecipeError(
-                "desk.member_has_unknown_role" if unknown else "desk.policy_names_no_members",
-                value=unknown[0] if unknown else "desk.members",
-                roles=", ".join(ROLES),
-            )
-        return settings.members
-
-    def with_members(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
-        """The settings with the bundles of the members."""
-        return settings.model_copy(update={"members": dict(folders)})
-
-    def languages(self, settings: Settings, member: str) -> Sequence[str]:
-        """Of the languages that the policy names, those in which the member answers."""
-        assert isinstance(settings, DeskSettings)
-        spoken = read_policy(Path(settings.policy)).languages if settings.policy else ()
-        return languages_of(member, settings.members, spoken)
-
     def own_rows(self, settings: Settings) -> Sequence[Row]:
         """The rows of the conversations. Raises RecipeError if none are named."""
         assert isinstance(settings, DeskSettings)
-        if settings.conversations is None:
-            raise RecipeError("desk.desk_is_measured_on_conversations", value="desk.conversations")
-        return list(read_conversations(Path(settings.conversations)))
-
-    def checked(self, settings: Settings) -> Settings:
-        """The settings, once the policy, the tools and the conversations were read. Raises RecipeError or DataError."""
-        assert isinstance(settings, DeskSettings)
-        self.own_rows(settings)
-        policy = _policy(settings)
-        _check_texts(policy, settings.policy or "the default policy")
-        if policy.privacy.policy != "off":
-            policy_of(policy.privacy.policy, policy.privacy.kinds)  # raises for a kind or an action that is not known
-        if settings.tools:
-            tools = read_tools(Path(settings.tools))
-            if any(isinstance(one.target, McpTarget) for one in tools) and importlib.util.find_spec("mcp") is None:
-                raise MissingExtra("mcp", "desk")
-        if settings.tools_env is not None:
-            fingerprint(settings.tools_env)  # raises for a file that cannot be read
-        return settings
+        return _conversations(settings)
 
     def remarks(self, settings: Settings) -> Sequence[str]:
         """Tools of the policy that are not there; and which calls are made where the desk is measured."""
@@ -245,12 +251,12 @@ class DeskTask(Task):
         assert isinstance(settings, DeskSettings)
         if not rows:
             raise DataError("desk.there_are_no_conversations")
-        return DeskForm(roles=tuple(sorted(self.members(settings))), curves={})
+        return DeskForm(roles=tuple(sorted(self.members.places(settings))), curves={})
 
     def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """The members' folders with the hashes of their manifests, the policy, and the tools."""
         assert isinstance(settings, DeskSettings)
-        self.checked(settings)
+        self.members.check(settings)
         entries = {}
         for role, folder in sorted(settings.members.items()):
             manifest = Path(folder) / "smidgen.json"
@@ -271,15 +277,6 @@ class DeskTask(Task):
             if copy is not None:
                 facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
-
-    def tried_out(self, runner: Runner, texts: Sequence[Text], settings: Settings) -> Raw | None:
-        """The replies with the calls of the conversations made in the test copy; None without one."""
-        assert isinstance(settings, DeskSettings)
-        desk = getattr(runner, "desk", None)
-        if settings.tools_env is None or not settings.tools or not isinstance(desk, Desk):
-            return None
-        replies = live_replies(desk, [joined(text) for text in texts], settings.tools_env)
-        return {"replies": [{"output": reply_output(reply), "score": reply.score} for reply in replies]}
 
     # Replies.
 
@@ -319,12 +316,6 @@ class DeskTask(Task):
     def content(self, reply: Reply) -> str:
         """The words for the customer."""
         return str(reply.output["text"])
-
-    def sampled(self, row: Row, reply: Reply) -> Mapping[str, Any]:
-        """The message with those before it, the reply's words and outcome, and the wanted outcome."""
-        *earlier, message = read_messages(str(row.input))
-        told = {"earlier": earlier, "text": message, "got": str(reply.output["text"]), "outcome": reply.output["outcome"]}
-        return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
 
 
 def _work_of(name: str) -> str:
@@ -382,6 +373,12 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
         said.append(turn["say"])
         if "expect" in turn:
             yield Row(written(said), read_wanted(turn["expect"]), number)
+
+
+def _conversations(settings: DeskSettings) -> list[Row]:
+    if settings.conversations is None:
+        raise RecipeError("desk.desk_is_measured_on_conversations", value="desk.conversations")
+    return list(read_conversations(Path(settings.conversations)))
 
 
 def _policy(settings: DeskSettings) -> DeskPolicy:

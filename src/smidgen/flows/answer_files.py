@@ -285,7 +285,7 @@ def write_wrong_messages(out: str, task: Task, form: Form, rows: Sequence[Row], 
         with part.open("wb") as stream:
             stream.write(kind.head)
             for count, (row, reply) in enumerate(wrong, start=1):
-                told = task.sampled(row, reply)
+                told = task.dialogue.sample(row, reply) if task.dialogue is not None else {}
                 cells = (row.number, told.get("text", joined(row.input)), "; ".join(told.get("wanted", ())), told.get("outcome", ""))
                 record = dict(zip(_MESSAGE_COLUMNS, cells, strict=True))
                 stream.write(kind.row(count, record, replace(reply, output=told.get("got", reply.output), facts={})))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -277,7 +277,6 @@ def writer_sections(
     grades: Sequence[float],
     metrics: Mapping[str, Metric],
     fitted: bool = True,
-    sampled: Callable[[Row, Reply], Mapping[str, Any]] = lambda _, __: {},
 ) -> dict[str, Any]:
     """The sections `metrics`, `calibration`, `risk_coverage` and `samples`, ready for `Report(**sections, ...)`.
 
@@ -287,7 +286,6 @@ def writer_sections(
         grades: the grade of each reply, 0..1; the risk is 1 minus the grade.
         metrics: as the task measures them.
         fitted: whether scores are expected grades, fitted on held-out rows; else they are the mean probability of tokens.
-        sampled: a row and its reply in words, as fields of a sample.
     """
     scores = np.array([reply.score for reply in replies], dtype=np.float64)
     worth = np.asarray(grades, dtype=np.float64)
@@ -305,7 +303,7 @@ def writer_sections(
             points=tuple(point(found) for found in risk_coverage_curve.risk_coverage(scores, worth)),
             area=area if np.isfinite(area) else None,
         ),
-        "samples": samples(rows, replies, grades, sampled),
+        "samples": samples(rows, replies, grades),
     }
 
 
@@ -313,7 +311,6 @@ def samples(
     rows: Sequence[Row],
     replies: Sequence[Reply],
     grades: Sequence[float],
-    sampled: Callable[[Row, Reply], Mapping[str, Any]] = lambda _, __: {},
     limit: int = _SAMPLES,
 ) -> tuple[WrittenSample, ...]:
     """Written texts beside the wanted ones: a third are the worst, the others spread evenly from worst to best, so that usual ones are
@@ -323,21 +320,18 @@ def samples(
     rest = order[len(worst) :]
     spread = rest[np.unique(np.linspace(0, len(rest) - 1, limit - len(worst)).round().astype(int))] if len(rest) else rest
     return tuple(
-        _sample(rows[place], replies[place], grades[place], sampled(rows[place], replies[place]), weak=weak)
+        _sample(rows[place], replies[place], grades[place], weak=weak)
         for places, weak in ((worst, True), (spread, False))
         for place in places.tolist()
     )
 
 
-def _sample(row: Row, reply: Reply, grade: float, said: Mapping[str, Any], weak: bool) -> WrittenSample:
+def _sample(row: Row, reply: Reply, grade: float, weak: bool) -> WrittenSample:
     wanted = row.output if isinstance(row.output, list) else [row.output]
     return WrittenSample(
-        text=shortened(said.get("text", joined(row.input)), _LONGEST),
-        wanted=tuple(shortened(words(one), _LONGEST) for one in said.get("wanted", wanted[:_REFERENCES])),
-        got=shortened(said.get("got", words(reply.output)), _LONGEST),
-        earlier=tuple(shortened(one, _LONGEST) for one in said.get("earlier", ())),
-        outcome=said.get("outcome", ""),
-        expected=said.get("expected"),
+        text=shortened(joined(row.input), _LONGEST),
+        wanted=tuple(shortened(words(one), _LONGEST) for one in wanted[:_REFERENCES]),
+        got=shortened(words(reply.output), _LONGEST),
         grade=float(grade),
         score=min(1.0, max(0.0, reply.score)),
         row=row.number or None,

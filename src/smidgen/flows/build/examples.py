@@ -147,7 +147,7 @@ def _source(settings: DataSettings, rows: Sequence[Row]) -> str:
 def gather_material(work: Work, context: BuildContext) -> Work:
     """The work with a folder of what students need beside the rows; unchanged if the task gathers nothing. Raises DataError if a row names
     what is not there."""
-    asked = work.task.with_members(work.recipe.asked, work.members) if work.members else work.recipe.asked
+    asked = work.task.members.with_folders(work.recipe.asked, work.members) if work.task.members and work.members else work.recipe.asked
     settings = work.recipe.settings(DataSettings)
     has_table = not work.given and settings.train not in (None, STDIN)
     table = partial(open_columns, path_of(str(settings.train), work.recipe), settings=settings) if has_table else None

@@ -13,7 +13,7 @@ from smidgen.core.errors import RecipeError
 from smidgen.core.settings import Settings, is_file, section_of
 from smidgen.data.source import DataSettings
 from smidgen.flows.build.work import BuildContext, Work
-from smidgen.parts import recipe
+from smidgen.parts import recipe, registry
 from smidgen.parts.recipe import Recipe
 from smidgen.search.documents.folder import check_packages
 from smidgen.store.files import code_hash, file_hash
@@ -29,10 +29,11 @@ def build_members(work: Work, context: BuildContext) -> Work:
 
     Raises RecipeError for a member that consists of members itself, or is neither a recipe nor a bundle; and as `build` does.
     """
-    named = work.task.members(work.recipe.asked)
-    if not named:
+    members, asked = work.task.members, work.recipe.asked
+    if members is None:
         return work
-    work.task.checked(work.recipe.asked)
+    named = members.places(asked)
+    members.check(asked)
     for place in named.values():
         if Path(place).suffix.lower() == ".toml":
             wanted = recipe.read(Path(place)).asked
@@ -45,15 +46,13 @@ def build_members(work: Work, context: BuildContext) -> Work:
             open_bundle(path)
             folders[role] = str(path)
             continue
-        folders[role] = str(
-            _built(recipe.read(path), role, f"{number} of {len(named)}", tuple(work.task.languages(work.recipe.asked, role)), context)
-        )
+        folders[role] = str(_built(recipe.read(path), role, f"{number} of {len(named)}", tuple(members.languages(asked, role)), context))
     context.progress.say("the members are built")
     return replace(work, members=folders)
 
 
 def _built(made: Recipe, role: str, part: str, languages: Sequence[str], context: BuildContext) -> Path:
-    if "members" in type(made.sections[made.task]).model_fields:
+    if registry.find("tasks", made.task).members is not None:
         raise RecipeError("flows.member_consists_of_members_itself", value=f"{role}: {made.name}")
     inputs: dict[str, Any] = {"code": code_hash(), "recipe": made.json(), "files": _hashes(made), "threads": context.threads}
     inputs |= {"languages": list(languages), "starters": [name for name, one in starters().items() if one.here()]}

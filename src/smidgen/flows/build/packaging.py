@@ -104,7 +104,8 @@ def _measured(work: Work, context: BuildContext, chosen: Candidate, reason: str,
     model = context.loaded(pack_draft(work, chosen, out))
     first, served, seconds = _answers(model, [row.input for row in rows], context.progress if variant.writes else None)
     parity.check(rows, first)
-    if (tried := task.tried_out(model.runner, [row.input for row in rows], work.recipe.asked)) is not None:
+    serving = task.serving
+    if serving is not None and (tried := serving.tried_out(model.runner, [row.input for row in rows], work.recipe.asked)) is not None:
         served = task.decode(with_inputs(tried, [row.input for row in rows]), form)
     metrics = task.measure(rows, served, form)
     headline = metrics[task.headline]

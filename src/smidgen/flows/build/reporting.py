@@ -158,7 +158,7 @@ def _sections(work: Work, context: BuildContext) -> Mapping[str, Any]:
     form, rows, served, metrics = learnt.form, work.test, draft.served, draft.metrics
     if task.grading is not None:
         grades = task.grading.grades(rows, served, form)
-        return writer_sections(rows, served, grades, metrics, fitted=form.fitted, sampled=task.sampled)
+        return writer_sections(rows, served, grades, metrics, fitted=form.fitted)
     raw = training.raw(work, context, learnt.files, [row.input for row in rows])
     plain = task.decode(raw, form.uncalibrated())
     return answer_sections(task, form, rows, served, metrics, uncalibrated=plain, train=work.train)

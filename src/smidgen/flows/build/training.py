@@ -17,7 +17,7 @@ import numpy as np
 
 from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
-from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Task, Training, Workspace
+from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text, in_parts
 from smidgen.core.settings import Settings
@@ -251,10 +251,11 @@ def served(work: Work, context: BuildContext, variant: StudentVariant, texts: Se
 
 def tried_out(work: Work, context: BuildContext, variant: StudentVariant, texts: Sequence[Text]) -> Raw | None:
     """A variant's outputs for texts as it works when it is served, where its engine alone does not show that; else None."""
-    if type(work.task).tried_out is Task.tried_out:  # nothing is opened, nor a form made again, for a task whose engine shows it all
+    serving = work.task.serving
+    if serving is None:
         return None
     with open_runner(variant.spec.engine, variant.folder, variant.spec.options, context.threads) as runner:
-        found = work.task.tried_out(runner, texts, work.recipe.asked)
+        found = serving.tried_out(runner, texts, work.recipe.asked)
     return found if found is None else with_inputs(found, texts)
 
 
