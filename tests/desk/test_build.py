@@ -238,14 +238,14 @@ def test_variables_of_tools_that_are_not_set_are_told(tmp_path: Path, monkeypatc
     monkeypatch.setenv("SHOP_KEY", "secret")
     monkeypatch.delenv("SHOP_URL", raising=False)
     settings = DeskSettings(tools=str(tmp_path / "tools.toml"))
-    changing, said = desk_task.remarks(settings)
+    changing, said = desk_task.files.remarks(settings)
     assert "are not made while" in changing and "desk.tools_env" in changing
     assert said.startswith("not set here: SHOP_URL.") and "desk.tools_env" in said and "secret" not in said
     monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:9")
-    assert desk_task.remarks(settings) == [changing]
+    assert desk_task.files.remarks(settings) == [changing]
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY.replace("act cancel_order", "act stop_order"), encoding="utf-8")
-    said, _ = desk_task.remarks(settings.model_copy(update={"policy": str(policy)}))
+    said, _ = desk_task.files.remarks(settings.model_copy(update={"policy": str(policy)}))
     assert "no tool stop_order" in said
 
 
@@ -378,7 +378,7 @@ def test_desks_with_the_same_tools_keep_their_own_addresses_and_test_copies(desk
         policy.write_text(POLICY.replace("9 to 5", hours), encoding="utf-8")
         told = {"members": {"intents": str(bundle)}, "conversations": str(tmp_path / name / "talks.jsonl")}
         settings = DeskSettings.model_validate({**told, "policy": str(policy), "tools": str(tools), "tools_env": copy})
-        for file, content in desk_task.material([], settings).items():
+        for file, content in desk_task.files.for_students([], settings).items():
             (tmp_path / name / "desk" / file).write_bytes(content)
         shops.append((packed_key(tmp_path / name / "desk"), tools, copy))
     assert (tmp_path / "fern/desk/tools.json").read_bytes() == (tmp_path / "oak/desk/tools.json").read_bytes()

@@ -35,7 +35,7 @@ def raw(ranked: list[list[str]], because: str = "bought", sure: float = 0.5) -> 
 
 @pytest.mark.parametrize("times", [False, True])
 def test_the_last_item_is_tested_and_the_one_before_calibrates(times: bool) -> None:
-    divided = part.divided(orders(times=times), ASKED, seed=0)
+    divided = part.split(orders(times=times), ASKED, seed=0)
     assert len(divided.test) == len(divided.fit) == 30 and len(divided.held) == 15
     by_customer = {json.loads(row.input)[0]: row for row in divided.test}
     tested = 0
@@ -52,7 +52,7 @@ def test_the_last_item_is_tested_and_the_one_before_calibrates(times: bool) -> N
 
 def test_nothing_of_the_test_is_learnt() -> None:
     rows = [Row(f"c{who}", [f"i{who}-{step}"]) for step in range(5) for who in range(40)]
-    divided = part.divided(rows, ASKED, seed=3)
+    divided = part.split(rows, ASKED, seed=3)
     learnt = {item for row in divided.fit for item in (*json.loads(row.input), row.output)}
     wanted = [row.output for row in (*divided.held, *divided.test)]
     assert len(set(wanted)) == len(wanted) == 60 and not learnt & set(wanted)
@@ -60,27 +60,27 @@ def test_nothing_of_the_test_is_learnt() -> None:
 
 def test_single_purchases_and_repeats_are_counted() -> None:
     rows = [*orders(), Row("once", ["i1"], 200), Row("c0", ["i0", "i1"], 201)]
-    how = part.divided(rows, ASKED, seed=0).how
+    how = part.split(rows, ASKED, seed=0).how
     assert "1 customers with one item teach nothing" in how and "2 repeated purchases count once" in how
 
 
 def test_where_hardly_anyone_has_three_items_some_customers_calibrate() -> None:
-    divided = part.divided(orders(customers=12, each=2), ASKED, seed=0)
+    divided = part.split(orders(customers=12, each=2), ASKED, seed=0)
     assert (len(divided.fit), len(divided.held), len(divided.test)) == (12, 4, 8)
     assert all(row.input == "[]" for row in divided.fit)
 
 
 def test_rows_that_are_examples_already() -> None:
-    divided = part.divided([Row('["a", "b"]', ["c"], 1)], ASKED, seed=0)
+    divided = part.split([Row('["a", "b"]', ["c"], 1)], ASKED, seed=0)
     assert [(row.input, row.output) for row in divided.test] == [('["a", "b"]', "c")] and not divided.fit
     with pytest.raises(DataError, match="the next item is one item"):
-        part.divided([Row('["a"]', ["b", "c"], 1)], ASKED, seed=0)
+        part.split([Row('["a"]', ["b", "c"], 1)], ASKED, seed=0)
 
 
 @pytest.mark.parametrize("customers", [1, 2, 4])
 def test_too_few_customers(customers: int) -> None:
     with pytest.raises(DataError, match=r"too few customers .*: '?\"?\d customers"):
-        part.divided(orders(customers=customers), ASKED, seed=0)
+        part.split(orders(customers=customers), ASKED, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_too_few_customers(customers: int) -> None:
 def test_bad_times(cell: str, what: str) -> None:
     rows = [*orders(times=True), Row(("c1", cell), ["i1"], 77)]
     with pytest.raises(DataError, match=f"row 77: the time .*{what}"):
-        part.divided(rows, ASKED, seed=0)
+        part.split(rows, ASKED, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,18 @@ def test_bad_times(cell: str, what: str) -> None:
 def test_times_as_people_write_them(cells: tuple[str, str]) -> None:
     first, second = cells
     rows = [row for who in range(6) for row in (Row((f"c{who}", second), ["late"], 1), Row((f"c{who}", first), [f"early{who}"], 2))]
-    divided = part.divided(rows, ASKED, seed=0)
+    divided = part.split(rows, ASKED, seed=0)
     assert {row.output for row in divided.test} == {"late"}
 
 
 def test_the_columns_are_named_together() -> None:
-    assert part.table_columns(ASKED) == ("who,when", "what") and part.table_columns(RecommendSettings(user="u", item="i")) == ("u", "i")
-    assert part.table_columns(RecommendSettings()) == (None, None)
+    assert part.examples.columns(ASKED) == ("who,when", "what") and part.examples.columns(RecommendSettings(user="u", item="i")) == (
+        "u",
+        "i",
+    )
+    assert part.examples.columns(RecommendSettings()) == (None, None)
     with pytest.raises(RecipeError, match="--item"):
-        part.table_columns(RecommendSettings(user="who"))
+        part.examples.columns(RecommendSettings(user="who"))
 
 
 def test_goods_of_catalogue_and_orders(tmp_path: Path) -> None:
@@ -117,9 +120,9 @@ def test_goods_of_catalogue_and_orders(tmp_path: Path) -> None:
     form = part.form([Row("c", ["i1"]), Row("c", ["gone"])], asked)
     assert (form.items, form.described, form.stocked, form.language) == (2, True, True, "de")
     assert part.formed(form).students == ("catalogue",) and part.formed(FORM).students == ("ease",)
-    facts = json.loads(part.material([Row('["i1"]', "gone")], asked)["goods.json"])
+    facts = json.loads(part.files.for_students([Row('["i1"]', "gone")], asked)["goods.json"])
     assert [(entry["id"], entry["listed"]) for entry in facts["goods"]] == [("i1", True), ("new", True), ("gone", False)]
-    plain = json.loads(part.material([Row('["i1"]', "gone")], ASKED)["goods.json"])
+    plain = json.loads(part.files.for_students([Row('["i1"]', "gone")], ASKED)["goods.json"])
     assert [(entry["id"], entry["listed"]) for entry in plain["goods"]] == [("gone", True), ("i1", True)]
 
 

@@ -18,7 +18,7 @@ from pydantic import Field, StrictInt
 
 from smidgen.code.gaps import Gap, gaps_in
 from smidgen.code.repository import CodeFile, read_repository
-from smidgen.core.abilities import Correctness
+from smidgen.core.abilities import Correctness, ExampleTable, ProjectFiles
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, AnswerShape, Coefficient, Form, WritingTerms
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -129,47 +129,17 @@ class GapCorrectness(Correctness):
         return [is_filled(reply.output, row.output) for row, reply in zip(rows, replies, strict=True)]
 
 
-class Complete(Task):
-    """The task `complete`."""
+class RepositoryFiles(ProjectFiles):
+    """The source files of a repository."""
 
-    name = "complete"
-    summary = "Complete code in an editor: fill the gap at the cursor, as your own repository would."
-    settings = CompleteSettings
-    students = ("decoder",)
-    baseline = "prompted"
-    headline = "exact_match"
-    form_type = GapForm
-    correctness = GapCorrectness()
-    writes = True
-    streams = True
-    makes_examples = True
-    decoder = "coder"
-    pair = ("ahead", "behind")
-    project_files = MappingProxyType({"repository": "complete.repo"})
-    quick = MappingProxyType({"train": {"time_budget": "5m"}})
-    not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
-    loss_words = "the missing lines are not exactly right"
+    kinds = MappingProxyType({"repository": "complete.repo"})
 
-    def parse(self, value: Any, settings: Settings) -> str:
-        """The text of a gap. Raises ValueError for an empty cell."""
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError("it is empty, or not a text")
-        return value
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """Texts."""
-        return AnswerOutline("text")
-
-    def own_rows(self, settings: Settings) -> list[Row]:
+    def rows(self, settings: Settings) -> list[Row]:
         """One row a source file: its path and its text. Raises RecipeError if no repository is named, DataError if it has no source."""
         asked = _asked(settings)
         if asked.repo is None:
             raise RecipeError("code.no_repository_is_named", value="complete.repo")
         return [Row(file.path, file.text, number) for number, file in enumerate(read_repository(Path(asked.repo)).files, start=1)]
-
-    def cell_settings(self, form: GapForm) -> CompleteSettings:
-        """How much around a gap is read."""
-        return CompleteSettings(ahead=form.ahead, behind=form.behind, max_tokens=form.max_tokens)
 
     def rows_in(self, file: Path, settings: Settings) -> list[Row] | None:
         """Gaps of the source files in a folder, or the gaps in a JSONL file of `ahead`, `behind` and `output`; None for any other file.
@@ -187,6 +157,42 @@ class Complete(Task):
         asked = _asked(settings)
         return read_repository(Path(asked.repo)).remarks() if asked.repo is not None else ()
 
+
+class Complete(Task):
+    """The task `complete`."""
+
+    name = "complete"
+    summary = "Complete code in an editor: fill the gap at the cursor, as your own repository would."
+    settings = CompleteSettings
+    students = ("decoder",)
+    baseline = "prompted"
+    headline = "exact_match"
+    form_type = GapForm
+    correctness = GapCorrectness()
+    writes = True
+    streams = True
+    examples = ExampleTable()
+    decoder = "coder"
+    pair = ("ahead", "behind")
+    files = RepositoryFiles()
+    quick = MappingProxyType({"train": {"time_budget": "5m"}})
+    not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
+    loss_words = "the missing lines are not exactly right"
+
+    def parse(self, value: Any, settings: Settings) -> str:
+        """The text of a gap. Raises ValueError for an empty cell."""
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError("it is empty, or not a text")
+        return value
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Texts."""
+        return AnswerOutline("text")
+
+    def cell_settings(self, form: GapForm) -> CompleteSettings:
+        """How much around a gap is read."""
+        return CompleteSettings(ahead=form.ahead, behind=form.behind, max_tokens=form.max_tokens)
+
     def form(self, rows: Sequence[Row], settings: Settings) -> GapForm:
         """The form. Raises DataError for too few files."""
         asked, pairs = _asked(settings), sum(not isinstance(row.input, str) for row in rows)
@@ -198,7 +204,7 @@ class Complete(Task):
             )
         return GapForm(ahead=asked.ahead, behind=asked.behind, max_tokens=asked.max_tokens, files=len(rows))
 
-    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
         """Gaps of the files, whole files held out. Rows that are gaps already are all tested on."""
         if all(not isinstance(row.input, str) for row in rows):
             return DividedRows((), (), rows, "the rows are gaps with what fills them")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from smidgen.core.replies import Reply
@@ -178,3 +180,51 @@ class Members(ABC):
     def languages(self, settings: Settings, role: str) -> Sequence[str]:
         """The languages (ISO 639-1) in which people will write to this member, as far as the settings say."""
         return ()
+
+
+class ProjectFiles:
+    """The files and folders that a task's projects consist of, such as documents, tools or a repository.
+
+    Attributes:
+        kinds: the setting that names each kind of file (`answer.documents`, `data.train`). A project cannot do without the first kind.
+    """
+
+    kinds: Mapping[str, str]
+
+    def rows(self, settings: Settings) -> Sequence[Row]:
+        """Rows from the files, for a build without a table. Empty if it needs a table."""
+        return ()
+
+    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
+        """The rows of a file in the task's own format; None for a table."""
+        return None
+
+    def texts(self, settings: Settings) -> Sequence[str]:
+        """The texts of the files, for a task whose `rows` are made from them and have the number 0."""
+        return ()
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """Sentences that a build says about the files, such as which ones could not be read."""
+        return ()
+
+    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+        """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
+        bytes. Raises DataError if rows name what is not there. `names`: those of `ExampleTable.names`."""
+        return {}
+
+
+class ExampleTable:
+    """How the rows of a table become examples, for a task whose model reads other texts than the table's cells. `Task.split` makes them."""
+
+    def columns(self, settings: Settings) -> tuple[str | None, str | None]:
+        """The input column (two joined by a comma for pairs) and the output column, if the task's own settings name them."""
+        return None, None
+
+    def names(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """Names for people of the outputs, from a further column of the training table, and notes for the report.
+
+        Args:
+            table: opens the table; None if the rows come from elsewhere.
+            column: the column of the outputs.
+        """
+        return {}, ()

@@ -15,7 +15,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from smidgen.core.abilities import AnswerChecks, Correctness, Dialogue, Grading, Members, PartialCredit, TeacherSources, Teaching, ToolCalls
+from smidgen.core.abilities import (
+    AnswerChecks,
+    Correctness,
+    Dialogue,
+    ExampleTable,
+    Grading,
+    Members,
+    PartialCredit,
+    ProjectFiles,
+    TeacherSources,
+    Teaching,
+    ToolCalls,
+)
 from smidgen.core.errors import TrainError
 from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
@@ -119,6 +131,8 @@ class Task(ABC):
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
         teaching: how a larger model is asked to do it; None if none can.
         teacher_sources: the sources that a larger model needs beside a text.
+        files: the files and folders that its projects consist of; None for a task whose projects are tables of inputs and outputs.
+        examples: how the rows of a table become examples; None if they are examples.
         members: the models that it consists of; None for a model of its own.
         dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
         calls: answers are calls of tools, which a request may bring with it.
@@ -134,14 +148,11 @@ class Task(ABC):
         not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
         several: the settings by which a text may have several labels; empty if they make no difference.
         placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
-        makes_examples: rows of a table are no examples: `divided` makes them, and a model's input is another text than the table's cells.
         decoder: the starter that its decoders begin with where none is named; None for the usual one.
         pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
-        project_files: the files and folders that its projects consist of, by kind, each with the setting that names it
-            (`answer.documents`, `data.train`); the first one is what it cannot do without. Empty for a task whose projects are tables of
-            inputs and outputs.
-        member_files: the same, where its model is a member of another's and its own projects are tables.
+        member_files: the setting that names each kind of file, where its model is a member of another's and its own projects are tables.
+        multilingual: its encoders begin with a starter for the languages of its texts, not with the English one in any case.
         serving: how a model that talks with customers is served; None for any other.
     """
 
@@ -160,6 +171,8 @@ class Task(ABC):
     rows_name_labels = False
     teaching: Teaching | None = None
     teacher_sources: TeacherSources | None = None
+    files: ProjectFiles | None = None
+    examples: ExampleTable | None = None
     members: Members | None = None
     dialogue: Dialogue | None = None
     calls: ToolCalls | None = None
@@ -173,12 +186,11 @@ class Task(ABC):
     several: Mapping[str, Any] = MappingProxyType({})
     loss_words = "the answer is not exactly the reference"
     placed_in_text = False
-    makes_examples = False
     decoder: str | None = None
     pair: tuple[str, str] | None = None
     recommends = False
-    project_files: Mapping[str, str] = MappingProxyType({})
     member_files: Mapping[str, str] = MappingProxyType({})
+    multilingual = False
     serving: Serving | None = None
 
     # Rows and their form.
@@ -228,45 +240,9 @@ class Task(ABC):
         """Join a parsed output with its text. Raises ValueError with a reason if it does not fit the text."""
         return output
 
-    # Rows that are no plain table of inputs and outputs, and what is learnt from beside rows.
-
-    def table_columns(self, settings: Settings) -> tuple[str | None, str | None]:
-        """The input column (two joined by a comma for pairs) and the output column of a table, if the task's own settings name them."""
-        return None, None
-
-    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
-        """The rows of a file in the task's own format; None for a table."""
-        return None
-
-    def own_rows(self, settings: Settings) -> Sequence[Row]:
-        """Rows from what the settings name, such as documents, for a build without a table. Empty if it needs a table."""
-        return ()
-
-    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
-        """The texts whose languages decide which starter its encoders begin with; none where that is the English one in any case."""
-        return ()
-
-    def remarks(self, settings: Settings) -> Sequence[str]:
-        """Sentences that a build says about what the settings name: documents that could not be read."""
-        return ()
-
-    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
+    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
-
-    def names_in(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """Names for people of the outputs, from a further column of the training table, and notes for the report.
-
-        Args:
-            table: opens the table; None if the rows come from elsewhere.
-            column: the column of the outputs.
-        """
-        return {}, ()
-
-    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
-        """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
-        bytes. Raises DataError if rows name what is not there. `names`: those of `names_in`."""
-        return {}
 
     # From raw outputs to replies.
 
@@ -386,8 +362,8 @@ class Training:
         teacher: folder of the trained student that this one names as its `teacher`; else None. (The votes of a larger model are
             in the rows themselves, as `shares`.)
         guide: a larger decoder whose token probabilities are the targets; None if the settings name none.
-        material: the folder with what the task gathered beside the rows (`Task.material`); None if there is nothing. It is gone after the
-            build: a student copies what its model needs.
+        material: the folder with the files that students need beside the rows (`ProjectFiles.for_students`); None if there are none. It is
+            gone after the build: a student copies what its model needs.
     """
 
     rows: Sequence[Row]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from smidgen.core.abilities import Correctness, Dialogue, Members
+from smidgen.core.abilities import Correctness, Dialogue, Members, ProjectFiles
 from smidgen.core.errors import DataError, MissingExtra, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -166,40 +166,12 @@ class DeskDialogue(Dialogue):
         return {**told, "expected": row.output, "wanted": [wanted_words(row.output)]}
 
 
-class DeskTask(Task):
-    """The task `desk`."""
+class DeskFiles(ProjectFiles):
+    """Conversations, a policy and tools."""
 
-    name = "desk"
-    summary = "Answer customers with several models as one: from documents, with tools, with suggestions."
-    settings = DeskSettings
-    students = ("desk",)
-    baseline = ""
-    headline = "outcome_right"
-    form_type = DeskForm
-    correctness = OutcomeCorrectness()
-    takes = "conversation"
-    members = DeskMembers()
-    dialogue = DeskDialogue()
-    project_files = {"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"}  # noqa: RUF012
-    serving = DeskServing()
-    loss_words = "the outcome is not the wanted one"
+    kinds = MappingProxyType({"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"})
 
-    def parse(self, value: Any, settings: Settings) -> dict[str, Any]:
-        """The wanted outcome: an object or its JSON. Raises ValueError with the reason."""
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                raise ValueError('an object such as {"outcome": "answered", "document": "policies.md"} is expected') from None
-        if not isinstance(value, Mapping):
-            raise ValueError("an object with the wanted outcome is expected")
-        return read_wanted(value)
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """JSON."""
-        return AnswerOutline("value")
-
-    def own_rows(self, settings: Settings) -> Sequence[Row]:
+    def rows(self, settings: Settings) -> Sequence[Row]:
         """The rows of the conversations. Raises RecipeError if none are named."""
         assert isinstance(settings, DeskSettings)
         return _conversations(settings)
@@ -231,32 +203,10 @@ class DeskTask(Task):
         """The rows of a file of conversations; None for a table."""
         return list(read_conversations(file)) if _is_conversations(file) else None
 
-    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
-        """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""
-        numbers = sorted({row.number for row in rows}, key=lambda number: hashlib.sha256(f"{seed}:{number}".encode()).digest())
-        calibrating = set(numbers[: max(1, round(_HELD * len(numbers)))])
-        held = [row for row in rows if row.number in calibrating]
-        test = [row for row in rows if row.number not in calibrating]
-        tested = len(numbers) - len(calibrating)
-        how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
-        assert isinstance(settings, DeskSettings)
-        if settings.tools_env is not None:
-            how += f". Their calls are made in the test copy {Path(settings.tools_env).name}"
-        elif settings.tools:
-            how += ". Calls that change something are not made: messages that need their result count as wrong"
-        return DividedRows(held, held, test, how)
-
-    def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
-        """The members; scores stand as they are until they are calibrated."""
-        assert isinstance(settings, DeskSettings)
-        if not rows:
-            raise DataError("desk.there_are_no_conversations")
-        return DeskForm(roles=tuple(sorted(self.members.places(settings))), curves={})
-
-    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """The members' folders with the hashes of their manifests, the policy, and the tools."""
         assert isinstance(settings, DeskSettings)
-        self.members.check(settings)
+        DeskTask.members.check(settings)
         entries = {}
         for role, folder in sorted(settings.members.items()):
             manifest = Path(folder) / "smidgen.json"
@@ -278,7 +228,61 @@ class DeskTask(Task):
                 facts["tools_env"] = {"place": copy, "content": hashlib.sha256(fingerprint(copy).encode()).hexdigest()}
         return {**files, "members.json": json.dumps(facts, sort_keys=True).encode()}
 
-    # Replies.
+
+class DeskTask(Task):
+    """The task `desk`."""
+
+    name = "desk"
+    summary = "Answer customers with several models as one: from documents, with tools, with suggestions."
+    settings = DeskSettings
+    students = ("desk",)
+    baseline = ""
+    headline = "outcome_right"
+    form_type = DeskForm
+    correctness = OutcomeCorrectness()
+    takes = "conversation"
+    members = DeskMembers()
+    dialogue = DeskDialogue()
+    files = DeskFiles()
+    serving = DeskServing()
+    loss_words = "the outcome is not the wanted one"
+
+    def parse(self, value: Any, settings: Settings) -> dict[str, Any]:
+        """The wanted outcome: an object or its JSON. Raises ValueError with the reason."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise ValueError('an object such as {"outcome": "answered", "document": "policies.md"} is expected') from None
+        if not isinstance(value, Mapping):
+            raise ValueError("an object with the wanted outcome is expected")
+        return read_wanted(value)
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """JSON."""
+        return AnswerOutline("value")
+
+    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+        """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""
+        numbers = sorted({row.number for row in rows}, key=lambda number: hashlib.sha256(f"{seed}:{number}".encode()).digest())
+        calibrating = set(numbers[: max(1, round(_HELD * len(numbers)))])
+        held = [row for row in rows if row.number in calibrating]
+        test = [row for row in rows if row.number not in calibrating]
+        tested = len(numbers) - len(calibrating)
+        how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
+        assert isinstance(settings, DeskSettings)
+        if settings.tools_env is not None:
+            how += f". Their calls are made in the test copy {Path(settings.tools_env).name}"
+        elif settings.tools:
+            how += ". Calls that change something are not made: messages that need their result count as wrong"
+        return DividedRows(held, held, test, how)
+
+    def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
+        """The members; scores stand as they are until they are calibrated."""
+        assert isinstance(settings, DeskSettings)
+        if not rows:
+            raise DataError("desk.there_are_no_conversations")
+        return DeskForm(roles=tuple(sorted(self.members.places(settings))), curves={})
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: DeskForm, settings: Settings) -> DeskForm:
         """The form with a curve for each outcome that occurs often enough."""

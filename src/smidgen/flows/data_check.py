@@ -137,7 +137,7 @@ def _task_shown(file: str | Path, input: str | None, label: str | None, override
         return _USUAL
     recipe = make({"task": _USUAL, "data": {key: value for key, value in (("input", input), ("label", label)) if value}}, overrides)
     parts = [registry.find("tasks", name) for name in registry.names("tasks")]
-    own = next((part.name for part in parts if Path(file).is_file() and part.rows_in(Path(file), part.settings()) is not None), None)
+    own = next((part.name for part in parts if Path(file).is_file() and _in_own_format(part, Path(file))), None)
     if own is not None:
         raise InputError("flows.this_file_holds_conversations_for_task", value=str(file), task=own)
     table = open_table(file, settings=recipe.settings(DataSettings), most_labels=max(part.most_columns for part in parts))
@@ -244,6 +244,10 @@ def guess_task(
         if others:
             doubts.append(f"whether {column!r} is the answer, or {', '.join(repr(name) for name in dict.fromkeys(others))}")
     return TaskGuess(kind, table.input.name, column, tuple(doubts), table.columns)
+
+
+def _in_own_format(part: Task, file: Path) -> bool:
+    return part.files is not None and part.files.rows_in(file, part.settings()) is not None
 
 
 def _likely(task: str, cells: Sequence[Any]) -> float:

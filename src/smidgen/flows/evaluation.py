@@ -141,7 +141,7 @@ def evaluate(
     """
     progress = progress or Silent()
     task: Task = model.task
-    own = task.rows_in(Path(file), task.cell_settings(model.form))
+    own = task.files.rows_in(Path(file), task.cell_settings(model.form)) if task.files is not None else None
     if own is not None:
         if larger is not None:
             raise InputError("flows.large_model_is_asked_single_texts", value=str(file))
@@ -173,7 +173,7 @@ def evaluate(
         )
     if not rows:
         raise skipped[0] if skipped and isinstance(skipped[0], Exception) else AssertionError("open_table refuses empty files")
-    if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
+    if (divided := task.split(rows, task.cell_settings(model.form), 0)) is not None:
         rows = every = list(divided.test)
     found = _measured(model, rows, len(skipped), progress)
     if larger is not None:

@@ -18,7 +18,7 @@ KINDS: tuple[MaterialKind, ...] = get_args(MaterialKind)
 
 def files_kept(part: Task) -> Mapping[str, str]:
     """The files of a task by kind, with the settings that name them: those of its projects, or of its models as members."""
-    return part.project_files or part.member_files
+    return part.files.kinds if part.files is not None else part.member_files
 
 
 def files_named(tree: Mapping[str, Any], task: str) -> dict[MaterialKind, str]:

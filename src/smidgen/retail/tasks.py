@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StrictBool, StrictInt
 
-from smidgen.core.abilities import Grading
+from smidgen.core.abilities import ExampleTable, Grading, ProjectFiles
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -127,6 +127,41 @@ class RankGrading(Grading):
         return [float(_gain(row.output, reply.output) > 0) for row, reply in zip(rows, replies, strict=True)]
 
 
+class OrderTable(ExampleTable):
+    """A table of orders: a customer, an item, and perhaps a time in each row."""
+
+    def columns(self, settings: Settings) -> tuple[str | None, str | None]:
+        """Customer and time, and the item. Raises RecipeError if only one of customer and item is named."""
+        asked = _asked(settings)
+        if (asked.user is None) != (asked.item is None):
+            missing = "--user" if asked.user is None else "--item"
+            raise RecipeError("retail.column_of_orders_is_not_named", value=missing)
+        if asked.user is None:
+            return None, None
+        return (asked.user if asked.time is None else f"{asked.user},{asked.time}"), asked.item
+
+    def names(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """Names of items in the orders, where there is no catalogue."""
+        return names_of_items(table(), column) if table is not None and _asked(settings).items is None else ({}, ())
+
+
+class ShopFiles(ProjectFiles):
+    """A table of orders, and a catalogue."""
+
+    kinds = MappingProxyType({"orders": "data.train", "catalogue": "recommend.items"})
+
+    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+        """`goods.json`: every item with its facts and its text, those of the catalogue first; `listed` is false for what is only in the
+        orders. Without a catalogue an item has its name of `names`."""
+        asked = _asked(settings)
+        known = {id for row in rows for id in (*json.loads(_single(row.input)), row.output)}
+        goods = _catalogue(asked, known)
+        entries = [{**product.json(), "text": product.text, "listed": True} for product in goods]
+        missing = sorted(known - {product.id for product in goods})
+        entries += [{"id": id, "name": names.get(id, id), "text": "", "listed": not goods} for id in missing]
+        return {"goods.json": json.dumps({"language": asked.language, "goods": entries}, ensure_ascii=False).encode("utf-8")}
+
+
 class Recommend(Task):
     """The task `recommend`."""
 
@@ -138,22 +173,12 @@ class Recommend(Task):
     headline = "hit_rate_10"
     form_type = RankedForm
     grading = RankGrading()
-    makes_examples = True
+    examples = OrderTable()
     recommends = True
     quick = MappingProxyType({"train": {"time_budget": "0"}})
-    project_files = {"orders": "data.train", "catalogue": "recommend.items"}  # noqa: RUF012
+    files = ShopFiles()
     not_foreseen = "not predicted: a large model that sees one request knows neither your orders nor your catalogue"
     loss_words = "the next item is not among the first ten"
-
-    def table_columns(self, settings: Settings) -> tuple[str | None, str | None]:
-        """Customer and time, and the item. Raises RecipeError if only one of customer and item is named."""
-        asked = _asked(settings)
-        if (asked.user is None) != (asked.item is None):
-            missing = "--user" if asked.user is None else "--item"
-            raise RecipeError("retail.column_of_orders_is_not_named", value=missing)
-        if asked.user is None:
-            return None, None
-        return (asked.user if asked.time is None else f"{asked.user},{asked.time}"), asked.item
 
     def parse(self, value: Any, settings: Settings) -> list[str]:
         """The ids of one or several items. Raises ValueError for an empty cell."""
@@ -185,7 +210,7 @@ class Recommend(Task):
         """Texts need a catalogue."""
         return {} if form.described else {"catalogue": "there is no catalogue, whose texts it compares (--items FILE)"}
 
-    def divided(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
         """Each customer's items in their order; the last is tested on, the one before it of a part of the customers calibrates.
 
         Rows whose inputs are JSON lists are examples already, and all of them are tested on. Raises DataError for times that cannot be
@@ -199,21 +224,6 @@ class Recommend(Task):
             value = f"{len(customers)} customers, {len(several)} of them with two different items or more"
             raise DataError("retail.there_are_too_few_customers_to_learn", value=value, least_customers=LEAST_CUSTOMERS)
         return _divided(several, len(customers) - len(several), sum(len(row.output) for row in rows) - sum(map(len, customers)), seed)
-
-    def names_in(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """Names of items in the orders, where there is no catalogue."""
-        return names_of_items(table(), column) if table is not None and _asked(settings).items is None else ({}, ())
-
-    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
-        """`goods.json`: every item with its facts and its text, those of the catalogue first; `listed` is false for what is only in the
-        orders. Without a catalogue an item has its name of `names`."""
-        asked = _asked(settings)
-        known = {id for row in rows for id in (*json.loads(_single(row.input)), row.output)}
-        goods = _catalogue(asked, known)
-        entries = [{**product.json(), "text": product.text, "listed": True} for product in goods]
-        missing = sorted(known - {product.id for product in goods})
-        entries += [{"id": id, "name": names.get(id, id), "text": "", "listed": not goods} for id in missing]
-        return {"goods.json": json.dumps({"language": asked.language, "goods": entries}, ensure_ascii=False).encode("utf-8")}
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: Settings) -> RankedForm:
         """The form with its score fitted on rows that no model learnt from."""

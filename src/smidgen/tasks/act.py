@@ -7,17 +7,18 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import Dialogue, PartialCredit, Teaching, ToolCalls
+from smidgen.core.abilities import Dialogue, PartialCredit, ProjectFiles, Teaching, ToolCalls
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text, joined
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.core.tool_calls import ToolAnswer, ToolsAsked
 from smidgen.stats import action_metrics, calibration
@@ -119,6 +120,18 @@ class ActionCalls(ToolCalls):
         return action_answer.answer(text, reply, asked, form, vectors)
 
 
+class ToolFiles(ProjectFiles):
+    """Tools with their examples, and a table of messages with calls."""
+
+    kinds = MappingProxyType({"tools": "act.tools", "calls": "data.train"})
+
+    def rows(self, settings: Settings) -> list[Row]:
+        """The examples of the tools."""
+        file = settings.tools if isinstance(settings, ActSettings) else None
+        found = action_tools.examples(file) if file is not None else []
+        return [Row(message, call, number) for number, (message, call) in enumerate(found, start=1)]
+
+
 class Act(Task):
     """The task `act`.
 
@@ -137,7 +150,8 @@ class Act(Task):
     teaching = CallTeaching()
     partial_credit = CallCredit()
     placed_in_text = True
-    project_files = {"tools": "act.tools", "calls": "data.train"}  # noqa: RUF012
+    files = ToolFiles()
+    multilingual = True
     loss_words = "the call is not exactly the reference"
     dialogue = ArgumentDialogue()
     calls = ActionCalls()
@@ -176,12 +190,6 @@ class Act(Task):
             except ValueError:
                 continue
         return found / len(cells) if cells else 0.0
-
-    def own_rows(self, settings: Settings) -> list[Row]:
-        """The examples of the tools."""
-        file = settings.tools if isinstance(settings, ActSettings) else None
-        found = action_tools.examples(file) if file is not None else []
-        return [Row(message, call, number) for number, (message, call) in enumerate(found, start=1)]
 
     def form(self, rows: Sequence[Row], settings: Settings) -> ActionForm:
         """The form: the tools, and the plan for a tagger. Raises DataError for rows that cannot teach it, RecipeError for tools that cannot
@@ -224,10 +232,6 @@ class Act(Task):
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The tool, with the arguments that are missing or given, so that rare combinations are split evenly."""
         return [_kind(row.output) for row in rows]
-
-    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
-        """The messages."""
-        return [joined(row.input) for row in rows]
 
     # From raw outputs to replies.
 

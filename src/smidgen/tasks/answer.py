@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, Strict, StrictBool
 
-from smidgen.core.abilities import Correctness, TeacherSources, Teaching
+from smidgen.core.abilities import Correctness, ProjectFiles, TeacherSources, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text, joined
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.search.candidates import candidates_of
 from smidgen.search.documents.document import passage_json
@@ -192,6 +192,33 @@ class PassageSources(TeacherSources):
         return [_shown(passage_json(passage) | {"id": passage.document}) for passage in read_documents(_named(settings)).passages()]
 
 
+class DocumentFiles(ProjectFiles):
+    """A folder of documents, and a table of questions."""
+
+    kinds = MappingProxyType({"documents": "answer.documents", "questions": "data.train"})
+
+    def rows(self, settings: Settings) -> Sequence[Row]:
+        """Questions made from the documents by simple rules: of FAQ entries, headings and sentences; some without their passages."""
+        return made_rows(read_documents(_named(settings)).passages())
+
+    def texts(self, settings: Settings) -> Sequence[str]:
+        """The passages."""
+        return [one.text for one in read_documents(_named(settings)).passages()]
+
+    def remarks(self, settings: Settings) -> Sequence[str]:
+        """The files that could not be read."""
+        return read_documents(_named(settings)).problems
+
+    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+        """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
+        reading = read_documents(_named(settings))
+        texts = {document.id: (quoted_answers.words_of(document.text), " ".join(document.text.split())) for document in reading.documents}
+        for row in rows:
+            _check_answer(row, texts)
+        passages = [passage_json(passage) for passage in reading.passages()]
+        return {"passages.json": json.dumps(passages, ensure_ascii=False, separators=(",", ":")).encode("utf-8")}
+
+
 class Answer(Task):
     """The task `answer`."""
 
@@ -207,7 +234,8 @@ class Answer(Task):
     teacher_sources = PassageSources()
     loss_words = "the answer is wrong, or given where there is none, or missing"
     answer_kinds = ()
-    project_files = {"documents": "answer.documents", "questions": "data.train"}  # noqa: RUF012
+    files = DocumentFiles()
+    multilingual = True
 
     def parse(self, value: Any, settings: Settings) -> dict[str, str] | None:
         """`{"id", "text"}` or null, as JSON or as an object; any other text is the words of an answer from any document. Raises ValueError
@@ -257,27 +285,6 @@ class Answer(Task):
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """Whether there is an answer."""
         return ["null" if row.output is None else "answer" for row in rows]
-
-    def own_rows(self, settings: Settings) -> Sequence[Row]:
-        """Questions made from the documents by simple rules: of FAQ entries, headings and sentences; some without their passages."""
-        return made_rows(read_documents(_named(settings)).passages())
-
-    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
-        """The passages, and the questions that people asked."""
-        return [*(one.text for one in read_documents(_named(settings)).passages()), *(joined(row.input) for row in rows if row.number)]
-
-    def remarks(self, settings: Settings) -> Sequence[str]:
-        """The files that could not be read."""
-        return read_documents(_named(settings)).problems
-
-    def material(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
-        """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
-        reading = read_documents(_named(settings))
-        texts = {document.id: (quoted_answers.words_of(document.text), " ".join(document.text.split())) for document in reading.documents}
-        for row in rows:
-            _check_answer(row, texts)
-        passages = [passage_json(passage) for passage in reading.passages()]
-        return {"passages.json": json.dumps(passages, ensure_ascii=False, separators=(",", ":")).encode("utf-8")}
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: PassageForm, settings: Settings) -> PassageForm:
         """The form with its curves fitted on held-out questions that people asked; few of them move the curves little. The threshold stays:

@@ -16,7 +16,7 @@ from smidgen.core.forms import AnswerOutline, LabelForm
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Row, Text, joined
+from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, classification_metrics
 from smidgen.stats.intervals import wilson
@@ -85,6 +85,7 @@ class Classify(Task):
     answer_kinds = ("labels",)
     quick = MappingProxyType({"student": {"kind": "kernel"}, "compress": {"method": "none"}})
     several = MappingProxyType({"multi_label": True})
+    multilingual = True
     member_files = MappingProxyType({"intents": "data.train"})
     not_foreseen = ""
     teaching = LabelTeaching()
@@ -136,10 +137,6 @@ class Classify(Task):
     def cell_settings(self, form: LabelForm) -> ClassifySettings:
         """Several labels per cell for a multi-label form."""
         return ClassifySettings(multi_label=form.multi_label)
-
-    def read_texts(self, rows: Sequence[Row], settings: Settings) -> Sequence[str]:
-        """The inputs."""
-        return [joined(row.input) for row in rows]
 
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The label of each row; for several labels the rarest, so that rare labels are split evenly."""

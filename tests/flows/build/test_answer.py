@@ -158,10 +158,12 @@ def test_rows_must_fit_the_documents(built: Path, tmp_path: Path, capsys: pytest
 
     settings = AnswerSettings(documents=str(built / "documents"))
     with pytest.raises(DataError, match="not there"):
-        part.material([Row("q", {"id": "other.md", "text": "x"}, 1)], settings)
+        part.files.for_students([Row("q", {"id": "other.md", "text": "x"}, 1)], settings)
     with pytest.raises(DataError, match="not in the document"):
-        part.material([Row("q", {"id": "policies.md", "text": "we deliver to the moon"}, 1)], settings)
-    assert part.material([Row("q", {"id": "policies.md", "text": "ogs on leads are wel"}, 1)], settings), "words cut within are there"
-    assert part.remarks(settings) and "broken.pdf is left out" in part.remarks(settings)[0]
+        part.files.for_students([Row("q", {"id": "policies.md", "text": "we deliver to the moon"}, 1)], settings)
+    assert part.files.for_students([Row("q", {"id": "policies.md", "text": "ogs on leads are wel"}, 1)], settings), (
+        "words cut within are there"
+    )
+    assert part.files.remarks(settings) and "broken.pdf is left out" in part.files.remarks(settings)[0]
     assert code(["build", "--task", "answer", "--data", str(built / "questions.jsonl"), "--out", str(tmp_path / "none")]) == 2
     assert "--documents PATH" in capsys.readouterr().err

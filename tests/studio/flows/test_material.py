@@ -56,11 +56,11 @@ def test_the_places_come_from_the_recipe_and_its_members(store: StudioStore) -> 
     assert material_kinds(store.create("Sort", "classify")) == []
 
 
-@pytest.mark.parametrize("task", sorted(name for name in registry.names("tasks") if registry.find("tasks", name).project_files))
+@pytest.mark.parametrize("task", sorted(name for name in registry.names("tasks") if registry.find("tasks", name).files))
 def test_a_project_begins_with_nothing_but_what_it_needs(store: StudioStore, task: str) -> None:
     project = begin_project(store, "Our own", task)
     assert recipe_mistakes(project, recipe_tree(project)) == [] and recipe_tree(project)["name"] == "our-own"
-    assert set(material_kinds(project)) >= set(registry.find("tasks", task).project_files) - {"calls"}
+    assert set(material_kinds(project)) >= set(registry.find("tasks", task).files.kinds) - {"calls"}
     if "documents" in material_kinds(project):
         assert material_path(project, "documents").is_dir()
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from smidgen.bases.lookup import AUTO, BaseSettings, multilingual_starter
-from smidgen.core.rows import evenly
+from smidgen.core.rows import evenly, joined
 from smidgen.flows.build.work import Work
 from smidgen.parts import registry
 from smidgen.text.words import languages
@@ -22,11 +22,19 @@ _NAMES = {
 }  # fmt: skip
 
 
+def _texts_read(work: Work) -> list[str]:
+    """The texts whose languages decide; none where the starter is the English one in any case."""
+    if not work.task.multilingual:
+        return []
+    given = work.task.files.texts(work.recipe.asked) if work.task.files is not None else ()
+    return [*given, *(joined(row.input) for row in (*work.train, *work.held) if row.number or not given)]
+
+
 def encoder_choice(work: Work, families: Sequence[str]) -> tuple[str, str]:
     """The name of the base for encoders, `auto` for the English starter; and a sentence about it, empty if there is nothing to say."""
     if work.recipe.settings(BaseSettings).name != AUTO or "encoder" not in families:
         return AUTO, ""
-    texts = work.task.read_texts([*work.train, *work.held], work.recipe.asked)
+    texts = _texts_read(work)
     starter = multilingual_starter("encoder")
     if not texts or starter is None:
         return AUTO, ""

@@ -50,7 +50,7 @@ class CrossFitted:
 def can_cross_fit(work: Work, rows: Sequence[Row]) -> bool:
     """Whether parts of the rows can be left out in training. A model that consists of others learns nothing from these rows."""
     task = work.task
-    return not (task.writes or task.makes_examples or work.members or work.teacher is not None or len(rows) < LEAST_ROWS)
+    return not (task.writes or task.examples is not None or work.members or work.teacher is not None or len(rows) < LEAST_ROWS)
 
 
 def is_quick(part_seconds: float) -> bool:

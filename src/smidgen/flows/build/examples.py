@@ -54,16 +54,17 @@ def read_examples(work: Work, context: BuildContext) -> Work:
     settings = recipe.settings(DataSettings)
     context.progress.start("read the data")
     if settings.train is None:
-        table, rows, notes = None, list(task.own_rows(asked)), list[str]()
+        table, rows, notes = None, list(task.files.rows(asked) if task.files is not None else ()), list[str]()
     else:
         table, gaps = training_table(work), Counter[str]()
-        if task.makes_examples:  # an order without a customer, a line without an item: in any shop's export
+        if task.examples is not None:  # exports have rows with empty cells
             table = table.without_gaps(gaps)
         rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
         notes = [*_choices(table), *(f"{count:,} rows have no {name}: left out" for name, count in gaps.items())]
     if table is None and not rows:
         raise RecipeError("flows.no_training_data_is_named", value=recipe.name)
-    notes += task.remarks(asked)
+    if task.files is not None:
+        notes += task.files.remarks(asked)
     sha256 = rows_hash((row.input, row.output) for row in rows)
     if settings.dedupe:
         rows, dropped = _distinct(rows)
@@ -100,7 +101,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     """The work with its rows for learning, calibration and the test, all apart."""
     recipe, task, settings, notes = work.recipe, work.task, work.recipe.settings(DataSettings), [*work.notes]
     written, rows, test_sha256 = task.writes, _settled(told, task), None
-    divided = task.divided(rows, work.recipe.asked, work.recipe.seed)
+    divided = task.split(rows, work.recipe.asked, work.recipe.seed)
     if divided is not None:
         if settings.test is not None:
             raise DataError("flows.this_task_keeps_rows_of_its_own_data", value=settings.test)
@@ -147,19 +148,22 @@ def _source(settings: DataSettings, rows: Sequence[Row]) -> str:
 def gather_material(work: Work, context: BuildContext) -> Work:
     """The work with a folder of what students need beside the rows; unchanged if the task gathers nothing. Raises DataError if a row names
     what is not there."""
+    if work.task.files is None:
+        return work
     asked = work.task.members.with_folders(work.recipe.asked, work.members) if work.task.members and work.members else work.recipe.asked
     settings = work.recipe.settings(DataSettings)
     has_table = not work.given and settings.train not in (None, STDIN)
     table = partial(open_columns, path_of(str(settings.train), work.recipe), settings=settings) if has_table else None
-    names, told = work.task.names_in(table, work.columns.get("label", ""), asked)
-    files = work.task.material([*work.fit, *work.held, *work.test], asked, names)
+    examples = work.task.examples
+    names, notes = examples.names(table, work.columns.get("label", ""), asked) if examples is not None else ({}, ())
+    files = work.task.files.for_students([*work.fit, *work.held, *work.test], asked, names)
     if not files:
         return work
     folder = context.scratch / "material"
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return replace(work, material=folder, notes=(*work.notes, *told))
+    return replace(work, material=folder, notes=(*work.notes, *notes))
 
 
 def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str, int]:
@@ -194,8 +198,8 @@ def training_table(work: Work) -> DataTable:
     if work.given:
         return work.given.train
     settings, task = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task)
-    input, label = task.table_columns(work.recipe.asked)
-    if task.makes_examples and not ((input or settings.input) and (label or settings.label)):
+    input, label = task.examples.columns(work.recipe.asked) if task.examples is not None else (None, None)
+    if task.examples is not None and not ((input or settings.input) and (label or settings.label)):
         raise RecipeError("flows.columns_to_make_examples", value=settings.train)
     return open_table(path_of(str(settings.train), work.recipe), input=input, label=label, settings=settings, most_labels=task.most_columns)
 

@@ -233,7 +233,7 @@ def _manifest(work: Work, chosen: Candidate, metrics: Mapping[str, MetricInterva
         chain.insert(0, Licence(what=f"base {base.name}", licence=base.licence, source=base.source))
     if guide is not None:
         chain.append(Licence(what=f"guide {guide.name}", licence=guide.licence, source=guide.source))
-    names = (work.columns["input"],) if work.task.makes_examples else tuple(work.columns["input"].split(","))
+    names = (work.columns["input"],) if work.task.examples is not None else tuple(work.columns["input"].split(","))
     names = work.task.pair or names
     return Manifest(
         name=work.recipe.name,

@@ -100,7 +100,7 @@ class CalibrationSample:
 def read_pairs(model: Model, file: Path | str, input: str | None, label: str | None, progress: Progress) -> CalibrationPairs:
     """Read the pairs of a file. Raises DataError if it cannot be read, lacks a column or has no usable row."""
     task = model.task
-    if (own := task.rows_in(Path(file), task.cell_settings(model.form))) is not None:
+    if task.files is not None and (own := task.files.rows_in(Path(file), task.cell_settings(model.form))) is not None:
         return CalibrationPairs(list(own), Path(file).name, file_sha256=file_hash(Path(file)))
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
@@ -112,7 +112,7 @@ def read_pairs(model: Model, file: Path | str, input: str | None, label: str | N
         raise bad[0]
     if bad:
         progress.say(f"{len(bad):,} unusable rows left out, the first: {bad[0]}")
-    if (divided := task.divided(rows, task.cell_settings(model.form), 0)) is not None:
+    if (divided := task.split(rows, task.cell_settings(model.form), 0)) is not None:
         rows = list(divided.test)
     # Standard input has no file to hash.
     sha256 = None if str(file) == STDIN else file_hash(Path(file).expanduser())

@@ -34,7 +34,7 @@ def run_build(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
     A run that was stopped goes on from the last finished step, since the intermediate results lie in the run's folder.
     """
     project = store.project(run.project)
-    if registry.find("tasks", project.task).project_files:
+    if registry.find("tasks", project.task).files is not None:
         return _build_files(project, run, progress)
     version = int(run.request.get("version") or project.version)
     folder = run_folder(run.id)

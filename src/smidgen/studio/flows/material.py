@@ -183,7 +183,7 @@ def _named(project: Project) -> dict[MaterialKind, str]:
     """The project's own files by kind, and those of its members of kinds that are not its own."""
     found: dict[MaterialKind, str] = {}
     part: Task | None = registry.find("tasks", project.task) if project.task in registry.names("tasks") else None
-    if part is None or not part.project_files:
+    if part is None or part.files is None:
         return found
     found |= files_named(recipe_tree(project), project.task)
     for file, tree in member_trees(project).values():

@@ -127,7 +127,7 @@ def _state(project: Project, kind: MaterialKind, needed: bool) -> KindState:
 
 def _needed(project: Project) -> set[str]:
     part: Task = registry.find("tasks", project.task)
-    return {next(iter(part.project_files))} if part.project_files else set()
+    return {next(iter(part.files.kinds))} if part.files is not None else set()
 
 
 def _member_needs(project: Project) -> list[tuple[MaterialKind, str]]:
