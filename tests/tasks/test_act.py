@@ -62,7 +62,7 @@ def test_calls_are_read_in_several_forms() -> None:
             part.parse(cell, ActSettings())
     with pytest.raises(ValueError, match="not 'id'"):
         part.parse({"tool": "a", "id": 1}, ActSettings())
-    assert part.likely([json.dumps(wanted), "null", "hello"]) == pytest.approx(1 / 3)
+    assert part.page.likely([json.dumps(wanted), "null", "hello"]) == pytest.approx(1 / 3)
 
 
 def test_tools_are_read_and_all_mistakes_told(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_plan_shares_arguments_and_chooses_what_texts_do_not_state(form: Act
     assert form.tagging.kinds == ("order",) and form.tagged["left_out"] == {}
     assert [choice["path"] for choice in form.tagged["choices"]] == ["tool", "reason"]
     assert form.tagged["choices"][0]["values"] == ["order_status", "return_order", "opening_hours", None]
-    marked = task_of(form).marked(ROWS[:4], form)
+    marked = task_of(form).targets.spans(ROWS[:4], form)
     assert marked[0].output == {"spans": [{"start": 15, "end": 21, "label": "order"}], "choices": [0, -1]}
     assert [row.output["choices"] for row in marked[1:]] == [[1, 0], [1, 1], [2, -1]]
 
@@ -180,8 +180,8 @@ def test_written_calls_are_checked(form: ActionForm) -> None:
     replies = task.decode(written, form.model_copy(update={"tagged": None}))
     assert [reply.output for reply in replies] == [call("order_status", order="FH-123"), None, None, None]
     assert ["refused" in reply.facts for reply in replies] == [False, False, True, True] and replies[1].score > 0
-    assert [task.worded(row.output, form) for row in ROWS[:1]] == ['{"tool":"order_status","arguments":{"order":"FH-100"}}']
-    assert task.worded(None, form) == "null"
+    assert [task.targets.text(row.output, form) for row in ROWS[:1]] == ['{"tool":"order_status","arguments":{"order":"FH-100"}}']
+    assert task.targets.text(None, form) == "null"
 
 
 def test_a_larger_model_s_answer_is_held_to_the_tools(form: ActionForm) -> None:

@@ -28,7 +28,7 @@ ROWS = [
 
 
 def test_it_can_do_what_extracting_needs() -> None:
-    assert part.placed_in_text and part.grading is None
+    assert part.grading is None
 
 
 def test_spans_are_parsed_from_lists_and_from_cells() -> None:
@@ -68,8 +68,8 @@ def test_what_is_no_list_of_spans_is_refused(cell: Any, reason: str) -> None:
 
 def test_words_are_found_in_the_text() -> None:
     cell = part.parse('[{"text": "3 May", "label": "date"}, {"start": 6, "end": 10, "label": "order", "text": "FH-1"}]', PLAIN)
-    assert part.placed(TEXT, cell) == [span(6, 10, "order"), span(14, 19)]
-    assert part.placed(("Order", "FH-1"), [span(6, 10, "order")]) == [span(6, 10, "order")]
+    assert part.place(TEXT, cell) == [span(6, 10, "order"), span(14, 19)]
+    assert part.place(("Order", "FH-1"), [span(6, 10, "order")]) == [span(6, 10, "order")]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_words_are_found_in_the_text() -> None:
 )
 def test_spans_that_do_not_fit_their_text_are_refused(output: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        part.placed(TEXT, output)
+        part.place(TEXT, output)
 
 
 def test_the_form_names_the_kinds() -> None:

@@ -35,7 +35,7 @@ def marks(schema: dict[str, Any], plan: dict[str, Any], *rows: tuple[str, dict[s
     """The words that are marked, with their fields."""
     form = field_form(schema, tagged=plan)
     task = part.formed(form)
-    found = task.marked([Row(text, output) for text, output in rows], form)
+    found = task.targets.spans([Row(text, output) for text, output in rows], form)
     return [[(span["label"], row.input[span["start"] : span["end"]]) for span in row.output["spans"]] for row in found]  # type: ignore[misc]
 
 
@@ -157,7 +157,7 @@ def test_a_choice_among_numbers_is_taught() -> None:
     form = field_form(schema, tagged=plan)
     task = part.formed(form)
     assert [choice["path"] for choice in plan["choices"]] == ["size"]
-    found = task.marked([Row(text, FieldValues(schema).settled(output)) for text, output in rows], form)
+    found = task.targets.spans([Row(text, FieldValues(schema).settled(output)) for text, output in rows], form)
     assert [row.output["choices"] for row in found[:3]] == [[0], [1], [2]]
 
 
@@ -203,7 +203,7 @@ def test_of_several_places_the_one_that_is_meant_is_marked() -> None:
     assert found == [("count", "3"), ("date", "3 March"), ("name", "Ann"), ("name", "Ann")]
     form = field_form(schema, tagged=plan)
     task = part.formed(form)
-    (place,) = [s for s in task.marked([Row(t, o) for t, o in (*rows, unclear)], form)[-1].output["spans"] if s["label"] == "count"]
+    (place,) = [s for s in task.targets.spans([Row(t, o) for t, o in (*rows, unclear)], form)[-1].output["spans"] if s["label"] == "count"]
     assert place["start"] == unclear[0].index("3 guests")
 
 

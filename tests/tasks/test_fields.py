@@ -26,7 +26,7 @@ def raw(*texts: str, likelihood: float = 0.9, finished: float = 1.0) -> dict[str
 def test_the_form_says_which_task_it_is() -> None:
     task = part.formed(part.form(ROWS, PLAIN))
     assert task is not part and task.students == ("decoder",) and task.baseline == "prompted" and task.headline == "f1"
-    assert task.placed_in_text and task.writes and task.grading is None and not task.streams
+    assert task.writes and task.grading is None and not task.streams
     assert task.writes and not part.writes and task.most_columns == part.most_columns > 1
     spans = [Row("a b", [{"start": 0, "end": 1, "label": "x"}], n) for n in (1, 2)]
     assert part.formed(part.form(spans, PLAIN)) is part
@@ -78,7 +78,7 @@ def test_columns_of_texts_become_types() -> None:
     wanted = {"order": "string", "count": "integer", "price": "number", "paid": "boolean", "note": "string"}
     assert kinds == {name: (kind, True) for name, kind in wanted.items()}
     task = part.formed(form)
-    assert task.placed("t", rows[3].output) == {"order": "003", "count": 3, "price": 3.5, "paid": False, "note": None}
+    assert task.place("t", rows[3].output) == {"order": "003", "count": 3, "price": 3.5, "paid": False, "note": None}
     typed = part.form([Row("t", {"count": str(n)}, n) for n in range(9)], PLAIN)
     assert kind_of(typed.json_schema["properties"]["count"])[0] == "string", "JSON says itself what is a number"
 
@@ -86,7 +86,7 @@ def test_columns_of_texts_become_types() -> None:
 def test_a_value_has_one_spelling_without_an_exponent() -> None:
     output = {"a": 0.00005, "b": 52.5200066, "c": 2.0, "d": 1e21, "e": [1, None, True, 'ü "x"'], "f": {"g": -1.5e-7}}
     task = part.formed(part.form(ROWS, PLAIN))
-    written = task.worded(output, {})
+    written = task.targets.text(output, {})
     assert written == '{"a":0.00005,"b":52.5200066,"c":2.0,"d":1000000000000000000000,"e":[1,null,true,"ü \\"x\\""],"f":{"g":-0.00000015}}'
     assert json.loads(written) == output
 
@@ -104,10 +104,10 @@ def test_a_row_that_a_derived_schema_does_not_know_counts_and_one_of_a_given_sch
     form = part.form(ROWS, PLAIN)
     lenient, strict = part.formed(form), part.formed(form.model_copy(update={"derived": False}))
     strange = {"name": "x", "count": 1, "gone": True, "more": 5}
-    assert lenient.placed("t", strange) == strange
-    assert lenient.placed("t", []) == lenient.placed("t", {}), "an empty cell is read as no spans"
+    assert lenient.place("t", strange) == strange
+    assert lenient.place("t", []) == lenient.place("t", {}), "an empty cell is read as no spans"
     with pytest.raises(ValueError, match="more is not a field"):
-        strict.placed("t", strange)
+        strict.place("t", strange)
 
 
 def test_answers_fit_or_there_is_none() -> None:
@@ -133,7 +133,7 @@ def test_answers_fit_or_there_is_none() -> None:
     (cut,) = task.decode(raw(good, finished=0.0), form)
     assert cut.output is None and "its end" in cut.facts["refused"]
     assert json.loads(task.content(replies[0])) == replies[0].output
-    assert task.worded(replies[0].output, form) == good
+    assert task.targets.text(replies[0].output, form) == good
 
 
 def test_scores_are_fitted_on_what_is_right() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,11 @@ def chat(
                 _print_text(model, text[:_MAX_CHARS])
             else:
                 (reply,) = model.predict([whole or text[:_MAX_CHARS]])
-                print_answer(model.task.spoken(reply, model.form), reply, lambda other: model.task.spoken(other, model.form))
+                print_answer(_words(model, reply), reply, partial(_words, model))
+
+
+def _words(model: Model, reply: Reply) -> str:
+    return model.task.calls.words(reply, model.form) if model.task.calls is not None else model.task.content(reply)
 
 
 def _print_text(model: Model, text: str) -> None:

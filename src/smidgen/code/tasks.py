@@ -18,7 +18,7 @@ from pydantic import Field, StrictInt
 
 from smidgen.code.gaps import Gap, gaps_in
 from smidgen.code.repository import CodeFile, read_repository
-from smidgen.core.abilities import Correctness, ExampleTable, ProjectFiles
+from smidgen.core.abilities import Correctness, ExampleTable, ProjectFiles, TaskPage
 from smidgen.core.errors import DataError, RecipeError
 from smidgen.core.forms import AnswerOutline, AnswerShape, Coefficient, Form, WritingTerms
 from smidgen.core.parts import DividedRows, Raw, Task
@@ -158,6 +158,18 @@ class RepositoryFiles(ProjectFiles):
         return read_repository(Path(asked.repo)).remarks() if asked.repo is not None else ()
 
 
+class GapPage(TaskPage):
+    """Texts. No column of a table looks like code that fills a gap."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Texts."""
+        return AnswerOutline("text")
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """Never."""
+        return 0.0
+
+
 class Complete(Task):
     """The task `complete`."""
 
@@ -175,6 +187,7 @@ class Complete(Task):
     decoder = "coder"
     pair = ("ahead", "behind")
     files = RepositoryFiles()
+    page = GapPage()
     quick = MappingProxyType({"train": {"time_budget": "5m"}})
     not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
     loss_words = "the missing lines are not exactly right"
@@ -184,10 +197,6 @@ class Complete(Task):
         if not isinstance(value, str) or not value.strip():
             raise ValueError("it is empty, or not a text")
         return value
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """Texts."""
-        return AnswerOutline("text")
 
     def cell_settings(self, form: GapForm) -> CompleteSettings:
         """How much around a gap is read."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from smidgen.core.forms import AnswerOutline
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Row, Text
 from smidgen.core.settings import Settings
@@ -161,6 +162,10 @@ class ToolCalls(ABC):
     def answer(self, text: Text, reply: Reply, asked: ToolsAsked, form: Any, vectors: Sequence[Sequence[float]] = ()) -> ToolAnswer:
         """The answer to a message in a request with tools. `vectors`: the unit vectors of the message and of `texts`, if there are any."""
 
+    @abstractmethod
+    def words(self, reply: Reply, form: Any) -> str:
+        """The reply in words, for a person in a terminal."""
+
 
 class Members(ABC):
     """The models that a model consists of, each built or opened before it."""
@@ -228,3 +233,45 @@ class ExampleTable:
             column: the column of the outputs.
         """
         return {}, ()
+
+
+class TaskPage(ABC):
+    """How the answers of a task look, for pages on which a person reads and gives them."""
+
+    @abstractmethod
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """How these outputs look. There may be none, and they need teach nothing."""
+
+    @abstractmethod
+    def likely(self, cells: Sequence[Any]) -> float:
+        """How much non-empty cells of a column look like outputs of this task, for guessing it: 0 not at all, 1 surely."""
+
+
+class FieldAnswers(ABC):
+    """Answers that may be objects with fields, each field a column of a table."""
+
+    @abstractmethod
+    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+        """Parsed outputs of a whole file with the types that its cells show together: a column of numbers holds numbers. None stays."""
+
+    @abstractmethod
+    def options(self, form: Any) -> Mapping[str, Sequence[str]] | None:
+        """The values of each field with a fixed set, by path; `Reply.chances` has the probability of each. None if answers of this form are
+        not objects."""
+
+
+class StudentTargets(ABC):
+    """Outputs as students of each kind learn them, where that is not as they are."""
+
+    @abstractmethod
+    def spans(self, rows: Sequence[Row], form: Any) -> Sequence[Row]:
+        """The rows with outputs for a tagger: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and for each
+        choice the number of its value, -1 if it is none of its values."""
+
+    @abstractmethod
+    def text(self, output: Any, form: Any) -> Any:
+        """An output as the text that a writer learns."""
+
+    @abstractmethod
+    def replanned(self, rows: Sequence[Row], form: Any) -> Any:
+        """The form with everything that these rows, more than it was made of, show a student. The kind of answers stays."""

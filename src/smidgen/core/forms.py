@@ -155,6 +155,11 @@ class Form(BaseModel):
         return WritingTerms()
 
     @property
+    def unfit_students(self) -> Mapping[str, str]:
+        """The students that can learn the task in general, but not answers of this form: by name, the reason as a clause."""
+        return {}
+
+    @property
     def options(self) -> tuple[str, ...]:
         """Every label, including the one for out-of-scope texts; empty if answers are of another kind."""
         return self.labelling.every if self.labelling is not None else ()
@@ -448,6 +453,11 @@ class FieldForm(Form):
         """The fields that occur in texts, and those that are chosen."""
         plan = self.tagged or {}
         return TagSet(tuple(plan["kinds"]), tuple(plan["choices"])) if "kinds" in plan else None
+
+    @property
+    def unfit_students(self) -> Mapping[str, str]:
+        """The tagger, if it cannot fill in the schema."""
+        return {} if self.tagging is not None else {"tagger": "; ".join((self.tagged or {}).get("against", ()))}
 
     @property
     def writing(self) -> WritingTerms:

@@ -20,16 +20,19 @@ from smidgen.core.abilities import (
     Correctness,
     Dialogue,
     ExampleTable,
+    FieldAnswers,
     Grading,
     Members,
     PartialCredit,
     ProjectFiles,
+    StudentTargets,
+    TaskPage,
     TeacherSources,
     Teaching,
     ToolCalls,
 )
 from smidgen.core.errors import TrainError
-from smidgen.core.forms import AnswerOutline, Form, LabelForm, TagSet
+from smidgen.core.forms import Form, LabelForm, TagSet
 from smidgen.core.progress import Progress
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -136,6 +139,12 @@ class Task(ABC):
         members: the models that it consists of; None for a model of its own.
         dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
         calls: answers are calls of tools, which a request may bring with it.
+        page: how its answers look to a person; None for JSON.
+        fields: answers may be objects with fields.
+        targets: its outputs as students of each kind learn them; None if as they are.
+        place: joins a parsed output with its text, and raises ValueError with a reason if it does not fit; None if outputs need no text.
+        change: the change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the
+            metric is the mean over rows of right answers, or of grades.
         checks: checks of an answer that need no reference.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
@@ -147,7 +156,6 @@ class Task(ABC):
             empty if the form shows nothing.
         not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
         several: the settings by which a text may have several labels; empty if they make no difference.
-        placed_in_text: outputs are joined with their texts; such a task overrides `placed`.
         decoder: the starter that its decoders begin with where none is named; None for the usual one.
         pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
         recommends: answers are ranked lists of items, which `/v1/recommend` gives.
@@ -177,6 +185,11 @@ class Task(ABC):
     dialogue: Dialogue | None = None
     calls: ToolCalls | None = None
     checks: AnswerChecks | None = None
+    page: TaskPage | None = None
+    fields: FieldAnswers | None = None
+    targets: StudentTargets | None = None
+    place: Callable[[Text, Any], Any] | None = None
+    change: Callable[[Sequence[Row], Sequence[Reply], Sequence[Reply], Any], Metric] | None = None
     writes = False
     streams = False
     reads_attributes = False
@@ -185,7 +198,6 @@ class Task(ABC):
     not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
     several: Mapping[str, Any] = MappingProxyType({})
     loss_words = "the answer is not exactly the reference"
-    placed_in_text = False
     decoder: str | None = None
     pair: tuple[str, str] | None = None
     recommends = False
@@ -198,14 +210,6 @@ class Task(ABC):
     @abstractmethod
     def parse(self, value: Any, settings: Settings) -> Any:
         """A cell of the output column as the task's own value. Raises ValueError with a reason for an unusable cell."""
-
-    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
-        """Parsed outputs of a whole file with the types that its cells show together: a column of numbers holds numbers. None stays."""
-        return outputs
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """How these outputs look, for pages on which a person reads and gives answers. There may be none, and they need teach nothing."""
-        return AnswerOutline("value")
 
     @abstractmethod
     def form(self, rows: Sequence[Row], settings: Settings) -> Form:
@@ -232,14 +236,6 @@ class Task(ABC):
         """A key per row by which splits are stratified."""
         return [""] * len(rows)
 
-    def likely(self, cells: Sequence[Any]) -> float:
-        """How much non-empty cells of a column look like outputs of this task, for guessing it: 0 not at all, 1 surely."""
-        return 0.0
-
-    def placed(self, text: Text, output: Any) -> Any:
-        """Join a parsed output with its text. Raises ValueError with a reason if it does not fit the text."""
-        return output
-
     def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
@@ -259,52 +255,13 @@ class Task(ABC):
     def measure(self, rows: Sequence[Row], replies: Sequence[Reply], form: Any) -> dict[str, Metric]:
         """The task's metrics with 95 % intervals."""
 
-    def change(self, rows: Sequence[Row], before: Sequence[Reply], after: Sequence[Reply], form: Any) -> Metric | None:
-        """The change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the metric
-        is the mean over rows of right answers, or of grades."""
-        return None
-
     def content(self, reply: Reply) -> str:
         """The reply as the text of a chat message."""
         return reply.output if isinstance(reply.output, str) else json.dumps(reply.output, ensure_ascii=False)
 
-    def spoken(self, reply: Reply, form: Any) -> str:
-        """The reply in words, for a person in a terminal."""
-        return self.content(reply)
-
-    def chance(self, reply: Reply, output: Any, form: Any) -> float | None:
-        """The probability of an output by the reply to another text; None if the reply does not tell."""
-        label = self.labelled(output, form)
-        return reply.chances.get(label) if reply.chances is not None and isinstance(label, str) else None
-
-    def field_options(self, form: Any) -> Mapping[str, Sequence[str]] | None:
-        """If answers are objects, the values of each field with a fixed set, by path; `Reply.chances` has the probability of each. None if
-        answers are not objects."""
-        return None
-
-    # Training of each kind of student.
-
     def labelled(self, output: Any, form: Any) -> Any:
         """Convert an output to the label, or the labels, for training a model of `Form.labelling`."""
         return output
-
-    def worded(self, output: Any, form: Any) -> Any:
-        """Convert an output to the text for training a model that writes."""
-        return output
-
-    def marked(self, rows: Sequence[Row], form: Any) -> Sequence[Row]:
-        """The rows with outputs for a tagger: `{"spans": [...], "choices": [...]}`, spans with `start`, `end` and `label`, and for each
-        choice the number of its value, -1 if it is none of its values."""
-        return rows
-
-    def barred(self, form: Any) -> Mapping[str, str]:
-        """The students that can learn the task in general, but not from these rows: by name, the reason as a clause."""
-        return {}
-
-    def replanned(self, rows: Sequence[Row], form: Any) -> Form:
-        """The form with everything that these rows, more than it was made of, show a student. The kind of answers stays."""
-        made: Form = form
-        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,11 +279,6 @@ class DividedRows:
     held: Sequence[Row]
     test: Sequence[Row]
     how: str
-
-
-def placing(task: Task) -> Callable[[Text, Any], Any] | None:
-    """The function that joins a task's outputs with their texts; None if none is needed."""
-    return task.placed if task.placed_in_text else None
 
 
 def own_grades(task: Task, rows: Sequence[Row], replies: Sequence[Reply], form: Form) -> list[float] | None:
@@ -438,7 +390,7 @@ class Student(ABC):
         frozen: its base stays as it is, so that it also reads languages that its rows lack, if the base does.
         base_family: the family of pretrained weights that it starts from, `encoder` or `decoder`; None where it starts from nothing.
         learns: what rows are to hold that it is given: `labels`, `spans`, `texts`, or `outputs` as the task has them; see `Task.labelled`,
-            `Task.marked` and `Task.worded`.
+            `StudentTargets`.
         teacher: the student that it is distilled from, which is trained before it; None where none is.
         untaught: of one that teaches nothing and helps its base by what it asks, what it is in words; empty for one that is trained.
         unaided: the settings of such a one for asking its base without help; None for one that is trained.

@@ -100,7 +100,7 @@ class DataTable:
         Args:
             parse: turns a raw output cell into the task's value and raises ValueError with a reason; without it cells stay raw.
             bad: called with the error of each unusable row, which is left out; without it the first such row raises.
-            placed: joins a parsed output with its text and raises ValueError with a reason; see `core.parts.Task.placed`.
+            placed: joins a parsed output with its text and raises ValueError with a reason; see `core.parts.Task.place`.
         """
         for number, record in self.each():
             try:

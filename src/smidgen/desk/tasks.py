@@ -16,7 +16,7 @@ from pydantic import Field
 
 from smidgen.core.abilities import Correctness, Dialogue, Members, ProjectFiles
 from smidgen.core.errors import DataError, MissingExtra, RecipeError
-from smidgen.core.forms import AnswerOutline, Coefficient, Form, Name
+from smidgen.core.forms import Coefficient, Form, Name
 from smidgen.core.parts import DividedRows, Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -257,10 +257,6 @@ class DeskTask(Task):
         if not isinstance(value, Mapping):
             raise ValueError("an object with the wanted outcome is expected")
         return read_wanted(value)
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """JSON."""
-        return AnswerOutline("value")
 
     def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
         """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError, MissingExtra, RecipeError
 from smidgen.core.forms import LabelForm
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.rows import Row
 from smidgen.core.settings import Settings
@@ -65,7 +65,7 @@ class DataCheck:
         try:
             table = open_table(cleaned, settings=self.settings, most_labels=self.task.most_columns)
             unusable: list[DataError] = []
-            rows = list(table.rows(self.parse, unusable.append, placing(self.task)))
+            rows = list(table.rows(self.parse, unusable.append, self.task.place))
             learnable_rows(self.task, rows, self.asked)
         except DataError:
             return False
@@ -116,7 +116,7 @@ def check_data(
     table = open_table(file, settings=settings, most_labels=part.most_columns)
     progress.start(f"reading {table.name}")
     unusable: list[DataError] = []
-    rows = list(table.rows(parse, unusable.append, placing(part)))
+    rows = list(table.rows(parse, unusable.append, part.place))
     progress.finish(f"{len(rows):,} rows")
     tests = _tests(test, table, settings, parse, part) if test is not None else []
     labels = _labelling(part, rows, asked)
@@ -151,7 +151,7 @@ def _tests(test: str | Path, table: DataTable, settings: DataSettings, parse: Ca
     remembered = (table.input.name, table.label.name if table.label else None)
     plain = settings.model_copy(update={"input": None, "label": None})
     opened = open_table(test, remembered=remembered, need_label=False, settings=plain, most_labels=task.most_columns)
-    return list(opened.rows(parse, lambda _: None, placing(task)))
+    return list(opened.rows(parse, lambda _: None, task.place))
 
 
 def _labelling(task: Task, rows: list[Row], settings: Settings) -> LabelForm | None:
@@ -251,8 +251,8 @@ def _in_own_format(part: Task, file: Path) -> bool:
 
 
 def _likely(task: str, cells: Sequence[Any]) -> float:
-    part = registry.find("tasks", task)
-    return part.likely(cells) if cells else 0.0
+    page = registry.find("tasks", task).page
+    return page.likely(cells) if cells and page is not None else 0.0
 
 
 def _cells(table: DataTable, column: str) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from smidgen.core.conversations import too_few
 from smidgen.core.errors import DataError, InputError, SmidgenError
-from smidgen.core.parts import Task, merged_rows, placing
+from smidgen.core.parts import Task, merged_rows
 from smidgen.core.progress import Progress, Silent
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -161,7 +161,7 @@ def evaluate(
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     kind = answer_files.error_file_for(errors, table) if errors is not None else None
     skipped: list[object] = []
-    rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=placing(task)))
+    rows = every = list(table.rows(cell_reader(task, model.form), bad=skipped.append, placed=task.place))
     if skipped and rows and all(row.output is None for row in rows):
         raise DataError(
             "flows.no_output_of_these_rows_is_one_of_task",

@@ -21,7 +21,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from smidgen.core.abilities import ExampleTable, Grading, ProjectFiles
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.forms import AnswerOutline, Coefficient, Form
+from smidgen.core.forms import Coefficient, Form
 from smidgen.core.parts import DividedRows, Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -95,6 +95,11 @@ class RankedForm(Form):
     def uncalibrated(self) -> RankedForm:
         """Without a fitted score."""
         return self.model_copy(update={"slope": None, "shift": None})
+
+    @property
+    def unfit_students(self) -> Mapping[str, str]:
+        """The one that compares texts, without a catalogue."""
+        return {} if self.described else {"catalogue": "there is no catalogue, whose texts it compares (--items FILE)"}
 
     @property
     def listed(self) -> dict[str, Any]:
@@ -184,10 +189,6 @@ class Recommend(Task):
         """The ids of one or several items. Raises ValueError for an empty cell."""
         return item_ids(value)
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """Ids."""
-        return AnswerOutline("value")
-
     def form(self, rows: Sequence[Row], settings: Settings) -> RankedForm:
         """The number of items, and what the catalogue tells. Raises DataError for orders of a single item, or a catalogue that is not
         theirs."""
@@ -205,10 +206,6 @@ class Recommend(Task):
     def formed(self, form: Form) -> Recommend:
         """With a catalogue, the student that also knows its texts: it answers words, and suggests what nobody has bought yet."""
         return _WITH_TEXTS if isinstance(form, RankedForm) and form.described else _WITHOUT_TEXTS
-
-    def barred(self, form: RankedForm) -> Mapping[str, str]:
-        """Texts need a catalogue."""
-        return {} if form.described else {"catalogue": "there is no catalogue, whose texts it compares (--items FILE)"}
 
     def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
         """Each customer's items in their order; the last is tested on, the one before it of a part of the customers calibrates.

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import Dialogue, PartialCredit, ProjectFiles, Teaching, ToolCalls
+from smidgen.core.abilities import Dialogue, PartialCredit, ProjectFiles, StudentTargets, TaskPage, Teaching, ToolCalls
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.forms import Form
+from smidgen.core.forms import AnswerOutline, Form
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -119,6 +119,15 @@ class ActionCalls(ToolCalls):
         """A call with all arguments that its tool needs, a question for those that are missing, or nothing."""
         return action_answer.answer(text, reply, asked, form, vectors)
 
+    def words(self, reply: Reply, form: ActionForm) -> str:
+        """The call in words, by the tool's description."""
+        if reply.output is None:
+            return "No tool fits."
+        tool = next((tool for tool in form.tools if tool["name"] == reply.output["tool"]), {})
+        told = Tool(reply.output["tool"], str(tool.get("description", "")), tool.get("parameters", {}))
+        missing = [told.title(name) for name in told.required if name not in reply.output["arguments"]]
+        return told.wording(reply.output["arguments"]) + (f"; missing: {', '.join(missing)}" if missing else "")
+
 
 class ToolFiles(ProjectFiles):
     """Tools with their examples, and a table of messages with calls."""
@@ -130,6 +139,59 @@ class ToolFiles(ProjectFiles):
         file = settings.tools if isinstance(settings, ActSettings) else None
         found = action_tools.examples(file) if file is not None else []
         return [Row(message, call, number) for number, (message, call) in enumerate(found, start=1)]
+
+
+class CallPage(TaskPage):
+    """Calls as JSON."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """JSON."""
+        return AnswerOutline("value")
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of cells that hold a call."""
+        found = 0
+        for cell in cells:
+            try:
+                found += part.parse(cell, ActSettings()) is not None
+            except ValueError:
+                continue
+        return found / len(cells) if cells else 0.0
+
+
+class CallTargets(StudentTargets):
+    """A tagger learns the places that state arguments, and the choices; a decoder learns JSON.
+
+    Args:
+        form: the form, once it is known.
+    """
+
+    def __init__(self, form: ActionForm | None) -> None:
+        self._form = form
+
+    def shared(self, form: ActionForm) -> SharedArguments:
+        """The shared arguments of a form: those of its own form, unless it has other tools."""
+        if self._shared is not None and self._form is not None and self._form.tools == form.tools:
+            return self._shared
+        return SharedArguments(form.tools)
+
+    @cached_property
+    def _shared(self) -> SharedArguments | None:
+        return SharedArguments(self._form.tools) if self._form is not None else None
+
+    def spans(self, rows: Sequence[Row], form: ActionForm) -> list[Row]:
+        """The rows to train a tagger on: the places that state arguments, and the choices."""
+        assert form.tagged is not None
+        return action_plan.marked_rows(rows, form.tagged, self.shared(form))
+
+    def text(self, output: Any, form: ActionForm) -> str:
+        """The call as a model should write it: JSON without blanks."""
+        return "null" if output is None else written(output)
+
+    def replanned(self, rows: Sequence[Row], form: ActionForm) -> ActionForm:
+        """The form with the plan of these rows, for the same tools."""
+        plan = action_plan.plan_for([row.input for row in rows], [row.output for row in rows], form.tools, form.today)
+        return form.model_copy(update={"tagged": plan})
 
 
 class Act(Task):
@@ -149,21 +211,20 @@ class Act(Task):
     form_type = ActionForm
     teaching = CallTeaching()
     partial_credit = CallCredit()
-    placed_in_text = True
     files = ToolFiles()
     multilingual = True
     loss_words = "the call is not exactly the reference"
     dialogue = ArgumentDialogue()
     calls = ActionCalls()
+    page = CallPage()
 
     def __init__(self, form: ActionForm | None = None) -> None:
         self._form = form
+        self.targets: CallTargets = CallTargets(form)
 
     def formed(self, form: Form) -> Task:
         """The task of these tools."""
         return Act(form) if isinstance(form, ActionForm) else self
-
-    # Rows and their form.
 
     def parse(self, value: Any, settings: Settings) -> dict[str, Any] | None:
         """A call, or JSON of one; None for an empty cell or `null`. Raises ValueError with the reason for anything else."""
@@ -176,20 +237,10 @@ class Act(Task):
                 raise ValueError('JSON is expected, such as {"tool": "order_status", "arguments": {"order": "A-1"}}, or null') from None
         return _call(value)
 
-    def placed(self, text: Text, output: Any) -> dict[str, Any] | None:
+    def place(self, text: Text, output: Any) -> dict[str, Any] | None:
         """The call with its arguments in the order and the types of the tool's schema. Raises ValueError if it does not fit. Arguments
         that the tool needs may be missing. Before the form is known, calls stay unchanged."""
         return output if self._form is None else _checked(output, self._form.tools, self._values)
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """The share of cells that hold a call."""
-        found = 0
-        for cell in cells:
-            try:
-                found += self.parse(cell, ActSettings()) is not None
-            except ValueError:
-                continue
-        return found / len(cells) if cells else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> ActionForm:
         """The form: the tools, and the plan for a tagger. Raises DataError for rows that cannot teach it, RecipeError for tools that cannot
@@ -224,23 +275,16 @@ class Act(Task):
             return "there is no plan for the model's output" if raw is not None and "spans" in raw else ""
         return action_plan.fault(form.tagged, SharedArguments(tools), raw)
 
-    def replanned(self, rows: Sequence[Row], form: ActionForm) -> ActionForm:
-        """The form with the plan of these rows, for the same tools."""
-        plan = action_plan.plan_for([row.input for row in rows], [row.output for row in rows], form.tools, form.today)
-        return form.model_copy(update={"tagged": plan})
-
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The tool, with the arguments that are missing or given, so that rare combinations are split evenly."""
         return [_kind(row.output) for row in rows]
-
-    # From raw outputs to replies.
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: ActionForm, settings: Settings) -> ActionForm:
         """The form with thresholds for the tool and its arguments, and a curve from a call's likelihood to the probability that all of it
         is right."""
         if "spans" in raw:
             assert form.tagged is not None
-            fitted = ActionFiller(form, self._shared_by(form)).fitted(raw, rows)
+            fitted = ActionFiller(form, self.targets.shared(form)).fitted(raw, rows)
             form = form.model_copy(update={"tagged": {**form.tagged, **fitted}})
         else:
             form = form.model_copy(update={"tagged": None})
@@ -253,7 +297,7 @@ class Act(Task):
         """One reply per text: a call that fits its tool, or None. The fact `missing` names required arguments that the text does not
         state: such a call is not complete, and the arguments must be asked for."""
         if "spans" in raw:
-            return ActionFiller(form, self._shared_by(form)).decode(raw)
+            return ActionFiller(form, self.targets.shared(form)).decode(raw)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
         scores = calibration.platt_probability(calibration.logit(likely), 1 / form.temperature, form.shift)
         values = self._values if self._form is form else _values_of(form.tools)
@@ -280,41 +324,9 @@ class Act(Task):
         """The call as JSON, or `null`."""
         return json.dumps(reply.output, ensure_ascii=False)
 
-    def spoken(self, reply: Reply, form: ActionForm) -> str:
-        """The call in words, by the tool's description."""
-        if reply.output is None:
-            return "No tool fits."
-        tool = next((tool for tool in form.tools if tool["name"] == reply.output["tool"]), {})
-        told = Tool(reply.output["tool"], str(tool.get("description", "")), tool.get("parameters", {}))
-        missing = [told.title(name) for name in told.required if name not in reply.output["arguments"]]
-        return told.wording(reply.output["arguments"]) + (f"; missing: {', '.join(missing)}" if missing else "")
-
-    # Training of each kind of student.
-
-    def marked(self, rows: Sequence[Row], form: ActionForm) -> list[Row]:
-        """The rows to train a tagger on: the places that state arguments, and the choices."""
-        assert form.tagged is not None
-        return action_plan.marked_rows(rows, form.tagged, self._shared_by(form))
-
-    def worded(self, output: Any, form: ActionForm) -> str:
-        """The call as a model should write it: JSON without blanks."""
-        return "null" if output is None else written(output)
-
-    # The tools of the form.
-
     @cached_property
     def _values(self) -> dict[str, FieldValues]:
         return _values_of(self._form.tools) if self._form is not None else {}
-
-    @cached_property
-    def _shared(self) -> SharedArguments | None:
-        return SharedArguments(self._form.tools) if self._form is not None else None
-
-    def _shared_by(self, form: ActionForm) -> SharedArguments:
-        """The shared arguments of a form: those of this task's own, unless it has other tools."""
-        if self._shared is not None and self._form is not None and self._form.tools == form.tools:
-            return self._shared
-        return SharedArguments(form.tools)
 
 
 def _day(today: str | None) -> str | None:

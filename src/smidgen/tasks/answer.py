@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, Strict, StrictBool
 
-from smidgen.core.abilities import Correctness, ProjectFiles, TeacherSources, Teaching
+from smidgen.core.abilities import Correctness, ProjectFiles, TaskPage, TeacherSources, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, Coefficient, Form, Share
 from smidgen.core.parts import Raw, Task
@@ -219,6 +219,26 @@ class DocumentFiles(ProjectFiles):
         return {"passages.json": json.dumps(passages, ensure_ascii=False, separators=(",", ":")).encode("utf-8")}
 
 
+class QuotationPage(TaskPage):
+    """Objects of `id` and `text`."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Objects."""
+        return AnswerOutline("value")
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of cells that are objects of `id` and `text`, or JSON of them."""
+        found = 0
+        for cell in cells:
+            if isinstance(cell, str) and not cell.lstrip().startswith("{"):
+                continue
+            try:
+                found += set(cell if isinstance(cell, Mapping) else json.loads(cell)) == {"id", "text"}
+            except (ValueError, TypeError, RecursionError):
+                continue
+        return found / len(cells) if cells else 0.0
+
+
 class Answer(Task):
     """The task `answer`."""
 
@@ -235,28 +255,13 @@ class Answer(Task):
     loss_words = "the answer is wrong, or given where there is none, or missing"
     answer_kinds = ()
     files = DocumentFiles()
+    page = QuotationPage()
     multilingual = True
 
     def parse(self, value: Any, settings: Settings) -> dict[str, str] | None:
         """`{"id", "text"}` or null, as JSON or as an object; any other text is the words of an answer from any document. Raises ValueError
         with the reason."""
         return _parsed(value)
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """The share of cells that are objects of `id` and `text`, or JSON of them."""
-        found = 0
-        for cell in cells:
-            if isinstance(cell, str) and not cell.lstrip().startswith("{"):
-                continue
-            try:
-                found += set(cell if isinstance(cell, Mapping) else json.loads(cell)) == {"id", "text"}
-            except (ValueError, TypeError, RecursionError):
-                continue
-        return found / len(cells) if cells else 0.0
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """Objects."""
-        return AnswerOutline("value")
 
     def form(self, rows: Sequence[Row], settings: Settings) -> PassageForm:
         """The form of these documents. Raises DataError if none are named, or they cannot be read."""

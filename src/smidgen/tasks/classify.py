@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smidgen.core.abilities import Teaching
+from smidgen.core.abilities import TaskPage, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, LabelForm
 from smidgen.core.parts import Raw, Task
@@ -71,6 +71,26 @@ class LabelTeaching(Teaching):
         return sorted({teacher_answers.label_in(str(piece), allowed) for piece in teacher_answers.label_list_in(answer)})
 
 
+class LabelPage(TaskPage):
+    """Labels, or lists of labels."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """The labels, the most frequent first."""
+        multi = isinstance(settings, ClassifySettings) and settings.multi_label
+        counts = Counter(label for output in outputs for label in _as_list(output))
+        names = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
+        return AnswerOutline("labels" if multi else "label", names)
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of repeated cells; 0 if the cells do not look like labels, which are short, no objects, and repeat often."""
+        told = [str(cell).strip() for cell in cells if isinstance(cell, str | int | bool)]
+        if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2 or all(cell.startswith("{") for cell in told):
+            return 0.0
+        again = 1 - len(set(told)) / len(told)
+        length = sum(map(len, told)) / len(told)
+        return again if again >= _AGAIN and length <= _SHORT else 0.0
+
+
 class Classify(Task):
     """The task `classify`."""
 
@@ -89,28 +109,13 @@ class Classify(Task):
     member_files = MappingProxyType({"intents": "data.train"})
     not_foreseen = ""
     teaching = LabelTeaching()
+    page = LabelPage()
     loss_words = "the answer is not the reference's"
 
     def parse(self, value: Any, settings: Settings) -> Any:
         """A label, or a list of labels if the task is multi-label. Raises ValueError with the reason."""
         multi = isinstance(settings, ClassifySettings) and settings.multi_label
         return _labels(value) if multi else _label(value)
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """The labels, the most frequent first."""
-        multi = isinstance(settings, ClassifySettings) and settings.multi_label
-        counts = Counter(label for output in outputs for label in _as_list(output))
-        names = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
-        return AnswerOutline("labels" if multi else "label", names)
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """The share of repeated cells; 0 if the cells do not look like labels, which are short, no objects, and repeat often."""
-        told = [str(cell).strip() for cell in cells if isinstance(cell, str | int | bool)]
-        if len(told) < len(cells) or len(told) < 2 or len(set(told)) < 2 or all(cell.startswith("{") for cell in told):
-            return 0.0
-        again = 1 - len(set(told)) / len(told)
-        length = sum(map(len, told)) / len(told)
-        return again if again >= _AGAIN and length <= _SHORT else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> LabelForm:
         """The labels in sorted order, and the decision settings known before training.
@@ -191,12 +196,6 @@ class Classify(Task):
             else _one(row, labels, (unknown, 0.5 * float(odd) / max(1e-9, threshold)), float(share))
             for row, odd, share in zip(chances, strange, known, strict=True)
         ]
-
-    def chance(self, reply: Reply, output: Any, form: LabelForm) -> float | None:
-        """The probability of a label; for a list, that exactly its labels are right."""
-        if reply.chances is None or not isinstance(output, list):
-            return super().chance(reply, output, form)
-        return float(np.prod([chance if label in output else 1 - chance for label, chance in reply.chances.items()]))
 
     def form_fault(self, form: LabelForm, raw: Raw | None = None) -> str:
         """Why a form cannot decide anything: the number of its labels differs from the number of the model's outputs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit, Teaching
+from smidgen.core.abilities import PartialCredit, TaskPage, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, FieldForm, Form, SpanForm
 from smidgen.core.parts import Raw, Task
@@ -20,7 +20,7 @@ from smidgen.core.settings import Settings, setting
 from smidgen.stats import calibration, extraction_metrics
 from smidgen.stats.extraction_metrics import Likely, lookup_spans
 from smidgen.tasks import teacher_answers
-from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, outlined, parsed, typed
+from smidgen.tasks.fields import MOST_COLUMNS, ExtractFields, TableFields, outlined, parsed
 
 _MOST_KINDS = 200
 _LONGEST_KIND = 200
@@ -97,6 +97,31 @@ class SpanTeaching(Teaching):
         return settled
 
 
+class SpanPage(TaskPage):
+    """Spans, or objects with fields."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """The fields, by the given schema or the values; else the kinds of span."""
+        objects = [output for output in outputs if isinstance(output, Mapping)]
+        spans = [span for output in outputs if isinstance(output, list) for span in output]
+        if objects or not spans or (isinstance(settings, ExtractSettings) and settings.schema_file):
+            return AnswerOutline("fields", schema=outlined(objects, settings))
+        counts = Counter(str(span["label"]) for span in spans)
+        return AnswerOutline("spans", tuple(sorted(counts, key=lambda kind: (-counts[kind], kind))))
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of cells that are lists or objects, or JSON of them; a little less, as some of these are answers of another task."""
+        found = 0
+        for cell in cells:
+            if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{"):
+                continue
+            try:
+                found += isinstance(part.parse(cell, ExtractSettings()), list | Mapping)
+            except (ValueError, TypeError):
+                continue
+        return 0.9 * found / len(cells) if cells else 0.0
+
+
 class Extract(Task):
     """The task `extract`."""
 
@@ -110,7 +135,8 @@ class Extract(Task):
     most_columns = MOST_COLUMNS
     partial_credit = SpanCredit()
     teaching = SpanTeaching()
-    placed_in_text = True
+    page = SpanPage()
+    fields = TableFields()
     answer_kinds = ("fields", "spans")
     not_foreseen = "not predicted: whether a small model fills in fields as the large one does, only a trained one shows"
 
@@ -143,32 +169,7 @@ class Extract(Task):
         found = [span for span in found if not kinds or span["label"] in kinds]
         return _in_order(found) if all("start" in span for span in found) else found
 
-    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
-        """Cells of several columns with the types of their columns; other outputs unchanged."""
-        return typed(outputs, settings)
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """The fields, by the given schema or the values; else the kinds of span."""
-        objects = [output for output in outputs if isinstance(output, Mapping)]
-        spans = [span for output in outputs if isinstance(output, list) for span in output]
-        if objects or not spans or (isinstance(settings, ExtractSettings) and settings.schema_file):
-            return AnswerOutline("fields", schema=outlined(objects, settings))
-        counts = Counter(str(span["label"]) for span in spans)
-        return AnswerOutline("spans", tuple(sorted(counts, key=lambda kind: (-counts[kind], kind))))
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """The share of cells that are lists or objects, or JSON of them; a little less, as some of these are answers of another task."""
-        found = 0
-        for cell in cells:
-            if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{"):
-                continue
-            try:
-                found += isinstance(self.parse(cell, ExtractSettings()), list | Mapping)
-            except (ValueError, TypeError):
-                continue
-        return 0.9 * found / len(cells) if cells else 0.0
-
-    def placed(self, text: Text, output: Any) -> Any:
+    def place(self, text: Text, output: Any) -> Any:
         """The spans with their positions in the text; fields unchanged. Raises ValueError if a span lies outside the text, or its words
         occur in it never or more than once."""
         if isinstance(output, Mapping):
@@ -185,7 +186,7 @@ class Extract(Task):
         counts: Counter[str] = Counter()
         for row in rows:
             try:
-                counts.update(span["label"] for span in self.placed(row.input, row.output))
+                counts.update(span["label"] for span in self.place(row.input, row.output))
             except ValueError as error:
                 raise DataError(
                     "tasks.output_does_not_fit_its_text", value=joined(row.input), error=error, row=row.number or None

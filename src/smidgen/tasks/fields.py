@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.core.abilities import PartialCredit, Teaching
+from smidgen.core.abilities import FieldAnswers, PartialCredit, StudentTargets, Teaching
 from smidgen.core.errors import DataError, RecipeError
-from smidgen.core.forms import FieldForm
+from smidgen.core.forms import FieldForm, Form
 from smidgen.core.parts import Raw, Task
 from smidgen.core.quantities import Metric
 from smidgen.core.replies import Reply
@@ -80,6 +80,51 @@ class FieldTeaching(Teaching):
         return "" if output is None else json.dumps(output, ensure_ascii=False)
 
 
+class FieldTargets(StudentTargets):
+    """A tagger learns the places that state the values, and the choices; a decoder learns JSON.
+
+    Args:
+        values: those of the schema, if it is known already.
+    """
+
+    def __init__(self, values: FieldValues | None) -> None:
+        self._values = values
+
+    @cached_property
+    def fits(self) -> dict[str, Fits] | None:
+        """For each field's path a test of its values; None without a schema."""
+        return field_tagging.fitting(self._values.schema) if self._values is not None else None
+
+    def spans(self, rows: Sequence[Row], form: FieldForm) -> list[Row]:
+        """The rows to train a tagger on: the positions in their texts that state the values, and the choices."""
+        return field_tagging.marked_rows(rows, _plan(form), self.fits or field_tagging.fitting(form.json_schema))
+
+    def text(self, output: Any, form: FieldForm) -> str:
+        """The object as the model should write it: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
+        return written(output)
+
+    def replanned(self, rows: Sequence[Row], form: FieldForm) -> FieldForm:
+        """The form with the plan of these rows, for an unchanged schema."""
+        plan = field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form.json_schema)
+        return form.model_copy(update={"tagged": plan})
+
+
+class TableFields(FieldAnswers):
+    """Fields with the types of their columns, and with the options of their schema."""
+
+    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+        """Rows of cells with the types of their columns: numbers, dates, choices. A row of empty cells is not known: None."""
+        cells = [output for output in outputs if isinstance(output, RowCells)]
+        if not cells or getattr(settings, "schema_file", None):
+            return outputs
+        values = FieldValues(field_schema.derived(cells))
+        return [_settled(output, values) if isinstance(output, RowCells) else output for output in outputs]
+
+    def options(self, form: Form) -> Mapping[str, Sequence[str]] | None:
+        """The values of the fields that a tagger fills in; empty for a decoder, None for spans."""
+        return field_filling.known(form) if isinstance(form, FieldForm) else None
+
+
 class ExtractFields(Task):
     """The task `extract` for fields. Two students can learn it: a decoder, which writes them, and a tagger, which finds values that the
     text states (see `field_tagging`).
@@ -96,12 +141,13 @@ class ExtractFields(Task):
     most_columns = MOST_COLUMNS
     partial_credit = FieldCredit()
     writes = True
-    placed_in_text = True
+    fields = TableFields()
 
     def __init__(self, settings: type[Settings], form: FieldForm | None = None) -> None:
         self.settings = settings
         self._values = FieldValues(form.json_schema) if form is not None else None
         self.teaching = FieldTeaching(self._values)
+        self.targets: FieldTargets = FieldTargets(self._values)
         self._derived = form is not None and form.derived
         # The tagger first: a recipe that names no student gets the settings of the first.
         able = form is not None and form.tagging is not None
@@ -121,7 +167,7 @@ class ExtractFields(Task):
         """As `parsed`."""
         return parsed(value, settings)
 
-    def placed(self, text: Text, output: Any) -> dict[str, Any]:
+    def place(self, text: Text, output: Any) -> dict[str, Any]:
         """The object in the order and the types of the schema. Raises ValueError with the field if it does not fit.
 
         If the schema was derived from the training rows, other rows may have values that it does not allow: they stay unchanged and count
@@ -160,19 +206,6 @@ class ExtractFields(Task):
             tagged=field_tagging.plan_for([row.input for row in rows], settled, schema),
         )
 
-    def barred(self, form: FieldForm) -> dict[str, str]:
-        """The tagger with the reason, if it cannot fill in the schema."""
-        return {} if "tagger" in self.students else {"tagger": "; ".join(_plan(form)["against"])}
-
-    def replanned(self, rows: Sequence[Row], form: FieldForm) -> FieldForm:
-        """The form with the plan of these rows, for an unchanged schema."""
-        plan = field_tagging.plan_for([row.input for row in rows], [row.output for row in rows], form.json_schema)
-        return form.model_copy(update={"tagged": plan})
-
-    def marked(self, rows: Sequence[Row], form: FieldForm) -> list[Row]:
-        """The rows to train a tagger on: the positions in their texts that state the values, and the choices."""
-        return field_tagging.marked_rows(rows, _plan(form), self._fits or field_tagging.fitting(form.json_schema))
-
     def strata(self, rows: Sequence[Row]) -> list[str]:
         """The rarest choice of each row among the fields with choices, so that rare ones are split evenly."""
         assert self._values is not None
@@ -187,7 +220,7 @@ class ExtractFields(Task):
         """The form with a curve fitted from the likelihood of an answer to the probability that all of it is right; for a tagger's answers
         also with the threshold of values, and the temperatures of the choices."""
         if "spans" in raw:
-            filler = FieldFiller(self._values or FieldValues(form.json_schema), form, self._fits)
+            filler = FieldFiller(self._values or FieldValues(form.json_schema), form, self.targets.fits)
             asked: float | None = getattr(settings, "threshold", None)
             fitted = {"threshold": filler.threshold(raw, rows) if asked is None else asked, "temperatures": filler.temperatures(raw, rows)}
             form = form.model_copy(update={"tagged": {**_plan(form), **fitted}})
@@ -204,7 +237,7 @@ class ExtractFields(Task):
         score 0 and the reason as the fact `refused`. Facts: `tokens` of a decoder's answers, `scores` and `spans` of a tagger's."""
         values = self._values or FieldValues(form.json_schema)
         if "spans" in raw:
-            return FieldFiller(values, form, self._fits).decode(raw)
+            return FieldFiller(values, form, self.targets.fits).decode(raw)
         likely = np.asarray(raw["likelihood"], dtype=np.float64)
         scores = calibration.platt_probability(calibration.logit(likely), 1 / form.temperature, form.shift)
         replies = []
@@ -229,19 +262,6 @@ class ExtractFields(Task):
     def content(self, reply: Reply) -> str:
         """The object as JSON; "" for a refused answer."""
         return "" if reply.output is None else json.dumps(reply.output, ensure_ascii=False)
-
-    def field_options(self, form: FieldForm) -> Mapping[str, Sequence[str]]:
-        """The values of the fields that a tagger fills in; empty for a decoder."""
-        return field_filling.known(form)
-
-    def worded(self, output: Any, form: FieldForm) -> str:
-        """The object as the model should write it: JSON without blanks, fields in the order of the schema, numbers without an exponent."""
-        return written(output)
-
-    @cached_property
-    def _fits(self) -> dict[str, Fits] | None:
-        """For each field's path a test of its values; None without a schema."""
-        return field_tagging.fitting(self._values.schema) if self._values is not None else None
 
     def _derive(self, rows: Sequence[Row]) -> field_schema.Schema:
         try:
@@ -275,15 +295,6 @@ def parsed(value: Any, settings: Settings) -> Mapping[str, Any]:
     if fault := values.fault(settled):
         raise ValueError(fault)
     return settled
-
-
-def typed(outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
-    """Rows of cells with the types of their columns: numbers, dates, choices. A row of empty cells is not known: None."""
-    cells = [output for output in outputs if isinstance(output, RowCells)]
-    if not cells or getattr(settings, "schema_file", None):
-        return outputs
-    values = FieldValues(field_schema.derived(cells))
-    return [_settled(output, values) if isinstance(output, RowCells) else output for output in outputs]
 
 
 def _settled(cells: RowCells, values: FieldValues) -> dict[str, Any] | None:

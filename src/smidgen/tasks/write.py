@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from smidgen.core.abilities import AnswerChecks, Grading, Teaching
+from smidgen.core.abilities import AnswerChecks, Grading, TaskPage, Teaching
 from smidgen.core.errors import DataError
 from smidgen.core.forms import AnswerOutline, TextForm
 from smidgen.core.parts import Raw, Task
@@ -153,6 +153,22 @@ class AttributeChecks(AnswerChecks):
         return attribute_lists.substitute_values(joined(text), form.copied or {})
 
 
+class TextPage(TaskPage):
+    """Texts."""
+
+    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+        """Texts."""
+        return AnswerOutline("text")
+
+    def likely(self, cells: Sequence[Any]) -> float:
+        """The share of distinct cells, scaled to at most 0.8; 0 for short cells. Labels may look like this, so it is never certain."""
+        told = [cell.strip() for cell in cells if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{")]
+        if not told or len(told) < len(cells):
+            return 0.0
+        words = sum(cell.count(" ") + 1 for cell in told) / len(told)
+        return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
+
+
 class Write(Task):
     """The task `write`."""
 
@@ -166,6 +182,7 @@ class Write(Task):
     grading = WriteGrading()
     teaching = TextTeaching()
     checks = AttributeChecks()
+    page = TextPage()
     writes = True
     streams = True
     reads_attributes = True
@@ -193,18 +210,6 @@ class Write(Task):
         if not found:
             raise ValueError("it is an empty list")
         return found
-
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
-        """Texts."""
-        return AnswerOutline("text")
-
-    def likely(self, cells: Sequence[Any]) -> float:
-        """The share of distinct cells, scaled to at most 0.8; 0 for short cells. Labels may look like this, so it is never certain."""
-        told = [cell.strip() for cell in cells if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{")]
-        if not told or len(told) < len(cells):
-            return 0.0
-        words = sum(cell.count(" ") + 1 for cell in told) / len(told)
-        return 0.8 * len(set(told)) / len(told) if words >= _WORDS else 0.0
 
     def form(self, rows: Sequence[Row], settings: Settings) -> TextForm:
         """The form: the instruction, the length of answers, and for attribute inputs the words that state each attribute.

@@ -70,7 +70,7 @@ def test_what_a_tagger_can_do_is_planned_once_for_the_same_rows(
     examples = rows_of(recipe(tmp_path, data={"test": "test.jsonl"} if tested else {}))
     rows = [*examples.fit, *examples.held]
     assert len(planned) == times and planned[0] == 60 and planned[-1] == len(rows)
-    again = registry.find("tasks", "extract").formed(examples.form).replanned(rows, examples.form)  # type: ignore[attr-defined]
+    again = registry.find("tasks", "extract").formed(examples.form).targets.replanned(rows, examples.form)  # type: ignore[attr-defined]
     assert examples.form.tagged == again.tagged, "it is the plan of the rows that are learnt from"
 
 

@@ -136,7 +136,7 @@ def test_objects_and_scores_are_those_of_the_task(tmp_path: Path) -> None:
     task, drawn = ExtractFields(ExtractSettings, form), random.Random(3)
     kinds, choices = form.tagged["kinds"], form.tagged["choices"]
     raw: dict[str, list[Any]] = {"spans": [], "choices": [], "inputs": []}
-    for row in [*task.marked(rows, form), *task.marked(rows, form)]:
+    for row in [*task.targets.spans(rows, form), *task.targets.spans(rows, form)]:
         text = str(row.input)
         said = [[span["start"], span["end"], kinds.index(span["label"]), drawn.random()] for span in row.output["spans"]]
         for _ in range(6):
@@ -217,7 +217,7 @@ console.log(JSON.stringify(values.map((value) => { const made = settled(value, s
     wanted: list[Any] = []
     for value in values:
         try:
-            wanted.append(task.placed("", value))
+            wanted.append(task.place("", value))
         except ValueError:
             wanted.append(None)
     assert got == wanted

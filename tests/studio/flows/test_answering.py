@@ -20,7 +20,7 @@ from smidgen.flows.local_model import Model
 from smidgen.studio.flows.data.review import correct
 from smidgen.studio.flows.models import attribution
 from smidgen.studio.flows.models.answering import answer, answering_facts
-from smidgen.studio.flows.models.attribution import weigh_words
+from smidgen.studio.flows.models.attribution import answer_chance, weigh_words
 from smidgen.studio.flows.models.model_report import read_report
 from smidgen.studio.flows.models.open_models import OpenModels
 from smidgen.studio.flows.models.project_point import OPERATING_POINT, project_point
@@ -69,8 +69,8 @@ def test_a_single_word_and_replies_that_do_not_tell_have_no_weights(model: Model
 def test_the_chance_of_several_labels_is_that_of_all_decisions() -> None:
     form = LabelForm(labels=("a", "b", "c"), multi_label=True, temperature=1.0, threshold=0.5)
     reply, other = classify.decode({"logits": [[3.0, 1.0, -2.0], [-1.0, 1.0, -2.0]]}, form)
-    assert classify.chance(reply, reply.output, form) == pytest.approx(reply.score)
-    fallen = classify.chance(other, reply.output, form)
+    assert answer_chance(classify, reply, reply.output, form) == pytest.approx(reply.score)
+    fallen = answer_chance(classify, other, reply.output, form)
     assert fallen is not None and fallen < reply.score
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from smidgen.core.errors import BaseError, DataError, InputError, RecipeError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Task, merged_rows, placing
+from smidgen.core.parts import Task, merged_rows
 from smidgen.core.rows import Row, joined
 from smidgen.data import row_selection
 from smidgen.data.label_errors import LEAST_ROWS, LOWEST_AGREEMENT, judge_labels
@@ -59,7 +59,7 @@ def read_examples(work: Work, context: BuildContext) -> Work:
         table, gaps = training_table(work), Counter[str]()
         if task.examples is not None:  # exports have rows with empty cells
             table = table.without_gaps(gaps)
-        rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
+        rows = list(table.rows(lambda cell: task.parse(cell, asked), placed=task.place))
         notes = [*_choices(table), *(f"{count:,} rows have no {name}: left out" for name, count in gaps.items())]
     if table is None and not rows:
         raise RecipeError("flows.no_training_data_is_named", value=recipe.name)
@@ -120,8 +120,7 @@ def _split(work: Work, told: list[Row]) -> Work:
         rows, test = split_rows(rows, task.strata(rows), share, recipe.seed, _groups(rows, written), minimum_per_stratum=1)
         test_source = f"{len(test)} rows of the training file, drawn by stratum with seed {recipe.seed} and kept apart"
     if written and rows and rows != told:
-        # Lexicon and fields are learnt without the test rows: the form is made again only once, and only if the training rows are not all
-        # of the rows that it was made of.
+        # A form learns nothing from the test rows: it is made again, once, if the training rows are not all that it was made of.
         work = replace(work, form=registry.find("tasks", recipe.task).form(rows, recipe.asked))
         task = work.task
         rows, test = _settled(rows, task), _settled(test, task)
@@ -173,7 +172,7 @@ def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str,
     remembered, most = (work.columns["input"], work.columns["label"]), task.most_columns
     table = work.given.test if work.given else None
     table = table or open_table(path_of(settings.test, work.recipe), remembered=remembered, settings=settings, most_labels=most)
-    test = list(table.rows(lambda cell: task.parse(cell, asked), placed=placing(task)))
+    test = list(table.rows(lambda cell: task.parse(cell, asked), placed=task.place))
     known = {joined(row.input) for row in test}
     kept = [row for row in rows if joined(row.input) not in known]
     if rows and not kept:
@@ -206,7 +205,7 @@ def training_table(work: Work) -> DataTable:
 
 def _settled(rows: Sequence[Row], task: Task) -> list[Row]:
     """The rows with their outputs in the task's final form."""
-    place = placing(task)
+    place = task.place
     return list(rows) if place is None else [replace(row, output=place(row.input, row.output)) for row in rows]
 
 

@@ -178,7 +178,7 @@ def _baseline(work: Work, context: BuildContext) -> BaselineFacts | None:
     metrics = task.measure(rows, replies, learnt.form)
     before, after = own_grades(task, rows, replies, learnt.form), own_grades(task, rows, served, form)
     grades = (before, after) if before is not None and after is not None else None
-    moved = task.change(rows, replies, served, form)
+    moved = task.change(rows, replies, served, form) if task.change is not None else None
     return classifier_sections.baseline(name, rows, served, replies, metrics, learnt.files.seconds, grades, moved)
 
 

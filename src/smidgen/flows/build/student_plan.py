@@ -75,7 +75,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     compress none that may be shipped, or if a gate needs the baseline that is not wanted.
     """
     recipe, task, asked = work.recipe, work.task, work.recipe.settings(StudentSettings)
-    barred = dict(task.barred(work.form))
+    barred = dict(work.form.unfit_students)
     barred |= {name: why for name in asked.named if (why := registry.find("students", name).why_not(work.form))}
     if task.baseline in asked.among:
         raise RecipeError("flows.baseline_is_trained_anyway_and_never", value=task.baseline, baseline=task.baseline)

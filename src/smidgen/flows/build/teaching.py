@@ -367,6 +367,6 @@ def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:
     refit = work.refit and are_few(len(fit), task.strata(fit))
     by = f"{facts.model} ({'on this machine' if facts.local else facts.source})" if facts.model else facts.source
     source = f"{work.source}, and {len(taught)} rows taught by {by}"
-    form = task.replanned([*fit, *work.held], work.form)
+    form = task.targets.replanned([*fit, *work.held], work.form) if task.targets is not None else work.form
     train = [*work.train, *taught] if refit else fit
     return replace(work, train=train, fit=fit, form=form, refit=refit, source=source, teacher=facts)

@@ -76,10 +76,14 @@ _ENERGY_SECONDS = 1.0  # a reading is two small files or none: frequent enough t
 
 def rows_for(work: Work, part: Student, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows in the form that a student learns from."""
-    if part.learns == "spans":
-        return work.task.marked(rows, work.form)
-    shown = {"labels": work.task.labelled, "texts": work.task.worded}.get(part.learns)
-    return rows if shown is None else [replace(row, output=shown(row.output, work.form)) for row in rows]
+    task, form = work.task, work.form
+    if part.learns == "labels":
+        return [replace(row, output=task.labelled(row.output, form)) for row in rows]
+    if task.targets is not None and part.learns == "spans":
+        return task.targets.spans(rows, form)
+    if task.targets is not None and part.learns == "texts":
+        return [replace(row, output=task.targets.text(row.output, form)) for row in rows]
+    return rows
 
 
 def fit(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import merged_rows, placing
+from smidgen.core.parts import merged_rows
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply, answer_group, gives_nothing
 from smidgen.core.rows import Row, Text, joined
@@ -107,7 +107,7 @@ def read_pairs(model: Model, file: Path | str, input: str | None, label: str | N
         if choice is not None and choice.how == "guessed":
             progress.say(f"the column {choice.name!r} was guessed. Name another with {flag}")
     bad: list[DataError] = []
-    rows = list(table.rows(cell_reader(task, model.form), bad=bad.append, placed=placing(task)))
+    rows = list(table.rows(cell_reader(task, model.form), bad=bad.append, placed=task.place))
     if not rows:
         raise bad[0]
     if bad:

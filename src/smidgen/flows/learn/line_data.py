@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError, DataError, InputError
 from smidgen.core.forms import Form
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task
 from smidgen.core.placeholders import PromptFrame
 from smidgen.core.progress import Progress
 from smidgen.core.rows import Row, Text
@@ -350,7 +350,7 @@ def _read_file(file: Path, recipe: Recipe, settings: DataSettings, remembered: t
     asked = recipe.asked
     table = open_table(file, remembered=remembered, settings=settings, most_labels=task.most_columns)
     bad: list[DataError] = []
-    rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=placing(task)))
+    rows = list(table.rows(lambda cell: task.parse(cell, asked), bad=bad.append, placed=task.place))
     if not rows:
         raise bad[0] if bad else DataError("flows.file_has_no_rows", value=file.name, file=file.name)
     return rows

@@ -35,6 +35,7 @@ from smidgen.server.systemone.questions import (
     QuestionLabels,
     QuestionMatch,
     answer_to,
+    field_options,
     match_question,
 )
 
@@ -201,7 +202,7 @@ def face(service: Service) -> APIRouter:
 
 
 def _known(model: ServedBundle) -> Known:
-    return QuestionFields(model) if model.task.field_options(model.form) is not None else QuestionLabels(model)
+    return QuestionFields(model) if field_options(model) is not None else QuestionLabels(model)
 
 
 def _matched(body: SystemOneRequest, models: Sequence[Known], named: bool) -> dict[str, tuple[ServedBundle, QuestionMatch]]:

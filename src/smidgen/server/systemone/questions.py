@@ -235,13 +235,18 @@ def plain_words(text: str) -> str:
 _TRUE, _FALSE = "true", "false"
 
 
+def field_options(model: ServedBundle) -> Mapping[str, Sequence[str]] | None:
+    """Return the values of each field with a fixed set, by path; None if the bundle's answers are not objects."""
+    return model.task.fields.options(model.form) if model.task.fields is not None else None
+
+
 class QuestionFields:
     """The fields of a bundle that questions can be about, each with its values."""
 
     def __init__(self, model: ServedBundle) -> None:
         self.model = model
         self._tagged = model.form.tagging is not None
-        self._fields = {path: QuestionLabels(model, labels) for path, labels in (model.task.field_options(model.form) or {}).items()}
+        self._fields = {path: QuestionLabels(model, labels) for path, labels in (field_options(model) or {}).items()}
 
     def match(self, name: str, question: Question, named: bool) -> QuestionMatch | str:
         """Return how a question is answered, or why it is not. `named`: the request names this bundle.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smidgen.core.forms import AnswerShape
+from smidgen.core.forms import AnswerOutline, AnswerShape
 from smidgen.core.parts import Task
 from smidgen.core.rows import evenly
 from smidgen.parts import registry
@@ -76,13 +76,13 @@ def answer_form(store: StudioStore, project: str) -> ProjectAnswerForm:
     asked = asked_of(found)
     known = [(output, number) for output, number in evenly(rows.outputs(), MOST_READ) if output is not None]
     outputs = [output for output, _ in known]
-    outline = part.outline(outputs, asked)
+    outline = part.page.outline(outputs, asked) if part.page is not None else AnswerOutline("value")
     seen: Counter[str] = Counter()
     for output, number in known:
         for name in _names(output):
             seen[name] += number
     names = tuple(sorted(((name, seen[name]) for name in outline.names), key=lambda entry: -entry[1]))
-    fixed = outline.schema is not None and part.outline((), asked).schema is not None
+    fixed = part.page is not None and outline.schema is not None and part.page.outline((), asked).schema is not None
     fields = tuple(_fields(outline.schema, known, fixed)) if outline.schema is not None else ()
     first = rows.page(0, 1)
     pairs = bool(first) and first[0].second is not None

@@ -43,7 +43,7 @@ def _fields(table: DataTable, task: Task, records: Sequence[Record]) -> ColumnCh
     """A column of whole answers, if there is one; else every other column, but those that are empty or count the rows."""
     free = [name for name in table.columns if name not in table.input.names]
     cells = {name: [value for record in records if not _blank(value := record.get(name))] for name in free}
-    whole = {name: task.likely(values) for name, values in cells.items() if values}
+    whole = {name: task.page.likely(values) for name, values in cells.items() if values} if task.page is not None else {}
     best = max(whole, key=lambda name: whole[name], default=None)
     if best is not None and whole[best] >= _LIKELY:
         return ColumnChoice((best,), "guessed")

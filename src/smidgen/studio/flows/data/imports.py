@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task
 from smidgen.core.rows import Text
 from smidgen.parts import registry
 from smidgen.studio.flows.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
@@ -159,7 +159,7 @@ def parse_output(project: Project, output: Any, text: Text | None = None) -> Any
         parsed = part.parse(output, asked_of(project))
     except ValueError as error:
         raise InputError(f"the answer does not fit the task {project.task}", value=output, todo=f"{error}.") from None
-    place = placing(part)
+    place = part.place
     if place is None or text is None:
         return parsed
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.core.parts import Task, placing
+from smidgen.core.parts import Task
 from smidgen.core.printable import printable_json, whole
 from smidgen.core.rows import Row, Text
 from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, as_text, choose_written, resolve
@@ -244,7 +244,7 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: st
     """
     faults: list[dict[str, Any]] = []
     skipped = 0
-    place = placing(task)
+    place = task.place
 
     def note(error: DataError) -> None:
         nonlocal skipped
@@ -270,8 +270,10 @@ def _rows(table: DataTable, task: Task, asked: Any, sheet: _Sheet, separator: st
 
 
 def _typed(rows: Iterator[Row], task: Task, asked: Any) -> Iterator[Row]:
+    if task.fields is None:
+        return rows
     whole = list(rows)
-    outputs = task.typed([row.output for row in whole], asked)
+    outputs = task.fields.typed([row.output for row in whole], asked)
     return (replace(row, output=output) for row, output in zip(whole, outputs, strict=True))
 
 

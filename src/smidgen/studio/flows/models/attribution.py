@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from smidgen.core.forms import Form
+from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
@@ -40,7 +44,7 @@ def weigh_words(model: Model, text: Text, reply: Reply, most: int = MOST_PARTS) 
 
     None where the model's replies do not tell the probability of a given answer, and for a text of one word.
     """
-    whole = model.task.chance(reply, reply.output, model.form)
+    whole = answer_chance(model.task, reply, reply.output, model.form)
     places = [(second, place) for second, part in enumerate(_parts(text)) for place in _places(part)]
     if whole is None or len(places) < 2:
         return None
@@ -49,9 +53,20 @@ def weigh_words(model: Model, text: Text, reply: Reply, most: int = MOST_PARTS) 
     without = model.predict([_without(text, second, start, end) for second, start, end in groups])
     weights = []
     for (second, start, end), other in zip(groups, without, strict=True):
-        left = model.task.chance(other, reply.output, model.form)
+        left = answer_chance(model.task, other, reply.output, model.form)
         weights.append(WordWeight(start, end, round(whole - (left or 0.0), 6), bool(second)))
     return WordWeights(tuple(weights), each)
+
+
+def answer_chance(task: Task, reply: Reply, output: Any, form: Form) -> float | None:
+    """Return the probability of an output by the reply to another text; for a list of labels, that exactly these are right. None if the
+    reply does not tell."""
+    if reply.chances is None:
+        return None
+    if isinstance(output, list):
+        return math.prod(chance if label in output else 1 - chance for label, chance in reply.chances.items())
+    label = task.labelled(output, form)
+    return reply.chances.get(label) if isinstance(label, str) else None
 
 
 def _parts(text: Text) -> tuple[str, ...]:

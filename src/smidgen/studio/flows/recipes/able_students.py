@@ -24,7 +24,7 @@ def able_students(store: StudioStore, project: Project) -> dict[str, str]:
     """The students that may be asked for, each with the reason why it cannot learn the project's rows; empty if it can."""
     task, form = formed_task(store, project)
     parts: dict[str, Student] = {name: registry.find("students", name) for name in students_of(task)}
-    barred = task.barred(form) if form is not None else {}
+    barred = form.unfit_students if form is not None else {}
     return {name: barred.get(name) or ("" if form is None else part.why_not(form)) for name, part in parts.items()}
 
 
