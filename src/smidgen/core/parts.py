@@ -116,7 +116,7 @@ class Serving(Protocol):
 class Task(ABC):
     """A kind of job: the form of its outputs, how raw outputs become replies, how replies are measured.
 
-    A task declares further abilities by plain attributes, and overrides a method if the default does not fit.
+    A task describes itself by plain attributes. An ability that only some tasks have is an object, or None.
 
     Attributes:
         name: its name in recipes and bundles: that of its file.
@@ -125,42 +125,42 @@ class Task(ABC):
         students: the students that can learn it, the one that `[train]` belongs to first.
         baseline: the student that the others are compared with.
         headline: the main metric of a model, in 0..1; more is better.
-        units: for metrics that are not shares in 0..1, their units by name.
         form_type: the class of its forms.
+        units: for metrics that are not shares in 0..1, their units by name.
+        loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
         most_columns: the most columns of an output.
-        grading: grades for replies that are more or less good, not right or wrong.
-        correctness: which replies are right, if not only those that equal the reference.
-        partial_credit: credit for the parts of an output that may be partly right.
+        several: the settings by which a text may have several labels; empty if they make no difference.
         rows_name_labels: labels are known from the rows only: a label that occurs once cannot be learnt, and new ones appear.
-        teaching: how a larger model is asked to do it; None if none can.
-        teacher_sources: the sources that a larger model needs beside a text.
-        files: the files and folders that its projects consist of; None for a task whose projects are tables of inputs and outputs.
-        examples: how the rows of a table become examples; None if they are examples.
-        members: the models that it consists of; None for a model of its own.
-        dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
-        calls: answers are calls of tools, which a request may bring with it.
-        page: how its answers look to a person; None for JSON.
-        fields: answers may be objects with fields.
-        targets: its outputs as students of each kind learn them; None if as they are.
-        place: joins a parsed output with its text, and raises ValueError with a reason if it does not fit; None if outputs need no text.
-        change: the change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the
-            metric is the mean over rows of right answers, or of grades.
-        checks: checks of an answer that need no reference.
+        reads_attributes: several columns may be one input, a list of attributes: `name: Oak stool; colour: red`.
+        pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
+        multilingual: its encoders begin with a starter for the languages of its texts, not with the English one in any case.
+        decoder: the starter that its decoders begin with where none is named; None for the usual one.
+        quick: settings of a build that is quick rather than thorough; empty where there is no quicker way.
         writes: its students write texts, a hundred times slower than giving a label: then fewer rows are held out, no student is taught
             twice, and an answer of the served model in other words does not count as an error.
         streams: an answer may be given piece by piece, while it is written.
-        reads_attributes: several columns may be one input, a list of attributes: `name: Oak stool; colour: red`.
-        quick: settings of a build that is quick rather than thorough; empty where there is no quicker way.
-        loss_words: the loss of an answer in a certificate, in words: that it is wrong, or the part of its grade that is missing.
         answer_kinds: the forms of a large model's answers to such a job, for recognising unknown jobs: `labels`, `fields`, `spans`, `text`;
             empty if the form shows nothing.
         not_foreseen: why a small model's agreement with a large one cannot be predicted, a clause; empty if it can.
-        several: the settings by which a text may have several labels; empty if they make no difference.
-        decoder: the starter that its decoders begin with where none is named; None for the usual one.
-        pair: the names of the two texts of an input, for a task that makes its examples as pairs; None for any other.
-        recommends: answers are ranked lists of items, which `/v1/recommend` gives.
         member_files: the setting that names each kind of file, where its model is a member of another's and its own projects are tables.
-        multilingual: its encoders begin with a starter for the languages of its texts, not with the English one in any case.
+
+        grading: grades for replies that are more or less good, not right or wrong.
+        correctness: which replies are right, if not only those that equal the reference.
+        partial_credit: credit for the parts of an output that may be partly right.
+        change: the change of the headline metric from some replies to others on the same rows, with its paired 95 % interval; None if the
+            metric is the mean over rows of right answers, or of grades.
+        checks: checks of an answer that need no reference.
+        teaching: how a larger model is asked to do it; None if none can.
+        teacher_sources: the sources that a larger model needs beside a text.
+        targets: its outputs as students of each kind learn them; None if as they are.
+        files: the files and folders that its projects consist of; None for a task whose projects are tables of inputs and outputs.
+        examples: how the rows of a table become examples; None if they are examples.
+        place: joins a parsed output with its text, and raises ValueError with a reason if it does not fit; None if outputs need no text.
+        page: how its answers look to a person; None for JSON.
+        fields: answers may be objects with fields.
+        dialogue: how a conversation becomes one text; None for a task that reads the last message alone.
+        calls: answers are calls of tools, which a request may bring with it.
+        members: the models that it consists of; None for a model of its own.
         serving: how a model that talks with customers is served; None for any other.
     """
 
@@ -172,40 +172,38 @@ class Task(ABC):
     headline: str
     form_type: type[Form]
     units: Mapping[str, str] = MappingProxyType({})
+    loss_words = "the answer is not exactly the reference"
     most_columns = 1
+    several: Mapping[str, Any] = MappingProxyType({})
+    rows_name_labels = False
+    reads_attributes = False
+    pair: tuple[str, str] | None = None
+    multilingual = False
+    decoder: str | None = None
+    quick: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    writes = False
+    streams = False
+    answer_kinds: tuple[str, ...] = ()
+    not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
+    member_files: Mapping[str, str] = MappingProxyType({})
+
     grading: Grading | None = None
     correctness: Correctness | None = None
     partial_credit: PartialCredit | None = None
-    rows_name_labels = False
+    change: Callable[[Sequence[Row], Sequence[Reply], Sequence[Reply], Any], Metric] | None = None
+    checks: AnswerChecks | None = None
     teaching: Teaching | None = None
     teacher_sources: TeacherSources | None = None
+    targets: StudentTargets | None = None
     files: ProjectFiles | None = None
     examples: ExampleTable | None = None
-    members: Members | None = None
-    dialogue: Dialogue | None = None
-    calls: ToolCalls | None = None
-    checks: AnswerChecks | None = None
+    place: Callable[[Text, Any], Any] | None = None
     page: TaskPage | None = None
     fields: FieldAnswers | None = None
-    targets: StudentTargets | None = None
-    place: Callable[[Text, Any], Any] | None = None
-    change: Callable[[Sequence[Row], Sequence[Reply], Sequence[Reply], Any], Metric] | None = None
-    writes = False
-    streams = False
-    reads_attributes = False
-    quick: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    answer_kinds: tuple[str, ...] = ()
-    not_foreseen = "not predicted: whether a small model answers as the large one does, only a trained one shows"
-    several: Mapping[str, Any] = MappingProxyType({})
-    loss_words = "the answer is not exactly the reference"
-    decoder: str | None = None
-    pair: tuple[str, str] | None = None
-    recommends = False
-    member_files: Mapping[str, str] = MappingProxyType({})
-    multilingual = False
+    dialogue: Dialogue | None = None
+    calls: ToolCalls | None = None
+    members: Members | None = None
     serving: Serving | None = None
-
-    # Rows and their form.
 
     @abstractmethod
     def parse(self, value: Any, settings: Settings) -> Any:
@@ -239,8 +237,6 @@ class Task(ABC):
     def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
-
-    # From raw outputs to replies.
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: Any, settings: Settings) -> Form:
         """The form with its decision fitted (temperature, thresholds) on rows that no student was trained on."""

@@ -83,7 +83,9 @@ def face(service: Service) -> APIRouter:
 
 def _check(model: ServedBundle, body: RecommendRequest) -> None:
     """Raise RequestError for a model that recommends nothing, or does not know the stock or texts that are asked for."""
-    if not model.task.recommends:
+    from smidgen.retail.tasks import RankedForm  # loaded already, unless this model recommends nothing
+
+    if not isinstance(model.form, RankedForm):
         todo = "Name a bundle of the task recommend, or send the text to /v1/chat/completions."
         raise RequestError("this model recommends nothing", value=model.name, todo=todo, code="recommend_not_supported", param="model")
     known = model.form.listed

@@ -179,7 +179,6 @@ class Recommend(Task):
     form_type = RankedForm
     grading = RankGrading()
     examples = OrderTable()
-    recommends = True
     quick = MappingProxyType({"train": {"time_budget": "0"}})
     files = ShopFiles()
     not_foreseen = "not predicted: a large model that sees one request knows neither your orders nor your catalogue"
