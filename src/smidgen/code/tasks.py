@@ -134,34 +134,31 @@ class RepositoryFiles(ProjectFiles):
 
     kinds = MappingProxyType({"repository": "complete.repo"})
 
-    def rows(self, settings: Settings) -> list[Row]:
+    def rows(self, settings: CompleteSettings) -> list[Row]:
         """One row a source file: its path and its text. Raises RecipeError if no repository is named, DataError if it has no source."""
-        asked = _asked(settings)
-        if asked.repo is None:
+        if settings.repo is None:
             raise RecipeError("code.no_repository_is_named", value="complete.repo")
-        return [Row(file.path, file.text, number) for number, file in enumerate(read_repository(Path(asked.repo)).files, start=1)]
+        return [Row(file.path, file.text, number) for number, file in enumerate(read_repository(Path(settings.repo)).files, start=1)]
 
-    def rows_in(self, file: Path, settings: Settings) -> list[Row] | None:
+    def rows_in(self, file: Path, settings: CompleteSettings) -> list[Row] | None:
         """Gaps of the source files in a folder, or the gaps in a JSONL file of `ahead`, `behind` and `output`; None for any other file.
 
         Raises DataError for a folder without source files, and for a line that is no gap.
         """
-        asked = _asked(settings)
         if file.is_dir():
             random = np.random.default_rng(0)
-            return _rows(_some(read_repository(file).files, asked.test_gaps, random), (asked.ahead, asked.behind))
+            return _rows(_some(read_repository(file).files, settings.test_gaps, random), (settings.ahead, settings.behind))
         return _listed(file)
 
-    def remarks(self, settings: Settings) -> Sequence[str]:
+    def remarks(self, settings: CompleteSettings) -> Sequence[str]:
         """The files that are left out, by reason."""
-        asked = _asked(settings)
-        return read_repository(Path(asked.repo)).remarks() if asked.repo is not None else ()
+        return read_repository(Path(settings.repo)).remarks() if settings.repo is not None else ()
 
 
 class GapPage(TaskPage):
     """Texts. No column of a table looks like code that fills a gap."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: CompleteSettings) -> AnswerOutline:
         """Texts."""
         return AnswerOutline("text")
 
@@ -192,7 +189,7 @@ class Complete(Task):
     not_foreseen = "not predicted: only a trained model shows how well it knows your repository"
     loss_words = "the missing lines are not exactly right"
 
-    def parse(self, value: Any, settings: Settings) -> str:
+    def parse(self, value: Any, settings: CompleteSettings) -> str:
         """The text of a gap. Raises ValueError for an empty cell."""
         if not isinstance(value, str) or not value.strip():
             raise ValueError("it is empty, or not a text")
@@ -202,22 +199,21 @@ class Complete(Task):
         """How much around a gap is read."""
         return CompleteSettings(ahead=form.ahead, behind=form.behind, max_tokens=form.max_tokens)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> GapForm:
+    def form(self, rows: Sequence[Row], settings: CompleteSettings) -> GapForm:
         """The form. Raises DataError for too few files."""
-        asked, pairs = _asked(settings), sum(not isinstance(row.input, str) for row in rows)
+        pairs = sum(not isinstance(row.input, str) for row in rows)
         if not pairs and len(rows) < LEAST_FILES:
             raise DataError(
                 "code.too_few_source_files" if len(rows) != 1 else "code.too_few_source_files_one",
                 rows=len(rows),
                 least_files=LEAST_FILES,
             )
-        return GapForm(ahead=asked.ahead, behind=asked.behind, max_tokens=asked.max_tokens, files=len(rows))
+        return GapForm(ahead=settings.ahead, behind=settings.behind, max_tokens=settings.max_tokens, files=len(rows))
 
-    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+    def split(self, rows: Sequence[Row], settings: CompleteSettings, seed: int) -> DividedRows:
         """Gaps of the files, whole files held out. Rows that are gaps already are all tested on."""
         if all(not isinstance(row.input, str) for row in rows):
             return DividedRows((), (), rows, "the rows are gaps with what fills them")
-        asked = _asked(settings)
         files = [CodeFile(str(row.input), row.output) for row in rows]
         order = [files[place] for place in np.random.default_rng([seed, 23]).permutation(len(files))]
         test = order[: max(1, round(_TEST_FILES * len(order)))]
@@ -226,17 +222,17 @@ class Complete(Task):
         random = np.random.default_rng([seed, 29])
         every = {file.path: max(1, file.text.count("\n") // _LINES_A_GAP) for file in fit}
         learnt = [gap for file in fit for gap in gaps_in(file, every[file.path], random, blocks=_BLOCKS)]
-        reach = (asked.ahead, asked.behind)
+        reach = (settings.ahead, settings.behind)
         how = f"gaps of {len(test)} of {len(files)} files, drawn with seed {seed} and kept apart"
-        near = (min(asked.ahead, _LEARNT[0]), min(asked.behind, _LEARNT[1]))
+        near = (min(settings.ahead, _LEARNT[0]), min(settings.behind, _LEARNT[1]))
         return DividedRows(
-            _rows(evenly(learnt, asked.gaps), near),
-            _rows(_some(held, asked.test_gaps // 2, random), reach),
-            _rows(_some(test, asked.test_gaps, random), reach),
+            _rows(evenly(learnt, settings.gaps), near),
+            _rows(_some(held, settings.test_gaps // 2, random), reach),
+            _rows(_some(test, settings.test_gaps, random), reach),
             how,
         )
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: GapForm, settings: Settings) -> GapForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: GapForm, settings: CompleteSettings) -> GapForm:
         """The form with its score fitted: the probability that the lines are right, from the mean probability of their tokens."""
         right = np.array(self.correctness.right(rows, self.decode(raw, form.uncalibrated()), form), dtype=np.float64)
         if len(right) < _LEAST_FITTED:
@@ -263,10 +259,6 @@ class Complete(Task):
             "exact_match": share(np.array(self.correctness.right(rows, replies, form), dtype=np.bool_)),
             "similarity": Metric(value, *mean_share(alike), len(alike)),
         }
-
-
-def _asked(settings: Settings) -> CompleteSettings:
-    return settings if isinstance(settings, CompleteSettings) else CompleteSettings()
 
 
 def _listed(file: Path) -> list[Row] | None:

@@ -43,12 +43,12 @@ class TeacherSources(ABC):
     """
 
     @abstractmethod
-    def attach(self, rows: Sequence[Row], settings: Settings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
+    def attach(self, rows: Sequence[Row], settings: Any, replies: Sequence[Reply] = ()) -> Sequence[Row]:
         """The rows as a larger model is asked them: each text with the sources that it needs, those of a reply to it if there are replies.
         A row that has its sources stays."""
 
     @abstractmethod
-    def texts(self, settings: Settings) -> Sequence[str]:
+    def texts(self, settings: Any) -> Sequence[str]:
         """The texts that a larger model makes examples from."""
 
 
@@ -171,18 +171,18 @@ class Members(ABC):
     """The models that a model consists of, each built or opened before it."""
 
     @abstractmethod
-    def places(self, settings: Settings) -> Mapping[str, str]:
+    def places(self, settings: Any) -> Mapping[str, str]:
         """The recipe or the bundle of each member, by role. Raises RecipeError for an unknown role."""
 
     @abstractmethod
-    def with_folders(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+    def with_folders(self, settings: Any, folders: Mapping[str, str]) -> Settings:
         """The settings with the bundle of each member."""
 
     @abstractmethod
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: Any) -> None:
         """Read the files that the settings name, so that a mistake in one costs no training of a member. Raises as reading does."""
 
-    def languages(self, settings: Settings, role: str) -> Sequence[str]:
+    def languages(self, settings: Any, role: str) -> Sequence[str]:
         """The languages (ISO 639-1) in which people will write to this member, as far as the settings say."""
         return ()
 
@@ -196,23 +196,23 @@ class ProjectFiles:
 
     kinds: Mapping[str, str]
 
-    def rows(self, settings: Settings) -> Sequence[Row]:
+    def rows(self, settings: Any) -> Sequence[Row]:
         """Rows from the files, for a build without a table. Empty if it needs a table."""
         return ()
 
-    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
+    def rows_in(self, file: Path, settings: Any) -> Sequence[Row] | None:
         """The rows of a file in the task's own format; None for a table."""
         return None
 
-    def texts(self, settings: Settings) -> Sequence[str]:
+    def texts(self, settings: Any) -> Sequence[str]:
         """The texts of the files, for a task whose `rows` are made from them and have the number 0."""
         return ()
 
-    def remarks(self, settings: Settings) -> Sequence[str]:
+    def remarks(self, settings: Any) -> Sequence[str]:
         """Sentences that a build says about the files, such as which ones could not be read."""
         return ()
 
-    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+    def for_students(self, rows: Sequence[Row], settings: Any, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
         """Files, by name, that students need beside `rows`, which are all rows of the build: passages, a catalogue. Equal input gives equal
         bytes. Raises DataError if rows name what is not there. `names`: those of `ExampleTable.names`."""
         return {}
@@ -221,11 +221,11 @@ class ProjectFiles:
 class ExampleTable:
     """How the rows of a table become examples, for a task whose model reads other texts than the table's cells. `Task.split` makes them."""
 
-    def columns(self, settings: Settings) -> tuple[str | None, str | None]:
+    def columns(self, settings: Any) -> tuple[str | None, str | None]:
         """The input column (two joined by a comma for pairs) and the output column, if the task's own settings name them."""
         return None, None
 
-    def names(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    def names(self, table: Callable[[], Any] | None, column: str, settings: Any) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Names for people of the outputs, from a further column of the training table, and notes for the report.
 
         Args:
@@ -239,7 +239,7 @@ class TaskPage(ABC):
     """How the answers of a task look, for pages on which a person reads and gives them."""
 
     @abstractmethod
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: Any) -> AnswerOutline:
         """How these outputs look. There may be none, and they need teach nothing."""
 
     @abstractmethod
@@ -251,7 +251,7 @@ class FieldAnswers(ABC):
     """Answers that may be objects with fields, each field a column of a table."""
 
     @abstractmethod
-    def typed(self, outputs: Sequence[Any], settings: Settings) -> Sequence[Any]:
+    def typed(self, outputs: Sequence[Any], settings: Any) -> Sequence[Any]:
         """Parsed outputs of a whole file with the types that its cells show together: a column of numbers holds numbers. None stays."""
 
     @abstractmethod

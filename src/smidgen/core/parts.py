@@ -116,7 +116,8 @@ class Serving(Protocol):
 class Task(ABC):
     """A kind of job: the form of its outputs, how raw outputs become replies, how replies are measured.
 
-    A task describes itself by plain attributes. An ability that only some tasks have is an object, or None.
+    A task describes itself by plain attributes. An ability that only some tasks have is an object, or None. A task's methods take its own
+    class of forms, and its own class of settings.
 
     Attributes:
         name: its name in recipes and bundles: that of its file.
@@ -206,11 +207,11 @@ class Task(ABC):
     serving: Serving | None = None
 
     @abstractmethod
-    def parse(self, value: Any, settings: Settings) -> Any:
+    def parse(self, value: Any, settings: Any) -> Any:
         """A cell of the output column as the task's own value. Raises ValueError with a reason for an unusable cell."""
 
     @abstractmethod
-    def form(self, rows: Sequence[Row], settings: Settings) -> Form:
+    def form(self, rows: Sequence[Row], settings: Any) -> Form:
         """The form of a model of these rows. Raises DataError if the rows cannot teach the task."""
 
     def read_form(self, facts: Mapping[str, Any]) -> Form:
@@ -234,11 +235,11 @@ class Task(ABC):
         """A key per row by which splits are stratified."""
         return [""] * len(rows)
 
-    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows | None:
+    def split(self, rows: Sequence[Row], settings: Any, seed: int) -> DividedRows | None:
         """Rows of a table made into examples and split, if the task does that itself; None to split them by stratum."""
         return None
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Any, settings: Settings) -> Form:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: Any, settings: Any) -> Form:
         """The form with its decision fitted (temperature, thresholds) on rows that no student was trained on."""
         made: Form = form
         return made

@@ -106,9 +106,8 @@ class DeskForm(Form):
 class DeskMembers(Members):
     """The models that a desk consists of."""
 
-    def places(self, settings: Settings) -> Mapping[str, str]:
+    def places(self, settings: DeskSettings) -> Mapping[str, str]:
         """Recipes and bundles by role. Raises RecipeError for an unknown role."""
-        assert isinstance(settings, DeskSettings)
         unknown = sorted(name for name in settings.members if not role_and_language(name)[0])
         if unknown or not settings.members:
             raise RecipeError(
@@ -118,19 +117,17 @@ class DeskMembers(Members):
             )
         return settings.members
 
-    def with_folders(self, settings: Settings, folders: Mapping[str, str]) -> Settings:
+    def with_folders(self, settings: DeskSettings, folders: Mapping[str, str]) -> DeskSettings:
         """The settings with the bundles of the members."""
         return settings.model_copy(update={"members": dict(folders)})
 
-    def languages(self, settings: Settings, role: str) -> Sequence[str]:
+    def languages(self, settings: DeskSettings, role: str) -> Sequence[str]:
         """Of the languages that the policy names, those in which this member answers."""
-        assert isinstance(settings, DeskSettings)
         spoken = read_policy(Path(settings.policy)).languages if settings.policy else ()
         return languages_of(role, settings.members, spoken)
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: DeskSettings) -> None:
         """Read the policy, the tools and the conversations. Raises RecipeError or DataError."""
-        assert isinstance(settings, DeskSettings)
         _conversations(settings)
         policy = _policy(settings)
         _check_texts(policy, settings.policy or "the default policy")
@@ -171,14 +168,12 @@ class DeskFiles(ProjectFiles):
 
     kinds = MappingProxyType({"conversations": "desk.conversations", "policy": "desk.policy", "tools": "desk.tools"})
 
-    def rows(self, settings: Settings) -> Sequence[Row]:
+    def rows(self, settings: DeskSettings) -> Sequence[Row]:
         """The rows of the conversations. Raises RecipeError if none are named."""
-        assert isinstance(settings, DeskSettings)
         return _conversations(settings)
 
-    def remarks(self, settings: Settings) -> Sequence[str]:
+    def remarks(self, settings: DeskSettings) -> Sequence[str]:
         """Tools of the policy that are not there; and which calls are made where the desk is measured."""
-        assert isinstance(settings, DeskSettings)
         if not settings.tools:
             return ()
         known = read_tools(Path(settings.tools))
@@ -199,13 +194,14 @@ class DeskFiles(ProjectFiles):
             found.append(f"not set here: {named}. Calls that need it fail in the report; desk.tools_env names a test copy for them")
         return found
 
-    def rows_in(self, file: Path, settings: Settings) -> Sequence[Row] | None:
+    def rows_in(self, file: Path, settings: DeskSettings) -> Sequence[Row] | None:
         """The rows of a file of conversations; None for a table."""
         return list(read_conversations(file)) if _is_conversations(file) else None
 
-    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+    def for_students(
+        self, rows: Sequence[Row], settings: DeskSettings, names: Mapping[str, str] = MappingProxyType({})
+    ) -> Mapping[str, bytes]:
         """The members' folders with the hashes of their manifests, the policy, and the tools."""
-        assert isinstance(settings, DeskSettings)
         DeskTask.members.check(settings)
         entries = {}
         for role, folder in sorted(settings.members.items()):
@@ -247,7 +243,7 @@ class DeskTask(Task):
     serving = DeskServing()
     loss_words = "the outcome is not the wanted one"
 
-    def parse(self, value: Any, settings: Settings) -> dict[str, Any]:
+    def parse(self, value: Any, settings: DeskSettings) -> dict[str, Any]:
         """The wanted outcome: an object or its JSON. Raises ValueError with the reason."""
         if isinstance(value, str):
             try:
@@ -258,7 +254,7 @@ class DeskTask(Task):
             raise ValueError("an object with the wanted outcome is expected")
         return read_wanted(value)
 
-    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+    def split(self, rows: Sequence[Row], settings: DeskSettings, seed: int) -> DividedRows:
         """The rows of some conversations to fit how sure it must be and to calibrate scores, and those of the others as the test."""
         numbers = sorted({row.number for row in rows}, key=lambda number: hashlib.sha256(f"{seed}:{number}".encode()).digest())
         calibrating = set(numbers[: max(1, round(_HELD * len(numbers)))])
@@ -266,21 +262,19 @@ class DeskTask(Task):
         test = [row for row in rows if row.number not in calibrating]
         tested = len(numbers) - len(calibrating)
         how = f"{len(test)} messages of {tested} conversations; those of {len(calibrating)} others show how sure it must be"
-        assert isinstance(settings, DeskSettings)
         if settings.tools_env is not None:
             how += f". Their calls are made in the test copy {Path(settings.tools_env).name}"
         elif settings.tools:
             how += ". Calls that change something are not made: messages that need their result count as wrong"
         return DividedRows(held, held, test, how)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> DeskForm:
+    def form(self, rows: Sequence[Row], settings: DeskSettings) -> DeskForm:
         """The members; scores stand as they are until they are calibrated."""
-        assert isinstance(settings, DeskSettings)
         if not rows:
             raise DataError("desk.there_are_no_conversations")
         return DeskForm(roles=tuple(sorted(self.members.places(settings))), curves={})
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: DeskForm, settings: Settings) -> DeskForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: DeskForm, settings: DeskSettings) -> DeskForm:
         """The form with a curve for each outcome that occurs often enough."""
         plain = self.decode(raw, form.uncalibrated())
         right = self.correctness.right(rows, plain, form)

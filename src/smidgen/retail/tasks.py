@@ -135,19 +135,18 @@ class RankGrading(Grading):
 class OrderTable(ExampleTable):
     """A table of orders: a customer, an item, and perhaps a time in each row."""
 
-    def columns(self, settings: Settings) -> tuple[str | None, str | None]:
+    def columns(self, settings: RecommendSettings) -> tuple[str | None, str | None]:
         """Customer and time, and the item. Raises RecipeError if only one of customer and item is named."""
-        asked = _asked(settings)
-        if (asked.user is None) != (asked.item is None):
-            missing = "--user" if asked.user is None else "--item"
+        if (settings.user is None) != (settings.item is None):
+            missing = "--user" if settings.user is None else "--item"
             raise RecipeError("retail.column_of_orders_is_not_named", value=missing)
-        if asked.user is None:
+        if settings.user is None:
             return None, None
-        return (asked.user if asked.time is None else f"{asked.user},{asked.time}"), asked.item
+        return (settings.user if settings.time is None else f"{settings.user},{settings.time}"), settings.item
 
-    def names(self, table: Callable[[], Any] | None, column: str, settings: Settings) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    def names(self, table: Callable[[], Any] | None, column: str, settings: RecommendSettings) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Names of items in the orders, where there is no catalogue."""
-        return names_of_items(table(), column) if table is not None and _asked(settings).items is None else ({}, ())
+        return names_of_items(table(), column) if table is not None and settings.items is None else ({}, ())
 
 
 class ShopFiles(ProjectFiles):
@@ -155,16 +154,17 @@ class ShopFiles(ProjectFiles):
 
     kinds = MappingProxyType({"orders": "data.train", "catalogue": "recommend.items"})
 
-    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+    def for_students(
+        self, rows: Sequence[Row], settings: RecommendSettings, names: Mapping[str, str] = MappingProxyType({})
+    ) -> Mapping[str, bytes]:
         """`goods.json`: every item with its facts and its text, those of the catalogue first; `listed` is false for what is only in the
         orders. Without a catalogue an item has its name of `names`."""
-        asked = _asked(settings)
         known = {id for row in rows for id in (*json.loads(_single(row.input)), row.output)}
-        goods = _catalogue(asked, known)
+        goods = _catalogue(settings, known)
         entries = [{**product.json(), "text": product.text, "listed": True} for product in goods]
         missing = sorted(known - {product.id for product in goods})
         entries += [{"id": id, "name": names.get(id, id), "text": "", "listed": not goods} for id in missing]
-        return {"goods.json": json.dumps({"language": asked.language, "goods": entries}, ensure_ascii=False).encode("utf-8")}
+        return {"goods.json": json.dumps({"language": settings.language, "goods": entries}, ensure_ascii=False).encode("utf-8")}
 
 
 class Recommend(Task):
@@ -184,19 +184,19 @@ class Recommend(Task):
     not_foreseen = "not predicted: a large model that sees one request knows neither your orders nor your catalogue"
     loss_words = "the next item is not among the first ten"
 
-    def parse(self, value: Any, settings: Settings) -> list[str]:
+    def parse(self, value: Any, settings: RecommendSettings) -> list[str]:
         """The ids of one or several items. Raises ValueError for an empty cell."""
         return item_ids(value)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> RankedForm:
+    def form(self, rows: Sequence[Row], settings: RecommendSettings) -> RankedForm:
         """The number of items, and what the catalogue tells. Raises DataError for orders of a single item, or a catalogue that is not
         theirs."""
-        asked, known = _asked(settings), _known(rows)
+        known = _known(rows)
         if len(known) < 2:
             raise DataError("retail.orders_name_single_item", rows=len(rows))
-        goods = _catalogue(asked, known)
+        goods = _catalogue(settings, known)
         stocked = any(product.stock is not None for product in goods)
-        return RankedForm(items=len(goods) or len(known), described=bool(goods), stocked=stocked, language=asked.language)
+        return RankedForm(items=len(goods) or len(known), described=bool(goods), stocked=stocked, language=settings.language)
 
     def cell_settings(self, form: RankedForm) -> RecommendSettings:
         """The language."""
@@ -206,7 +206,7 @@ class Recommend(Task):
         """With a catalogue, the student that also knows its texts: it answers words, and suggests what nobody has bought yet."""
         return _WITH_TEXTS if isinstance(form, RankedForm) and form.described else _WITHOUT_TEXTS
 
-    def split(self, rows: Sequence[Row], settings: Settings, seed: int) -> DividedRows:
+    def split(self, rows: Sequence[Row], settings: RecommendSettings, seed: int) -> DividedRows:
         """Each customer's items in their order; the last is tested on, the one before it of a part of the customers calibrates.
 
         Rows whose inputs are JSON lists are examples already, and all of them are tested on. Raises DataError for times that cannot be
@@ -221,7 +221,7 @@ class Recommend(Task):
             raise DataError("retail.there_are_too_few_customers_to_learn", value=value, least_customers=LEAST_CUSTOMERS)
         return _divided(several, len(customers) - len(several), sum(len(row.output) for row in rows) - sum(map(len, customers)), seed)
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: Settings) -> RankedForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: RecommendSettings) -> RankedForm:
         """The form with its score fitted on rows that no model learnt from."""
         hits = np.array(self.grading.grades(rows, self.decode(raw, form.uncalibrated()), form))
         personal = np.array([because != "popular" for because in raw["because"]], dtype=bool)
@@ -291,10 +291,6 @@ class _FromOrders(Recommend):
 _WITH_TEXTS, _WITHOUT_TEXTS = _FromTexts(), _FromOrders()
 
 
-def _asked(settings: Settings) -> RecommendSettings:
-    return settings if isinstance(settings, RecommendSettings) else RecommendSettings()
-
-
 def _single(text: Text) -> str:
     return text if isinstance(text, str) else text[0]
 
@@ -309,11 +305,11 @@ def _known(rows: Sequence[Row]) -> frozenset[str]:
     return frozenset(id for row in rows for id in row.output)
 
 
-def _catalogue(asked: RecommendSettings, known: frozenset[str] | set[str]) -> tuple[Product, ...]:
+def _catalogue(settings: RecommendSettings, known: frozenset[str] | set[str]) -> tuple[Product, ...]:
     """The goods of the catalogue; empty without one."""
-    if asked.items is None:
+    if settings.items is None:
         return ()
-    file = Path(asked.items)
+    file = Path(settings.items)
     changed = file.stat().st_mtime_ns if file.is_file() else 0
     return _read(str(file), changed, frozenset(known))
 

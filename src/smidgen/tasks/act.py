@@ -134,17 +134,16 @@ class ToolFiles(ProjectFiles):
 
     kinds = MappingProxyType({"tools": "act.tools", "calls": "data.train"})
 
-    def rows(self, settings: Settings) -> list[Row]:
+    def rows(self, settings: ActSettings) -> list[Row]:
         """The examples of the tools."""
-        file = settings.tools if isinstance(settings, ActSettings) else None
-        found = action_tools.examples(file) if file is not None else []
+        found = action_tools.examples(settings.tools) if settings.tools is not None else []
         return [Row(message, call, number) for number, (message, call) in enumerate(found, start=1)]
 
 
 class CallPage(TaskPage):
     """Calls as JSON."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: ActSettings) -> AnswerOutline:
         """JSON."""
         return AnswerOutline("value")
 
@@ -226,7 +225,7 @@ class Act(Task):
         """The task of these tools."""
         return Act(form) if isinstance(form, ActionForm) else self
 
-    def parse(self, value: Any, settings: Settings) -> dict[str, Any] | None:
+    def parse(self, value: Any, settings: ActSettings) -> dict[str, Any] | None:
         """A call, or JSON of one; None for an empty cell or `null`. Raises ValueError with the reason for anything else."""
         if isinstance(value, str):
             if value.strip().lower() in _NO_CALL:
@@ -242,13 +241,12 @@ class Act(Task):
         that the tool needs may be missing. Before the form is known, calls stay unchanged."""
         return output if self._form is None else _checked(output, self._form.tools, self._values)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> ActionForm:
+    def form(self, rows: Sequence[Row], settings: ActSettings) -> ActionForm:
         """The form: the tools, and the plan for a tagger. Raises DataError for rows that cannot teach it, RecipeError for tools that cannot
         be used."""
-        file = settings.tools if isinstance(settings, ActSettings) else None
-        if file is None:
+        if settings.tools is None:
             raise RecipeError("tasks.no_tools_are_named", value="act.tools")
-        tools = action_tools.read(file)
+        tools = action_tools.read(settings.tools)
         values = _values_of(tools)
         calls = [_checked_row(row, tools, values) for row in rows]
         counts = Counter(action_metrics.tool_of(call) for call in calls)
@@ -261,7 +259,7 @@ class Act(Task):
         instruction = "Answer with the call of a tool as JSON, or with null if none fits. Tools: " + "; ".join(
             map(action_tools.told, tools)
         )
-        today = _day(settings.today) if isinstance(settings, ActSettings) else None
+        today = _day(settings.today)
         plan = action_plan.plan_for([row.input for row in rows], calls, tools, today)
         return ActionForm(tools=tuple(tools), instruction=instruction, temperature=1.0, shift=0.0, tagged=plan, today=today)
 
@@ -279,7 +277,7 @@ class Act(Task):
         """The tool, with the arguments that are missing or given, so that rare combinations are split evenly."""
         return [_kind(row.output) for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: ActionForm, settings: Settings) -> ActionForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: ActionForm, settings: ActSettings) -> ActionForm:
         """The form with thresholds for the tool and its arguments, and a curve from a call's likelihood to the probability that all of it
         is right."""
         if "spans" in raw:

@@ -175,7 +175,7 @@ class PassageTeaching(Teaching):
 class PassageSources(TeacherSources):
     """A larger model needs passages of the documents."""
 
-    def attach(self, rows: Sequence[Row], settings: Settings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
+    def attach(self, rows: Sequence[Row], settings: AnswerSettings, replies: Sequence[Reply] = ()) -> Sequence[Row]:
         """The questions with the passages of these replies, or else with those that a search by keywords finds."""
         if replies:
             found = [reply.facts.get("passages", ()) for reply in replies]
@@ -187,7 +187,7 @@ class PassageSources(TeacherSources):
                 search.close()
         return [_with_passages(row, passages) for row, passages in zip(rows, found, strict=True)]
 
-    def texts(self, settings: Settings) -> Sequence[str]:
+    def texts(self, settings: AnswerSettings) -> Sequence[str]:
         """The passages."""
         return [_shown(passage_json(passage) | {"id": passage.document}) for passage in read_documents(_named(settings)).passages()]
 
@@ -197,19 +197,21 @@ class DocumentFiles(ProjectFiles):
 
     kinds = MappingProxyType({"documents": "answer.documents", "questions": "data.train"})
 
-    def rows(self, settings: Settings) -> Sequence[Row]:
+    def rows(self, settings: AnswerSettings) -> Sequence[Row]:
         """Questions made from the documents by simple rules: of FAQ entries, headings and sentences; some without their passages."""
         return made_rows(read_documents(_named(settings)).passages())
 
-    def texts(self, settings: Settings) -> Sequence[str]:
+    def texts(self, settings: AnswerSettings) -> Sequence[str]:
         """The passages."""
         return [one.text for one in read_documents(_named(settings)).passages()]
 
-    def remarks(self, settings: Settings) -> Sequence[str]:
+    def remarks(self, settings: AnswerSettings) -> Sequence[str]:
         """The files that could not be read."""
         return read_documents(_named(settings)).problems
 
-    def for_students(self, rows: Sequence[Row], settings: Settings, names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, bytes]:
+    def for_students(
+        self, rows: Sequence[Row], settings: AnswerSettings, names: Mapping[str, str] = MappingProxyType({})
+    ) -> Mapping[str, bytes]:
         """`passages.json`. Raises DataError if a row names a document that is not there, or that does not have its words."""
         reading = read_documents(_named(settings))
         texts = {document.id: (quoted_answers.words_of(document.text), " ".join(document.text.split())) for document in reading.documents}
@@ -222,7 +224,7 @@ class DocumentFiles(ProjectFiles):
 class QuotationPage(TaskPage):
     """Objects of `id` and `text`."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: AnswerSettings) -> AnswerOutline:
         """Objects."""
         return AnswerOutline("value")
 
@@ -258,12 +260,12 @@ class Answer(Task):
     page = QuotationPage()
     multilingual = True
 
-    def parse(self, value: Any, settings: Settings) -> dict[str, str] | None:
+    def parse(self, value: Any, settings: AnswerSettings) -> dict[str, str] | None:
         """`{"id", "text"}` or null, as JSON or as an object; any other text is the words of an answer from any document. Raises ValueError
         with the reason."""
         return _parsed(value)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> PassageForm:
+    def form(self, rows: Sequence[Row], settings: AnswerSettings) -> PassageForm:
         """The form of these documents. Raises DataError if none are named, or they cannot be read."""
         reading = read_documents(_named(settings))
         return PassageForm(
@@ -291,7 +293,7 @@ class Answer(Task):
         """Whether there is an answer."""
         return ["null" if row.output is None else "answer" for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: PassageForm, settings: Settings) -> PassageForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: PassageForm, settings: AnswerSettings) -> PassageForm:
         """The form with its curves fitted on held-out questions that people asked; few of them move the curves little. The threshold stays:
         fitted on few questions it would swing. Made questions are no measure of how sure an answer is: then the curves stay, too."""
         plain = form.uncalibrated().model_copy(update={"threshold": _threshold(settings)})
@@ -367,9 +369,9 @@ def _parsed(value: Any) -> dict[str, str] | None:
     return {"id": name, "text": text}
 
 
-def _named(settings: Settings) -> str:
+def _named(settings: AnswerSettings) -> str:
     """The path of the documents. Raises DataError if there is none."""
-    if not isinstance(settings, AnswerSettings) or not settings.documents:
+    if not settings.documents:
         raise DataError("tasks.no_documents_are_named_to_answer_from", value="answer.documents")
     return settings.documents
 
@@ -394,8 +396,8 @@ def _holds(shown: str, output: Mapping[str, str]) -> bool:
     return name.strip() == output["id"] and output["text"] in " ".join(rest.partition("\n")[2].split())
 
 
-def _threshold(settings: Settings) -> float:
-    given = settings.threshold if isinstance(settings, AnswerSettings) else None
+def _threshold(settings: AnswerSettings) -> float:
+    given = settings.threshold
     return USUAL_THRESHOLD if given is None else given
 
 

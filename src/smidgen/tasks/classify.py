@@ -74,12 +74,11 @@ class LabelTeaching(Teaching):
 class LabelPage(TaskPage):
     """Labels, or lists of labels."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: ClassifySettings) -> AnswerOutline:
         """The labels, the most frequent first."""
-        multi = isinstance(settings, ClassifySettings) and settings.multi_label
         counts = Counter(label for output in outputs for label in _as_list(output))
         names = tuple(sorted(counts, key=lambda label: (-counts[label], label)))
-        return AnswerOutline("labels" if multi else "label", names)
+        return AnswerOutline("labels" if settings.multi_label else "label", names)
 
     def likely(self, cells: Sequence[Any]) -> float:
         """The share of repeated cells; 0 if the cells do not look like labels, which are short, no objects, and repeat often."""
@@ -112,31 +111,29 @@ class Classify(Task):
     page = LabelPage()
     loss_words = "the answer is not the reference's"
 
-    def parse(self, value: Any, settings: Settings) -> Any:
+    def parse(self, value: Any, settings: ClassifySettings) -> Any:
         """A label, or a list of labels if the task is multi-label. Raises ValueError with the reason."""
-        multi = isinstance(settings, ClassifySettings) and settings.multi_label
-        return _labels(value) if multi else _label(value)
+        return _labels(value) if settings.multi_label else _label(value)
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> LabelForm:
+    def form(self, rows: Sequence[Row], settings: ClassifySettings) -> LabelForm:
         """The labels in sorted order, and the decision settings known before training.
 
         Raises DataError for data that cannot teach a classifier: no rows, only one label, a label seen once.
         """
-        asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         counts = Counter(label for row in rows for label in _as_list(row.output))
-        unknown = _unknown(asked.unknown, counts)
+        unknown = _unknown(settings.unknown, counts)
         in_scope = sorted(label for label in counts if label != unknown)
-        _check(rows, in_scope, counts, asked.multi_label)
-        outside = None if asked.multi_label else unknown
+        _check(rows, in_scope, counts, settings.multi_label)
+        outside = None if settings.multi_label else unknown
         return LabelForm(
             labels=tuple(in_scope),
-            multi_label=asked.multi_label,
+            multi_label=settings.multi_label,
             temperature=1.0,
             unknown=outside,
             unknown_examples=None if outside is None else counts[outside],
             unknown_threshold=None if outside is None else 1.0,
-            threshold=0.5 if asked.multi_label else None,
-            class_weights=None if asked.class_weights == "none" else asked.class_weights,
+            threshold=0.5 if settings.multi_label else None,
+            class_weights=None if settings.class_weights == "none" else settings.class_weights,
         )
 
     def cell_settings(self, form: LabelForm) -> ClassifySettings:
@@ -148,11 +145,10 @@ class Classify(Task):
         counts = Counter(label for row in rows for label in _as_list(row.output))
         return [min(_as_list(row.output), key=lambda label: (counts[label], label), default="") for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: LabelForm, settings: Settings) -> LabelForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: LabelForm, settings: ClassifySettings) -> LabelForm:
         """Fit the temperature (Guo et al. 2017) on in-scope rows, then the decision threshold. For several labels: the threshold with the
         best micro-F1. For the unknown answer: the lowest threshold at which at most a set share of in-scope rows loses the right answer;
         where no share was set, a lower one that makes more of the rows' answers right."""
-        asked = settings if isinstance(settings, ClassifySettings) else ClassifySettings()
         index = {label: number for number, label in enumerate(form.labels)}
         logits = np.asarray(raw["logits"], dtype=np.float64)
         fitted: dict[str, Any] = {}
@@ -172,7 +168,7 @@ class Classify(Task):
         if form.unknown is not None:
             best = [form.labels[number] for number in logits[:, : len(index)].argmax(axis=1)]
             right = np.array([label == row.output for label, row in zip(best, rows, strict=True)], dtype=bool)
-            strange, most = strangeness(raw, form.model_copy(update=fitted)), asked.max_in_scope_loss
+            strange, most = strangeness(raw, form.model_copy(update=fitted)), settings.max_in_scope_loss
             threshold = _unknown_threshold(strange, inside, right, _IN_SCOPE_LOSS if most is None else most)
             fitted["unknown_threshold"] = _most_right(strange, inside, right, threshold) if most is None else threshold
         return form.model_copy(update=fitted)

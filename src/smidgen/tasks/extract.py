@@ -100,11 +100,11 @@ class SpanTeaching(Teaching):
 class SpanPage(TaskPage):
     """Spans, or objects with fields."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: ExtractSettings) -> AnswerOutline:
         """The fields, by the given schema or the values; else the kinds of span."""
         objects = [output for output in outputs if isinstance(output, Mapping)]
         spans = [span for output in outputs if isinstance(output, list) for span in output]
-        if objects or not spans or (isinstance(settings, ExtractSettings) and settings.schema_file):
+        if objects or not spans or settings.schema_file:
             return AnswerOutline("fields", schema=outlined(objects, settings))
         counts = Counter(str(span["label"]) for span in spans)
         return AnswerOutline("spans", tuple(sorted(counts, key=lambda kind: (-counts[kind], kind))))
@@ -156,15 +156,15 @@ class Extract(Task):
         odd = [span for found in (raw or {}).get("spans", ()) for span in found if not 0 <= span[2] < len(form.kinds)]
         return f"the model finds spans of a kind with the number {odd[0][2]:g}, and the form names {len(form.kinds)}" if odd else ""
 
-    def parse(self, value: Any, settings: Settings) -> list[Span] | Mapping[str, Any]:
+    def parse(self, value: Any, settings: ExtractSettings) -> list[Span] | Mapping[str, Any]:
         """A list of spans, or JSON of one; empty for an empty cell. A span has `start`, `end` (exclusive) and `label`, or `text` in place
         of the two numbers. Any other object is read as fields. Raises ValueError with the reason."""
-        if isinstance(settings, ExtractSettings) and settings.schema_file:
+        if settings.schema_file:
             return parsed(value, settings)
         value = _loaded(value)
         if isinstance(value, Mapping) and not (isinstance(value.get("label"), str) and set(value) <= _FIELDS):
             return value
-        kinds = settings.kinds if isinstance(settings, ExtractSettings) else ()
+        kinds = settings.kinds
         found = [_span(entry) for entry in _listed(value)]
         found = [span for span in found if not kinds or span["label"] in kinds]
         return _in_order(found) if all("start" in span for span in found) else found
@@ -177,12 +177,11 @@ class Extract(Task):
         whole = joined(text)
         return _in_order([_place(span, whole) for span in output])
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> SpanForm | FieldForm:
+    def form(self, rows: Sequence[Row], settings: ExtractSettings) -> SpanForm | FieldForm:
         """The kinds in sorted order. Raises DataError for data that cannot teach them: no rows, no spans, a kind seen once, a span that is
         not in its text, spans in some rows and fields in others."""
         if _of_fields(rows, settings):
             return ExtractFields(ExtractSettings).form(rows, settings)
-        asked = settings if isinstance(settings, ExtractSettings) else ExtractSettings()
         counts: Counter[str] = Counter()
         for row in rows:
             try:
@@ -191,10 +190,10 @@ class Extract(Task):
                 raise DataError(
                     "tasks.output_does_not_fit_its_text", value=joined(row.input), error=error, row=row.number or None
                 ) from error
-        _check(rows, counts, asked.kinds)
+        _check(rows, counts, settings.kinds)
         return SpanForm(
             kinds=tuple(sorted(counts)),
-            only=bool(asked.kinds),
+            only=bool(settings.kinds),
             threshold=0.5,
             span_slope=1.0,
             span_shift=0.0,
@@ -207,7 +206,7 @@ class Extract(Task):
         counts = Counter(span["label"] for row in rows for span in row.output)
         return [min((span["label"] for span in row.output), key=lambda kind: (counts[kind], kind), default="") for row in rows]
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: SpanForm, settings: Settings) -> SpanForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: SpanForm, settings: ExtractSettings) -> SpanForm:
         """The form with its decision fitted on held-out rows: the threshold with the best F1 unless one is set, then the curves from the
         model's probabilities to the share of right spans, and of right whole answers."""
         kinds = form.kinds
@@ -220,8 +219,7 @@ class Extract(Task):
         ]
         slope, shift = calibration.fit_platt(calibration.logit([chance for chance, _ in right]), [met for _, met in right])
         fitted: dict[str, Any] = {"span_slope": slope, "span_shift": shift}
-        asked = settings.threshold if isinstance(settings, ExtractSettings) else None
-        fitted["threshold"] = asked if asked is not None else _best_threshold(likely, rows, kinds)
+        fitted["threshold"] = settings.threshold if settings.threshold is not None else _best_threshold(likely, rows, kinds)
         plain = self.decode(raw, form.model_copy(update=fitted).uncalibrated())
         whole = [extraction_metrics.span_keys(reply.output) == own for reply, own in zip(plain, gold, strict=True)]
         steep, fitted["shift"] = calibration.fit_platt(calibration.logit([reply.score for reply in plain]), whole)
@@ -252,9 +250,9 @@ def _gold(rows: Sequence[Row], form: SpanForm) -> list[list[Span]]:
     return [[span for span in row.output if not form.only or span["label"] in known] for row in rows]
 
 
-def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
+def _of_fields(rows: Sequence[Row], settings: ExtractSettings) -> bool:
     """Whether the rows hold fields, not spans. Raises DataError if the rows mix both."""
-    if isinstance(settings, ExtractSettings) and settings.schema_file:
+    if settings.schema_file:
         return True
     objects = [row for row in rows if isinstance(row.output, Mapping)]
     spans_in = next((row for row in rows if isinstance(row.output, list) and row.output), None)
@@ -265,7 +263,7 @@ def _of_fields(rows: Sequence[Row], settings: Settings) -> bool:
             field_row=objects[0].number,
             row=spans_in.number or None,
         )
-    if objects and isinstance(settings, ExtractSettings) and settings.kinds:
+    if objects and settings.kinds:
         raise DataError("tasks.rows_have_fields_which_have_no_kinds", value=", ".join(settings.kinds))
     return bool(objects)
 

@@ -156,7 +156,7 @@ class AttributeChecks(AnswerChecks):
 class TextPage(TaskPage):
     """Texts."""
 
-    def outline(self, outputs: Sequence[Any], settings: Settings) -> AnswerOutline:
+    def outline(self, outputs: Sequence[Any], settings: WriteSettings) -> AnswerOutline:
         """Texts."""
         return AnswerOutline("text")
 
@@ -200,7 +200,7 @@ class Write(Task):
             return f"its lexicon or its score cannot be read ({type(error).__name__}: {str(error)[:100]})"
         return "" if math.isfinite(reply.score) else "its score gives numbers that are not finite"
 
-    def parse(self, value: Any, settings: Settings) -> str | list[str]:
+    def parse(self, value: Any, settings: WriteSettings) -> str | list[str]:
         """A text, or a list of equally good references (a list, or a JSON list of strings). Raises ValueError with the reason."""
         if isinstance(value, str) and value.lstrip().startswith("["):
             value = _listed(value)
@@ -211,28 +211,27 @@ class Write(Task):
             raise ValueError("it is an empty list")
         return found
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> TextForm:
+    def form(self, rows: Sequence[Row], settings: WriteSettings) -> TextForm:
         """The form: the instruction, the length of answers, and for attribute inputs the words that state each attribute.
 
         Raises DataError for data that cannot teach a writer: fewer than two rows, one and the same answer to every text.
         """
-        asked = settings if isinstance(settings, WriteSettings) else WriteSettings()
         _check(rows)
-        lexicon = None if asked.attributes == "off" else learn_lexicon(_pairs(rows))
-        if asked.attributes == "on" and lexicon is None:
+        lexicon = None if settings.attributes == "off" else learn_lexicon(_pairs(rows))
+        if settings.attributes == "on" and lexicon is None:
             raise _no_attributes(rows)
         return TextForm(
-            instruction=asked.instruction.strip(),
-            max_tokens=asked.max_tokens,
+            instruction=settings.instruction.strip(),
+            max_tokens=settings.max_tokens,
             max_words=max(len(reference.split()) for row in rows for reference in references(row)),
             attributes=lexicon is not None,
             score=None,
             lexicon=None if lexicon is None else lexicon.json(),
-            attempts=None if lexicon is None else asked.attempts,
+            attempts=None if lexicon is None else settings.attempts,
             copied=None if lexicon is None else attribute_lists.copied_values(_pairs(rows)),
         )
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: TextForm, settings: Settings) -> TextForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: TextForm, settings: WriteSettings) -> TextForm:
         """The form with its score fitted: the expected ROUGE-L of a text, from the mean probability of its tokens, and from the attributes
         that it states if the rows show that these help."""
         replies = self.decode({**raw, "inputs": [row.input for row in rows]}, form.uncalibrated())

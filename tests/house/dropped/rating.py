@@ -95,19 +95,18 @@ class Rating(Task):
     units = {"mae": "points"}  # noqa: RUF012
     teaching = RatingTeaching()
 
-    def parse(self, value: Any, settings: Settings) -> int:
+    def parse(self, value: Any, settings: RatingSettings) -> int:
         """`4`, `4.0` or `4 of 5`. Raises ValueError for anything else."""
         found = re.fullmatch(r"\s*([0-9]{1,3})(?:\.0+)?(?:\s*(?:of|/)\s*[0-9]+)?\s*\.?\s*", str(value))
-        highest = settings.highest if isinstance(settings, RatingSettings) else 5
-        if found is None or not 1 <= int(found[1]) <= highest:
-            raise ValueError(f"a whole number from 1 to {highest} is expected")
+        if found is None or not 1 <= int(found[1]) <= settings.highest:
+            raise ValueError(f"a whole number from 1 to {settings.highest} is expected")
         return int(found[1])
 
-    def form(self, rows: Sequence[Row], settings: Settings) -> RatingForm:
+    def form(self, rows: Sequence[Row], settings: RatingSettings) -> RatingForm:
         """The scale."""
         if len({row.output for row in rows}) < 2:
             raise DataError("every row has the same rating", value=f"{len(rows)} rows", todo="Add rows with other ratings.")
-        return RatingForm(low=1, high=settings.highest if isinstance(settings, RatingSettings) else 5, spread=1.0)
+        return RatingForm(low=1, high=settings.highest, spread=1.0)
 
     def form_fault(self, form: RatingForm, raw: Raw | None = None) -> str:
         """A scale of one rating, or upside down; another number of outputs than one, or one a rating."""
@@ -128,7 +127,7 @@ class Rating(Task):
         """The rating as a label."""
         return str(output)
 
-    def calibrate(self, raw: Raw, rows: Sequence[Row], form: RatingForm, settings: Settings) -> RatingForm:
+    def calibrate(self, raw: Raw, rows: Sequence[Row], form: RatingForm, settings: RatingSettings) -> RatingForm:
         """The spread at which the held-out ratings are likeliest."""
         gold = np.array([row.output - form.low for row in rows])
         spreads = np.geomspace(0.05, 5.0, 60)
