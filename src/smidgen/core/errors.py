@@ -57,7 +57,7 @@ class SmidgenError(Exception):
     listed: Sequence[str] = ()
     """Lines that follow the advice, one for each mistake or example."""
 
-    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, **values: object) -> None:
+    def __init__(self, message: str, /, *, value: object = None, todo: str | None = None, **values: Any) -> None:
         self.message_code, self.values = "" if todo is not None else message, values
         self.what, self.value, self.todo = (message, value, todo) if todo is not None else self._pieces("en", value)
         super().__init__(message)

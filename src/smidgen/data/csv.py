@@ -18,16 +18,16 @@ from smidgen.data.columns import header, rows_above
 from smidgen.data.encoding import Encoding, find_encoding, open_text, undecodable
 from smidgen.data.source import Record, Rows, SourceContent, SourceFile
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_CHARS = 256 << 10
 _SAMPLE_ROWS = 200
 _EXCEL_HINT = re.compile(r"sep=(.)\r?\n?")
 _FOREIGN = (
-    (b"%PDF", "a PDF"), (b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "gzip-compressed"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
-    (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"), (b"SQLite format 3", "a SQLite database"), (b"\x7fELF", "a program"),
-    (b"Obj\x01", "Avro"), (b"ARROW1", "Arrow"), (b"\x28\xb5\x2f\xfd", "zstd-compressed"), (b"BZh", "bzip2-compressed"), (b"ORC", "ORC"),
+    (b"%PDF", "PDF"), (b"PK\x03\x04", "ZIP"), (b"\x1f\x8b", "gzip"), (b"\xd0\xcf\x11\xe0", "XLS/DOC"),
+    (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"SQLite format 3", "SQLite"), (b"\x7fELF", "ELF"),
+    (b"Obj\x01", "Avro"), (b"ARROW1", "Arrow"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"), (b"ORC", "ORC"),
 )  # fmt: skip
+_BINARY = "binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class _Feed:
             self._skip_rest(line)
             open_quote = len(self._taken) > 1 or line.count('"') % 2
             raise self._origin.error(
-                f"the row holds more than {self._most:,} characters" + ("; a quote that opens in it may never close" if open_quote else ""),
+                "data.row_holds_too_many_characters_and_quote_may_be_open" if open_quote else "data.row_holds_too_many_characters",
                 value=line[:80],
-                todo="Close the quote, shorten the cell, or raise data.max_cell.",
+                most=self._most,
                 row=self.row,
                 column=self._names[0] if len(self._names) == 1 else None,
             )
@@ -100,9 +100,11 @@ class CsvSource:
 
     def open(self, origin: SourceFile) -> SourceContent:
         """Find encoding, delimiter, quoting and header."""
-        kind = _foreign(origin.head)
-        if kind:
-            raise origin.error(f"this is {kind}, not a table of text", value=origin.name, todo="Save it as CSV, JSONL, Parquet or XLSX.")
+        format = _foreign(origin.head)
+        if format == _BINARY:
+            raise origin.error("data.file_is_binary", value=origin.name)
+        if format is not None:
+            raise origin.error("data.file_is_of_another_format", value=origin.name, format=format)
         encoding = find_encoding(origin)
         with open_text(origin, encoding) as stream:
             try:
@@ -116,7 +118,7 @@ class CsvSource:
         if first and isinstance(first[0][1], DataError):
             raise first[0][1]
         if not first:
-            raise origin.error("the file holds no rows", value=f"{len(origin.head)} bytes", todo="Give a file with a header and rows.")
+            raise origin.error("data.file_holds_no_rows", size=len(origin.head))
         rows = [[] if isinstance(cells, DataError) else cells for _, cells in first]
         above = rows_above(rows)
         if any(len(cells) != len(rows[above]) for cells in rows[:above]):
@@ -198,18 +200,14 @@ def _records(stream: TextIO, dialect: _CsvFormat, origin: SourceFile, encoding: 
 def _ragged(cells: list[str], width: int, dialect: _CsvFormat, origin: SourceFile, row: int) -> DataError:
     value = dialect.delimiter.join(cells)
     if width == 1:
-        return origin.error(
-            f"the first row has one cell and this one has {len(cells)}: this may not be a table",
-            value=value,
-            todo="Put column names in the first row, and texts that hold a comma between double quotes.",
-            row=row,
-        )
-    between = _DELIMITERS.get(dialect.delimiter, dialect.delimiter)
+        return origin.error("data.first_row_has_one_cell", value=value, cells=len(cells), row=row)
     return origin.error(
-        f"the row has {len(cells)} cells, the header has {width}",
+        "data.row_has_other_number_of_cells",
         value=value,
-        todo=f"Put texts that hold a {between} between double quotes, or add the missing cells. "
-        f"To leave such rows out: smidgen check {origin.name} --fix OUT.",
+        cells=len(cells),
+        width=width,
+        delimiter=dialect.delimiter,
+        name=origin.name,
         row=row,
     )
 
@@ -220,13 +218,7 @@ def _fault(cells: list[str], names: list[str], origin: SourceFile, encoding: Enc
         if HALVES.search(cell):
             return undecodable(origin, encoding, row, column, cell)
         if "\0" in cell:
-            return origin.error(
-                "the cell holds a NUL byte, which no text has",
-                value=cell,
-                todo="Remove it; the file may be damaged or not be text.",
-                row=row,
-                column=column,
-            )
+            return origin.error("data.cell_holds_nul", value=cell, row=row, column=column)
         if len(cell) > origin.limits.cell:
             return origin.too_long(len(cell), cell, row, column)
     return None
@@ -234,29 +226,28 @@ def _fault(cells: list[str], names: list[str], origin: SourceFile, encoding: Enc
 
 def _malformed(message: str, origin: SourceFile, row: int) -> DataError:
     if "unexpected end" in message:
-        what, todo = "a quote that opens in this row is never closed", "Close it, or double it if it is part of the text."
-    elif "expected after" in message:
-        what, todo = "a quoted cell goes on after its closing quote", 'Double the quotes inside the text: "He said ""hi""".'
-    else:
-        what, todo = "the row cannot be read as CSV", "Correct it, or save the file again as CSV."
-    return origin.error(what, value=message, todo=todo, row=row)
+        return origin.error("data.quote_is_never_closed", value=message, row=row)
+    if "expected after" in message:
+        return origin.error("data.cell_goes_on_after_closing_quote", value=message, row=row)
+    return origin.error("data.row_is_not_csv", value=message, row=row)
 
 
 def _foreign(head: bytes) -> str | None:
-    for magic, kind in _FOREIGN:
+    """The format of a file that is no text."""
+    for magic, format in _FOREIGN:
         if head.startswith(magic):
-            return kind
+            return format
     if re.match(rb"\s*(<!doctype|<html|<\?xml)", head[:200], re.IGNORECASE):
-        return "HTML or XML"
+        return "HTML/XML"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     zeros = head.count(0)
     wide = max(head[0::2].count(0), head[1::2].count(0))
     # UTF-16 has its zeros on one side only; a lone zero is reported later, with its row.
     if zeros > 0.01 * len(head) and (wide < 0.2 * len(head) or wide < 0.95 * zeros):
-        return "binary"
+        return _BINARY
     control = sum(head.count(code) for code in range(1, 32) if code not in (9, 10, 11, 12, 13, 26, 27))
-    return "binary" if control > max(8, 0.05 * len(head)) else None
+    return _BINARY if control > max(8, 0.05 * len(head)) else None
 
 
 def _decoded_head(origin: SourceFile) -> str:

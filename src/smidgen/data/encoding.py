@@ -46,11 +46,7 @@ def find_encoding(origin: SourceFile) -> Encoding:
         try:
             return Encoding(codecs.lookup(origin.encoding).name, "given")
         except LookupError as error:
-            raise origin.error(
-                "no such text encoding",
-                value=origin.encoding,
-                todo="Name one such as utf-8, utf-16 or cp1252, or leave it out.",
-            ) from error
+            raise origin.error("data.unknown_text_encoding", value=origin.encoding) from error
     for mark, name in _MARKS:
         if origin.head.startswith(mark):
             return Encoding(name, "mark")
@@ -79,15 +75,9 @@ def open_text(origin: SourceFile, encoding: Encoding) -> Iterator[TextIO]:
 def undecodable(origin: SourceFile, encoding: Encoding, row: int, column: str | None, value: str) -> DataError:
     """The error for a row whose bytes are not in the file's encoding."""
     readable = whole(value)
-    return origin.error(
-        "the file mixes text encodings: other rows are UTF-8, this one is not"
-        if encoding.mixed
-        else f"these bytes are not {encoding.name}",
-        value=readable,
-        todo="Save the whole file as UTF-8, or correct this row.",
-        row=row,
-        column=column,
-    )
+    if encoding.mixed:
+        return origin.error("data.row_is_not_utf_8", value=readable, row=row, column=column)
+    return origin.error("data.bytes_are_not_of_encoding", value=readable, encoding=encoding.name, row=row, column=column)
 
 
 def _is_utf8(path: Path) -> bool:

@@ -103,12 +103,7 @@ def _lines(stream: TextIO, origin: SourceFile, encoding: Encoding) -> Rows:
 
 def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int, place: int) -> Record:
     if len(line) > most:
-        raise origin.error(
-            f"the line holds more than {most:,} characters",
-            value=line[:80],
-            todo="Shorten it, or raise data.max_cell.",
-            row=row,
-        )
+        raise origin.error("data.line_holds_too_many_characters", value=line[:80], most=most, row=row)
     if not line.isascii() and HALVES.search(line):
         raise undecodable(origin, encoding, row, None, line)
     return _object(_loaded(line, origin, row, place), origin, row)
@@ -117,13 +112,9 @@ def _line(line: str, most: int, origin: SourceFile, encoding: Encoding, row: int
 def _array(stream: TextIO, origin: SourceFile) -> Rows:
     text = stream.read(origin.limits.array + 1)
     if len(text) > origin.limits.array:
-        raise origin.error(
-            f"a JSON array is read whole, and this one holds more than {origin.limits.array:,} characters",
-            value=origin.name,
-            todo="Save it as JSONL: one object a line.",
-        )
+        raise origin.error("data.json_array_is_too_long", value=origin.name, most=origin.limits.array)
     if HALVES.search(text):
-        raise origin.error("the file mixes text encodings", value=origin.name, todo="Save it as UTF-8.")
+        raise origin.error("data.file_mixes_text_encodings", value=origin.name)
     rows = _loaded(text.lstrip("\ufeff"), origin, None)
     for row, value in enumerate(rows, start=1):
         try:
@@ -137,37 +128,23 @@ def _loaded(text: str, origin: SourceFile, row: int | None, line: int = 0) -> An
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        where = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) and line else str(error)
-        raise origin.error(
-            "the line is not JSON" if line else "this is not JSON",
-            value=text[:120].strip(),
-            todo=f"Correct line {line} ({where}): a line holds one whole object. To leave it out: smidgen check {origin.name} --fix OUT."
-            if line
-            else f"Correct it ({where}), or write one object a line.",
-            row=row,
-        ) from error
+        start = text[:120].strip()
+        if not line:
+            raise origin.error("data.file_is_not_json", value=start, reason=error, row=row) from error
+        reason = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise origin.error("data.line_is_not_json", value=start, line=line, reason=reason, name=origin.name, row=row) from error
 
 
 def _object(value: Any, origin: SourceFile, row: int) -> Record:
     if not isinstance(value, dict):
-        raise origin.error(
-            "the row is not an object",
-            value=str(value)[:120],
-            todo='Write rows such as {"input": "...", "output": "..."}.',
-            row=row,
-        )
+        raise origin.error("data.row_is_not_object", value=str(value)[:120], row=row)
     for column, cell in value.items():
         if isinstance(cell, str):
             if len(cell) > origin.limits.cell:
                 raise origin.too_long(len(cell), cell, row, whole(column))
         elif isinstance(cell, dict | list) and _deeper(cell, origin.limits.depth):
-            raise origin.error(
-                f"lists and objects are nested more than {origin.limits.depth} deep",
-                value=whole(column),
-                todo="Flatten the row, or leave the column out.",
-                row=row,
-                column=whole(column),
-            )
+            name = whole(column)
+            raise origin.error("data.row_is_nested_too_deep", value=name, depth=origin.limits.depth, row=row, column=name)
     return _chat(value) or value
 
 

@@ -88,8 +88,8 @@ def _too_long(record: dict[str, Any], origin: SourceFile, row: int) -> DataError
 
 
 def _broken(origin: SourceFile, error: BaseException) -> DataError:
-    said = str(error).splitlines() or [type(error).__name__]
-    return origin.error("the Parquet file cannot be read", value=said[0], todo="Write it again; it may be cut short.")
+    lines = str(error).splitlines() or [type(error).__name__]
+    return origin.error("data.parquet_file_cannot_be_read", value=lines[0])
 
 
 part = ParquetSource()

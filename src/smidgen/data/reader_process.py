@@ -37,32 +37,32 @@ def workbook(origin: SourceFile) -> tuple[str, list[str], polars.DataFrame]:
     """
     import polars
 
-    far = "Clear cells that lie far outside the table (Ctrl-End shows the last one), or save it as CSV."
     with tempfile.TemporaryDirectory(prefix="smidgen-") as folder:
-        told = _told(origin, {"kind": _WORKBOOK, "sheet": origin.sheet, "folder": folder}, "the workbook", far)
+        told = _told(origin, {"kind": _WORKBOOK, "sheet": origin.sheet, "folder": folder})
         names = ", ".join(told.get("sheets", ()))
         if told.get("fault") == _NO_ROWS:
-            raise origin.error("the workbook holds no rows", value=names, todo="Give a file with a header and rows.")
+            raise origin.error("data.workbook_holds_no_rows", value=names)
         if told.get("fault") == _NO_SHEET:
             close = difflib.get_close_matches(str(origin.sheet), told["sheets"], n=1)
-            meant = f"Did you mean {close[0]!r}? " if close else ""
-            raise origin.error("no such worksheet", value=origin.sheet, todo=f"{meant}There are: {names}.")
+            if close:
+                raise origin.error("data.no_such_worksheet_but_one_is_near", value=origin.sheet, near=close[0], names=names)
+            raise origin.error("data.no_such_worksheet", value=origin.sheet, names=names)
         if told.get("fault") == _UNREADABLE:
-            raise origin.error("the workbook cannot be read", value=told["said"], todo="Save it again as XLSX or CSV.")
+            raise origin.error("data.workbook_cannot_be_read", value=told["said"])
         return told["sheet"], told["sheets"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
 
 
 def try_parquet(origin: SourceFile) -> None:
     """Read a Parquet file once from start to end, and keep nothing. Raises DataError if it cannot be read."""
-    again = "Write it again; it may be cut short or damaged."
-    told = _told(origin, {"kind": _PARQUET}, "the Parquet file", again)
+    told = _told(origin, {"kind": _PARQUET})
     if told.get("fault") == _UNREADABLE:
-        raise origin.error("the Parquet file cannot be read", value=told["said"], todo=again)
+        raise origin.error("data.parquet_file_cannot_be_read", value=told["said"])
 
 
-def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> dict[str, Any]:
+def _told(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
     """The child's answer. Raises DataError if it gives none."""
     memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
+    parquet = asked["kind"] == _PARQUET
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:
         done = subprocess.run(
@@ -75,12 +75,16 @@ def _told(origin: SourceFile, asked: dict[str, Any], what: str, todo: str) -> di
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise origin.error(f"{what} is not read after {origin.limits.seconds:g} s", value=origin.name, todo="Save it as CSV.") from None
+        raise origin.error(
+            "data.parquet_file_is_not_read_in_time" if parquet else "data.workbook_is_not_read_in_time",
+            value=origin.name,
+            seconds=f"{origin.limits.seconds:g}",
+        ) from None
     if done.returncode:
         raise origin.error(
-            f"{what} cannot be read within {memory / 1e9:.1f} GB of memory, or breaks its reader",
-            value=f"its reader ended with {done.returncode}",
-            todo=todo,
+            "data.parquet_file_breaks_its_reader" if parquet else "data.workbook_breaks_its_reader",
+            memory=round(memory / 1e9, 1),
+            returncode=done.returncode,
         )
     told: dict[str, Any] = json.loads(done.stdout)
     return told

@@ -117,16 +117,17 @@ class SourceFile:
         """The end of the name, in lower case, with its dot."""
         return Path(self.name).suffix.lower()
 
-    def error(self, what: str, *, value: object, todo: str, row: int | None = None, column: str | None = None) -> DataError:
+    def error(self, code: str, /, *, row: int | None = None, column: str | None = None, **pieces: Any) -> DataError:
         """An error about this file; row 0 is the header."""
-        return DataError(what, value=value, todo=todo, file=self.name, row=row or None, column=column, above=self.above)
+        return DataError(code, file=self.name, row=row or None, column=column, above=self.above, **pieces)
 
     def too_long(self, length: int, start: str, row: int, column: str | None) -> DataError:
         """The error for a cell of more characters than are read; `start` is its beginning."""
         return self.error(
-            f"the cell holds {length:,} characters; at most {self.limits.cell:,} are read",
+            "data.cell_holds_too_many_characters",
             value=start[:80],
-            todo="Shorten it, or raise data.max_cell.",
+            length=length,
+            most=self.limits.cell,
             row=row,
             column=column,
         )

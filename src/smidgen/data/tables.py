@@ -151,15 +151,12 @@ class DataTable:
     def _cell(self, number: int, record: Record, name: str) -> str:
         value = as_text(record.get(name))
         if _is_empty(value):
-            raise self._error(
-                "the text is empty", "", number, name, f"Fill it in, or leave such rows out: smidgen check {self.name} --fix OUT."
-            )
+            raise self._error("data.text_is_empty", number, name, value="", name=self.name)
         if isinstance(value, (dict, list, bytes)):
-            raise self._error("the input is not a text", value, number, name, "Give a text, or choose another column.")
+            raise self._error("data.input_is_not_text", number, name, value=value)
         text = str(value)
         if "\0" in text or (not text.isascii() and HALVES.search(text)):
-            shown = whole(text)
-            raise self._error("the text holds a NUL or half a character", shown, number, name, "Correct the row.")
+            raise self._error("data.text_holds_nul_or_half_character", number, name, value=whole(text))
         return text
 
     def _output(
@@ -173,7 +170,7 @@ class DataTable:
         assert self.label is not None
         name, value = self.label.name, record.get(self.label.names[0])
         if any(_halved(record.get(column)) for column in self.label.names):
-            raise self._error("the output holds half a character", whole(str(value)), number, name, "Correct the row.")
+            raise self._error("data.output_holds_half_character", number, name, value=whole(str(value)))
         if len(self.label.names) > 1:
             cells = {column: record.get(column) for column in self.label.names}
             value = RowCells(cells) if self.source.name in _TEXTS_ALONE else json_value(cells)
@@ -185,10 +182,10 @@ class DataTable:
             output = parse(value)
             return output if placed is None else placed(text, output)
         except (ValueError, OverflowError) as error:  # int(float("inf")) overflows
-            raise self._error(f"the output cannot be used ({error})", value, number, name, "Correct it, or remove the row.") from error
+            raise self._error("data.output_cannot_be_used", number, name, value=value, error=error) from error
 
-    def _error(self, what: str, value: object, number: int, column: str, todo: str) -> DataError:
-        return DataError(what, value=value, todo=todo, file=self.name, row=number, column=column, above=self.above)
+    def _error(self, code: str, row: int, column: str, **pieces: Any) -> DataError:
+        return DataError(code, file=self.name, row=row, column=column, above=self.above, **pieces)
 
 
 def open_table(
@@ -271,19 +268,16 @@ def _opened(
     content = source.open(origin)
     most = origin.limits.columns
     if most is not None and len(content.columns) > most:
-        raise origin.error(
-            f"the file has {len(content.columns):,} columns; at most {most:,} are read",
-            value=", ".join(content.columns[:3]),
-            todo="Keep the columns of the text and of the answer, and leave the others out.",
-        )
+        first = ", ".join(content.columns[:3])
+        raise origin.error("data.file_has_too_many_columns", value=first, columns=len(content.columns), most=most)
     seen = [record for _, record in islice(content.records(), _SAMPLE)]
     sample = [record for record in seen if not isinstance(record, DataError)]
     if seen and not sample:
         raise next(record for record in seen if isinstance(record, DataError))
     if not content.columns:
-        raise origin.error("the rows have no columns", value="{}", todo='Write rows such as {"input": "...", "output": "..."}.')
+        raise origin.error("data.rows_have_no_columns", value="{}")
     if not sample:
-        raise origin.error("the file holds no rows", value=", ".join(content.columns), todo="Give a file with at least one row.")
+        raise origin.error("data.file_holds_only_column_names", value=", ".join(content.columns))
     return origin, keep, source, content, sample
 
 
@@ -345,7 +339,7 @@ def _look_at(file: Path, given: str, name: str) -> None:
 def _unopened(error: OSError | ValueError, name: str) -> DataError:
     if isinstance(error, OSError):
         plain = MachineError.told_by(error)
-        return DataError("the file cannot be opened", value=plain.what, todo=plain.todo, file=name)
+        return DataError(plain.message_code, value=plain.value, file=name, **plain.values)
     return DataError("data.file_cannot_be_opened", value=str(error), file=name)
 
 
@@ -389,13 +383,8 @@ def _copy(source: BinaryIO, out: BinaryIO, most: int) -> None:
 
 def _no_label(origin: SourceFile, content: SourceContent) -> DataError:
     if len(content.columns) == 1:
-        return origin.error(
-            "there is one column only: this may not be a table",
-            value=content.columns[0],
-            todo="Give a column of texts and a column of outputs, with their names in the first row.",
-        )
-    names = ", ".join(content.columns)
-    return origin.error("no column looks like the wanted output", value=names, todo="Name it with --label.")
+        return origin.error("data.there_is_one_column_only", value=content.columns[0])
+    return origin.error("data.no_column_looks_like_wanted_output", value=", ".join(content.columns))
 
 
 def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], what: str) -> None:

@@ -55,7 +55,7 @@ class XlsxSource:
         frame = frame.slice(above)
         places = [place for place, cell in enumerate(frame.row(0)) if _filled(cell) or any(map(_filled, frame.to_series(place)))]
         if not places:
-            raise origin.error("the worksheet holds no rows", value=sheet, todo="Give a file with a header and rows.")
+            raise origin.error("data.worksheet_holds_no_rows", value=sheet)
         names = [cell if _filled(cell) else f"column_{place + 1}" for place, cell in enumerate(frame.row(0)) if place in places]
         columns = header(names, origin.name, origin.header)
         frame = frame.select(frame.columns[place] for place in places)
@@ -109,18 +109,15 @@ def _bound(origin: SourceFile) -> None:
         with zipfile.ZipFile(origin.path) as archive:
             for member in archive.infolist():
                 if member.flag_bits & 1:
-                    raise origin.error("the workbook is encrypted", value=member.filename, todo="Save it without a password.")
+                    raise origin.error("data.workbook_is_encrypted", value=member.filename)
                 with archive.open(member) as stream:
                     while chunk := stream.read(_CHUNK):
                         total += len(chunk)
                         if total > origin.limits.unpacked:
-                            raise origin.error(
-                                f"the workbook unpacks to more than {origin.limits.unpacked >> 20:,} MiB",
-                                value=member.filename,
-                                todo="Save it as CSV.",
-                            )
+                            most = origin.limits.unpacked >> 20
+                            raise origin.error("data.workbook_unpacks_to_too_much", value=member.filename, most=most)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        raise origin.error("the workbook is damaged", value=str(error), todo="Save it again as XLSX or CSV.") from error
+        raise origin.error("data.workbook_is_damaged", value=str(error)) from error
 
 
 part = XlsxSource()

@@ -247,18 +247,17 @@ class ChatCompletions:
         return b"".join(pieces)
 
     def _failure(self, status: int, headers: httpx.Headers, read: bytes) -> ServerBusy | QuestionRefused:
-        why = failure_reason(read, self._key)
-        said = f": {why}" if why else ""
+        reason = failure_reason(read, self._key)
+        why = f"HTTP {status}: {reason}" if reason else f"HTTP {status}"
         if status in _PASSING:
-            return ServerBusy(f"HTTP {status}{said}", retry_after(headers), paid=status in _UNKNOWN_END)
+            return ServerBusy(why, retry_after(headers), paid=status in _UNKNOWN_END)
         if status in _OF_THIS_QUESTION:
-            return QuestionRefused(f"HTTP {status}{said}", refused(read))
-        todo = "Check the URL, and the model's name."
+            return QuestionRefused(why, refused(read))
         if status in (401, 403):
-            todo = "Put a valid key into the environment variable that data.teacher.key_env names."
-        elif 300 <= status < 400:
-            todo = "Redirects are not followed, for the key would go with them: give the URL that it leads to, if you trust it."
-        raise TeacherError(f"the teacher's server answered with HTTP {status}{said}", value=self._url, todo=todo)
+            raise TeacherError("data.teacher_server_refuses_key", value=self._url, why=why)
+        if 300 <= status < 400:
+            raise TeacherError("data.teacher_server_redirects", value=self._url, why=why)
+        raise TeacherError("data.teacher_server_refuses_request", value=self._url, why=why)
 
 
 def _strict(schema: Any) -> bool:

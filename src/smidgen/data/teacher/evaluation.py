@@ -107,17 +107,25 @@ def require_able(trial: TeacherEvaluation, name: str, unit: str) -> None:
     found = trial.quality
     if trial.feasible and (trial.cut < found.n or not trial.cut):
         return
-    unheard = f"; {trial.unheard} of its answers could not be used" if trial.unheard else ""
-    cut = f"; {cut_off_note(trial)}" if trial.cut else ""
-    what = "could not finish its answers" if trial.cut_short else "cannot do this job"
-    todo = "Take a larger model, say more of the job in data.teacher.description, or build without a teacher."
-    if trial.cut_short and trial.most is not None:
-        todo = "Set data.teacher.max_tokens to what an answer takes with what is thought before it, such as 4000, or have it think less."
     raise TeacherError(
-        f"the teacher {what}: on {found.n} of your own rows its {unit} is {found.value:.1%} (95 %: {found.low:.1%} to "
-        f"{found.high:.1%}), and {trial.needed:.1%} is needed ({trial.reason}){unheard}{cut}",
+        "data.teacher_cannot_do_this_job"
+        if not trial.cut_short
+        else "data.teacher_could_not_finish_its_answers"
+        if trial.most is None
+        else "data.teacher_thinks_for_longer_than_max_tokens"
+        if trial.thinks
+        else "data.teacher_answers_are_longer_than_max_tokens",
         value=name,
-        todo=todo,
+        rows=found.n,
+        unit=unit,
+        reached=f"{found.value:.1%}",
+        low=f"{found.low:.1%}",
+        high=f"{found.high:.1%}",
+        needed=f"{trial.needed:.1%}",
+        reason=trial.reason,
+        unheard=trial.unheard,
+        cut=trial.cut,
+        most=trial.most,
     )
 
 
