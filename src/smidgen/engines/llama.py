@@ -233,19 +233,19 @@ class LlamaRunner:
         """
         stops = _stops(stop)
         if self.options.schema_of_answers and (grammar is not None or json_schema is not None):
-            raise _refused("the model answers in its own schema", "grammar or json_schema", "Leave it out.", "response_format")
+            raise _refused("engines.grammar_does_not_fit_own_schema", param="response_format")
         if grammar is not None and json_schema is not None:
-            raise _refused("a grammar and a JSON schema cannot both hold", "grammar, json_schema", "Give one of them.", "grammar")
+            raise _refused("engines.grammar_and_json_schema_cannot_both_hold", value="grammar, json_schema", param="grammar")
         if not 0 <= logprobs <= MOST_LOGPROBS:
-            raise _refused("the number of likeliest tokens is out of range", logprobs, f"Ask for 0 to {MOST_LOGPROBS}.", "logprobs")
+            raise _refused("engines.number_of_likeliest_tokens_is_out_of_range", value=logprobs, most=MOST_LOGPROBS, param="logprobs")
         if logprobs:
             self._need_all_probabilities("logprobs", logprobs)
         if not 0 <= temperature <= 100:
-            raise _refused("the temperature is out of range", temperature, "Give a number from 0, mostly not over 2.", "temperature")
+            raise _refused("engines.temperature_is_out_of_range", value=temperature, param="temperature")
         if not 0 < top_p <= 1:
-            raise _refused("top_p is out of range", top_p, "Give a number over 0, and 1 at most.", "top_p")
+            raise _refused("engines.top_p_is_out_of_range", value=top_p, param="top_p")
         if max_tokens is not None and max_tokens < 1:
-            raise _refused("max_tokens is out of range", max_tokens, "Give at least 1.", "max_tokens")
+            raise _refused("engines.max_tokens_is_out_of_range", value=max_tokens, param="max_tokens")
         more: dict[str, Any] = {"n_probs": max(1, logprobs)}
         if temperature > 0:
             more |= _drawn(temperature, top_p, seed)
@@ -282,7 +282,7 @@ class LlamaRunner:
         `write` does.
         """
         if self.options.schema_of_answers:
-            raise _refused("the model answers single texts in its own schema", "a conversation", "Send one message.", "messages")
+            raise _refused("engines.model_answers_single_texts_only", param="messages")
         if body.get("logprobs"):
             self._need_all_probabilities("logprobs", body["logprobs"])
         knows_tools = bool(self._process.facts.get("tools"))
@@ -319,7 +319,7 @@ class LlamaRunner:
             there = self._prompt.begun(begun)
             ids, most = [*ids, *there], most - len(there)
             if most < 1:
-                raise _refused("the answer has all the tokens that it may have", len(there), "Allow more.", "max_tokens")
+                raise _refused("engines.answer_has_all_its_tokens", value=len(there), param="max_tokens")
         body = {
             "prompt": ids,
             "n_predict": most,
@@ -338,7 +338,7 @@ class LlamaRunner:
 
     def _need_all_probabilities(self, param: str, value: object) -> None:
         if self.options.draft != "none":
-            raise _refused("the model guesses tokens ahead, and has no probabilities of those", value, "Leave it out.", param)
+            raise _refused("engines.drafting_has_no_probabilities", value=value, param=param)
 
     def _within(self, grammar: str) -> str:
         """The first tokens that the model writes within a grammar, for any text."""
@@ -362,7 +362,7 @@ class LlamaRunner:
                 if "end" in message:
                     return
         except ValueError as error:
-            raise _refused("the request cannot be sent", str(error), "Send a smaller one.", None) from error
+            raise _refused("engines.request_cannot_be_sent", value=str(error), param=None) from error
         finally:
             mailbox.close()
 
@@ -414,13 +414,12 @@ def _failure(error: Mapping[str, Any]) -> SmidgenError:
 def _stops(stop: str | Sequence[str]) -> list[str]:
     stops = [stop] if isinstance(stop, str) else list(stop)
     if len(stops) > MOST_STOPS or any(not one or len(one) > LONGEST_STOP for one in stops):
-        todo = f"Give at most {MOST_STOPS} texts, each of 1 to {LONGEST_STOP} characters."
-        raise _refused("the stop texts are invalid", stops, todo, "stop")
+        raise _refused("engines.stop_texts_are_invalid", value=stops, most=MOST_STOPS, longest=LONGEST_STOP, param="stop")
     return stops
 
 
-def _refused(what: str, value: object, todo: str, param: str | None) -> RequestError:
-    return RequestError(what, value=value, todo=todo, status=400, param=param)
+def _refused(code: str, *, param: str | None, **pieces: Any) -> RequestError:
+    return RequestError(code, status=400, param=param, **pieces)
 
 
 def _floats(values: Sequence[float]) -> NDArray[np.float32]:

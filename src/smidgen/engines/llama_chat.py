@@ -109,10 +109,18 @@ class LoadedAdapters:
         name = self._usual if name is None else name
         if name is not None and name not in self.names:
             close = difflib.get_close_matches(name, self.names, n=1)
-            meant = f"Did you mean {close[0]!r}? " if close else ""
-            there = f"Available: {', '.join(self.names)}." if self.names else "This model has none: leave it out."
             raise RequestError(
-                "no adapter has this name", value=name, todo=meant + there, status=404, code="adapter_not_found", param="adapter"
+                "engines.model_has_no_adapters"
+                if not self.names
+                else "engines.no_adapter_has_this_name_but_one_is_near"
+                if close
+                else "engines.no_adapter_has_this_name",
+                value=name,
+                near=close[0] if close else None,
+                available=", ".join(self.names),
+                status=404,
+                code="adapter_not_found",
+                param="adapter",
             )
         chosen = self._first + self.names.index(name) if name is not None else None
         return [{"id": number, "scale": float(number == chosen)} for number in range(self._held)]
@@ -144,11 +152,11 @@ class PromptedTools:
         if isinstance(choice, Mapping):
             name = (choice.get("function") or {}).get("name") if isinstance(choice.get("function"), Mapping) else None
             if name not in self._functions:
-                todo = f"Name one of: {', '.join(self._functions)}."
-                raise _refused("tool_choice names no function of the request", name, todo, "tool_choice")
+                names = ", ".join(self._functions)
+                raise _refused("engines.tool_choice_names_no_function", value=name, names=names, param="tool_choice")
             self._functions, choice = {name: self._functions[name]}, "required"
         if choice not in ("auto", "none", "required"):
-            raise _refused("tool_choice is invalid", choice, "Give none, auto, required, or a function.", "tool_choice")
+            raise _refused("engines.tool_choice_is_invalid", value=choice, param="tool_choice")
         self.demanded, self.offered = choice == "required", choice != "none"
 
     def schema(self) -> dict[str, Any]:
@@ -214,8 +222,7 @@ def _functions(tools: Any) -> dict[str, Mapping[str, Any]]:
         function = tool.get("function") if isinstance(tool, Mapping) and tool.get("type") == "function" else None
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(name, str) or not _NAME.fullmatch(name) or name in found:
-            todo = 'Give each as {"type": "function", "function": {"name": ..., "parameters": {...}}}, with a name of its own.'
-            raise _refused("a tool cannot be used", tool, todo, "tools")
+            raise _refused("engines.tool_cannot_be_used", value=tool, param="tools")
         found[name] = function
     return found
 
@@ -233,11 +240,11 @@ def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
 def _said(call: Any) -> str:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
-        raise _refused("an earlier call of a tool cannot be read", call, "Send it as it was received.", "messages")
+        raise _refused("engines.earlier_call_cannot_be_read", value=call, param="messages")
     try:
         arguments = json.loads(function.get("arguments") or "{}")
     except (TypeError, ValueError) as error:
-        raise _refused("the arguments of an earlier call are no JSON", call, "Send them as they were received.", "messages") from error
+        raise _refused("engines.arguments_of_earlier_call_are_not_json", value=call, param="messages") from error
     return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
 
 
@@ -247,8 +254,8 @@ def _message_text(content: Any) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _refused(what: str, value: object, todo: str, param: str) -> RequestError:
-    return RequestError(what, value=value, todo=todo, status=400, param=param)
+def _refused(code: str, *, param: str, **pieces: Any) -> RequestError:
+    return RequestError(code, status=400, param=param, **pieces)
 
 
 PASSED = (
@@ -284,14 +291,14 @@ def request(
     """
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
-        raise _refused("there are no messages", messages, "Send a list of messages, each with a role and a content.", "messages")
+        raise _refused("engines.there_are_no_messages", value=messages, param="messages")
     for number, message in enumerate(messages):
         _only_text(message.get("content"), f"messages[{number}].content")
     if body.get("n") not in (None, 1):
-        raise _refused("only one answer at a time is possible", body["n"], "Leave out n, and ask again for another answer.", "n")
+        raise _refused("engines.only_one_answer_is_possible", value=body["n"], param="n")
     most = body.get("max_completion_tokens") or body.get("max_tokens") or options.max_tokens
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise _refused("max_tokens is out of range", most, "Give a whole number from 1.", "max_tokens")
+        raise _refused("engines.max_tokens_is_out_of_range", value=most, param="max_tokens")
     tools = PromptedTools(body["tools"], body.get("tool_choice")) if body.get("tools") and not knows_tools else None
     if tools is not None:
         body = {**body, "messages": tools.messages(messages), "tools": None, "tool_choice": None, "parallel_tool_calls": None}
@@ -301,7 +308,7 @@ def request(
     asked = {name: broken.all(body[name]) for name in PASSED if body.get(name) is not None}
     top = body.get("top_logprobs") or 0
     if not isinstance(top, int) or not 0 <= top <= 20:
-        raise _refused("the number of likeliest tokens is out of range", top, "Ask for 0 to 20.", "top_logprobs")
+        raise _refused("engines.number_of_likeliest_tokens_is_out_of_range", value=top, most=20, param="top_logprobs")
     if asked.get("temperature"):
         asked["samplers"] = ["penalties", "temperature", "top_p"]
         asked.setdefault("top_p", 1.0)  # llama.cpp's default is smaller, and a single message is sampled from all tokens
@@ -343,7 +350,7 @@ def _only_text(content: Any, where: str) -> None:
     """Refuse content that is not text: llama.cpp would fetch an image from its address."""
     parts = content if isinstance(content, list) else []
     if any(not isinstance(part, dict) or part.get("type") != "text" for part in parts):
-        raise _refused("this model reads only text", where, "Send parts of the type text.", where)
+        raise _refused("engines.model_reads_only_text", value=where, param=where)
 
 
 MARK = "#>"

@@ -68,12 +68,12 @@ class _HeaderReader:
     """Reads the head of a file from its start: first `facts`, then `tensors`."""
 
     def __init__(self, file: Path, stream: BinaryIO) -> None:
-        self._file, self._stream = file, stream
+        self._name, self._stream = str(file), stream
         if stream.read(4) != b"GGUF":
-            raise self._wrong("the file is not a GGUF")
+            raise BaseError("gguf.file_is_not_gguf", value=self._name)
         version = self._number("<I")
         if version not in (2, 3):
-            raise self._wrong(f"the file is of GGUF version {version}, which cannot be read; 2 and 3 can")
+            raise BaseError("gguf.gguf_version_cannot_be_read", value=self._name, version=version)
         self._tensor_count = self._count("<Q", _MOST_TENSORS, "tensors")
         self._key_count = self._count("<Q", _MOST_KEYS, "keys")
 
@@ -82,19 +82,19 @@ class _HeaderReader:
         for _ in range(self._key_count):
             key = self._text(_LONGEST_NAME)
             if key in found:
-                raise self._wrong(f"the key {key!r} is there twice")
+                raise BaseError("gguf.key_is_there_twice", value=self._name, key=key)
             found[key] = self._value(self._number("<I"))
         return found
 
     def tensors(self, alignment: Any) -> dict[str, GgufTensor]:
         """The tensors in the header. `alignment`: their offsets are multiples of this many bytes."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise self._wrong(f"{_ALIGNMENT} is {alignment!r}, which is no power of two")
+            raise BaseError("gguf.alignment_is_no_power_of_two", value=self._name, name=_ALIGNMENT, alignment=alignment)
         found: dict[str, GgufTensor] = {}
         for _ in range(self._tensor_count):
             name = self._text(_LONGEST_NAME)
             if name in found:
-                raise self._wrong(f"the tensor {name!r} is there twice")
+                raise BaseError("gguf.tensor_is_there_twice", value=self._name, name=name)
             shape = [self._number("<Q") for _ in range(self._count("<I", _DIMENSIONS, "dimensions"))]
             found[name] = GgufTensor(tuple(reversed(shape)), self._number("<I"), self._number("<Q"))
         start = -(-self._stream.tell() // alignment) * alignment
@@ -106,12 +106,12 @@ class _HeaderReader:
         if kind == _STRING:
             return self._text(_LONGEST_TEXT)
         if kind != _ARRAY:
-            raise self._wrong(f"a value is of the unknown type {kind}")
+            raise BaseError("gguf.value_is_of_unknown_type", value=self._name, kind=kind)
         kind, count = self._number("<I"), self._count("<Q", _MOST_ELEMENTS, "elements in a list")
         if kind == _STRING:
             return [self._text(_LONGEST_TEXT) for _ in range(count)]
         if kind not in _SCALARS:
-            raise self._wrong(f"a list is of the unknown type {kind}")
+            raise BaseError("gguf.list_is_of_unknown_type", value=self._name, kind=kind)
         one = _SCALARS[kind][1]
         return list(struct.unpack(f"<{count}{one}", self._bytes(count * struct.calcsize(f"<{one}"))))
 
@@ -120,12 +120,12 @@ class _HeaderReader:
         try:
             return self._bytes(length).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise self._wrong("a text is not UTF-8") from error
+            raise BaseError("gguf.text_is_not_utf_8", value=self._name) from error
 
-    def _count(self, form: str, limit: int, what: str) -> int:
+    def _count(self, form: str, limit: int, things: str) -> int:
         count: int = self._number(form)
         if count > limit:
-            raise self._wrong(f"the file announces {count} {what}; at most {limit} are read")
+            raise BaseError("gguf.file_announces_too_many", value=self._name, count=count, things=things, most=limit)
         return count
 
     def _number(self, form: str) -> Any:
@@ -134,8 +134,5 @@ class _HeaderReader:
     def _bytes(self, length: int) -> bytes:
         found = self._stream.read(length)
         if len(found) != length:
-            raise self._wrong("the file ends in the middle of its metadata")
+            raise BaseError("gguf.file_ends_in_its_metadata", value=self._name)
         return found
-
-    def _wrong(self, what: str) -> BaseError:
-        return BaseError(what, value=str(self._file), todo="Fetch the file anew, or name another.")

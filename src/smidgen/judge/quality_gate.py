@@ -102,8 +102,7 @@ def require(metrics: Mapping[str, Metric], headline: str, settings: GateSettings
                 "gate.must_beat_baseline asks for more than chance explains"
             )
     if failures:
-        todo = "Nothing was shipped. Add examples (the report says for which labels), try --quality best, or lower the gate."
-        if baseline is not None and baseline.name == "prompted" and len(failures) == 1 and "must_beat_baseline" in failures[0]:
-            untaught = "--student prompted --baseline none, without the recipe's [train] and [gate]"
-            todo = f"Nothing was shipped. Add examples, teach longer, or build the base as it is: {untaught}."
-        raise GateError("the model is not good enough to ship", value="; ".join(failures), todo=todo)
+        untaught = baseline is not None and baseline.name == "prompted" and len(failures) == 1 and "must_beat_baseline" in failures[0]
+        raise GateError(
+            "judge.taught_model_does_not_beat_its_base" if untaught else "judge.model_is_not_good_enough", value="; ".join(failures)
+        )

@@ -136,7 +136,7 @@ def _records(file: Path) -> list[dict[str, Any]]:
         content = file.read_bytes()
     except OSError as error:
         plain = MachineError.told_by(error)
-        raise DataError("the catalogue cannot be read", value=plain.what, todo=plain.todo, file=file.name) from error
+        raise DataError(plain.message_code, value=plain.value, file=file.name, **plain.values) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -182,8 +182,7 @@ def _id_column(records: Sequence[Mapping[str, Any]], columns: Sequence[str], kno
         counts = {name: len({_cell(record.get(name)) for record in records} & wanted) for name in columns}
         best = max(columns, key=lambda name: counts[name])
         if not counts[best]:
-            value, todo = ", ".join(columns)[:200], "One column must hold the ids that the orders name."
-            raise DataError("no item of the orders is in the catalogue", value=value, todo=todo, file=file.name)
+            raise DataError("retail.no_ordered_item_is_in_catalogue", value=", ".join(columns)[:200], file=file.name)
         return best
     for name in columns:
         values = [_cell(record.get(name)) for record in records]

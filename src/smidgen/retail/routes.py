@@ -86,15 +86,12 @@ def _check(model: ServedBundle, body: RecommendRequest) -> None:
     from smidgen.retail.tasks import RankedForm  # loaded already, unless this model recommends nothing
 
     if not isinstance(model.form, RankedForm):
-        todo = "Name a bundle of the task recommend, or send the text to /v1/chat/completions."
-        raise RequestError("this model recommends nothing", value=model.name, todo=todo, code="recommend_not_supported", param="model")
+        raise RequestError("retail.model_recommends_nothing", value=model.name, code="recommend_not_supported", param="model")
     known = model.form.listed
     if body.in_stock and not known.get("stocked"):
-        todo = "Build it with a catalogue that has a column stock, or leave in_stock out."
-        raise RequestError("this model knows no stock", value=model.name, todo=todo, code="stock_unknown", param="in_stock")
+        raise RequestError("retail.model_knows_no_stock", value=model.name, code="stock_unknown", param="in_stock")
     if body.text.strip() and not known.get("described"):
-        todo = "Build it with a catalogue (--items), or send a history."
-        raise RequestError("this model knows no texts of its goods", value=model.name, todo=todo, code="texts_unknown", param="text")
+        raise RequestError("retail.model_knows_no_texts", value=model.name, code="texts_unknown", param="text")
 
 
 part_recommend = face

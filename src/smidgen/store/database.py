@@ -126,7 +126,7 @@ class Database:
     def _connection(self, begin: str) -> Connection:
         """A connection whose SQLite transactions begin by this statement; empty for none."""
         if self._engine is None:
-            raise self._error(f"{self._name} is closed", value=self.shown, todo="Open it again.")
+            raise self._error("store.database_is_closed", value=self.shown, name=self._name)
         return self._engine.connect().execution_options(**{_BEGIN: begin})
 
     @contextlib.contextmanager
@@ -138,16 +138,15 @@ class Database:
         try:
             yield
         except (OverflowError, UnicodeEncodeError) as error:
-            todo = "Send numbers below 2^63, and texts that are valid Unicode."
-            raise InputError("a value cannot be stored or looked for", value=str(error)[:200], todo=todo) from None
+            raise InputError("store.value_cannot_be_stored", value=str(error)[:200]) from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()
         except OSError as error:
             reason = [error.strerror or str(error) or type(error).__name__]
         else:
             return
-        todo = "Check that the disk has room, that the file may be written to, and that no other program has locked it."
-        raise self._error(f"{self._name} cannot be used ({reason[0] if reason else 'no reason'})", value=self.shown, todo=todo)
+        why = reason[0] if reason else "no reason"
+        raise self._error("store.database_cannot_be_used", value=self.shown, name=self._name, reason=why)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
@@ -211,11 +210,7 @@ def migrate(
         return found
     version = int(found["version"]) if found.get("version", "").isdecimal() and found.keys() >= first.keys() else 0
     if not 1 <= version <= newest:
-        raise error(
-            "this database was made by a later smidgen, or by something else",
-            value=f"version {found.get('version')}",
-            todo="Use a newer smidgen, or name another database.",
-        )
+        raise error("store.database_is_of_later_smidgen", version=found.get("version"))
     for number in range(version, newest):
         for statement in changes[number - 1]:
             connection.execute(text(statement))

@@ -49,7 +49,7 @@ HELD_OUT = 0.3
 _MOST_BYTES = 8 * 1024 * 1024
 _LOCK_SECONDS = 10
 _LONGEST_WHY = 2000
-_LOCKS = (".line.lock", ".learn.lock")
+_LINE_LOCK, _LEARN_LOCK = _LOCKS = (".line.lock", ".learn.lock")
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Who = Literal["learn", "rollback", "hand"]
@@ -301,17 +301,20 @@ class Line:
 
     def learning(self) -> AbstractContextManager[Any]:
         """Hold the lock for learning until the block ends. The system releases it when the process ends. Raises LineBusy."""
-        return self._held(".learn.lock", 0, "another process is learning on this line", "Wait for it to end, or stop it.")
+        return self._held(_LEARN_LOCK, 0)
 
     def locked(self) -> AbstractContextManager[Any]:
         """Hold the lock for changing the pointer or removing versions until the block ends. Raises LineBusy."""
-        return self._held(".line.lock", _LOCK_SECONDS, "another process holds the line's lock", "Try again in a moment.")
+        return self._held(_LINE_LOCK, _LOCK_SECONDS)
 
-    def _held(self, name: str, seconds: float, what: str, todo: str) -> AbstractContextManager[Any]:
+    def _held(self, name: str, seconds: float) -> AbstractContextManager[Any]:
         try:
             return filelock.FileLock(self.folder / name, timeout=seconds).acquire()
         except filelock.Timeout:
-            raise LineBusy(what, value=str(self.folder), todo=todo) from None
+            raise LineBusy(
+                "store.another_process_learns_on_line" if name == _LEARN_LOCK else "store.another_process_holds_line_lock",
+                value=str(self.folder),
+            ) from None
 
     def _write(self, pointer: LinePointer) -> None:
         facts = pointer.model_dump(mode="json")

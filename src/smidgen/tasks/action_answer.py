@@ -30,15 +30,14 @@ def given_tools(asked: ToolsAsked, form: ActionForm) -> tuple[list[ToolFacts], b
     else:
         tools, mistakes = action_tools.normal(list(asked.tools))
         if mistakes:
-            raise _refused("the tools cannot be used", "; ".join(mistakes)[:300], "Send functions with a JSON schema of their arguments.")
+            raise _refused("tasks.given_tools_cannot_be_used", value="; ".join(mistakes)[:300])
         known = {tool["name"]: tool["parameters"] for tool in form.tools}
         own = all(tool["name"] in known for tool in tools)
         changed = [tool["name"] for tool in tools if tool["name"] in known and bare(tool["parameters"]) != bare(known[tool["name"]])]
         if own and changed:
-            todo = "Send its schema as the model was built with (/v1/models lists it), or build the model again."
-            raise _refused("a tool has other arguments than the model was built with", changed[0], todo)
+            raise _refused("tasks.tool_has_other_arguments", value=changed[0])
     if asked.named is not None and asked.named not in action_tools.called(tools):
-        raise _refused("tool_choice names a tool that is not there", asked.named, "Name one of the tools.", "tool_choice")
+        raise _refused("tasks.tool_choice_names_missing_tool", value=asked.named, param="tool_choice")
     return tools, own
 
 
@@ -70,8 +69,7 @@ def _among(reply: Reply, names: Sequence[str], asked: ToolsAsked) -> Reply:
     if reply.output is not None and reply.output["tool"] in names:
         return reply
     if reply.calling is None:
-        todo = "Use tool_choice auto, or a model with another student."
-        raise _refused("this model cannot be made to call a tool", ", ".join(names)[:200], todo, "tool_choice")
+        raise _refused("tasks.model_cannot_be_made_to_call_tool", value=", ".join(names)[:200], param="tool_choice")
     chances = reply.chances or {}
     return reply.calling(max(names, key=lambda name: chances.get(name, 0.0)))
 
@@ -108,5 +106,5 @@ def _called(path: str, schema: Mapping[str, Any]) -> str:
     return described if 0 < len(described) <= _LONGEST else path.replace("_", " ").replace(".", " ")
 
 
-def _refused(what: str, value: object, todo: str, param: str = "tools") -> RequestError:
-    return RequestError(what, value=value, todo=todo, status=400, code="unsupported_tools", param=param)
+def _refused(code: str, *, value: object, param: str = "tools") -> RequestError:
+    return RequestError(code, value=value, status=400, code="unsupported_tools", param=param)

@@ -73,7 +73,7 @@ def _yaml(text: str, file: Path) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"the OpenAPI document is not YAML ({error})"[:400], value=file.name, todo="Correct it.") from None
+        raise RecipeError("tools.openapi_document_is_not_yaml", value=file.name, error=str(error)[:360]) from None
 
 
 def _server(document: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -228,17 +228,17 @@ class GatewayClient:
 
     def until_stored(self, requests: int) -> None:
         """Wait until the gateway has processed this many captured requests. Raises DemoError if it does not."""
-        self._until(lambda: self.counted("smidgen_capture_rows_total") >= requests, "the gateway did not store what it captured", requests)
+        self._until("cli.gateway_did_not_store_requests", lambda: self.counted("smidgen_capture_rows_total") >= requests, value=requests)
 
     def until_serving(self, champion: str) -> None:
         """Wait until a version answers. Raises DemoError if it does not."""
-        self._until(lambda: self.serving() == champion, "the gateway did not take the new champion", champion)
+        self._until("cli.gateway_did_not_take_champion", lambda: self.serving() == champion, value=champion)
 
-    def _until(self, true: Any, what: str, value: object) -> None:
+    def _until(self, code: str, true: Callable[[], bool], *, value: object) -> None:
         end = time.monotonic() + _WAIT_SECONDS
         while not true():
             if time.monotonic() > end:
-                raise DemoError(what, value=value, todo="Its log, gateway.log in the demo's folder, says why.")
+                raise DemoError(code, value=value)
             time.sleep(_PAUSE)
 
     def _got(self, method: str, path: str, body: Any = None) -> httpx.Response:

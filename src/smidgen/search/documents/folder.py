@@ -80,8 +80,7 @@ def read_documents(path: Path | str) -> DocumentReading:
         try:
             total += (size := file.stat().st_size)
             if total > MOST_FOLDER_BYTES:
-                todo = f"At most {MOST_FOLDER_BYTES >> 20:,} MiB are read: name a part of the folder."
-                raise DataError("the documents are too large together", value=f"{total >> 20:,} MiB", todo=todo)
+                raise DataError("search.documents_are_too_large_together", total=total >> 20, most=MOST_FOLDER_BYTES >> 20)
             read, old = _file(file, name, size)
         except (ValueError, OSError) as error:
             problems.append(f"{name} is left out: {error.strerror or error if isinstance(error, OSError) else error}")
@@ -91,8 +90,7 @@ def read_documents(path: Path | str) -> DocumentReading:
     documents = [document for document in documents if document.blocks]
     if not documents:
         value = "; ".join(problems[:_NAMED]) or str(path)
-        todo = f"Give a folder with files of these kinds: {', '.join(SUFFIXES)}."
-        raise DataError("none of the documents holds text that can be read", value=value, todo=todo)
+        raise DataError("search.no_document_holds_text", value=value, suffixes=", ".join(SUFFIXES))
     if twice := _repeated(documents):
         raise DataError("search.two_documents_have_same_id", value=sorted(twice)[0])
     return DocumentReading(tuple(sorted(documents, key=lambda one: one.id)), tuple(problems), len(found) - len(problems), cached)
