@@ -1,23 +1,27 @@
 """Change a TOML text and keep its words: comments, order and layout stay wherever the new tree says the same as the old text.
 
-A text is read as tables, each with its entries; an entry that does not change stays as it is written, letter by letter. What comes out is
-read again: if it does not say exactly what was asked for, the tree is written anew, without the comments.
+The text is edited as tomlkit's syntax tree. What comes out is read again: if it does not say exactly the new tree, the tree is written
+anew, without the comments.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import itertools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Array, Comment, Item, Key, Null, String, StringType, Table, Trivia, Whitespace
+
 Path: TypeAlias = tuple[str, ...]
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_WIDEST = 110
-"""Letters of a table that is written on one line."""
-_DEEPEST = 12
+Body: TypeAlias = list[tuple[Key | None, Item]]
+_INLINE_WIDTH = 110
+"""Characters of a table that is written on one line."""
+_TABLE_DEPTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +32,6 @@ class EditedToml:
     kept: bool
 
 
-@dataclass(slots=True)
-class _TomlEntry:
-    """`key = value` with the comment lines directly above it; or, without a path, other lines."""
-
-    lead: str
-    text: str
-    path: Path = ()
-    value: Any = None
-
-
-@dataclass(slots=True)
-class _Table:
-    """A table as it is written: its header with the comment lines directly above, and what stands in it. `listed`: `[[one of several]]`."""
-
-    path: Path = ()
-    lead: str = ""
-    header: str = ""
-    listed: bool = False
-    entries: list[_TomlEntry] = field(default_factory=list)
-
-
 def edited(text: str, tree: Mapping[str, Any]) -> EditedToml:
     """The TOML text of a tree, in the words of an earlier text where both say the same."""
     try:
@@ -57,28 +40,31 @@ def edited(text: str, tree: Mapping[str, Any]) -> EditedToml:
         return EditedToml(plain(tree), not text.strip())
     if before == tree and _order(before) == _order(tree):
         return EditedToml(text, True)
-    made = _merged(text, before, tree)
     try:
-        if made is not None and tomllib.loads(made) == tree:
+        document = tomlkit.parse(text if text.endswith("\n") else text + "\n")
+        file_comment = sum(1 for _ in itertools.takewhile(lambda part: isinstance(part[1], Comment), document.body))
+        _attach_comments(document.body, [], file_comment)
+        _update(document, before, tree)
+        made = document.as_string()
+        if tomllib.loads(made) == tree:
             return EditedToml(made, True)
-    except tomllib.TOMLDecodeError:
+    except (TOMLKitError, tomllib.TOMLDecodeError, RecursionError):
         pass
     return EditedToml(plain(tree), "#" not in text)
 
 
 def renamed(text: str, path: Path, name: str) -> str:
     """The text with another name for a table, where it stands; the text as it is if the table has no header of its own."""
-    tables = _tables(text)
-    for table in tables:
-        if table.path[: len(path)] == path and not table.listed:
-            table.path = (*path[:-1], name, *table.path[len(path) :])
-            table.header = f"[{'.'.join(map(_key, table.path))}]\n"
-    return "".join(table.lead + table.header + "".join(entry.lead + entry.text for entry in table.entries) for table in tables)
+    document = tomlkit.parse(text)
+    _rename(document.body, path, name)
+    return document.as_string()
 
 
 def plain(tree: Mapping[str, Any]) -> str:
     """A tree as TOML, its tables one below the other."""
-    return "".join(_written_table((), tree)).lstrip("\n")
+    document = tomlkit.document()
+    _update(document, {}, tree)
+    return document.as_string().lstrip("\n")
 
 
 def _order(tree: Any) -> Any:
@@ -86,190 +72,105 @@ def _order(tree: Any) -> Any:
     return [(name, _order(value)) for name, value in tree.items()] if isinstance(tree, Mapping) else None
 
 
-def _merged(text: str, before: Mapping[str, Any], tree: Mapping[str, Any]) -> str | None:
-    """The text with what differs written anew; None if its layout cannot be followed."""
-    tables = _tables(text)
-    if any(table.listed for table in tables):
-        return None
-    placed = {table.path for table in tables if isinstance(_at(tree, table.path), Mapping)}
-    out: list[tuple[Path, str]] = []
-    for table in tables:
-        own = _at(tree, table.path)
-        if not isinstance(own, Mapping):  # gone, and what stands apart from its entries is of no entry
-            out.append((table.path[:-1], "".join(one.text for one in table.entries if not one.path and "#" in one.text)))
+# The document is edited in the bodies of its containers, each a list of keys and items. Their indexes by key, which serve look-ups, are not
+# kept up to date: the document is written straight after.
+
+
+def _rename(body: Body, path: Path, name: str) -> None:
+    for place, (key, item) in enumerate(body):
+        if key is not None and key.key == path[0] and isinstance(item, Table) and not key.is_dotted():
+            if len(path) > 1:
+                _rename(item.value.body, path[1:], name)
+            else:
+                item.invalidate_display_name()
+                body[place] = (tomlkit.key(name), item)
+
+
+def _attach_comments(body: Body, above: list[tuple[Body, int]], start: int = 0) -> None:
+    """Make the comment lines directly above an entry or a header a part of it, so that they go where it goes.
+
+    `above`: the places of comment lines directly above the body. `start`: behind the comment at the top of a file, which stays.
+    """
+    for place, (key, item) in enumerate(body[start:], start):
+        if isinstance(item, Comment):
+            above.append((body, place))
+        elif key is None:
+            above.clear()
+        elif isinstance(item, Table) and item.is_super_table() and not key.is_dotted():
+            _attach_comments(item.value.body, above)
+        else:
+            trivia = _first_trivia(item)
+            trivia.indent = "".join(lines[number][1].as_string() for lines, number in above) + trivia.indent
+            for lines, number in above:
+                lines[number] = (None, Null())
+            above.clear()
+            for table in item.body if isinstance(item, AoT) else [item] if _has_header(key, item) else []:
+                _attach_comments(table.value.body, above)
+
+
+def _first_trivia(item: Item) -> Trivia:
+    """The space and comments around an item; of an array of tables, and of dotted keys, those of the first one."""
+    while isinstance(item, AoT) or (isinstance(item, Table) and item.is_super_table()):
+        parts = item.body if isinstance(item, AoT) else [part for key, part in item.value.body if key is not None]
+        item = parts[0]
+    return item.trivia
+
+
+def _has_header(key: Key | None, item: Item) -> bool:
+    return key is not None and isinstance(item, Table) and not key.is_dotted()
+
+
+def _update(container: Container, before: Mapping[str, Any], tree: Mapping[str, Any], path: Path = ()) -> None:
+    """Make a container hold a tree: what does not differ from the tree before stays as it is written, what is new comes last."""
+    body = container.body
+    for place, (key, item) in enumerate(body):
+        if key is None or (isinstance(item, AoT) and key.key in tree):  # a changed array of tables fails the check, and is written anew
             continue
-        out.append((table.path, table.lead + table.header + "".join(_entries(table, own, placed))))
-    for path, value in _new_tables(before, tree, (), placed):
-        place = _place_after(out, path)
-        piece = "".join(_written_table(path, value))
-        head = out[place - 1] if place else None
-        if head is not None and head[1] and not head[1].endswith("\n"):
-            out[place - 1] = (head[0], head[1] + "\n")
-        out.insert(place, (path, piece if place else piece.lstrip("\n")))
-    return "".join(piece for _, piece in out)
-
-
-def _place_after(out: Sequence[tuple[Path, str]], path: Path) -> int:
-    """The place behind the last table with which a path has most steps in common."""
-    shared = [sum(1 for _ in _common(path, other)) for other, _ in out]
-    most = max(shared, default=0)
-    return max((number + 1 for number, count in enumerate(shared) if count == most), default=len(out)) if most else len(out)
-
-
-def _common(one: Path, other: Path) -> Iterator[str]:
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            return
-        yield left
-
-
-def _entries(table: _Table, own: Mapping[str, Any], placed: set[Path]) -> Iterator[str]:
-    """A table's lines: unchanged entries as they stand, changed ones written anew, new ones behind them, in the order of the tree."""
-    known = [entry for entry in table.entries if entry.path]
-    kept = [entry for entry in known if _at(own, entry.path) is not None]
-    names = list(dict.fromkeys(entry.path[0] for entry in kept))
-    fresh = [name for name in own if name not in names and not any(path[: len(table.path) + 1] == (*table.path, name) for path in placed)]
-    fresh = [name for name in fresh if not _is_table((*table.path, name), own[name])]
-    lines = {id(entry): _line(entry, own) for entry in kept}
-    wanted = [name for name in own if name in names or name in fresh]
-    moved = [name for name in wanted if name in names] != names or (fresh and wanted[-len(fresh) :] != fresh)
-    if not moved:
-        gone = {id(entry) for entry in known} - lines.keys()
-        texts = [(lines.get(id(entry), entry.lead + entry.text) if id(entry) not in gone else "") for entry in table.entries]
-        last = max((number + 1 for number, entry in enumerate(table.entries) if entry.path), default=0)
-        yield from texts[:last]
-        if fresh and last and not "".join(texts[:last]).endswith("\n"):
-            yield "\n"
-        yield from (f"{_key(name)} = {_value(own[name])}\n" for name in fresh)
-        yield from texts[last:]
-        return
-    spare = [entry.text for entry in table.entries if not entry.path]
-    yield from spare[:1] if table.entries and not table.entries[0].path else ()
-    for name in wanted:
-        if name in fresh:
-            yield f"{_key(name)} = {_value(own[name])}\n"
-        for entry in kept:
-            if entry.path[0] == name:
-                line = lines[id(entry)]
-                yield line if line.endswith("\n") else line + "\n"
-    yield from spare[1:] if table.entries and not table.entries[0].path else spare
-
-
-def _line(entry: _TomlEntry, own: Mapping[str, Any]) -> str:
-    value = _at(own, entry.path)
-    if value == entry.value and type(value) is type(entry.value):
-        return entry.lead + entry.text
-    return entry.lead + f"{'.'.join(map(_key, entry.path))} = {_value(value)}\n"
-
-
-def _new_tables(before: Any, tree: Mapping[str, Any], path: Path, placed: set[Path]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The tables of a tree that no header of the text begins."""
+        old, value = before[key.key], tree.get(key.key)
+        if isinstance(item, Table) and not key.is_dotted() and isinstance(value, Mapping):
+            if not value and item.is_super_table():  # it needs a header now
+                body[place] = (key, tomlkit.table(is_super_table=False))
+                continue
+            elsewhere = {name for one, part in body if one == key and part is not item for name in _names(part)} - _names(item)
+            own = {name: part for name, part in value.items() if name not in elsewhere}
+            _update(item.value, old, own, (*path, key.key))
+        elif value is None or _has_header(key, item):
+            body[place] = (None, Whitespace("".join(_detached_comments(item))))
+        elif value != old or type(value) is not type(old):
+            made = _item(value)
+            vars(made.trivia).update(vars(_first_trivia(item)))
+            body[place] = (tomlkit.key(key.key) if key.is_dotted() else key, made)
+    known = {key.key for key, _ in body if key is not None}
+    end = max((place + 1 for place, (key, item) in enumerate(body) if key is not None and not _has_header(key, item)), default=0)
     for name, value in tree.items():
         where = (*path, name)
-        if not isinstance(value, Mapping):
+        if name in known:
             continue
-        old = before.get(name) if isinstance(before, Mapping) else None
-        if any(other[: len(where)] == where for other in placed):
-            if where not in placed:  # only tables in it have a header: what else it has gets one of its own
-                deeper = {other[len(where)] for other in placed if other[: len(where)] == where}
-                rest = {key: part for key, part in value.items() if key not in deeper and not _is_table((*where, key), part)}
-                if rest:
-                    yield where, rest
-            yield from _new_tables(old or {}, value, where, placed)
-        elif old is None and _is_table(where, value):
-            yield where, value
-
-
-def _at(tree: Any, path: Path) -> Any:
-    for step in path:
-        tree = tree.get(step) if isinstance(tree, Mapping) else None
-    return tree
-
-
-# Reading a text.
-
-
-def _tables(text: str) -> list[_Table]:
-    """The tables of a text that TOML's own reader has read, in order; the first has no header."""
-    tables = [_Table()]
-    waiting: list[str] = []
-    for piece in _pieces(text):
-        stripped = piece.strip()
-        if not stripped or stripped.startswith("#"):
-            waiting.append(piece)
-            continue
-        begin = len(waiting)
-        while begin and waiting[begin - 1].strip():
-            begin -= 1
-        if begin == 0 and waiting and len(tables) == 1 and not tables[0].entries:
-            begin = len(waiting)  # the comment at the top is the file's
-        if waiting[:begin]:
-            tables[-1].entries.append(_TomlEntry("", "".join(waiting[:begin])))
-        lead, waiting = "".join(waiting[begin:]), []
-        if stripped.startswith("["):
-            found = tomllib.loads(piece)
-            tables.append(_Table(tuple(_steps(found)), lead, piece, stripped.startswith("[[")))
+        if _is_table(where, value):
+            table = tomlkit.table(is_super_table=all(_is_table((*where, part), value[part]) for part in value))
+            table.trivia.indent = "" if table.is_super_table() else "\n"
+            _update(table.value, {}, value, where)
+            body.append((tomlkit.key(name), table))
         else:
-            found = tomllib.loads(piece)
-            path, value = _first(found)
-            tables[-1].entries.append(_TomlEntry(lead, piece, path, value))
-    if waiting:
-        tables[-1].entries.append(_TomlEntry("", "".join(waiting)))
-    return tables
+            body.insert(end, (tomlkit.key(name), _item(value)))
+            end += 1
+    places = [place for place, (key, item) in enumerate(body) if key is not None and not _has_header(key, item)]
+    order = {name: number for number, name in enumerate(tree)}
+    entries = sorted((body[place] for place in places), key=lambda entry: order[entry[0].key] if entry[0] is not None else 0)
+    for place, entry in zip(places, entries, strict=True):
+        body[place] = entry
 
 
-def _steps(found: Any) -> Iterator[str]:
-    """The names that lead to the empty table of a header alone."""
-    while isinstance(found, Mapping) and found:
-        name, found = next(iter(found.items()))
-        yield name
-        found = found[0] if isinstance(found, list) and found else found
+def _names(item: Item) -> set[str]:
+    return {key.key for key, _ in item.value.body if key is not None} if isinstance(item, Table) else set()
 
 
-def _first(found: Mapping[str, Any]) -> tuple[Path, Any]:
-    """The name and the value of an entry alone. One with dots counts by its first name, with all that it says of it."""
-    name, value = next(iter(found.items()))
-    return (name,), value
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """The lines of a text; an entry of several lines (a list, a long text) is one."""
-    start = place = depth = 0
-    while place < len(text):
-        char = text[place]
-        if text.startswith(('"""', "'''"), place):
-            place = _end_of_text(text, place + 3, text[place : place + 3])
-        elif char in "\"'":
-            place = _end_of_text(text, place + 1, char)
-        elif char == "#":
-            place = text.find("\n", place) if "\n" in text[place:] else len(text)
-        elif char == "\n" and depth == 0:
-            place += 1
-            yield text[start:place]
-            start = place
-        else:
-            depth += (char in "[{") - (char in "]}")
-            place += 1
-    if start < len(text):
-        yield text[start:]
-
-
-def _end_of_text(text: str, place: int, quotes: str) -> int:
-    """The place behind the end of a quoted text."""
-    while place < len(text):
-        if text[place] == "\\" and quotes[0] == '"':
-            place += 2
-        elif text.startswith(quotes, place):
-            place += len(quotes)
-            while len(quotes) == 3 and text.startswith(quotes[0], place):  # up to two quotes may stand before the last three
-                place += 1
-            return place
-        else:
-            place += 1
-    return place
-
-
-# Writing a tree.
+def _detached_comments(item: Item) -> Iterator[str]:
+    """The comments in a table that belong to no entry, each with an empty line before it."""
+    for _, part in item.value.body if isinstance(item, Table) else ():
+        if isinstance(part, Comment):
+            yield "\n" + part.as_string()
+        yield from _detached_comments(part)
 
 
 def _is_table(path: Path, value: Any) -> bool:
@@ -278,57 +179,31 @@ def _is_table(path: Path, value: Any) -> bool:
         return False
     if len(path) <= 2:
         return True
-    return len(path) < _DEEPEST and (any(isinstance(part, Mapping) for part in value.values()) or len(_value(value)) > _WIDEST)
+    nested = any(isinstance(part, Mapping) for part in value.values())
+    return len(path) < _TABLE_DEPTH and (nested or len(_item(value).as_string()) > _INLINE_WIDTH)
 
 
-def _written_table(path: Path, table: Mapping[str, Any]) -> Iterator[str]:
-    own = {name: value for name, value in table.items() if not _is_table((*path, name), value)}
-    if path and (own or not table):
-        yield f"\n[{'.'.join(map(_key, path))}]\n"
-    yield from (f"{_key(name)} = {_value(value)}\n" for name, value in own.items())
-    for name, value in table.items():
-        if name not in own:
-            yield from _written_table((*path, name), value)
-
-
-def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else _text(name)
-
-
-def _value(value: Any) -> str:
+def _item(value: Any) -> Item:
     """A value as TOML. A list of tables stands on several lines, and so does a text that has several."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _long_text(value) if "\n" in value.strip("\n") else _text(value)
+    if isinstance(value, str) and "\n" in value.rstrip("\n") and "\r" not in value and not value.startswith("\n"):
+        written = tomlkit.string(value, multiline=True).as_string()
+        return String(StringType.MLB, value, "\n" + written[3:-3], Trivia())
+    made = _inline(value)
+    if isinstance(made, Array):
+        made.multiline(any(isinstance(part, Mapping) for part in value))
+    return made
+
+
+def _inline(value: Any) -> Item:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(name)} = {_inline(part)}" for name, part in value.items()) + " }" if value else "{}"
+        table = tomlkit.inline_table()
+        for name, part in value.items():
+            table.append(tomlkit.key(name), _inline(part))
+        return table
     if isinstance(value, list | tuple):
-        if any(isinstance(part, Mapping) for part in value):
-            return "[\n" + "".join(f"  {_inline(part)},\n" for part in value) + "]"
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return str(value)
-
-
-def _inline(value: Any) -> str:
-    """A value on one line."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(name)} = {_inline(part)}" for name, part in value.items()) + " }" if value else "{}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return _value(value)
-
-
-def _text(text: str) -> str:
-    """A text on one line. JSON's strings are TOML's, but for a control character that JSON does not escape."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _long_text(text: str) -> str:
-    """A text of several lines."""
-    lines = [_text(line)[1:-1].replace('\\"', '"').replace('"""', '""\\"') for line in text.split("\n")]
-    if lines[-1].endswith('"'):
-        lines[-1] = lines[-1][:-1] + '\\"'
-    return '"""\n' + "\n".join(lines) + '"""'
+        array = tomlkit.array()
+        for part in value:
+            array.append(_inline(part))
+        return array
+    made: Item = tomlkit.item(value)
+    return made
