@@ -179,7 +179,7 @@ def machine() -> str:
     from smidgen.machine.processor import processor
 
     chip, memory = processor(), total_mb()
-    facts = [chip.name, f"{chip.cores} cores", f"{memory / 1000:.0f} GB" if memory else "", ", ".join(chip.flags)]
+    facts = [chip.name, f"{chip.cores} cores", f"{memory / 1000:.0f} GB", ", ".join(chip.flags)]
     set_here = [f"{name}={os.environ[name]}" for name in ("OPENBLAS_CORETYPE",) if name in os.environ]
     return "; ".join(fact for fact in [*facts, f"{platform.system()} {platform.release()}", *set_here] if fact)
 

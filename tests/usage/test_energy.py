@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from smidgen.usage import energy
@@ -31,8 +32,8 @@ class Machine:
     def set(self, joules: float, busy: float, other: float) -> None:
         (self.package / "energy_uj").write_text(str(int(joules * 1e6)), encoding="ascii")
         user = round(busy * TICKS)
-        (self.proc / "stat").write_text(f"cpu  {user} 0 0 99999 8888 0 0 7777 0 0\ncpu0 1 1\n", encoding="ascii")
-        fields = ["S", *["0"] * 10, str(round(other * TICKS)), "0", "0"]
+        (self.proc / "stat").write_text(f"cpu  {user} 0 0 99999 8888 0 0 7777 0 0\ncpu0 1 1\nbtime 1\n", encoding="ascii")
+        fields = ["S", *["0"] * 10, str(round(other * TICKS)), *["0"] * 40]
         (self.proc / "77" / "stat").write_text(f"77 (an (odd) name) {' '.join(fields)}\n", encoding="utf-8")
 
 
@@ -40,7 +41,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine(tmp_path)
     monkeypatch.setattr(energy, "_RAPL", made.package.parent)
-    monkeypatch.setattr(energy, "_PROC", made.proc)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(made.proc))
     clock = iter([1.0, 1.0, 3.0, 4.0, 4.0, 4.0])
     monkeypatch.setattr(time, "process_time", lambda: next(clock))
     yield made
@@ -83,7 +84,6 @@ def test_without_counters_it_is_an_estimate(tmp_path: Path, monkeypatch: pytest.
     assert found.own >= 0.05 and found.estimated == pytest.approx(10 * found.own) and found.measured == 0.0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells of other processes")
 def test_another_process_is_seen_as_long_as_it_runs() -> None:
     busy = "import time\nwhile time.process_time() < 0.2: pass\nprint('done', flush=True)\ninput()"
     with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

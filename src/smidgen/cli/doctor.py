@@ -146,8 +146,6 @@ def _processor() -> Iterator[Check]:
 
 def _memory() -> Check:
     total, free = total_mb(), available_mb()
-    if total is None or free is None:
-        return Check("memory", "ok", "unknown on this system")
     value = f"{free / 1e3:.1f} of {total / 1e3:.1f} GB free"
     if free < _MEMORY_MB:
         return Check("memory", "warn", value, f"training takes up to {_MEMORY_MB / 1e3:g} GB: close other programs")

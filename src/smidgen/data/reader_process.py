@@ -61,7 +61,7 @@ def try_parquet(origin: SourceFile) -> None:
 
 def _told(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
     """The child's answer. Raises DataError if it gives none."""
-    memory = max(_LEAST_MEMORY, min(origin.limits.memory, int((total_mb() or origin.limits.memory / 1e6) * 1e6)))
+    memory = max(_LEAST_MEMORY, min(origin.limits.memory, int(total_mb() * 1e6)))
     parquet = asked["kind"] == _PARQUET
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:

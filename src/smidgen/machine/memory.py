@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import re
 import sys
 import threading
 import time
@@ -12,54 +14,50 @@ from pathlib import Path
 
 
 def resident_mb(pid: int | None = None) -> float | None:
-    """Resident memory of a process now, of this one without a `pid`; None if the system does not say, or there is no such process."""
-    return _kb(Path("/proc") / ("self" if pid is None else str(pid)) / "status", "VmRSS")
+    """Resident memory of a process now, of this one without a `pid`; None if there is no such process, or it may not be looked at."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).memory_info().rss / 1e6)
+    except psutil.Error:
+        return None
 
 
 def peak_mb() -> float | None:
     """This process's peak resident memory; None if the system does not say."""
-    peak = _status("VmHWM")
-    if peak is not None or sys.platform == "win32":
-        return peak
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+    with contextlib.suppress(OSError):  # Linux: the resource's maximum is also that of the program that started this one
+        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+        if found := re.search(r"^VmHWM:\s*(\d+)", status, re.MULTILINE):
+            return int(found[1]) * 1024 / 1e6
+    return _most_mb("RUSAGE_SELF")
 
 
 def ended_children_peak_mb() -> float | None:
     """The peak resident memory of any child process that has ended; 0 without one; None if the system does not say."""
+    return _most_mb("RUSAGE_CHILDREN")
+
+
+def _most_mb(who: str) -> float | None:
     if sys.platform == "win32":
         return None
     import resource
 
-    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    used = resource.getrusage(getattr(resource, who)).ru_maxrss
     return used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
 
 
-def total_mb() -> float | None:
-    """Memory of the machine; None if the system does not say."""
-    return _kb(Path("/proc/meminfo"), "MemTotal")
+def total_mb() -> float:
+    """Memory of the machine."""
+    import psutil
+
+    return float(psutil.virtual_memory().total / 1e6)
 
 
-def available_mb() -> float | None:
-    """Memory that a new process could have now; None if the system does not say."""
-    return _kb(Path("/proc/meminfo"), "MemAvailable")
+def available_mb() -> float:
+    """Memory that a new process could have now."""
+    import psutil
 
-
-def _status(field: str) -> float | None:
-    return _kb(Path("/proc/self/status"), field)
-
-
-def _kb(file: Path, field: str) -> float | None:
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux, or the process has ended by now
-        return None
-    for line in text.splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return None
+    return float(psutil.virtual_memory().available / 1e6)
 
 
 _VARIABLE, _LOADING = "MALLOC_MMAP_THRESHOLD_", "1048576"

@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import psutil
+
 
 def name_process(number: int) -> str:
     """Name a process that runs: its number, and when it started, where the system tells."""
@@ -20,15 +22,7 @@ def process_runs(name: str) -> bool:
         return False
     if started:
         return _started(int(number)) == started
-    if os.name == "nt":
-        return True  # a signal would end it; whoever asks must see by other means
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return bool(psutil.pid_exists(int(number)))
 
 
 def _started(number: int) -> str:

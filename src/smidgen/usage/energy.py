@@ -7,11 +7,12 @@ energy. The estimate is processor time at `WATTS_PER_BUSY_CORE`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from smidgen.machine.processor import cores
 
@@ -97,11 +98,6 @@ def _range(counter: Path) -> float:
 MEASURED = "rapl: the package's energy, by these processes' share of all busy processor time"
 ESTIMATED = f"estimate: {WATTS_PER_BUSY_CORE:g} W a busy core"
 
-_PROC = Path("/proc")
-_BUSY = (0, 1, 2, 5, 6)
-"""Fields in the first line of `/proc/stat`: user, nice, system, and the two of interrupts. Idle, waiting and stolen time is excluded;
-user time already includes the time of guests."""
-
 
 @dataclass(slots=True)
 class Consumed:
@@ -130,7 +126,7 @@ class _MeterReading:
 
     own: float
     others: Mapping[int, float]
-    busy: float | None
+    busy: float
     joules: tuple[float | None, ...]
 
 
@@ -150,8 +146,8 @@ class Consumption:
         others = {pid: max(0.0, seconds - before.others[pid]) for pid, seconds in now.others.items() if pid in before.others}
         seconds = own + sum(others.values())
         package = self._package(before, now)
-        busy = now.busy - before.busy if now.busy is not None and before.busy is not None else None
-        if package is not None and busy is not None:
+        if package is not None:
+            busy = now.busy - before.busy
             self._since.measured += package * min(1.0, seconds / busy) if busy > 0 else 0.0
         else:
             self._since.estimated += seconds * WATTS_PER_BUSY_CORE
@@ -168,7 +164,7 @@ class Consumption:
     def _read(self, pids: Collection[int]) -> _MeterReading:
         found = {pid: seconds for pid in pids if (seconds := seconds_of(pid)) is not None}
         joules = tuple(read_joules(counter) for counter in self._counters)
-        return _MeterReading(time.process_time(), found, _busy() if joules else None, joules)
+        return _MeterReading(time.process_time(), found, _busy() if joules else 0.0, joules)
 
     def _package(self, before: _MeterReading, now: _MeterReading) -> float | None:
         """Joules of all packages between two readings; None if they cannot be read."""
@@ -181,25 +177,15 @@ class Consumption:
 
 
 def seconds_of(pid: int) -> float | None:
-    """Processor time of another process so far, in core-seconds; None if the system does not say (outside Linux), or it has ended."""
+    """Processor time of another process so far, in core-seconds; None if it has ended, or may not be looked at."""
     try:
-        told = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        fields = told.rpartition(")")[2].split()  # the process name may hold spaces and brackets
-        return (int(fields[11]) + int(fields[12])) / _ticks()
-    except (OSError, ValueError, IndexError):
+        times = psutil.Process(pid).cpu_times()
+    except (psutil.Error, ValueError):
         return None
+    return float(times.user + times.system)
 
 
-def _busy() -> float | None:
-    """Core-seconds that all cores of the machine were busy so far; None if the system does not say."""
-    try:
-        with (_PROC / "stat").open(encoding="ascii", errors="replace") as stream:
-            fields = stream.readline().split()[1:]
-        return sum(int(fields[place]) for place in _BUSY) / _ticks()
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _ticks() -> int:
-    """Clock ticks in a second, as Linux counts processor time."""
-    return os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+def _busy() -> float:
+    """Core-seconds that all cores of the machine were busy so far: without idle, waiting and stolen time. Time of guests is user time."""
+    times = psutil.cpu_times()
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq"))

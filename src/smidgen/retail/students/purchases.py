@@ -272,7 +272,7 @@ def _largest(weights: Floats, most: int) -> tuple[Numbers, NDArray[np.int32], Fl
 def _require_memory(size: int) -> None:
     """Raise MachineError if the square tables of this many items do not fit into memory: three of them are held at once."""
     needed, free = 3 * 4 * size * size / (1 << 20), memory.available_mb()
-    if free is not None and needed > 0.9 * free:
+    if needed > 0.9 * free:
         fits = int((0.9 * free * (1 << 20) / 12) ** 0.5)
         raise MachineError(
             "retail.weighing_items_takes_mb_of_memory", size=size, needed=f"{needed:,.0f}", free=f"{free:,.0f}", fits=fits // 100 * 100
