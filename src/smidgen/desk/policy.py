@@ -24,7 +24,7 @@ import fnmatch
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,14 +32,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from smidgen.core.errors import RecipeError
+from smidgen.text.opening_hours import WEEKDAYS, read_exact_day
 
 _LIMIT_BYTES = 200_000
 _MOST_STEPS = 5
 _STEP = re.compile(r"(answer|act|recommend|person)|act ([A-Za-z_][\w.-]{0,63})|say ([a-z][a-z0-9_]{0,40})")
-_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 REDACTION = "redaction"
 """The role of the member that answers nothing: it finds what must not be kept or passed on."""
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 Words = Mapping[str, str]
 """A text in several languages, by language: `en`, `de`."""
@@ -56,7 +55,7 @@ def _known_step(step: str) -> str:
 
 
 def _open_hours(given: str) -> str:
-    if given and not all(_HOURS.fullmatch(part.strip()) for part in given.split(",")):
+    if read_exact_day(given) is None:
         raise ValueError(f'must be hours such as "09:00-17:30", several joined by commas, or empty for a closed day, not {given!r}')
     return given
 
@@ -100,13 +99,8 @@ class Hours(_PolicyPart):
         here = moment.astimezone(ZoneInfo(self.timezone))
         if here.date().isoformat() in self.closed:
             return False
-        spans = (_HOURS.fullmatch(part.strip()) for part in getattr(self, DAYS[here.weekday()]).split(",") if part.strip())
-        return any(found is not None and _within(here.time(), found) for found in spans)
-
-
-def _within(now: time, hours: re.Match[str]) -> bool:
-    start, end = (60 * int(hours[place]) + int(hours[place + 1]) for place in (1, 3))
-    return start <= 60 * now.hour + now.minute < end
+        now = 3600 * here.hour + 60 * here.minute
+        return any(opens <= now < closes for opens, closes in read_exact_day(getattr(self, WEEKDAYS[here.weekday()])) or ())
 
 
 class HandOver(_PolicyPart):

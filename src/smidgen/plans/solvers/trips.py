@@ -20,9 +20,10 @@ from smidgen.plans.routing.problem import Spot, clock, counted, seconds_of
 from smidgen.plans.routing.sources import by_valhalla, straight_lines
 from smidgen.plans.routing.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.plans.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
-from smidgen.plans.trips.places import PLACE_COLUMNS, WEEKDAYS, kind_columns, nameless, read_places, tags_of
+from smidgen.plans.trips.places import PLACE_COLUMNS, kind_columns, nameless, read_places, tags_of
 from smidgen.plans.trips.trip import SCHEMA, Trip, TripDay, TripPlan, planned, shown_wish, weekday_of, wished
 from smidgen.text import dates
+from smidgen.text.opening_hours import WEEKDAYS
 
 _SHOWN = 12
 """Most places that an error lists."""

@@ -6,15 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smidgen.core.errors import InputError
-from smidgen.plans.routing.problem import DAY, Spot, seconds_of
+from smidgen.plans.routing.problem import DAY, Spot
 from smidgen.plans.routing.table_rows import NAMES, NamedColumns, TableRow, rows_of
 from smidgen.plans.routing.tables import spot_of, unique_names, unswapped
 from smidgen.plans.solving import ProblemTable
-from smidgen.plans.trips.opening_hours import CLOSED, Hours, OpeningHours, by_weekday, read_opening_hours
 from smidgen.text.column_names import column_key
+from smidgen.text.opening_hours import CLOSED, WEEKDAYS, Hours, OpeningHours, by_weekday, read_day, read_opening_hours
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _USUAL_VISIT = 60 * 60
 PLACE_COLUMNS = ("name", "latitude", "longitude", "kind", "minutes", "price", "score", "tags", "window", *WEEKDAYS)
 """The roles that columns of the table may have; `window` is the hours of the whole week."""
@@ -133,14 +131,11 @@ def _hours(row: TableRow, weekday: str) -> Hours:
     if text in CLOSED:
         return ()
     found = []
-    for part in re.split(r"[,;]", text):
-        ends = re.split(r"\s*(?:-|–|to|bis)\s*", part.strip())
-        try:
-            begin, end = (seconds_of(word, "the cell") for word in ends)
-        except (InputError, ValueError):
-            row.fail(weekday, "these are no opening hours", part.strip(), "Write 9:00-12:00, 13:00-17:00, or closed.")
+    for part, begin, end in read_day(text, r"[,;]", r"\s*(?:-|–|to|bis)\s*"):
+        if begin is None or end is None:
+            row.fail(weekday, "these are no opening hours", part, "Write 9:00-12:00, 13:00-17:00, or closed.")
         if end <= begin:
-            row.fail(weekday, "the place closes before it opens", part.strip(), "Correct one of them; after midnight is another day.")
+            row.fail(weekday, "the place closes before it opens", part, "Correct one of them; after midnight is another day.")
         found.append((begin, end))
     return tuple(sorted(found))
 

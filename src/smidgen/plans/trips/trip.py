@@ -17,9 +17,9 @@ from smidgen.plans.routing.events import known_as, window
 from smidgen.plans.routing.problem import Spot, clock
 from smidgen.plans.routing.tile_map import Tiles
 from smidgen.plans.routing.travel import Travel
-from smidgen.plans.trips.opening_hours import Hours
-from smidgen.plans.trips.places import WEEKDAYS, Place, tags_of
+from smidgen.plans.trips.places import Place, tags_of
 from smidgen.plans.trips.search import DayFrame, Options, Orienteering, chosen
+from smidgen.text.opening_hours import WEEKDAYS, Hours
 
 SCHEMA: Mapping[str, Any] = {
     "type": "object",

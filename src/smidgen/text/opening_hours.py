@@ -1,20 +1,21 @@
-"""Opening hours in one text, as OpenStreetMap and door signs write them: `Apr-Oct Mo-Fr 09:00-18:00; Sa 10-14; Dec 25 off`, `24/7`."""
+"""Opening hours: of a week in one text, as OpenStreetMap and door signs write them (`Apr-Oct Mo-Fr 09:00-18:00; Sa 10-14; Dec 25 off`,
+`24/7`), and of a day, in any words or in a strict form."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from smidgen.core.errors import InputError
-from smidgen.plans.routing.problem import DAY, seconds_of
-from smidgen.text import dates
+from smidgen.text import clock, dates
+from smidgen.text.durations import DAY
 
 Hours: TypeAlias = tuple[tuple[int, int], ...]
 """Stretches of a day in which a place is open, seconds after midnight."""
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 CLOSED = ("closed", "off", "-", "–", "geschlossen", "zu", "ruhetag")
 _LONGEST = 400
 _ALWAYS = ("24/7", "24h", "always", "open", "daily", "täglich", "immer")
@@ -42,6 +43,7 @@ _RULE = re.compile(
     rf"(?P<hours>{_TIME}{_TO}{_TIME}(?:{_AND}{_TIME}{_TO}{_TIME})*|{'|'.join(map(re.escape, CLOSED))}|24/7|24h)"
     r"\s*(?:[;,|/\n]\s*|$|\s+)"
 )
+_EXACT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 Season: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """The first and the last day, each as month and day; one that begins after its end goes over New Year."""
 
@@ -167,16 +169,32 @@ def _hours(text: str) -> Hours | None:
     if text in _ALWAYS:
         return ((0, DAY),)
     found = []
-    for part in re.split(_AND, text):
-        begins, ends = (_seconds(word) for word in re.split(_TO, part))
+    for _, begins, ends in read_day(text, _AND, _TO):
         if begins is None or ends is None or begins == ends:
             return None
         found.append((begins, ends if ends > begins else DAY))
     return tuple(sorted(found))
 
 
-def _seconds(word: str) -> int | None:
-    try:
-        return seconds_of(word, "the cell")
-    except InputError:
+def read_day(text: str, between: str, to: str) -> Iterator[tuple[str, int | None, int | None]]:
+    """Each stretch of a day as written, with its beginning and end in seconds after midnight; None for an end that is not understood.
+
+    `between`, `to`: regular expressions for what joins stretches, and the two ends of one.
+    """
+    for part in re.split(between, text):
+        ends = [clock.read_alone(word) for word in re.split(to, part.strip())]
+        begins, closes = (_seconds(end) for end in ends) if len(ends) == 2 else (None, None)
+        yield part.strip(), begins, closes
+
+
+def _seconds(time: str | None) -> int | None:
+    return None if time is None else 3600 * int(time[:2]) + 60 * int(time[3:])
+
+
+def read_exact_day(text: str) -> Hours | None:
+    """The stretches of a day in the form `09:00-12:00, 13:00-17:30`; empty for a closed day; None for any other form."""
+    matches = [_EXACT.fullmatch(part.strip()) for part in text.split(",")] if text else []
+    found = [tuple(map(int, match.groups())) for match in matches if match is not None]
+    if len(found) < len(matches):
         return None
+    return tuple((3600 * opens + 60 * past, 3600 * closes + 60 * later) for opens, past, closes, later in found)

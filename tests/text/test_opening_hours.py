@@ -1,4 +1,4 @@
-"""Opening hours in one text: of a week, and by season."""
+"""Opening hours: of a week in one text, by season, and of a day."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import datetime
 
 import pytest
 
-from smidgen.plans.solving import ProblemTable
-from smidgen.plans.trips.opening_hours import Hours, read_opening_hours
-from smidgen.plans.trips.places import read_places
+from smidgen.text.opening_hours import Hours, read_day, read_exact_day, read_opening_hours
 
 
 def hours(day: Hours) -> str:
@@ -88,32 +86,15 @@ def test_what_is_not_understood_is_not_guessed(text: str) -> None:
     assert read_opening_hours(text) is None
 
 
-def table(**cells: str) -> ProblemTable:
-    cells = {"Name": "Castle", "lat": "38.7", "lon": "-9.1", **cells}
-    return ProblemTable("p.csv", tuple(cells), [(1, cells)])
-
-
-def test_a_table_of_places_has_hours_of_the_week_in_one_column() -> None:
-    (place,) = read_places(table(category="castle;history", duration="1.5 h", opening_hours="Tu-Su 10-18"), located=True)
-    assert (place.kind, place.tags, place.lasts) == ("castle", {"castle", "history"}, 5400)
-    assert place.hours is not None and [hours(place.hours.on(day)) for day in range(7)] == ["x", *["10-18"] * 6]
-    (place,) = read_places(table(opening_hours="when the sun shines"), located=True)
-    assert place.hours is None and place.words == "when the sun shines"
-
-
 @pytest.mark.parametrize(
-    ("cells", "kind", "tags"),
-    [
-        ({"tourism": "theme_park", "amenity": ""}, "theme park", {"theme park"}),
-        ({"tourism": "", "amenity": "cafe", "shop": "bakery"}, "cafe", {"cafe", "bakery"}),
-        ({"historic": "yes", "amenity": "no"}, "historic", {"historic"}),
-        ({"@type": "node", "leisure": "park"}, "park", {"park"}),
-        ({"heritage:type": "unesco", "leisure": "park"}, "park", {"park"}),
-        ({"kind": "museum", "leisure": "park"}, "museum", {"museum"}),
-        ({"type": "museum", "leisure": "park"}, "museum", {"museum"}),
-        ({}, "", set()),
-    ],
+    ("text", "day"),
+    [("", "x"), ("09:00-17:30", "9-17.5"), ("09:00-12:00, 13:00-24:00", "9-12,13-24"), ("9-17", None), ("09:00-12:00,", None), (" ", None)],
 )
-def test_kinds_as_openstreetmap_has_them(cells: dict[str, str], kind: str, tags: set[str]) -> None:
-    (place,) = read_places(table(**cells), located=True)
-    assert (place.kind, place.tags) == (kind, tags)
+def test_hours_of_a_day_in_the_strict_form(text: str, day: str | None) -> None:
+    found = read_exact_day(text)
+    assert (None if found is None else hours(found)) == day
+
+
+def test_hours_of_a_day_in_any_words_say_which_part_is_not_understood() -> None:
+    found = list(read_day("9-12:30; 2 pm to nobody; 15", "[,;]", r"\s*(?:-|to)\s*"))
+    assert found == [("9-12:30", 9 * 3600, 45000), ("2 pm to nobody", 14 * 3600, None), ("15", None, None)]
