@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.store.files import home
-from smidgen.store.sqlite_wal import into_wal, make_private, writing
+from smidgen.store.sqlite_wal import as_os_error, connect, connect_to_read, file_version, transaction, writing
 
 VERSION = 1
 NANO = 1_000_000_000
 _WAIT_SECONDS = 5.0
 _KEPT_DAYS = 400
+_NAME = "the ledger"
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS spent (day TEXT NOT NULL, scope TEXT NOT NULL, nano INTEGER NOT NULL, estimated INTEGER NOT NULL, "
     "requests INTEGER NOT NULL, PRIMARY KEY (day, scope)) WITHOUT ROWID",
@@ -91,17 +92,14 @@ class SpendingLedger:
     def __init__(self, file: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._file = file or place()
-        with _faults():
-            make_private(self._file)
-            self._base = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-            into_wal(self._base, _WAIT_SECONDS)
-            self._base.execute("PRAGMA synchronous=NORMAL")
+        with as_os_error(_NAME):
+            self._base = connect(self._file, _WAIT_SECONDS, threads=True)
             self._begin()
 
     def hold(self, day: str, scopes: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
         """Reserve an amount in all scopes, each with its limit (None for no limit), or in none of them if a limit could be exceeded."""
         held = Reservation(uuid.uuid4().hex, day, tuple(scopes), nano)
-        with self._lock, _faults(), self._written():
+        with self._lock, as_os_error(_NAME), self._written():
             for scope, limit in scopes.items():
                 if limit is not None:
                     (used,) = self._base.execute(_USED, (day, scope, day, scope)).fetchone()
@@ -113,30 +111,30 @@ class SpendingLedger:
 
     def settle(self, held: Reservation, nano: int, estimated: bool) -> None:
         """End a request: count its cost, and release its reservation. A second call does nothing."""
-        with self._lock, _faults(), self._written():
+        with self._lock, as_os_error(_NAME), self._written():
             if self._let_go(held):
                 rows = [(held.day, scope, nano, nano if estimated else 0) for scope in held.scopes]
                 self._base.executemany(_SETTLE, rows)
 
     def release(self, held: Reservation) -> None:
         """Release the reservation of a request that was never sent, or was refused, and cost nothing."""
-        with self._lock, _faults(), self._written():
+        with self._lock, as_os_error(_NAME), self._written():
             self._let_go(held)
 
     def forget(self, day: str) -> None:
         """Delete entries over 400 days older than this day, irrevocably. The caller is sure that it is today."""
-        with self._lock, _faults(), self._written():
+        with self._lock, as_os_error(_NAME), self._written():
             for name in ("spent", "held"):
                 self._base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{_KEPT_DAYS} days"))
 
     def spent(self, day: str) -> dict[str, ScopeSpending]:
         """The amounts used on a day, by scope."""
-        with self._lock, _faults():
+        with self._lock, as_os_error(_NAME):
             return _spent(self._base, day)
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock, _faults():
+        with self._lock, as_os_error(_NAME):
             self._base.close()
 
     def _let_go(self, held: Reservation) -> bool:
@@ -145,9 +143,7 @@ class SpendingLedger:
 
     def _begin(self) -> None:
         with self._written():
-            (version,) = self._base.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise OSError(f"it is of version {version}, and {VERSION} is known")
+            file_version(self._base, VERSION)
             for table in _TABLES:
                 self._base.execute(table)
             self._base.execute(f"PRAGMA user_version={VERSION}")
@@ -158,15 +154,8 @@ class SpendingLedger:
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
         """Run the block as one transaction, while no other process writes."""
-        with writing(self._file, _WAIT_SECONDS):
-            self._base.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._base.execute("COMMIT")
-            finally:
-                if self._base.in_transaction:  # also if the disk is too full to commit: the next transaction must be able to begin
-                    with contextlib.suppress(sqlite3.Error):
-                        self._base.execute("ROLLBACK")
+        with writing(self._file, _WAIT_SECONDS), transaction(self._base):
+            yield
 
 
 def place() -> Path:
@@ -178,22 +167,10 @@ def read(day: str) -> dict[str, ScopeSpending]:
     """The amounts used on a day, by scope, read without opening a ledger for writing; empty if there is no file. Raises OSError."""
     if not place().exists():
         return {}
-    with _faults():
-        base = sqlite3.connect(f"{place().resolve().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
-        try:
-            return _spent(base, day)
-        finally:
-            base.close()
+    with as_os_error(_NAME), contextlib.closing(connect_to_read(place(), _WAIT_SECONDS)) as base:
+        return _spent(base, day)
 
 
 def _spent(base: sqlite3.Connection, day: str) -> dict[str, ScopeSpending]:
     found = base.execute(_SPENT, (day, day)).fetchall()
     return {scope: ScopeSpending(nano, estimated, held, requests) for scope, nano, estimated, held, requests in found}
-
-
-@contextlib.contextmanager
-def _faults() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"the ledger cannot be used: {error}") from error

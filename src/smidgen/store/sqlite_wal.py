@@ -103,3 +103,59 @@ def into_wal(connection: sqlite3.Connection, seconds: float) -> None:
             time.sleep(random.uniform(FIRST_SECONDS, LAST_SECONDS))
         else:
             return
+
+
+# A file that is written with the standard library alone. The spending ledger and the usage records are: SQLAlchemy takes 4.8 times the
+# processor time of a reservation and its settlement (328 µs, not 68), and 12 MB of a server that captures no traffic.
+
+
+def connect(file: Path, seconds: float, threads: bool = False) -> sqlite3.Connection:
+    """Open a file for writing, in WAL mode; create it if it is missing. Data that is written survives a killed process; a power cut may
+    lose the last moments.
+
+    `threads`: whether other threads use the connection, too.
+    """
+    make_private(file)
+    connection = sqlite3.connect(file, timeout=seconds, isolation_level=None, check_same_thread=not threads)
+    try:
+        into_wal(connection, seconds)
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(file: Path, seconds: float) -> sqlite3.Connection:
+    """Open an existing file that is not written to."""
+    return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=seconds, isolation_level=None)
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the block as one transaction, all or nothing. The caller holds the turn (`writing`)."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:  # also if the disk is too full to commit: the next transaction must be able to begin
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+
+def file_version(connection: sqlite3.Connection, known: int, before: str = "") -> int:
+    """The version of a file's tables; 0 of a new one. Raises OSError for one that is not known: `before`, and why."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, known):
+        raise OSError(f"{before}it is of version {version}, and {known} is known")
+    return int(version)
+
+
+@contextlib.contextmanager
+def as_os_error(name: str) -> Iterator[None]:
+    """Raise failures of SQLite as OSError, with the name of the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"{name} cannot be used: {error}") from error

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smidgen.store.files import home
-from smidgen.store.sqlite_wal import into_wal, make_private, writing
+from smidgen.store.sqlite_wal import as_os_error, connect, connect_to_read, file_version, transaction, writing
 
 VERSION = 1
 KEPT_DAYS = 400
 _WAIT_SECONDS = 5.0
+_NAME = "the account"
 
 
 class UsageKey(NamedTuple):
@@ -169,23 +170,20 @@ def add(sums: UsageSums, writer: str, number: int, day: str, file: Path | None =
 
     Raises OSError if the file cannot be read or written: then nothing was added, or all; the next call with this number finds out.
     """
-    with _opened(file or place()) as base:
-        base.execute("BEGIN IMMEDIATE")
-        try:
-            _prepare(base)
-            found = base.execute("SELECT last FROM writers WHERE id = ?", (writer,)).fetchone()
-            if found is None or found[0] < number:
-                base.executemany(_ADD_ENTRY, [(*key, *astuple(entry)) for key, entry in sums.entries.items()])
-                base.executemany(_ADD_WAIT, [(*wait, count) for wait, count in sums.waits.items()])
-                base.executemany(_ADD_PRICE, sums.prices)
-                base.execute(_ADD_WRITER, (writer, day, number))
-            for table in _DATED if forget else ():
-                base.execute(f"DELETE FROM {table} WHERE day < date(?, ?)", (day, f"-{KEPT_DAYS} days"))
-            base.execute("COMMIT")
-        finally:
-            if base.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    base.execute("ROLLBACK")
+    where = file or place()
+    with as_os_error(_NAME), writing(where, _WAIT_SECONDS), contextlib.closing(connect(where, _WAIT_SECONDS)) as base, transaction(base):
+        if file_version(base, VERSION, f"{_NAME} cannot be used: ") == 0:
+            for table in _TABLES:
+                base.execute(table)
+            base.execute(f"PRAGMA user_version={VERSION}")
+        found = base.execute("SELECT last FROM writers WHERE id = ?", (writer,)).fetchone()
+        if found is None or found[0] < number:
+            base.executemany(_ADD_ENTRY, [(*key, *astuple(entry)) for key, entry in sums.entries.items()])
+            base.executemany(_ADD_WAIT, [(*wait, count) for wait, count in sums.waits.items()])
+            base.executemany(_ADD_PRICE, sums.prices)
+            base.execute(_ADD_WRITER, (writer, day, number))
+        for name in _DATED if forget else ():
+            base.execute(f"DELETE FROM {name} WHERE day < date(?, ?)", (day, f"-{KEPT_DAYS} days"))
 
 
 def read(since: str, file: Path | None = None) -> UsageSums:
@@ -194,10 +192,9 @@ def read(since: str, file: Path | None = None) -> UsageSums:
     found = UsageSums()
     if not where.exists():
         return found
-    uri = f"{where.resolve().as_uri()}?mode=ro"
-    with _faults(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as base:
+    with as_os_error(_NAME), contextlib.closing(connect_to_read(where, _WAIT_SECONDS)) as base:
         base.execute("BEGIN")  # all three tables as they were at one moment
-        if _check(base) == 0:
+        if file_version(base, VERSION, f"{_NAME} cannot be used: ") == 0:
             return found
         for row in _rows(base, "entries", since):
             found.entries[UsageKey(*row[:4])] = UsageTotals(*row[4:])
@@ -209,44 +206,6 @@ def read(since: str, file: Path | None = None) -> UsageSums:
 
 def _rows(base: sqlite3.Connection, table: str, since: str) -> Iterator[tuple[Any, ...]]:
     yield from base.execute(f"SELECT * FROM {table} WHERE day >= ? ORDER BY 1, 2, 3, 4", (since,))
-
-
-def _prepare(base: sqlite3.Connection) -> None:
-    if _check(base) == 0:
-        for table in _TABLES:
-            base.execute(table)
-        base.execute(f"PRAGMA user_version={VERSION}")
-
-
-def _check(base: sqlite3.Connection) -> int:
-    """The version of the file; 0 of a new one. Raises OSError for an unknown one."""
-    (version,) = base.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
-        raise OSError(f"the account cannot be used: it is of version {version}, and {VERSION} is known")
-    return int(version)
-
-
-@contextlib.contextmanager
-def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for writing, after waiting for its turn. In WAL mode readers do not wait for it; written data survives a killed
-    process."""
-    with _faults(), writing(file, _WAIT_SECONDS):
-        make_private(file)
-        base = sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)
-        try:
-            into_wal(base, _WAIT_SECONDS)
-            base.execute("PRAGMA synchronous=NORMAL")
-            yield base
-        finally:
-            base.close()
-
-
-@contextlib.contextmanager
-def _faults() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"the account cannot be used: {error}") from error
 
 
 WAIT_ERROR = 2 ** (1 / 16) - 1
