@@ -70,9 +70,10 @@ def code(
     from smidgen.code.flows.repository_place import open_code
 
     if source == "-":
-        todo = f"Write: smidgen code {task} shop.py"
         raise InputError(
-            "a Python file is needed", value=f"smidgen code {task}", todo=f"{todo} --test tests/test_shop.py" if task == "bug" else todo
+            "code.python_file_and_its_tests_are_needed" if task == "bug" else "code.python_file_is_needed",
+            value=f"smidgen code {task}",
+            task=task,
         )
     path, _, name = source.partition("::")
     if task == "bug" and not test:

@@ -128,8 +128,7 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
     """
     named = {name for tool in tools for name in VARIABLE.findall(json.dumps([asdict(one) for one in (tool.target, tool.guard) if one]))}
     if missing := sorted(name for name in named if not values.get(name)):
-        todo = "Give each variable that the tool file names, with the value that the test copy needs."
-        raise InputError("the test copy lacks a variable of the tools", value=", ".join(missing), todo=todo)
+        raise InputError("desk.test_copy_lacks_variable_of_tools", value=", ".join(missing))
     for tool in tools:
         for target in (tool.target, tool.guard):
             if target is None:
@@ -142,8 +141,7 @@ def _check(tools: Sequence[Tool], values: Mapping[str, str]) -> None:
                 _check_other(name[1], values)
                 _check_there(expanded(address, values), name[1], target.folder if isinstance(target, SqlTarget) else "")
             elif tool.changes and target is tool.target:
-                todo = "Begin its address with a variable, such as ${SHOP_URL}, and give that in the file of the test copy."
-                raise InputError("a tool that changes something has no address in the test copy", value=tool.name, todo=todo)
+                raise InputError("desk.tool_has_no_address_in_test_copy", value=tool.name)
 
 
 def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> None:
@@ -167,8 +165,7 @@ def _check_there(address: str, name: str, folder: str) -> None:
     if parts.scheme == "sqlite":
         there = (Path(folder) / address.removeprefix("sqlite:///")).is_file()
     elif not on_this_machine(parts.hostname or ""):
-        todo = "Run the copy here, or forward a port to it, and give an address such as http://127.0.0.1:9000; or a SQLite file."
-        raise InputError("the test copy is not on this machine", value=name, todo=todo)
+        raise InputError("desk.test_copy_is_not_on_this_machine", value=name)
     else:
         try:
             port = parts.port or _PORTS.get(parts.scheme, _POSTGRES_PORT)
@@ -177,5 +174,4 @@ def _check_there(address: str, name: str, folder: str) -> None:
         except OSError:
             there = False
     if not there:
-        todo = "Start it, or correct its address. Otherwise each call would fail, and count as a mistake of the desk."
-        raise InputError("the test copy does not answer", value=name, todo=todo)
+        raise InputError("desk.test_copy_does_not_answer", value=name)

@@ -24,7 +24,11 @@ LONGEST_SENTENCE = 2_000
 def checked_sentence(solver: Solver, sentence: str) -> str:
     """A sentence that a model can read. Raises InputError for one that is empty, too long or damaged."""
     if not sentence.strip():
-        raise InputError("the sentence is empty", value=sentence, todo=_todo(solver))
+        raise InputError(
+            "plans.sentence_is_empty" if solver.examples else "plans.sentence_is_empty_and_has_no_example",
+            value=sentence,
+            example=_example(solver),
+        )
     if len(sentence) > LONGEST_SENTENCE:
         value = f"{len(sentence):,} letters"
         raise InputError("plans.sentence_is_too_long", value=value, longest_sentence=LONGEST_SENTENCE)
@@ -41,7 +45,11 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
     change = _filled(given)
     if not isinstance(change, Mapping) or not change:
         if sentence:
-            raise InputError("no change was found in the sentence", value=sentence, todo=_todo(solver))
+            raise InputError(
+                "plans.sentence_tells_no_change" if solver.examples else "plans.sentence_tells_no_change_and_has_no_example",
+                value=sentence,
+                example=_example(solver),
+            )
         raise InputError("plans.change_is_empty", value=_json(given), changes=", ".join(solver.changes.get("properties", {})))
     if HALVES.search(_json(change)):
         raise InputError("plans.text_holds_nul_or_half_character", value=str(change))
@@ -49,26 +57,48 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)
     if mistake is not None:
-        what, value, todo = _misfit(solver.changes, change, list(mistake.absolute_path))
-        raise InputError(what, value=value, todo=_todo(solver) if sentence else todo)
+        raise _misfit(solver, change, list(mistake.absolute_path), bool(sentence and solver.examples))
     return change
 
 
-def _misfit(schema: Change, change: Change, path: Sequence[Any]) -> tuple[str, object, str]:
-    """A mistake of a change in words, its value, and what is permitted there. `path`: of its mistake; empty where a field is missing or
-    unknown."""
-    known = schema.get("properties", {})
+def _misfit(solver: Solver, change: Change, path: Sequence[Any], read: bool) -> InputError:
+    """The error of a change that does not fit. `path`: of its mistake; empty where a field is missing or unknown. `read`: whether a model
+    read it from a sentence, so that another sentence helps."""
+    known, example = solver.changes.get("properties", {}), _example(solver)
     if path and path[0] in known:
-        return f"the change does not fit in its field {path[0]}", change[path[0]], f"It must be {_permitted(known[path[0]])}."
+        return InputError(
+            "plans.read_change_does_not_fit_in_field" if read else "plans.change_does_not_fit_in_field",
+            value=change[path[0]],
+            field=path[0],
+            permitted=_permitted(known[path[0]]),
+            example=example,
+        )
     strange = next((name for name in change if name not in known), None)
-    name = next((name for name in schema.get("required", ()) if name in known and name not in change), None)
+    name = next((name for name in solver.changes.get("required", ()) if name in known and name not in change), None)
     if strange is None and name is None:
-        return "the change does not fit", _json(change), f"It must be {_json(schema)}."
+        return InputError(
+            "plans.read_change_does_not_fit" if read else "plans.change_does_not_fit",
+            value=_json(change),
+            permitted=_json(solver.changes),
+            example=example,
+        )
     if strange is None:
-        return f"the change lacks its field {name}", _json(change), f"It must be {_permitted(known[name])}."
+        return InputError(
+            "plans.read_change_lacks_field" if read else "plans.change_lacks_field",
+            value=_json(change),
+            field=name,
+            permitted=_permitted(known[name]),
+            example=example,
+        )
+    if read:
+        return InputError("plans.read_change_has_unknown_field", value=str(strange), example=example)
     near = difflib.get_close_matches(str(strange), list(known), n=1)
-    meant = f"Did you mean {near[0]}? " if near else ""
-    return "the change has a field that is not known", str(strange), f"{meant}Known are: {', '.join(known)}."
+    return InputError(
+        "plans.change_has_unknown_field_but_one_is_near" if near else "plans.change_has_unknown_field",
+        value=str(strange),
+        near=near[0] if near else None,
+        known=", ".join(known),
+    )
 
 
 def _permitted(schema: Change) -> str:
@@ -309,5 +339,5 @@ def _filled(given: Any) -> Any:
     return {name: value for name, value in kept.items() if value is not None and value != "" and value != []}
 
 
-def _todo(solver: Solver) -> str:
-    return f'Say it as in: "{solver.examples[0]}"' if solver.examples else "Say what changes, and where."
+def _example(solver: Solver) -> str | None:
+    return next(iter(solver.examples), None)

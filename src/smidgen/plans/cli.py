@@ -63,11 +63,9 @@ def solve(
     is_plan = (Path(source) / PLAN).is_file()
     if to is None and not is_plan:
         if source not in registry.names(ROOM) and not Path(source).is_file() and not (Path(source) / "smidgen.toml").is_file():
-            todo = f"Name a recipe such as shop/smidgen.toml, the folder of a plan, or one of: {', '.join(registry.names(ROOM))}."
-            raise InputError("there is no such recipe or plan", value=source, todo=todo)
+            raise InputError("plans.there_is_no_such_recipe_or_plan", value=source, solvers=", ".join(registry.names(ROOM)))
         recipe = Path(source) / "smidgen.toml"
-        todo = f"Write: smidgen solve {recipe if recipe.is_file() else source} --out DIR"
-        raise InputError("a folder for the plan is needed", value=source, todo=todo)
+        raise InputError("plans.folder_for_plan_is_needed", value=source, recipe=recipe if recipe.is_file() else source)
     given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
     problem = open_problem(source, [*(overrides or ()), *given])
     before = _sentences_before(problem, Path(source) if is_plan else None, as_json) if change else []

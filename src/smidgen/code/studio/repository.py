@@ -79,8 +79,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as packed:
             entries = packed.infolist()
             if len(entries) > _MOST_ENTRIES:
-                todo = "Pack the source files alone."
-                raise InputError("the ZIP file holds too much", value=f"{len(entries):,} files", todo=todo)
+                raise InputError("code.zip_file_holds_too_much", files=len(entries))
             named = [entry for entry in entries if not entry.is_dir() and SUFFIXES.fullmatch(PurePosixPath(entry.filename).suffix)]
             for entry in named[: 4 * MOST_FILES]:
                 with packed.open(entry) as source:
@@ -99,8 +98,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        todo = "Pack the folder again, without a password."
-        raise InputError("the ZIP file cannot be unpacked", value=str(error)[:200], todo=todo) from None
+        raise InputError("code.zip_file_cannot_be_unpacked", value=str(error)[:200]) from None
 
 
 def _replace(project: Project, files: Sequence[CodeFile]) -> None:

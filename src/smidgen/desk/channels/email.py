@@ -122,9 +122,9 @@ class EmailChannel:
                     with self._connected() as smtp:
                         smtp.noop()
         except imap_tools.MailboxLoginError:
-            raise _failure("the mail server refused the password", "IMAP", passing=True, after=_KEY_SECONDS) from None
+            raise DeliveryError("desk.mail_server_refused_password", value="IMAP", passing=True, after=_KEY_SECONDS) from None
         except imap_tools.MailboxFolderSelectError:
-            raise _failure("the mailbox has no such folder", self._settings.folder, passing=True) from None
+            raise DeliveryError("desk.mailbox_has_no_such_folder", value=self._settings.folder, passing=True) from None
         return self._settings.address
 
     def send(self, message: OutgoingMessage, again: bool) -> str:
@@ -152,7 +152,7 @@ class EmailChannel:
 
     def _reply(self, message: OutgoingMessage) -> EmailMessage:
         if not is_address(message.recipient):
-            raise _failure("the recipient is not a mail address", message.recipient, passing=False)
+            raise DeliveryError("desk.recipient_is_not_mail_address", value=message.recipient, passing=False)
         subject = " ".join(message.subject.split())[:200] or "Your message"
         asked = str(message.facts.get("asked", ""))
         words = _VISITED.get(str(message.facts.get("language", "")), _VISITED["en"])
@@ -286,25 +286,22 @@ def _told(unsure: bool = True) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPAuthenticationError as error:
-        raise _failure("the mail server refused the password", f"SMTP {error.smtp_code}", passing=True, after=_KEY_SECONDS) from None
+        raise DeliveryError(
+            "desk.mail_server_refused_password", value=f"SMTP {error.smtp_code}", passing=True, after=_KEY_SECONDS
+        ) from None
     except smtplib.SMTPRecipientsRefused as error:
         code = max((answer[0] for answer in error.recipients.values()), default=550)
-        raise _failure("the mail server refused the recipient", f"SMTP {code}", passing=code < 500) from None
+        raise DeliveryError("desk.mail_server_refused_recipient", value=f"SMTP {code}", passing=code < 500) from None
     except smtplib.SMTPResponseException as error:
-        raise _failure("the mail server refused a mail", f"SMTP {error.smtp_code}", passing=error.smtp_code < 500) from None
+        raise DeliveryError("desk.mail_server_refused_mail", value=f"SMTP {error.smtp_code}", passing=error.smtp_code < 500) from None
     except ssl.SSLCertVerificationError as error:
-        raise _failure("the mail server's certificate is not valid", error.verify_message, passing=True) from None
+        raise DeliveryError("desk.mail_server_certificate_is_not_valid", value=error.verify_message, passing=True) from None
     except smtplib.SMTPNotSupportedError:
-        raise _failure("the mail server offers no STARTTLS", "smtp_security", passing=True) from None
+        raise DeliveryError("desk.mail_server_offers_no_starttls", value="smtp_security", passing=True) from None
     except ssl.SSLError as error:
-        raise _failure("there is no secure connection to the mail server", error.reason or "TLS", passing=True, unsure=unsure) from None
+        raise DeliveryError("desk.mail_server_connection_is_not_secure", value=error.reason or "TLS", passing=True, unsure=unsure) from None
     except (smtplib.SMTPException, OSError, imaplib.IMAP4.error) as error:
-        raise _failure("the mail server did not take a mail", type(error).__name__, passing=True, unsure=unsure) from None
-
-
-def _failure(what: str, value: str, passing: bool, after: float | None = None, unsure: bool = False) -> DeliveryError:
-    todo = "Check the mail server and the channel's settings."
-    return DeliveryError(what, value=value, todo=todo, passing=passing, after=after, unsure=unsure)
+        raise DeliveryError("desk.mail_server_did_not_take_mail", value=type(error).__name__, passing=True, unsure=unsure) from None
 
 
 part = EmailChannel

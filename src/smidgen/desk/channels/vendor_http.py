@@ -61,16 +61,20 @@ class VendorApi:
         try:
             status, headers, content = self._exchange(method, path, body, query)
         except httpx.ConnectError as error:
-            raise self._passing("cannot be reached", type(error).__name__) from None
+            raise DeliveryError("desk.vendor_cannot_be_reached", value=type(error).__name__, name=self.name, passing=True) from None
         except httpx.HTTPError as error:
             # The request may have arrived: its answer did not.
-            raise self._passing("did not answer", type(error).__name__, unsure=True) from None
+            raise DeliveryError(
+                "desk.vendor_did_not_answer", value=type(error).__name__, name=self.name, passing=True, unsure=True
+            ) from None
         try:
             told = json.loads(content) if content.strip() else {}
         except (ValueError, RecursionError):
             told = {}
             if status < 400:
-                raise self._passing("answered no JSON", f"HTTP {status}", unsure=True) from None
+                raise DeliveryError(
+                    "desk.vendor_answered_no_json", value=f"HTTP {status}", name=self.name, passing=True, unsure=True
+                ) from None
         if 200 <= status < 300:
             return told
         refusal = self.failed(status, headers, told)
@@ -83,7 +87,8 @@ class VendorApi:
         value = f"HTTP {status} {reason}".strip()
         if status == 429 or status == 408 or status >= 500:
             unsure = status >= 500 and status != 503
-            return self._passing("is busy or broken", value, after=retry_after(headers), unsure=unsure)
+            after = retry_after(headers)
+            return DeliveryError("desk.vendor_is_busy_or_broken", value=value, name=self.name, passing=True, after=after, unsure=unsure)
         if status in (401, 403):
             return DeliveryError("desk.refused_key", value=value, name=self.name, passing=True, after=_KEY_SECONDS)
         return self.final(value)
@@ -94,11 +99,7 @@ class VendorApi:
 
     def passing(self, value: str, after: float | None = None) -> DeliveryError:
         """The error of a message that this vendor may take later."""
-        return self._passing("cannot take a message now", value, after=after)
-
-    def _passing(self, what: str, value: str, after: float | None = None, unsure: bool = False) -> DeliveryError:
-        todo = "It is tried again by itself."
-        return DeliveryError(f"{self.name} {what}", value=value, todo=todo, passing=True, after=after, unsure=unsure)
+        return DeliveryError("desk.vendor_cannot_take_message_now", value=value, name=self.name, passing=True, after=after)
 
     def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any] | None
@@ -109,7 +110,7 @@ class VendorApi:
             for piece in response.iter_bytes():
                 content += piece
                 if len(content) > _MOST_ANSWER:
-                    raise self._passing("answered too much", f"over {_MOST_ANSWER:,} bytes", unsure=True)
+                    raise DeliveryError("desk.vendor_answered_too_much", name=self.name, most=_MOST_ANSWER, passing=True, unsure=True)
             return response.status_code, response.headers, content
 
 

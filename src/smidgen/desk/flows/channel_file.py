@@ -101,7 +101,7 @@ class DeskChannels:
         self.visitor_mail = file.hand_over.visitors or file.hand_over.mail
         """The name of the e-mail channel by which visitors of a site get people's answers; empty if there is none."""
         if self.visitor_mail and not isinstance(self.channels.get(self.visitor_mail), EmailChannel):
-            raise _no_channel("hand_over.visitors", self.visitor_mail, "Name an e-mail channel.")
+            raise RecipeError("desk.channel_of_visitors_is_not_e_mail", value=self.visitor_mail)
         self.inbox = InboxWorker(store, desk)
         self.delivery = DeliveryWorker(store, desk.name, self.channels, self._listeners(), rule)
         self._loops = [self._mail_loop(name, one) for name, one in self.channels.items() if isinstance(one, EmailChannel)]
@@ -159,11 +159,11 @@ class DeskChannels:
         mail, inbox = self.channels.get(chosen.mail), self.channels.get(chosen.chatwoot)
         if chosen.mail:
             if not isinstance(mail, EmailChannel) or not mail.box.people:
-                raise _no_channel("hand_over.mail", chosen.mail, "Name an e-mail channel with `people`.")
+                raise RecipeError("desk.channel_to_hand_over_by_mail_has_no_people", value=chosen.mail)
             listeners["hand_over:mail"] = MailHandOver(self._store, mail, masking)
         if chosen.chatwoot:
             if not isinstance(inbox, ChatwootChannel):
-                raise _no_channel("hand_over.chatwoot", chosen.chatwoot, "Name a Chatwoot channel.")
+                raise RecipeError("desk.channel_to_hand_over_is_not_chatwoot", value=chosen.chatwoot)
             listeners["hand_over:chatwoot"] = ChatwootHandOver(self._store, chosen.chatwoot, inbox, masking)
         return listeners
 
@@ -193,7 +193,3 @@ class DeskChannels:
 def open_desk_channels(file: Path, store: ConversationStore, desk: Answering, rule: RetryRule | None = None) -> DeskChannels:
     """Open the channels of a file for a desk; `start` sets them to work."""
     return DeskChannels(store, desk, read_channel_file(file, ChannelFile), rule)
-
-
-def _no_channel(place: str, value: str, todo: str) -> RecipeError:
-    return RecipeError(f"{place} names no such channel", value=value, todo=todo)

@@ -122,7 +122,7 @@ class Visits:
         try:
             self._store.give_feedback(conversation.id, turn, verdict, comment)
         except ConversationMissing as error:
-            raise RequestError(error.what, value=turn, todo=error.todo, status=404, code="turn_not_found") from None
+            raise RequestError(error.message_code, value=turn, status=404, code="turn_not_found") from None
 
     def told(self, conversation: DeskConversation, after: str = "") -> dict[str, Any]:
         """The turns after one, all for an empty id, with the conversation's status. What a person wrote among them is mailed no more."""

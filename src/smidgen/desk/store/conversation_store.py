@@ -269,7 +269,7 @@ class ConversationStore:
         with self.database.writing() as connection:
             mine = sql.select(TURNS.c.id).where(TURNS.c.id == turn, TURNS.c.conversation == conversation, TURNS.c.author == "desk")
             if connection.scalar(mine) is None:
-                raise ConversationMissing("the desk said no such thing in this conversation", value=turn, todo="Name one of its turns.")
+                raise ConversationMissing("desk.conversation_has_no_such_turn", value=turn)
             row = self._lock(connection, conversation)
             said = {"verdict": verdict, "comment": clean(comment, MOST_TEXT), "time": now}
             if not connection.execute(sql.update(OPINIONS).where(OPINIONS.c.turn == turn).values(said)).rowcount:
@@ -339,7 +339,7 @@ class ConversationStore:
     def _lock(self, connection: Connection, id: str) -> Any:
         row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == id).with_for_update()).one_or_none()
         if row is None:
-            raise ConversationMissing("there is no such conversation", value=id[:MOST_NAME], todo="It may have been deleted.")
+            raise ConversationMissing("desk.conversation_is_not_stored", value=id[:MOST_NAME])
         return row
 
 

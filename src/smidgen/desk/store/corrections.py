@@ -117,8 +117,7 @@ class Corrections:
         with self._database.writing() as connection:
             found = connection.execute(sql.select(TURNS).where(TURNS.c.id == turn, TURNS.c.conversation == conversation)).first()
             if found is None or found.author != "desk":
-                todo = "Name one of its turns."
-                raise ConversationMissing("the desk said no such thing in this conversation", value=turn[:MOST_NAME], todo=todo)
+                raise ConversationMissing("desk.conversation_has_no_such_turn", value=turn[:MOST_NAME])
             question = proposal.question.strip() or asked_before(connection, conversation, found.number)
             values = _stored(replace(proposal, state="waiting", question=question), by, self._clock())
             connection.execute(sql.delete(CORRECTIONS).where(CORRECTIONS.c.turn == turn))
@@ -185,7 +184,7 @@ def _one(connection: Connection, id: str) -> DeskCorrection:
     found = _found().subquery()
     row = connection.execute(sql.select(found).where(found.c.turn == id)).first()
     if row is None:
-        raise ConversationMissing("there is no such correction", value=id[:MOST_NAME], todo="It may have been deleted. Open the list.")
+        raise ConversationMissing("desk.correction_is_not_stored", value=id[:MOST_NAME])
     return _read(connection, row)
 
 

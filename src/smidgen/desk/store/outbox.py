@@ -137,17 +137,16 @@ class Outbox:
         dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
         with self._database.writing() as connection:
             if connection.scalar(sql.select(OUTBOX.c.text).where(dead)) == "":
-                todo = "Write to the customer again, in the conversation."
-                raise ConversationMissing("the words of this message were not kept", value=id, todo=todo)
+                raise ConversationMissing("desk.message_words_were_not_kept", value=id)
             if not connection.execute(sql.update(OUTBOX).where(dead).values(fresh)).rowcount:
-                raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
+                raise ConversationMissing("desk.message_is_no_dead_letter", value=id)
 
     def drop(self, id: str) -> None:
         """Delete a dead letter for good, because a person said so. Raises ConversationMissing if there is none with this id."""
         dead = sql.and_(OUTBOX.c.id == id, OUTBOX.c.state == "dead")
         with self._database.writing() as connection:
             if not connection.execute(sql.delete(OUTBOX).where(dead)).rowcount:
-                raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
+                raise ConversationMissing("desk.message_is_no_dead_letter", value=id)
 
     def dead(self, desk: str = "", limit: int = 100) -> list[StoredOutgoing]:
         """Dead letters, the newest first."""

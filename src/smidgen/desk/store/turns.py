@@ -56,7 +56,7 @@ def read_conversation(connection: Connection, id: str) -> tuple[DeskConversation
     """
     row = connection.execute(sql.select(CONVERSATIONS).where(CONVERSATIONS.c.id == id)).one_or_none()
     if row is None:
-        raise ConversationMissing("there is no such conversation", value=id, todo="It may have been deleted. Open the list.")
+        raise ConversationMissing("desk.conversation_is_not_in_list", value=id)
     newest = sql.select(TURNS).where(TURNS.c.conversation == id).order_by(TURNS.c.number.desc()).limit(MOST_TURNS)
     turns = tuple(turn_of(one) for one in reversed(connection.execute(newest).all()))
     state = json.loads(row.state)

@@ -74,7 +74,7 @@ def has_conversations(project: str) -> bool:
 def conversations_of(project: str) -> Iterator[ConversationStore]:
     """The conversations of a project's desk. Raises ConversationMissing if it was never served."""
     if not has_conversations(project):
-        raise ConversationMissing("this desk has no conversations yet", value=project, todo="Start it on the page Run.")
+        raise ConversationMissing("desk.desk_has_no_conversations_yet", value=project)
     with ConversationStore(conversations_url(project)) as store:
         yield store
 
@@ -184,7 +184,7 @@ def move_dead_letter(project: str, id: str, move: Literal["retry", "drop"]) -> N
         number = id.removeprefix(_EVENT)
         done = number.isdigit() and (store.events.send_again if move == "retry" else store.events.drop)(int(number))
         if not done:
-            raise ConversationMissing("there is no such dead letter", value=id, todo="It may have been sent by now. Open the list.")
+            raise ConversationMissing("desk.message_is_no_dead_letter", value=id)
 
 
 def without_personal_data(text: str, names: Collection[str] = ()) -> str:

@@ -79,13 +79,12 @@ def save_kind(project: Project, before: str, name: str, examples: Sequence[str],
 def _check(held: Sequence[MessageKind], before: str, name: str, examples: Sequence[str]) -> None:
     others = [kind for kind in held if kind.name != before]
     if not name or len(name) > LONGEST_NAME or set(name) & set("*?[]"):
-        todo = f"Write at most {LONGEST_NAME} characters, without * ? [ ]."
-        raise InputError("this is no name for a kind of message", value=name, todo=todo)
+        raise InputError("desk.kind_of_message_has_invalid_name", value=name, most=LONGEST_NAME)
     if name.lower() in [kind.name.lower() for kind in others]:
         raise InputError("desk.there_is_such_kind_of_message_already", value=name)
     if not LEAST_EXAMPLES <= len(examples) <= MOST_EXAMPLES:
-        todo = f"Give at least {LEAST_EXAMPLES} and at most {MOST_EXAMPLES:,}; from ten on it is recognised well."
-        raise InputError("a kind of message has too few or too many examples", value=f"{len(examples):,} examples", todo=todo)
+        count = len(examples)
+        raise InputError("desk.kind_of_message_has_wrong_number_of_examples", count=count, least=LEAST_EXAMPLES, most=MOST_EXAMPLES)
     taken = {example.lower(): kind.name for kind in others for example in kind.examples}
     both = next((example for example in examples if example.lower() in taken), None)
     if both is not None:

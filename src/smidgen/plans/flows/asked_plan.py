@@ -117,12 +117,16 @@ def _made(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
     made, left = list[str](), given
     while left or not made:
         if len(made) == _MOST_CHANGES:
-            what = f"the sentence tells more than {_MOST_CHANGES} changes"
-            raise InputError(what, value=str(given), todo="Say them one after the other.")
+            raise InputError("plans.sentence_tells_too_many_changes", value=str(given), most=_MOST_CHANGES)
         proposed = problem.proposed(left)
         if proposed.score < _LEAST_SURE:
-            what = f"the model is {proposed.score:.0%} sure of this change, and {_LEAST_SURE:.0%} is needed"
-            raise InputError(what, value=proposed.words, todo=f'Say it as in: "{problem.solver.examples[0]}"')
+            raise InputError(
+                "plans.model_is_not_sure_of_change",
+                value=proposed.words,
+                sure=f"{proposed.score:.0%}",
+                needed=f"{_LEAST_SURE:.0%}",
+                example=problem.solver.examples[0],
+            )
         problem.make(proposed)
         unread = f" (not read: {', '.join(proposed.unread)})" if proposed.unread else ""
         made.append(f"{proposed.words}{unread}")

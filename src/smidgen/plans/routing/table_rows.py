@@ -141,7 +141,7 @@ class TableRow:
         if default is None:
             if column is None:
                 self._missing(name)
-            self.fail(name, "the cell is empty", "", "Fill it in.")
+            self.fail("plans.cell_is_empty", name, value="")
         return default
 
     def number_of(
@@ -164,18 +164,20 @@ class TableRow:
                 return default
             text = beside.sub("", text, count=1).strip() if beside is not None else text
             if not _NUMBER.fullmatch(text):
-                self.fail(name, "this is no number", text, "Write digits only, such as 48.137 or 48,137, without a unit.")
+                self.fail("plans.cell_is_no_coordinate_or_amount", name, value=text)
             if name in _AMOUNTS and _THOUSANDS.fullmatch(text):
                 whole, part = re.split("[.,]", text)
                 self.fail(
+                    "plans.number_may_have_thousands_or_decimals",
                     name,
-                    f"this may be {whole}{part} or {float(f'{whole}.{part}'):g}",
-                    text,
-                    "Write it without a mark, or with two decimals.",
+                    value=text,
+                    whole=f"{whole}{part}",
+                    decimal=f"{float(f'{whole}.{part}'):g}",
                 )
             found = float(text.replace(",", ".").replace("−", "-"))
         if not least <= found <= most or not math.isfinite(found):
-            self.fail(name, f"the number is not between {least:g} and {most:g}", self._cells[column or name], "Correct it.")
+            value = self._cells[column or name]
+            self.fail("plans.number_is_out_of_range", name, value=value, least=f"{least:g}", most=f"{most:g}")
         return found
 
     def minutes(self, name: str, *, most: float) -> int:
@@ -185,7 +187,7 @@ class TableRow:
         if told is not None and told <= most * 60:
             return told
         if told is None and text and not _NUMBER.fullmatch(text):
-            self.fail(name, "these are no minutes", text, "Write minutes, such as 15, or words such as 1 h 30.")
+            self.fail("plans.cell_is_no_minutes", name, value=text)
         return round(self.number_of(name, 0.0, least=0, most=most) * 60)
 
     def time(self, name: str, default: int) -> int:
@@ -196,7 +198,7 @@ class TableRow:
         try:
             return seconds_of(text, "the cell") if text else default
         except InputError:
-            self.fail(name, "this is no time of day", text, "Write it as 08:30.")
+            self.fail("plans.cell_is_no_time", name, value=text)
 
     def window(self, name: str) -> tuple[int, int] | None:
         """A cell such as `8:00-12:00`, `after 9` or `bis 11 Uhr` as seconds after midnight; None for an empty one."""
@@ -214,30 +216,35 @@ class TableRow:
                 continue
             if opens < closes:
                 return opens, closes
-            self.fail(name, "the window ends before it begins", text, "Correct one of them; after midnight is another day.")
-        self.fail(name, "this is no stretch of time", text, "Write it as 8:00-12:00: one stretch, in which the stop is served.")
+            self.fail("plans.window_in_cell_ends_before_it_begins", name, value=text)
+        self.fail("plans.cell_is_no_stretch_of_time", name, value=text)
 
     def truth(self, name: str) -> bool:
         """A cell as yes or no; an empty one is no."""
         text = self.text(name, "").casefold()
         if text not in (*_YES, *_NO):
-            self.fail(name, "this is neither yes nor no", text, "Write yes or no.")
+            self.fail("plans.cell_is_neither_yes_nor_no", name, value=text)
         return text in _YES
 
     def words(self, name: str) -> frozenset[str]:
         """A cell as a set of words between commas, semicolons, or slashes."""
         return frozenset(word.strip().casefold() for word in re.split(r"[,;/|]", self.text(name, "")) if word.strip())
 
-    def fail(self, name: str, what: str, value: object, todo: str) -> NoReturn:
-        """Raise DataError for a cell."""
+    def fail(self, code: str, name: str, **pieces: Any) -> NoReturn:
+        """Raise DataError for a cell in the column `name`."""
         column = self._columns.written(name) or name
-        raise DataError(what, value=value, todo=todo, file=self.table.file, row=self.number, column=column)
+        raise DataError(code, file=self.table.file, row=self.number, column=column, **pieces)
 
     def _missing(self, name: str) -> NoReturn:
         near = difflib.get_close_matches(name, [column.casefold() for column in self.table.columns], n=1)
-        todo = f"The file has: {', '.join(self.table.columns)}. Name one of them {name!r}."
-        todo = f"{todo} Did you mean {near[0]!r}?" if near else todo
-        raise DataError("a column is missing", value=name, todo=todo, file=self.table.file)
+        raise DataError(
+            "plans.column_is_missing_but_one_is_near" if near else "plans.column_is_missing",
+            value=name,
+            columns=", ".join(self.table.columns),
+            name=name,
+            near=near[0] if near else None,
+            file=self.table.file,
+        )
 
 
 def rows_of(table: ProblemTable) -> list[TableRow]:

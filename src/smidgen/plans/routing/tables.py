@@ -46,9 +46,7 @@ def _stop(row: TableRow, located: bool) -> Stop:
     window = row.window("window") or (0, DAY)
     opens, closes = row.time("opens", window[0]), row.time("closes", window[1])
     if closes < opens:
-        row.fail(
-            "closes", "the window ends before it begins", row.text("closes"), f"It begins at {row.text('opens')}: correct one of them."
-        )
+        row.fail("plans.window_in_row_ends_before_it_begins", "closes", value=row.text("closes"), begins=row.text("opens"))
     return Stop(
         spot=spot_of(row, "name", "latitude", "longitude", located),
         address=row.text("address", "") or _address(row),
@@ -77,10 +75,10 @@ def spot_of(row: TableRow, name: str, latitude: str, longitude: str, located: bo
         if not value:
             if row.column(column) is None:
                 row.text(column)
-            row.fail(column, "a coordinate is missing", "", "Look the place up on a map, or give a table of travel times.")
+            row.fail("plans.coordinate_is_missing", column, value="")
     high = row.number_of(latitude, least=-180, most=180)
     if abs(high) > 90:
-        row.fail(latitude, "no latitude is beyond 90 degrees", given[0], "Latitude and longitude look swapped: exchange the two columns.")
+        row.fail("plans.latitude_is_beyond_90_degrees", latitude, value=given[0])
     return Spot(row.text(name), high, row.number_of(longitude, least=-180, most=180))
 
 
@@ -89,8 +87,7 @@ def unique_names(rows: Sequence[TableRow], names: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for row, name in zip(rows, names, strict=True):
         if name.casefold() in seen:
-            todo = f"Row {seen[name.casefold()]} has the same name. Remove one, or tell them apart in the name."
-            row.fail("name", "the name occurs twice", name, todo)
+            row.fail("plans.name_occurs_twice", "name", value=name, other=seen[name.casefold()])
         seen[name.casefold()] = row.number
 
 
@@ -109,8 +106,8 @@ def unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
         if spot.latitude is None or spot.longitude is None or abs(spot.longitude) > 90:
             continue
         if beeline((spot.latitude, spot.longitude), middle) > _FAR and beeline((spot.longitude, spot.latitude), middle) < _NEAR:
-            todo = "The place is far from all others, and near them with the two exchanged: exchange them."
-            row.fail("latitude", "latitude and longitude look swapped", f"{spot.latitude:g}, {spot.longitude:g}", todo)
+            value = f"{spot.latitude:g}, {spot.longitude:g}"
+            row.fail("plans.latitude_and_longitude_look_swapped", "latitude", value=value)
 
 
 def read_vans(table: ProblemTable, *, located: bool, known: Mapping[str, Spot] = MappingProxyType({})) -> list[Van]:
@@ -124,7 +121,7 @@ def read_vans(table: ProblemTable, *, located: bool, known: Mapping[str, Spot] =
 def _van(row: TableRow, located: bool, known: Mapping[str, Spot]) -> Van:
     leaves, back = row.time("starts", 0), row.time("ends", DAY)
     if back <= leaves:
-        row.fail("ends", "the shift ends before it begins", row.text("ends"), f"It begins at {row.text('starts')}: correct one of them.")
+        row.fail("plans.shift_ends_before_it_begins", "ends", value=row.text("ends"), begins=row.text("starts"))
     start = _van_place(row, "start", located, known)
     end = start if row.text("end", start.name) == start.name else _van_place(row, "end", located, known)
     return Van(
@@ -163,9 +160,7 @@ def _break(row: TableRow, leaves: int, back: int) -> Break | None:
     seconds = row.minutes("break_minutes", most=8 * 60)
     opens, closes = row.time("break_from", leaves), row.time("break_until", back)
     if closes < opens:
-        row.fail(
-            "break_until", "no break can begin then", row.text("break_until", ""), f"It may begin from {clock(opens)}: correct one of them."
-        )
+        row.fail("plans.break_cannot_begin_then", "break_until", value=row.text("break_until", ""), opens=clock(opens))
     return Break(seconds, opens, closes) if seconds else None
 
 
@@ -194,20 +189,23 @@ def read_matrix(table: ProblemTable, spots: Sequence[Spot], kmh: float) -> Trave
     for row in rows_of(table):
         name = row.text(first.strip().casefold())
         if name in lines:
-            row.fail(first, "the origin occurs twice", name, f"Row {lines[name].number} has it, too. Remove one.")
+            row.fail("plans.origin_occurs_twice", first, value=name, other=lines[name].number)
         lines[name] = row
     targets = [column.strip() for column in table.columns[1:]]
     for missing in [name for name in targets if name not in lines]:
-        todo = f"It has {len(lines)} rows and {len(targets)} columns of places: give a row for each column."
-        raise DataError("the table of travel times is not square: a row is missing", value=missing, todo=todo, file=table.file)
+        raise DataError("plans.table_of_travel_times_lacks_row", value=missing, rows=len(lines), columns=len(targets), file=table.file)
     for name, row in lines.items():
         if name not in targets:
-            row.fail(first, "the table of travel times is not square: a column is missing", name, "Give a column for each row.")
+            row.fail("plans.table_of_travel_times_lacks_column", first, value=name)
     for spot in spots:
         if spot.name not in lines:
             near = difflib.get_close_matches(spot.name, targets, n=1)
-            todo = f"Did you mean {near[0]!r}? Add its row and column." if near else "Add its row and column."
-            raise DataError("a place is not in the table of travel times", value=spot.name, todo=todo, file=table.file)
+            raise DataError(
+                "plans.place_has_no_travel_times_but_one_is_near" if near else "plans.place_has_no_travel_times",
+                value=spot.name,
+                near=near[0] if near else None,
+                file=table.file,
+            )
     names = [spot.name for spot in spots]
     seconds = np.zeros((len(names), len(names)), dtype=np.int64)
     for i, origin in enumerate(names):

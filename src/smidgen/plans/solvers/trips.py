@@ -82,8 +82,7 @@ class TripSolver(Solver):
         start = next((place for place, name in enumerate(names) if name.casefold() == settings.start.strip().casefold()), None)
         if start is None:
             there = f"trips.start: the table of places has: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
-            what, todo = "the start is not in the table of places", "Name one of its places, or add a row for this one:"
-            raise RecipeError(what, value=settings.start, todo=todo, mistakes=[there])
+            raise RecipeError("plans.start_is_not_in_table_of_places", value=settings.start, mistakes=[there])
         spots = [place.spot for place in places]
         points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
         remarks = [*_columns_told(tables_given["places"]), "Opening hours and prices are those of the table; ask before you go."]
@@ -99,8 +98,8 @@ class TripSolver(Solver):
         date = None if settings.date is None else _date(settings.date)
         weekday = weekday_of(settings.weekday or "saturday") if date is None else date.weekday()
         if settings.weekday and weekday_of(settings.weekday) != weekday:
-            todo = f"It is a {WEEKDAYS[weekday].title()}: leave out the weekday, or correct the date."
-            raise InputError("the date is another weekday", value=f"{settings.date}, {settings.weekday}", todo=todo)
+            value = f"{settings.date}, {settings.weekday}"
+            raise InputError("plans.date_is_another_weekday", value=value, weekday=WEEKDAYS[weekday].title())
         trip = Trip(
             places=tuple(place for place in places if place.name != names[start]),
             travel=travel,

@@ -78,15 +78,13 @@ def column(table: ProblemTable, role: str, named: str | None, needed: bool = Tru
     """
     if named is not None:
         if named not in table.columns:
-            todo = f"Name one of: {', '.join(table.columns)}."
-            raise DataError("there is no such column", value=named, todo=todo, file=table.file)
+            raise DataError("plans.table_has_no_such_column", value=named, columns=", ".join(table.columns), file=table.file)
         return named
     found = column_like(table.columns, NAMES[role])
     if found is None and role == "item":
         found = column_like(table.columns, _NAMES_OF_ITEMS)
     if found is None and needed:
-        todo = f"Name the column: --set stock.{role}=COLUMN."
-        raise DataError(f"no column is named like the {role}", value=", ".join(table.columns)[:200], todo=todo, file=table.file)
+        raise DataError("plans.no_column_is_named_like_role", value=", ".join(table.columns)[:200], role=role, file=table.file)
     return found
 
 

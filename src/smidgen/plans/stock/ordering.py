@@ -128,8 +128,14 @@ def _read_leads(table: ProblemTable, name: str) -> list[float]:
         if any(map(str.isalpha, text)):
             seconds = durations.read(text) if durations.find(text) == [(0, len(text))] else None
             if seconds is None or seconds % durations.DAY:
-                value, todo = cell(row, name), f"Give whole days, 0 to {LONGEST_LEAD}."
-                raise DataError("the lead time is no number of days", value=value, todo=todo, file=table.file, row=number, column=name)
+                raise DataError(
+                    "plans.lead_time_in_table_is_no_number_of_days",
+                    value=cell(row, name),
+                    longest_lead=LONGEST_LEAD,
+                    file=table.file,
+                    row=number,
+                    column=name,
+                )
             text = str(seconds // durations.DAY)
         rows.append((number, {**row, name: text}))
     return read_numbers(replace(table, rows=rows), name, empty=-1.0)

@@ -208,7 +208,7 @@ def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]
     try:
         ids = item_ids(text)
     except ValueError as error:
-        raise DataError(str(error), value=text, todo="Write ID:QUANTITY;ID:QUANTITY.", file=file, row=row, column=name) from None
+        raise DataError("plans.cell_names_no_items", value=text, reason=error, file=file, row=row, column=name) from None
     counts = Counter[str]()
     for part in text.replace("|", ";").split(";"):
         id, _, count = part.strip().rpartition(":")
@@ -239,9 +239,7 @@ def _period(dates: Sequence[datetime.date], file: str, months: bool) -> int:
     """
     for before, after in itertools.pairwise(dates):
         if (after - before).days > _LONGEST_GAP_DAYS:
-            value = f"{shown_day(before)} to {shown_day(after)}"
-            todo = "Check the years, or leave out what is older."
-            raise DataError("the table has no rows for more than half a year", value=value, todo=todo, file=file)
+            raise DataError("plans.table_has_no_rows_for_half_year", first=shown_day(before), last=shown_day(after), file=file)
     if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
         value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
         raise DataError("plans.sales_span_more_than_20_years", value=value, file=file)
@@ -254,8 +252,7 @@ def _period(dates: Sequence[datetime.date], file: str, months: bool) -> int:
             return MONTH
         if gaps.min() == gaps.max() > 2 * WEEK:
             value = f"{shown_day(dates[0])}, {shown_day(dates[1])}"
-            todo = "Give sales by day, by week or by month."
-            raise DataError(f"the sales are by {gaps.min()} days", value=value, todo=todo, file=file)
+            raise DataError("plans.sales_are_by_other_periods", value=value, days=int(gaps.min()), file=file)
         if gaps.min() >= WEEK and len({day.weekday() for day in dates}) == 1:
             return WEEK
     return 1

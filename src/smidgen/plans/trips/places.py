@@ -133,9 +133,9 @@ def _hours(row: TableRow, weekday: str) -> Hours:
     found = []
     for part, begin, end in read_day(text, r"[,;]", r"\s*(?:-|–|to|bis)\s*"):
         if begin is None or end is None:
-            row.fail(weekday, "these are no opening hours", part, "Write 9:00-12:00, 13:00-17:00, or closed.")
+            row.fail("plans.cell_is_no_opening_hours", weekday, value=part)
         if end <= begin:
-            row.fail(weekday, "the place closes before it opens", part, "Correct one of them; after midnight is another day.")
+            row.fail("plans.place_closes_before_it_opens", weekday, value=part)
         found.append((begin, end))
     return tuple(sorted(found))
 

@@ -282,7 +282,7 @@ def data_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         found = store.project(project)
         file, id = new_upload(name)
         try:
-            await receive_file(request, file, MOST_UPLOAD, "Send a part of the file, or build from the command line.")
+            await receive_file(request, file, MOST_UPLOAD, "studio.data_file_is_larger_than_mb")
             return await run_in_threadpool(_looked_at, store, found, file, id, Path(name).name)
         except InputError:
             forget_upload(file)

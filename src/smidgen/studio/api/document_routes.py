@@ -121,7 +121,7 @@ def document_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         """List passages of a file, at most 500 from an offset."""
         file = next((one for one in read_files(store.project(project)) if one.name == name), None)
         if file is None:
-            raise StudioMissing("there is no such file", value=name, todo="Open the list of files again.")
+            raise StudioMissing("studio.there_is_no_such_file", value=name)
         return [_passage_view(passage) for passage in file.passages[offset : offset + _MOST_PASSAGES]]
 
     @router.post("/documents/test")

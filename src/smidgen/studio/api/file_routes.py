@@ -152,7 +152,7 @@ def file_routes(store: StudioStore) -> APIRouter:
         file, _ = new_upload(PurePosixPath(name).name)
         most = _MOST_ZIP if name.lower().endswith(".zip") else MOST_FILE_BYTES
         try:
-            await receive_file(request, file, most, "Send it in parts.")
+            await receive_file(request, file, most, "studio.file_is_larger_than_mb")
             if kind == "documents":
                 taken = await run_in_threadpool(take_documents, found, file, name)
                 return TakenView(taken=list(taken.taken), left_out=[LeftOutFile(name=one, reason=why) for one, why in taken.left_out])

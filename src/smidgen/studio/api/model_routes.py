@@ -39,7 +39,7 @@ def model_routes(store: StudioStore, here: bool) -> APIRouter:
         """Open a model from a ZIP file, as the page Report gives it: a project with the model as a finished build."""
         file, _ = new_upload(name)
         try:
-            await receive_file(request, file, MOST_MODEL, "Open it from its folder, or serve it from the command line.")
+            await receive_file(request, file, MOST_MODEL, "studio.model_is_larger_than_mb")
             project = await run_in_threadpool(open_zip, store, file, person.name)
         finally:
             forget_upload(file)

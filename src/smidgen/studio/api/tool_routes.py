@@ -293,7 +293,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         found = store.project(project)
         file, _ = new_upload(PurePosixPath(name).name)
         try:
-            await receive_file(request, file, MOST_FILE_BYTES, "Name its address instead.")
+            await receive_file(request, file, MOST_FILE_BYTES, "studio.database_is_larger_than_mb")
             return view(project, *await run_in_threadpool(take_database, found, name, file, stamp))
         finally:
             forget_upload(file)

@@ -16,8 +16,8 @@ FILE_BODY: dict[str, Any] = {
 """How OpenAPI describes such a call. Its path ends with `/uploads`: the guard bounds the bodies of all others."""
 
 
-async def receive_file(request: Request, file: Path, most: int, todo: str) -> None:
-    """Write the body to a file. Raises RequestError where it has more than `most` bytes; `todo`: what to do then."""
+async def receive_file(request: Request, file: Path, most: int, too_large: str) -> None:
+    """Write the body to a file. Raises RequestError where it has more than `most` bytes, with the code `too_large`."""
     received = 0
     with file.open("wb") as out:
         async for chunk in request.stream():
@@ -26,4 +26,4 @@ async def receive_file(request: Request, file: Path, most: int, todo: str) -> No
                 break
             await run_in_threadpool(out.write, chunk)
     if received > most:
-        raise RequestError(f"the file is larger than {most >> 20} MB", value=file.name, todo=todo, status=413, code="body_too_large")
+        raise RequestError(too_large, value=file.name, most=most >> 20, status=413, code="body_too_large")

@@ -21,12 +21,13 @@ from smidgen.studio.store.projects import Project
 
 _DATA_FILES = ("train", "test", "unlabelled")
 _NEEDED = {
-    "documents": "Add documents on the page Documents.",
-    "tools": "Describe a tool on the page Tools.",
-    "orders": "Add a table of orders on the page Files.",
-    "repository": "Add the source files on the page Code.",
-    "conversations": "Write some conversations: what customers say, and the outcome that you want.",
+    "documents": "studio.there_are_no_documents_to_learn_from",
+    "tools": "studio.there_are_no_tools_to_learn_from",
+    "orders": "studio.there_are_no_orders_to_learn_from",
+    "repository": "studio.there_are_no_source_files_to_learn_from",
+    "conversations": "studio.there_are_no_conversations_to_learn_from",
 }
+"""The error of a kind of file that is missing."""
 
 Say = Callable[[str], None]
 
@@ -44,13 +45,13 @@ def recipe_of_files(project: Project, settings: Mapping[str, Any], say: Say = la
     tree["task"] = project.task
     kept, missing = _filled(tree, project.task, top, say)
     if missing:
-        raise InputError("there is nothing to learn from yet", value=missing, todo=_NEEDED.get(missing, "Fill this file."))
+        raise InputError(_NEEDED.get(missing, "studio.file_to_learn_from_is_empty"), value=missing)
     members = _members(project, settings, say)
     own = kept.get(project.task)
     if isinstance(own, Mapping) and "members" in own:
         left = {role: file for role, file in own["members"].items() if role in members or not str(file).lower().endswith(".toml")}
         if not left and not members:
-            raise InputError("none of the members has anything to learn from yet", value=source, todo=_NEEDED["documents"])
+            raise InputError("studio.no_member_has_anything_to_learn_from", value=source)
         kept[project.task] = {**own, "members": {**left, **members}}
     recipe = make(kept, [], folder=top, source=source)
     _refuse_strays(recipe, kept, top, source)

@@ -64,7 +64,7 @@ def read_file(project: Project, name: str, most: int = MOST_FILE_BYTES) -> bytes
     """The content of a file. Raises StudioMissing if it is not there, InputError if it has more than `most` bytes."""
     place = file_place(project, name)
     if not place.is_file():
-        raise StudioMissing("there is no such file", value=name, todo="Open the list of files again.")
+        raise StudioMissing("studio.there_is_no_such_file", value=name)
     size = place.stat().st_size
     if size > most:
         raise InputError("studio.file_is_too_large_to_be_read_here", name=name, size=size, most=most)
@@ -76,17 +76,14 @@ def write_file(project: Project, name: str, content: bytes) -> ProjectFile:
     of tools that would start a program: only who may use this machine may say that."""
     place = file_place(project, name)
     if _starts_program(content):
-        todo = f"Write it by hand: {place}"
-        raise InputError("a file of tools that starts a program cannot be written in the Studio", value=name, todo=todo)
+        raise InputError("studio.tool_file_starts_program", value=name, place=place)
     if len(content) > MOST_FILE_BYTES:
-        todo = f"At most {MOST_FILE_BYTES >> 20} MB are kept in one file: give it in parts."
-        raise InputError("the file is too large", value=f"{name}: {len(content) >> 20} MB", todo=todo)
+        raise InputError("studio.file_is_too_large_to_be_kept", name=name, size=len(content) >> 20, most=MOST_FILE_BYTES >> 20)
     if place.is_dir() or any(above.is_file() for above in place.parents):
         raise InputError("studio.file_and_folder_cannot_have_one_name", value=name)
     held = [one for one in files_of(project) if one.name != name]
     if len(held) >= MOST_FILES or sum(one.size for one in held) + len(content) > MOST_PROJECT_BYTES:
-        todo = f"A project has at most {MOST_FILES:,} files and {MOST_PROJECT_BYTES >> 30} GB: delete some first."
-        raise InputError("the project has too many files", value=name, todo=todo)
+        raise InputError("studio.project_has_too_many_files", value=name, files=MOST_FILES, size=MOST_PROJECT_BYTES >> 30)
     place.parent.mkdir(parents=True, exist_ok=True)
     files.write(place, content)
     state = place.stat()
@@ -108,7 +105,7 @@ def delete_file(project: Project, name: str) -> None:
     """Delete a file. Raises StudioMissing if it is not there."""
     place = file_place(project, name)
     if not place.is_file():
-        raise StudioMissing("there is no such file", value=name, todo="Open the list of files again.")
+        raise StudioMissing("studio.there_is_no_such_file", value=name)
     forget_reading(place)
     place.unlink()
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from smidgen.core.errors import BundleError, DataError, MachineError, SmidgenError
@@ -22,7 +23,16 @@ _NO_MEMORY = 3
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: float, name: str, todo: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class WorkerErrors:
+    """The codes of a worker's errors, by what is read: it took too long, it took too much memory, or it may have ended its reader."""
+
+    slow: str
+    large: str
+    broken: str
+
+
+def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: float, name: str, errors: WorkerErrors) -> dict[str, Any]:
     """Run a module, which calls `work`, as a process of its own, and return what it tells.
 
     Args:
@@ -31,7 +41,7 @@ def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: floa
         memory: bytes of the process, where the system can bound them.
         seconds: its time.
         name: of the file, for messages.
-        todo: what to do about a file that takes more.
+        errors: the codes for a file that breaks its reader or takes more.
 
     Raises BundleError and DataError: the module's own, and for a file that breaks its reader or takes more.
     """
@@ -47,16 +57,16 @@ def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: floa
         bounds = {"memory": memory, "seconds": seconds}
         said, _ = child.communicate(json.dumps({"bounds": bounds, "asked": dict(asked)}).encode("ascii"), timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise DataError(f"the file is not read after {seconds:g} s", value=name, todo=todo) from None
+        raise DataError(errors.slow, value=name, seconds=f"{seconds:g}") from None
     finally:
         _end(child)
     if child.returncode:
-        what = f"the file cannot be read within {memory / 1e9:.1f} GB of memory"
-        if child.returncode != _NO_MEMORY:
-            what += ", or breaks its reader"
-        raise DataError(what, value=name, todo=todo)
+        code = errors.large if child.returncode == _NO_MEMORY else errors.broken
+        raise DataError(code, value=name, memory=f"{memory / 1e9:.1f}")
     told: dict[str, Any] = json.loads(said)
     if fault := told.get("fault"):
+        if fault["kind"] == BundleError.__name__ and "message_code" in fault:
+            raise BundleError(fault["message_code"], value=fault["value"], file=fault["file"], **fault["values"])
         if fault["kind"] == BundleError.__name__:
             raise BundleError(fault["what"], value=fault["value"], todo=fault["todo"], file=fault["file"])
         raise error_of(fault)

@@ -247,12 +247,12 @@ class ProjectRows:
     def _head(self, connection: Connection) -> int:
         found = connection.execute(sql.select(PROJECTS.c.version).where(PROJECTS.c.id == self.project)).scalar()
         if found is None:
-            raise StudioMissing("there is no such project", value=self.project, todo="Open the list of projects.")
+            raise StudioMissing("studio.there_is_no_such_project", value=self.project)
         return int(found)
 
     def _known(self, connection: Connection, version: int) -> None:
         if not 0 <= version <= self._head(connection):
-            raise StudioMissing("there is no such version of the data", value=version, todo="Choose one of the list of versions.")
+            raise StudioMissing("studio.there_is_no_such_version_of_data", value=version)
 
     def _at(self, version: int | None) -> ColumnElement[bool]:
         """The condition of rows that a version holds; None is the newest."""

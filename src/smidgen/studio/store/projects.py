@@ -62,7 +62,7 @@ class StudioStore:
         with self.database.reading() as connection:
             row = connection.execute(sql.select(PROJECTS).where(PROJECTS.c.id == id)).one_or_none()
         if row is None:
-            raise StudioMissing("there is no such project", value=id, todo="Open the list of projects.")
+            raise StudioMissing("studio.there_is_no_such_project", value=id)
         return _project(row)
 
     def create(self, name: str, task: str, settings: Mapping[str, Any] | None = None) -> Project:

@@ -96,7 +96,7 @@ class RunStore:
         with self._database.reading() as connection:
             row = connection.execute(sql.select(RUNS).where(RUNS.c.id == id)).one_or_none()
         if row is None:
-            raise StudioMissing("there is no such run", value=id, todo="Open the list of the project's runs.")
+            raise StudioMissing("studio.there_is_no_such_run", value=id)
         return _run(row)
 
     def of_project(self, project: str, limit: int = 200) -> list[Run]:

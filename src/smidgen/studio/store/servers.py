@@ -103,7 +103,7 @@ class ServerStore:
             found = connection.execute(sql.update(KEYS).where(mine, KEYS.c.revoked.is_(None)).values(revoked=time.time())).rowcount
             known = found or connection.execute(sql.select(KEYS.c.id).where(mine)).one_or_none() is not None
         if not known:
-            raise StudioMissing("there is no such key", value=id, todo="Open the list of the project's keys.")
+            raise StudioMissing("studio.there_is_no_such_key", value=id)
 
     # Reviews of captured requests.
 

@@ -62,7 +62,7 @@ def repository_routes(host: StudioHost) -> APIRouter:
         found = store.project(project)
         file, _ = await run_in_threadpool(new_upload, name)
         try:
-            await receive_file(request, file, _MOST_ARCHIVE, "Pack the source files alone.")
+            await receive_file(request, file, _MOST_ARCHIVE, "code.source_files_are_larger_than_mb")
             return _view(await run_in_threadpool(take_archive, found, file))
         finally:
             await run_in_threadpool(forget_upload, file)

@@ -229,7 +229,7 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
         """Send a table, in place of the one before."""
         file, _ = await run_in_threadpool(new_upload, name)
         try:
-            await receive_file(request, file, MOST_TABLE_BYTES, "Leave out old rows.")
+            await receive_file(request, file, MOST_TABLE_BYTES, "plans.table_is_larger_than_mb")
             return _view(store, await run_in_threadpool(set_table, plan, setting, file, name))
         finally:
             await run_in_threadpool(forget_upload, file)

@@ -158,11 +158,11 @@ def parse_output(project: Project, output: Any, text: Text | None = None) -> Any
     try:
         parsed = part.parse(output, asked_of(project))
     except ValueError as error:
-        raise InputError(f"the answer does not fit the task {project.task}", value=output, todo=f"{error}.") from None
+        raise InputError("studio.answer_does_not_fit_task", value=output, task=project.task, reason=error) from None
     place = part.place
     if place is None or text is None:
         return parsed
     try:
         return place(text, parsed)
     except ValueError as error:
-        raise InputError("the answer does not fit its text", value=str(output), todo=f"{error}.") from None
+        raise InputError("studio.answer_does_not_fit_its_text", value=str(output), reason=error) from None

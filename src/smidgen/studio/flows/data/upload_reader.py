@@ -19,7 +19,7 @@ from smidgen.data.tables import DataTable, json_value, open_columns, open_table
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.studio.flows.data.answer_guess import guess_answer
-from smidgen.studio.flows.worker import ask_worker, fault_of, work
+from smidgen.studio.flows.worker import WorkerErrors, ask_worker, fault_of, work
 
 Reading = Literal["preview", "rows", "records"]
 """The first rows; all rows in the task's form; all records as they are."""
@@ -30,7 +30,11 @@ _PREVIEW_CELL = 500
 _MOST_FAULTS = 20
 _SHOWN_FAULTS = 5
 _MOST_ROW_FAULTS = 10_000
-_SMALLER = "Send a part of the file, or save it as CSV."
+_ERRORS = WorkerErrors(
+    slow="studio.data_file_is_not_read_in_time",
+    large="studio.data_file_needs_too_much_memory",
+    broken="studio.data_file_breaks_its_reader",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ def read_upload(
         "limits": asdict(limits),
         "remembered": None if remembered is None else asdict(remembered),
     }
-    return ask_worker(__name__, asked, limits.memory, limits.seconds, file.name, _SMALLER)
+    return ask_worker(__name__, asked, limits.memory, limits.seconds, file.name, _ERRORS)
 
 
 # In the child.

@@ -98,8 +98,7 @@ def _unpacked(project: Project, archive: Path, under: str) -> TakenFiles:
         with zipfile.ZipFile(archive) as packed:
             entries = [one for one in packed.infolist() if not one.is_dir() and not _is_left(one.filename)]
             if len(entries) > MOST_FILES or sum(one.file_size for one in entries) > MOST_PROJECT_BYTES:
-                todo = f"At most {MOST_FILES:,} files and {MOST_PROJECT_BYTES >> 30} GB are taken: pack fewer."
-                raise InputError("the ZIP file holds too much", value=archive.name, todo=todo)
+                raise InputError("studio.zip_file_holds_too_much", value=archive.name, files=MOST_FILES, size=MOST_PROJECT_BYTES >> 30)
             outer = _outer([one.filename for one in entries])
             for entry in entries:
                 content = _content(packed, entry)
@@ -111,8 +110,7 @@ def _unpacked(project: Project, archive: Path, under: str) -> TakenFiles:
                 taken += found.taken
                 left += found.left_out
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        todo = "Pack the folder again, without a password."
-        raise InputError("the ZIP file cannot be unpacked", value=str(error)[:200], todo=todo) from None
+        raise InputError("studio.zip_file_cannot_be_unpacked", value=str(error)[:200]) from None
     return TakenFiles(tuple(taken), tuple(left))
 
 

@@ -52,11 +52,9 @@ def write_questions(project: Project, rows: Sequence[AskedRow], state: str) -> Q
     """Replace all questions. Raises RequestError if somebody else has changed them since `state`, InputError for too many or too long."""
     held = read_questions(project)
     if held.state != state:
-        todo = "Look at the questions as they are now, then change them again."
-        raise RequestError("somebody else has changed the questions", value=_KIND, todo=todo, status=409, code="changed")
+        raise RequestError("studio.somebody_else_has_changed_questions", value=_KIND, status=409, code="changed")
     if held.unreadable:
-        todo = "Correct its lines on the page Files first, or they would be lost."
-        raise InputError("the file of questions has lines that are none", value=f"{held.unreadable} lines", todo=todo)
+        raise InputError("studio.file_of_questions_has_lines", unreadable=held.unreadable)
     return _written(project, rows)
 
 

@@ -59,8 +59,7 @@ def ask_large(model: Model, texts: Sequence[Text], large: LargeModel) -> list[La
     """
     teaching, sources = model.task.teaching, model.task.teacher_sources
     if teaching is None:
-        todo = "Compare it with another model of the project."
-        raise RequestError("a large model cannot be asked to do this job", value=model.task.name, todo=todo, code="not_teachable")
+        raise RequestError("studio.large_model_cannot_do_this_job", value=model.task.name, code="not_teachable")
     url = _checked(large)
     wire = ChatCompletions(
         url, large.model, large.key or None, local=on_this_machine(large.host), timeout=_SECONDS, concurrency=_AT_ONCE, again=lambda: True
@@ -105,9 +104,8 @@ def _checked(large: LargeModel) -> str:
         what = error.what.replace("fallback URL", "address")
         raise RequestError(what, value=error.value, todo=todo, param="url", code="invalid_address") from None
     except ValidationError as error:
-        what = f"the address cannot be used ({str(error.errors()[0]['msg']).removeprefix('Value error, ')})"
-        raise RequestError(what, value=large.host, todo=todo, param="url", code="invalid_address") from None
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise RequestError("studio.address_cannot_be_used", value=large.host, reason=reason, param="url", code="invalid_address") from None
     if not (large.key.isascii() and large.key.isprintable() and " " not in large.key) and large.key:
-        todo = "Paste the key alone."
-        raise RequestError("the key has characters that are not allowed", value="hidden", todo=todo, param="key", code="invalid_key")
+        raise RequestError("studio.key_has_characters_that_are_not_allowed", param="key", code="invalid_key")
     return url

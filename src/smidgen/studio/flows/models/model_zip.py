@@ -17,7 +17,7 @@ from typing import Any, Final
 from smidgen.bundles.manifest import MANIFEST, MAX_FILES, name_fault
 from smidgen.core.errors import BundleError, InputError
 from smidgen.store.files import home
-from smidgen.studio.flows.worker import ask_worker, work
+from smidgen.studio.flows.worker import WorkerErrors, ask_worker, work
 
 MOST_UNPACKED: Final = 8 << 30
 """Bytes of a bundle."""
@@ -36,7 +36,11 @@ _ENCRYPTED = 0x1
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAC = "__MACOSX/"
 """Where macOS puts its own notes on the files."""
-_AGAIN = "Download the model again, and send that file as it is."
+_ERRORS: Final = WorkerErrors(
+    slow="studio.model_file_is_not_read_in_time",
+    large="studio.model_file_needs_too_much_memory",
+    broken="studio.model_file_breaks_its_reader",
+)
 _MEMORY: Final = 1 << 30
 """Bytes of the process that unpacks."""
 _SECONDS: Final = 900.0
@@ -44,7 +48,7 @@ _SECONDS: Final = 900.0
 
 def unpack_apart(archive: Path, folder: Path) -> None:
     """Unpack the bundle in a ZIP file into an empty folder, in a process of its own. Raises DataError and BundleError as `unpack` does."""
-    ask_worker(__name__, {"archive": str(archive), "folder": str(folder)}, _MEMORY, _SECONDS, archive.name, _AGAIN)
+    ask_worker(__name__, {"archive": str(archive), "folder": str(folder)}, _MEMORY, _SECONDS, archive.name, _ERRORS)
 
 
 def unpack(archive: Path, folder: Path) -> None:

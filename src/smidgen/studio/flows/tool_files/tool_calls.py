@@ -115,11 +115,9 @@ def run_once(project: Project, tool: Tool, arguments: Mapping[str, Any], author:
     or whose server is started by a command.
     """
     if tool.changes:
-        todo = "Try it in the desk's chat, where the customer's yes is asked for."
-        raise InputError("this tool changes something, so it is not run from here", value=tool.name, todo=todo)
+        raise InputError("studio.tool_changes_something", value=tool.name)
     if isinstance(tool.target, McpTarget) and tool.target.command:
-        todo = "Try it with `smidgen serve` on your own machine."
-        raise InputError("the Studio starts no programs, and this tool's server is one", value=tool.name, todo=todo)
+        raise InputError("studio.tool_server_is_program", value=tool.name)
     who = ToolUser(f"studio-{author}", _CHANNEL, author)
     call = ToolCall(tool.name, arguments)
     with _running, _store(project) as store, closing(Toolbox([tool], store, tool_environment(project.id))) as box:
