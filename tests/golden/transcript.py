@@ -102,6 +102,7 @@ BODIES = (
     Rule("times in an account", rb'"(mean|p50|p95|p99)":\d+(\.\d+)?(?=[,}])', rb'"\1":<ms>'),
     Rule("energy in an account", rb'"(measured_wh|estimated_wh|of_that_local_answers_wh)":[\d.e-]+(?=[,}])', rb'"\1":<wh>'),
     Rule("the hours to midnight", rb"in \d{1,2}\.\d hours", rb"in <n> hours"),
+    Rule("the hours to midnight, as a value", rb'"hours":"\d{1,2}\.\d"', rb'"hours":"<n>"'),
     Rule("the seconds until an upstream is tried again", rb"left alone for \d{1,2} s more", rb"left alone for <n> s more"),
     Rule("the age of a cached answer", rb'"age":\d{1,2}(?=[,}])', rb'"age":<seconds>'),
 )

@@ -270,13 +270,15 @@ class Service:
             raise RequestError("server.there_is_no_text", param=param)
         most = min(self.settings.limits.max_inputs, self.settings.limits.max_queue)
         if len(texts) > most:
-            todo = f"Send at most {most} at a time."
-            raise RequestError("there are too many texts", value=len(texts), todo=todo, code="too_many_inputs", param=param)
+            raise RequestError("server.there_are_too_many_texts", value=len(texts), most=most, code="too_many_inputs", param=param)
         for place, text in enumerate(texts):
             if isinstance(text, str) is pairs:
-                what = "this model takes pairs of texts" if pairs else "this model takes single texts"
-                todo = "Send [[first, second], ...] to /v1/classify." if pairs else "Send each as one text."
-                raise RequestError(what, value=f"text {place + 1}", todo=todo, code="wrong_input", param=param)
+                raise RequestError(
+                    "server.model_takes_pairs_of_texts" if pairs else "server.model_takes_single_texts",
+                    place=place + 1,
+                    code="wrong_input",
+                    param=param,
+                )
             # One side of a gap may be empty.
             for piece in (joined(text),) if isinstance(text, str) or model.task.pair else text:
                 self.check_text(piece, param if len(texts) == 1 else f"{param}.{place}")

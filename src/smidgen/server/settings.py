@@ -140,25 +140,23 @@ def read_secrets(file: Path) -> dict[str, str]:
     """
     try:
         if file.exists() and not file.is_file():  # opening a pipe would wait for its writer
-            raise _unusable("the secrets file is no file", file, "Name a file of its own.")
+            raise InputError("server.secrets_file_is_no_file", value=str(file))
         with file.open("rb") as stream:
             told = os.fstat(stream.fileno())
             if told.st_size > _MOST_SECRET_BYTES:
-                raise _unusable("the secrets file is too large", file, 'It has a few lines, such as SMIDGEN_FALLBACK_KEY = "…".')
+                raise InputError("server.secrets_file_is_too_large", value=str(file))
             if sys.platform != "win32" and told.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise _unusable("others may read or change the secrets file", file, f"Keep it to yourself: chmod 600 {file}")
+                raise InputError("server.secrets_file_can_be_read_by_others", value=str(file), path=file)
             content = stream.read(_MOST_SECRET_BYTES)
     except OSError as error:
-        raise _unusable(
-            f"the secrets file cannot be read ({error.strerror})", file, "Check the path after --secrets, and whose file it is."
-        ) from None
+        raise InputError("server.secrets_file_cannot_be_read", value=str(file), reason=error.strerror) from None
     try:
         found = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):  # its message may quote the file
-        raise _unusable("the secrets file is not TOML", file, 'Write lines such as SMIDGEN_FALLBACK_KEY = "…", with the quotes.') from None
+        raise InputError("server.secrets_file_is_not_toml", value=str(file)) from None
     for name, value in found.items():
         if not _SECRET_NAME.fullmatch(name) or not isinstance(value, str):
-            raise _unusable("the secrets file says something else than names with a text each", file, 'Write NAME = "…" on each line.')
+            raise InputError("server.secrets_file_has_other_values", value=str(file))
     return found
 
 
@@ -178,7 +176,3 @@ def known_secrets(file: Path | None, wanted: Collection[str], environment: Mappi
             wanted=", ".join([*wanted, API_KEY, ADMIN_KEY]),
         )
     return {**given, **own}
-
-
-def _unusable(what: str, file: Path, todo: str) -> InputError:
-    return InputError(what, value=str(file), todo=todo)

@@ -319,9 +319,9 @@ def _unreachable(course: _EscalationCourse) -> Unreachable:
     last = course.kinds[-1] if course.kinds else "open"
     status = _UNAVAILABLE if set(course.kinds) <= {"busy", "open", "budget", "ledger"} else 504 if last == "timeout" else 502
     error = Unreachable(
-        "the request goes to the large model, and no upstream answered it",
+        "server.upstream_was_not_reached",
         value=len(course.reasons),
-        todo=f"{'; '.join(course.reasons)}. Try again later; the fallback's state is in /metrics.",
+        reasons="; ".join(course.reasons),
         status=status,
         code="upstream_failed",
     )
@@ -334,14 +334,10 @@ def _short(course: _EscalationCourse) -> Unreachable:
     over = "cost" not in course.kinds
     after = until_tomorrow()
     error = Unreachable(
-        "the request goes to the large model, and no budget allows it",
+        "server.upstream_has_no_budget" if over else "server.upstream_has_unknown_cost",
         value=len(course.reasons),
-        todo=f"{'; '.join(course.reasons)}. "
-        + (
-            f"Budgets begin anew at 00:00 UTC, in {after / 3600:.1f} hours; a smaller max_tokens sets less aside."
-            if over
-            else "Ask in another way."
-        ),
+        reasons="; ".join(course.reasons),
+        hours=f"{after / 3600:.1f}" if over else None,
         status=_BROKE if over else 403,
         code="budget_exceeded" if over else "cost_unknown",
     )

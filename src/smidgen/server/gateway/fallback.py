@@ -72,16 +72,13 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
         if settings.fallback.models or settings.fallback.key_env:
             raise InputError("server.model_or_key_is_given_for_fallback_but", value="--fallback")
         if settings.fallback.pass_paths:
-            todo = "Add --fallback URL, or leave it out: without one nothing goes upstream."
-            raise InputError("a path to pass on is given, but no fallback", value="--pass", todo=todo)
+            raise InputError("server.path_to_pass_on_is_given_but_no_fallback", value="--pass")
         if settings.privacy.on or settings.privacy.kinds or settings.privacy.bundle:
-            todo = "Add --fallback URL, or leave it out: without one no text leaves this machine."
-            raise InputError("a privacy policy is given, but no fallback that requests leave for", value="--privacy", todo=todo)
+            raise InputError("server.privacy_policy_is_given_but_no_fallback", value="--privacy")
         return []
     if not settings.privacy.on and (settings.privacy.kinds or settings.privacy.bundle):
-        todo = "Add --privacy mask, block, health or card."
         flag = "--privacy-kind" if settings.privacy.kinds else "--privacy-bundle"
-        raise InputError("there is no privacy policy, so this setting has no effect", value=flag, todo=todo)
+        raise InputError("server.there_is_no_privacy_policy", value=flag)
     models = list(settings.fallback.models) * (len(urls) if len(settings.fallback.models) == 1 else 1)
     if len(models) != len(urls) or not all(model.strip() and model.isprintable() for model in models):
         raise InputError("server.each_fallback_needs_name_of_its_model", urls=len(urls), models=len(settings.fallback.models))

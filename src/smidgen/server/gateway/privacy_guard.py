@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import httpx
@@ -234,7 +234,9 @@ class PrivacyGuard:
         if masked.unread and FILE in masked.blocked:
             raise self._withheld_unread(", ".join(masked.unread))
         if masked.blocked:
-            raise self._blocked(masked.blocked)
+            raise self._withheld(
+                "server.personal_data_is_blocked", "blocked", 422, "personal_data_blocked", value=", ".join(sorted(masked.blocked))
+            )
         if masked.body is None:
             return OutgoingCall(replace(call, headers=headers, came=call))
         plain = [*((name, value) for name, value in headers if name != b"accept-encoding"), (b"accept-encoding", b"identity")]
@@ -250,7 +252,9 @@ class PrivacyGuard:
         counts = await self._asked(call, find) if told else Counter[str]()
         if counts:
             self._count(counts, Action.BLOCK)
-            raise self._blocked(tuple(counts), "the address of the request", "Send it in a body.")
+            raise self._withheld(
+                "server.personal_data_is_blocked_in_address", "blocked", 422, "personal_data_blocked", value=", ".join(sorted(counts))
+            )
 
     async def _asked(self, call: UpstreamCall, work: Callable[..., T]) -> T:
         """Run work of the border in a thread and in turns. Every failure, and a timeout, raises WithheldRequest."""
@@ -265,15 +269,17 @@ class PrivacyGuard:
             async with asyncio.timeout(self._seconds), self._places.place(client):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, taken)
         except RequestTooLong as error:
-            raise self._withheld("refused", f"{error.what}: {shown(error.value)}", error.todo, 413, "request_too_long") from None
+            value = f"{error.what}: {shown(error.value)}"
+            raise self._withheld(_NOT_TAKEN_OUT, "refused", 413, "request_too_long", value=value, todo=error.todo) from None
         except RedactionError as error:
-            raise self._withheld("refused", f"{error.what}: {shown(error.value)}", error.todo, 422) from None
+            value = f"{error.what}: {shown(error.value)}"
+            raise self._withheld(_NOT_TAKEN_OUT, "refused", 422, value=value, todo=error.todo) from None
         except TimeoutError:
-            raise self._withheld("failed", f"it took longer than {self._seconds:g} s", "Try again, or send less at a time.", 503) from None
+            raise self._withheld("server.redaction_took_too_long", "failed", 503, seconds=f"{self._seconds:g}") from None
         except EngineError as error:
-            raise self._withheld("failed", error.what, error.todo, 503) from None
+            raise self._withheld(_NOT_TAKEN_OUT, "failed", 503, value=error.what, todo=error.todo) from None
         except Exception as error:  # noqa: BLE001 whatever fails here, the request must not be sent
-            raise self._withheld("failed", type(error).__name__, "Try again; the server's operator can look into it.", 503) from None
+            raise self._withheld("server.redaction_failed", "failed", 503, value=type(error).__name__) from None
         finally:
             turn.over = True
 
@@ -282,20 +288,12 @@ class PrivacyGuard:
         for kind, times in counts.items():
             self._metering.private.labels(kind, (action or self._border.policy.of(kind)).value).inc(times)
 
-    def _withheld(self, outcome: str, why: str, todo: str, status: int, code: str = "redaction_failed") -> WithheldRequest:
+    def _withheld(self, message: str, outcome: str, status: int, code: str = "redaction_failed", **pieces: Any) -> WithheldRequest:
         self._metering.withheld.labels(outcome).inc()
-        what = "the request goes to the large model, and is not sent, for its personal data could not be taken out"
-        return _withheld(what, why, todo, status, code)
+        return _withheld(message, status, code, **pieces)
 
     def _withheld_unread(self, what: str) -> WithheldRequest:
-        todo = f"Leave it out, or start the server with --privacy-kind {FILE}=allow."
-        return self._withheld("unread", f"{what} cannot be read", todo, 422)
-
-    def _blocked(self, kinds: tuple[str, ...], where: str = "the request", todo: str = "") -> WithheldRequest:
-        self._metering.withheld.labels("blocked").inc()
-        what = f"{where} goes to the large model, and is not sent, for it holds personal data of a kind that must not leave"
-        todo = todo or "Take it out, or start the server with another --privacy-kind."
-        return _withheld(what, ", ".join(sorted(kinds)), todo, 422, "personal_data_blocked")
+        return self._withheld("server.request_has_part_that_cannot_be_read", "unread", 422, parts=what, kind=FILE)
 
 
 def _restored(tail: str, masked: MaskedRequest, response: httpx.Response) -> httpx.Response:
@@ -314,7 +312,10 @@ def _path_words(call: UpstreamCall) -> UnknownParts:
     return unknown_parts(steps, parse_qsl(call.query.decode("latin-1"), keep_blank_values=True, errors="replace"))
 
 
-def _withheld(what: str, value: str, todo: str, status: int, code: str) -> WithheldRequest:
-    error = WithheldRequest(what, value=value, todo=todo, status=status, code=code)
+_NOT_TAKEN_OUT = "the request goes to the large model, and is not sent, for its personal data could not be taken out"
+
+
+def _withheld(message: str, status: int, code: str, **pieces: Any) -> WithheldRequest:
+    error = WithheldRequest(message, status=status, code=code, **pieces)
     error.marks = answer_headers("none", "")
     return error

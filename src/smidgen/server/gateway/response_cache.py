@@ -399,11 +399,9 @@ def check_cache(settings: ServeSettings) -> None:
     """Raise InputError for invalid cache settings."""
     said = sorted(name for name in settings.cache.given() if name != "cache")
     if not settings.cache.on and said:
-        todo = "Add --cache exact or --cache semantic, or leave it out."
-        raise InputError("answers are not cached, so this setting has no effect", value=f"--{said[0].replace('_', '-')}", todo=todo)
+        raise InputError("server.answers_are_not_cached", value=f"--{said[0].replace('_', '-')}")
     if settings.cache.on and not settings.fallback.urls:
-        todo = "Add --fallback URL, or leave it out: the answers of bundles are not cached."
-        raise InputError("a cache is given, but no fallback whose answers it could keep", value=f"--cache {settings.cache.mode}", todo=todo)
+        raise InputError("server.cache_is_given_but_no_fallback", value=f"--cache {settings.cache.mode}")
 
 
 def open_cache(settings: ServeSettings, registry: CollectorRegistry, answer: UpstreamAnswerer, first: Upstream) -> ResponseCache:

@@ -223,16 +223,14 @@ class GatewayMiddleware:
         """Raise RequestError for a request that is not allowed, before its body is read. `face`: whether a face answers at its path."""
         path = request.path
         if from_other_origin(request, self._gateway.rules.origins):
-            todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
-            raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+            raise RequestError("server.page_of_another_origin_sent_this", status=403, code="origin_not_allowed")
         if any(step in (".", "..") for step in path.replace("\\", "/").split("/")):
             raise RequestError("server.path_has_dots_for_steps", status=400, code="bad_path")
         _check_previous_response(path, None)
         if path == _MODELS or not (face and self._is_ours(path, None)):
             self._gateway.rules.allowed.check(request.method, request.sent_path)
         if self._gateway.answerer.has_seen(request):
-            todo = "Start it with a --fallback that is another server."
-            raise RequestError("this server is its own fallback", value=path, todo=todo, status=508, code="fallback_loop")
+            raise RequestError("server.server_is_its_own_fallback", value=path, status=508, code="fallback_loop")
 
     def _asked(self, request: HttpRequest, read: Mapping[str, Any] | None) -> RequestedModel | None:
         """Return the bundle that a request is for, if any, and record it for the account."""

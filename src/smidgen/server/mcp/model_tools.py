@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.routing import Route
 
-from smidgen.core.errors import MissingExtra, RequestError, SmidgenError
+from smidgen.core.errors import RequestError, SmidgenError, install_line
 from smidgen.core.version import VERSION
 from smidgen.server.mcp.caller_sessions import CallerSessions
 from smidgen.server.models import ServedBundle, input_of
@@ -83,8 +83,8 @@ def face(service: Service) -> APIRouter:
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if importlib.util.find_spec("mcp") is None:
-            missing = MissingExtra("mcp", "desk")
-            raise RequestError(missing.what, value=missing.value, todo=missing.todo, status=501, code="not_installed")
+            line = install_line("desk")
+            raise RequestError("core.package_is_not_installed", value="mcp", line=line, status=501, code="not_installed")
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         if not made:

@@ -367,11 +367,11 @@ def requested_tools(model: ServedBundle, raw: Mapping[str, Any]) -> ToolsAsked |
     if raw.get("logprobs") and not tools:  # the score of the answer, which is then a text
         return None
     if tools is not None and (not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools)):
-        raise _refused("the tools are no list of tools", type(tools).__name__, "Send a list of functions.", "tools")
+        raise _refused("server.tools_are_no_list", "tools", value=type(tools).__name__)
     if tools and len(tools) > _MOST_TOOLS:
-        raise _refused("there are too many tools", len(tools), f"Send at most {_MOST_TOOLS}.", "tools")
+        raise _refused("server.there_are_too_many_tools", "tools", value=len(tools), most=_MOST_TOOLS)
     if odd := next((str(tool.get("type"))[:80] for tool in tools or () if tool.get("type", "function") != "function"), None):
-        raise _refused("a tool is no function", odd, "Send tools of the type function.", "tools")
+        raise _refused("server.tool_is_no_function", "tools", value=odd)
     mode, named = _choice(raw.get("tool_choice"))
     return ToolsAsked(tuple(tools) if tools else None, mode, named)
 
@@ -387,8 +387,7 @@ def _choice(choice: Any) -> tuple[CallMode, str | None]:
         name = function.get("name") if isinstance(function, Mapping) else None
         if isinstance(name, str) and name:
             return "required", name
-    todo = "Give none, auto, required, or a function by its name."
-    raise _refused("tool_choice is not supported", json.dumps(choice, default=str)[:120], todo, "tool_choice")
+    raise _refused("server.tool_choice_is_not_supported", "tool_choice", value=json.dumps(choice, default=str)[:120])
 
 
 async def answer_with_tools(
@@ -406,8 +405,7 @@ async def answer_with_tools(
         except RequestError as error:
             if error.code != "embeddings_not_supported":
                 raise
-            todo = "Send the tools that it was built with, or build it with the student kernel-tagger."
-            raise _refused("this model can call only the tools that it was built with", model.name, todo, "tools") from error
+            raise _refused("server.model_calls_only_its_own_tools", "tools", value=model.name) from error
     return calls.answer(text, reply, asked, model.form, vectors)
 
 
@@ -437,5 +435,5 @@ def counted_text(answer: ToolAnswer) -> str:
     return answer.content if answer.call is None else answer.call.name + call_arguments(answer.call)
 
 
-def _refused(what: str, value: object, todo: str, param: str) -> RequestError:
-    return RequestError(what, value=value, todo=todo, status=400, code="unsupported_tools", param=param)
+def _refused(message: str, param: str, **pieces: Any) -> RequestError:
+    return RequestError(message, status=400, code="unsupported_tools", param=param, **pieces)

@@ -247,8 +247,7 @@ async def ask(service: Service, model: ServedBundle, body: ResponsesRequest, req
     if model.task.calls is not None or eligibility_of(model.task) is CONVERSATION:
         return await _converse(service, model, body, request)
     if (strange := odd_response_request(raw)) is not None:
-        todo = "Send input as one text, or as one message of input_text, with store left out or false."
-        raise _unsupported("a bundle answers one text of a user here, and this asks for something else", strange, todo)
+        raise RequestError("server.request_asks_for_something_else", value=strange, code="unsupported_request")
     text = input_of(model, response_pieces(raw))
     return _write(service, model, body, text, request) if model.at_once else await _answer(service, model, body, text, request)
 
@@ -281,7 +280,7 @@ async def _converse(service: Service, model: ServedBundle, body: ResponsesReques
         service.check(model, [last["content"]], "input")
         return _called(service, model, body, tool_result(last["content"]), last["content"], request)
     if last["role"] != "user":
-        raise _unsupported("the last item is no message of the user", last["role"], "Send one with role user.")
+        raise RequestError("server.last_item_is_no_message_of_user", value=last["role"], code="unsupported_request")
     text = dialogue_text(model.task, messages) or input_of(model, [last["content"]])
     if requested is None:
         return await _answer(service, model, body, text, request)
@@ -303,13 +302,8 @@ def _messages_of(raw: Mapping[str, Any], fields: Collection[str]) -> list[dict[s
     except ValueError as error:
         strange = strange or str(error)
     if strange is not None:
-        todo = "Send input as a text, or as messages, calls and results of functions, with store left out or false."
-        raise _unsupported("a bundle answers a conversation in texts here, and this asks for something else", strange, todo)
+        raise RequestError("server.conversation_asks_for_something_else", value=strange, code="unsupported_request")
     return messages
-
-
-def _unsupported(what: str, value: str, todo: str) -> RequestError:
-    return RequestError(what, value=value, todo=todo, code="unsupported_request")
 
 
 def _called(

@@ -22,7 +22,6 @@ from smidgen.gateway.headers import answer_headers
 from smidgen.gateway.route import RoutingDecision
 from smidgen.server.errors import DetailedRefusal
 from smidgen.server.models import ServedBundle, takes_pairs
-from smidgen.server.openai.answers import refusal_of
 from smidgen.server.reply_json import answer, token_count
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
@@ -237,9 +236,8 @@ def _match(name: str, question: Question, known: Known, named: bool) -> Question
 
 def _answered(found: QuestionMatch, known: Known, reply: Reply) -> dict[str, Any]:
     model = known.model
-    if why := refusal_of(reply):
-        todo = "Send a state that says what the fields ask for."
-        raise RequestError(why, value=model.name, todo=todo, code="unanswerable", param="state")
+    if reason := reply.facts.get("refused"):
+        raise RequestError("server.state_gives_no_answer", value=model.name, reason=reason, code="unanswerable", param="state")
     if reply.chances is None:
         raise EngineError("server.task_gives_no_probabilities", value=model.task.name)
     chances = known.chances(found.field, reply.chances) if isinstance(known, QuestionFields) else reply.chances

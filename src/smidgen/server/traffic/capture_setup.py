@@ -55,42 +55,31 @@ def read_labels(file: Path) -> tuple[str, ...]:
     """
     try:
         if file.exists() and not file.is_file():  # opening a pipe would wait for its writer
-            raise _unreadable_labels("the file of labels is no file", str(file), "Name a file with one label a line.")
+            raise InputError("server.file_of_labels_is_no_file", value=str(file))
         with file.open("rb") as stream:
             content = stream.read(_MOST_LABELS_BYTES + 1)
     except OSError as error:
-        raise _unreadable_labels(
-            f"the file of labels cannot be read ({error.strerror})", str(file), "Check the path after --capture-labels."
-        ) from None
+        raise InputError("server.file_of_labels_cannot_be_read", value=str(file), reason=error.strerror) from None
     if len(content) > _MOST_LABELS_BYTES:
-        raise _unreadable_labels(
-            "the file of labels is too large", f"{file}: over {_MOST_LABELS_BYTES:,} bytes", f"It has {MOST_LABELS:,} labels at most."
-        )
+        raise InputError("server.file_of_labels_is_too_large", path=file, most_bytes=_MOST_LABELS_BYTES, most_labels=MOST_LABELS)
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise _unreadable_labels("the file of labels is not a text in UTF-8", str(file), "Save it as UTF-8, one label a line.") from None
+        raise InputError("server.file_of_labels_is_not_utf_8", value=str(file)) from None
     labels: dict[str, None] = {}
     for number, line in enumerate(lines, 1):
         label = line.strip()
         if len(label) > LONGEST_LABEL:
-            todo = f"A label has {LONGEST_LABEL} characters at most: a longer answer is none."
-            raise _unreadable_labels("a line is too long for a label", f"{file}, line {number}: {len(label)} characters", todo)
+            raise InputError("server.label_is_too_long", path=file, line=number, characters=len(label), longest=LONGEST_LABEL)
         if PLACEHOLDER.search(label):
-            raise _unreadable_labels(
-                "a placeholder is no label", f"{file}, line {number}: {label}", "Write what the large model answers in its place."
-            )
+            raise InputError("server.label_is_placeholder", path=file, line=number, label=label)
         if label:
             labels[label] = None
     if not labels:
-        raise _unreadable_labels("the file of labels has none", str(file), "Write one label a line, as the large model answers it.")
+        raise InputError("server.file_of_labels_has_none", value=str(file))
     if len(labels) > MOST_LABELS:
-        raise _unreadable_labels("the file has too many labels", f"{file}: {len(labels):,}", f"Name {MOST_LABELS:,} at most.")
+        raise InputError("server.file_of_labels_has_too_many", path=file, labels=len(labels), most=MOST_LABELS)
     return tuple(labels)
-
-
-def _unreadable_labels(what: str, value: str, todo: str) -> InputError:
-    return InputError(what, value=value, todo=todo)
 
 
 DRAIN_SECONDS = 20.0

@@ -57,8 +57,7 @@ def face(service: Service) -> APIRouter:
     async def feedback(body: FeedbackRequest, request: Request) -> Response:
         asked = face_request(request)
         if from_other_origin(asked, service.settings.access.cors):
-            todo = "If you trust that page, start the server with its origin: --cors ORIGIN."
-            raise RequestError("a page of another web origin sent this", value="origin", todo=todo, status=403, code="origin_not_allowed")
+            raise RequestError("server.page_of_another_origin_sent_this", status=403, code="origin_not_allowed")
         wrong = body.verdict == "down" or body.corrected is not None
         key = asked.identity.key
         id = stored_id(body.request_id, key)
@@ -67,14 +66,7 @@ def face(service: Service) -> APIRouter:
         if service.recorder is None:
             if taken_out:
                 return _done(body, stored=False)
-            todo = "Start the server with --capture answers."
-            raise RequestError(
-                "this server stores no requests that feedback could be about",
-                value=body.request_id,
-                todo=todo,
-                status=404,
-                code="not_captured",
-            )
+            raise RequestError("server.server_stores_no_requests", value=body.request_id, status=404, code="not_captured")
         said = Feedback(
             request_id=id,
             time=datetime.now(UTC),
@@ -97,13 +89,12 @@ def face(service: Service) -> APIRouter:
         if not known and taken_out:
             return _done(body, stored=False)
         if not known:
-            todo = (
-                "Send the x-request-id of a chat completion, completion or response that this server stored and has not deleted, with the "
-                "key that asked it or an admin's (--admin-key). A request that could not be stored takes no feedback: more came than could "
-                "be stored, or personal data could not be taken out of it. /metrics counts these, as smidgen_capture_rows_total."
+            raise RequestError(
+                "server.stored_request_is_unknown" if admin else "server.stored_request_of_key_is_unknown",
+                value=body.request_id,
+                status=404,
+                code="request_not_found",
             )
-            what = "no stored request has this id" if admin else "no stored request of this key has this id"
-            raise RequestError(what, value=body.request_id, todo=todo, status=404, code="request_not_found")
         return _done(body, stored=True)
 
     return router

@@ -201,7 +201,7 @@ class Recorder:
         """
         done = self._backlog.say(said)
         if done is None:
-            raise _unavailable("too much waits to be stored")
+            raise _unavailable("server.feedback_has_too_much_before_it")
         return done
 
     def close(self, seconds: float, batch_seconds: float = 0.0) -> None:
@@ -347,7 +347,7 @@ class Recorder:
             done.set_result(self._traffic.feedback(said))
         except (TrafficError, EngineError) as error:
             self._failed("feedback", str(error))
-            done.set_exception(_unavailable("feedback cannot be stored now"))
+            done.set_exception(_unavailable("server.feedback_cannot_be_stored_now"))
         except RedactionError as error:
             done.set_exception(RequestError(error.what, value=error.value, todo=error.todo, code="redaction_failed"))
         except Exception as error:  # noqa: BLE001 the waiting client must learn of any failure
@@ -390,7 +390,7 @@ class Recorder:
         elif isinstance(one, AuditAnswer):
             self.room.give(_size(one))
         elif one[1].set_running_or_notify_cancel():
-            one[1].set_exception(_unavailable("feedback cannot be stored now"))
+            one[1].set_exception(_unavailable("server.feedback_cannot_be_stored_now"))
 
     def _failed(self, what: str, why: str) -> None:
         self._failures.labels(what).inc()
@@ -448,8 +448,8 @@ def _size(found: AuditAnswer) -> int:
     return OVERHEAD_BYTES + len(found.answer)
 
 
-def _unavailable(what: str) -> RequestError:
-    return RequestError(what, value="feedback", todo="Send it again in a few seconds.", status=503, code="feedback_not_stored")
+def _unavailable(message: str) -> RequestError:
+    return RequestError(message, status=503, code="feedback_not_stored")
 
 
 class CaptureMiddleware:
