@@ -17,7 +17,7 @@ Hours: TypeAlias = tuple[tuple[int, int], ...]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 CLOSED = ("closed", "off", "-", "–", "geschlossen", "zu", "ruhetag")
-_LONGEST = 400
+MAX_TEXT_LENGTH = 400
 _ALWAYS = ("24/7", "24h", "always", "open", "daily", "täglich", "immer")
 _DAYS = (
     "mo(?:n(?:days?)?|ntags?)?",
@@ -29,18 +29,18 @@ _DAYS = (
     "su(?:n(?:days?)?)?|so(?:nntags?)?",
 )
 _HOLIDAYS = r"ph|sh|public holidays?|holidays|feiertags?|feiertage"
-_ONE = "|".join(f"(?:{day})" for day in _DAYS)
-_SPAN = rf"(?:(?:{_ONE})(?:\s*(?:-|–|to|bis)\s*(?:{_ONE}))?|{_HOLIDAYS}|daily|täglich)\.?"
-_TO = r"\s*(?:-|–|—|to|bis)\s*"
+_WEEKDAY = "|".join(f"(?:{day})" for day in _DAYS)
+_SPAN = rf"(?:(?:{_WEEKDAY})(?:\s*(?:-|–|to|bis)\s*(?:{_WEEKDAY}))?|{_HOLIDAYS}|daily|täglich)\.?"
+_RANGE_MARK = r"\s*(?:-|–|—|to|bis)\s*"
 _TIME = r"\d{1,2}(?:[:.]\d{2})?(?:\s*[ap]\.?m\b\.?)?(?:\s*uhr)?"
-_AND = r"\s*(?:,|&|\+|\band\b|\bund\b)\s*"
+_LIST_MARK = r"\s*(?:,|&|\+|\band\b|\bund\b)\s*"
 _MONTHS = dates.months()
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DATE = rf"(?:(?:{_MONTH})\b\.?(?:\s*\d{{1,2}}\b(?![:.]\d))?|\d{{1,2}}\.?\s*(?:{_MONTH})\b\.?)"
-_SEASON = rf"{_DATE}(?:{_TO}(?:{_DATE}|\d{{1,2}}\b(?![:.]\d)))?"
+_SEASON = rf"{_DATE}(?:{_RANGE_MARK}(?:{_DATE}|\d{{1,2}}\b(?![:.]\d)))?"
 _RULE = re.compile(
-    rf"(?:(?P<months>{_SEASON}(?:{_AND}{_SEASON})*)\s*:?\s*)?(?P<days>{_SPAN}(?:{_AND}{_SPAN})*)?\s*:?\s*"
-    rf"(?P<hours>{_TIME}{_TO}{_TIME}(?:{_AND}{_TIME}{_TO}{_TIME})*|{'|'.join(map(re.escape, CLOSED))}|24/7|24h)"
+    rf"(?:(?P<months>{_SEASON}(?:{_LIST_MARK}{_SEASON})*)\s*:?\s*)?(?P<days>{_SPAN}(?:{_LIST_MARK}{_SPAN})*)?\s*:?\s*"
+    rf"(?P<hours>{_TIME}{_RANGE_MARK}{_TIME}(?:{_LIST_MARK}{_TIME}{_RANGE_MARK}{_TIME})*|{'|'.join(map(re.escape, CLOSED))}|24/7|24h)"
     r"\s*(?:[;,|/\n]\s*|$|\s+)"
 )
 _EXACT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
@@ -72,7 +72,7 @@ class OpeningHours:
         """The hours of a day. `date`: needed where the hours are dated."""
         found: Hours = ()
         for rule in self.rules:
-            if weekday in rule.weekdays and (not rule.seasons or (date is not None and _within(date, rule.seasons))):
+            if weekday in rule.weekdays and (not rule.seasons or (date is not None and _in_season(date, rule.seasons))):
                 found = rule.hours
         return found
 
@@ -89,7 +89,7 @@ def read_opening_hours(text: str) -> OpeningHours | None:
     of the week and are not read. What is open past midnight counts until midnight.
     """
     plain = " ".join(text.casefold().split())
-    if len(plain) > _LONGEST:
+    if len(plain) > MAX_TEXT_LENGTH:
         return None
     if plain in _ALWAYS:
         return by_weekday((((0, DAY),),) * 7)
@@ -98,18 +98,15 @@ def read_opening_hours(text: str) -> OpeningHours | None:
     while place < len(plain):
         match = _RULE.match(plain, place)
         rule = None if match is None or match.end() == place else _rule(match)
+        opens_always = rule is not None and bool(rule.weekdays and rule.hours) and not rule.seasons
         # `Apr-Oct Mo-Fr 10-18, Sa 10-14`: whether Saturday is meant for the whole year is not said.
-        if match is None or rule is None or (_opens_always(rule) and any(before.seasons for before in rules)):
+        if match is None or rule is None or (opens_always and any(before.seasons for before in rules)):
             return None
         rules.append(rule)
         place = match.end()
     if not any(rule.hours for rule in rules) and len(frozenset().union(*(rule.weekdays for rule in rules if not rule.seasons))) < 7:
         return None  # `Monday off`: when it is open is not said
     return OpeningHours(tuple(rules))
-
-
-def _opens_always(rule: HoursRule) -> bool:
-    return bool(rule.weekdays and rule.hours and not rule.seasons)
 
 
 def _rule(match: re.Match[str]) -> HoursRule | None:
@@ -119,14 +116,14 @@ def _rule(match: re.Match[str]) -> HoursRule | None:
         return None
     if match["months"] and re.fullmatch(rf"(?:{_MONTH})", match["months"].strip(" .:")) and re.match(r"\d{1,2}\s*[-–—]", match["hours"]):
         return None  # `Apr 10-18`: days or hours
-    return HoursRule(frozenset(_days(match["days"]) if match["days"] else range(7)), hours, seasons)
+    return HoursRule(frozenset(_weekdays(match["days"]) if match["days"] else range(7)), hours, seasons)
 
 
 def _seasons(text: str) -> tuple[Season, ...] | None:
     """The seasons of words such as `apr-oct` or `15 may - 30 sep, dec`; None for a day that no year has."""
     found = []
-    for part in re.split(_AND, text.strip(" :")):
-        ends = re.split(_TO, part, maxsplit=1)
+    for part in re.split(_LIST_MARK, text.strip(" :")):
+        ends = re.split(_RANGE_MARK, part, maxsplit=1)
         first, last = (_month_day(word) for word in (ends[0], ends[-1]))
         first_month, last_month = first[0] or 0, last[0] or first[0] or 0
         begins, ends_on = (first_month, first[1] or 1), (last_month, last[1] or 31)
@@ -141,25 +138,25 @@ def _month_day(word: str) -> tuple[int | None, int | None]:
     return _MONTHS[month[0]] if month else None, int(day[0]) if day else None
 
 
-def _within(date: datetime.date, seasons: Iterable[Season]) -> bool:
+def _in_season(date: datetime.date, seasons: Iterable[Season]) -> bool:
     day = (date.month, date.day)
     return any(first <= day <= last if first <= last else day >= first or day <= last for first, last in seasons)
 
 
-def _days(text: str) -> list[int]:
+def _weekdays(text: str) -> list[int]:
     """The weekdays, from 0 for Monday, of words such as `mo-we, fr`; a range may go past Sunday."""
     found: list[int] = []
-    for part in re.split(_AND, text):
+    for part in re.split(_LIST_MARK, text):
         if re.fullmatch(rf"(?:{_HOLIDAYS})\.?", part):
             continue
         if part.strip(".") in _ALWAYS:
             return list(range(7))
-        ends = [_day(word.strip(" .")) for word in re.split(r"\s*(?:-|–|\bto\b|\bbis\b)\s*", part)]
+        ends = [_weekday(word.strip(" .")) for word in re.split(r"\s*(?:-|–|\bto\b|\bbis\b)\s*", part)]
         found += [(ends[0] + step) % 7 for step in range((ends[-1] - ends[0]) % 7 + 1)]
     return found
 
 
-def _day(word: str) -> int:
+def _weekday(word: str) -> int:
     return next(number for number, day in enumerate(_DAYS) if re.fullmatch(day, word))
 
 
@@ -169,7 +166,7 @@ def _hours(text: str) -> Hours | None:
     if text in _ALWAYS:
         return ((0, DAY),)
     found = []
-    for _, begins, ends in read_day(text, _AND, _TO):
+    for _, begins, ends in read_day(text, _LIST_MARK, _RANGE_MARK):
         if begins is None or ends is None or begins == ends:
             return None
         found.append((begins, ends if ends > begins else DAY))

@@ -88,7 +88,7 @@ def test_a_cell_is_named_by_the_column_as_the_file_writes_it() -> None:
 def test_another_unit_is_not_taken_for_minutes(stands: str) -> None:
     own = table(f"Kunde;lat;lon;{stands}", "A;48,1;11,5;2", mark=";")
     (stop,) = tables.read_stops(own, located=True)
-    assert stop.service == 0 and tables.columns_told(own, tables.STOP_COLUMNS)[-1] == f"t.csv has columns that are not used: {stands}."
+    assert stop.service == 0 and tables.column_remarks(own, tables.STOP_COLUMNS)[-1] == f"t.csv has columns that are not used: {stands}."
 
 
 def test_loads_and_capacities_in_different_units_are_refused() -> None:
@@ -108,10 +108,10 @@ def test_loads_and_capacities_in_different_units_are_refused() -> None:
 
 
 def test_what_was_found_and_what_is_not_used_is_said() -> None:
-    found, unused = tables.columns_told(firms(""), tables.STOP_COLUMNS)
+    found, unused = tables.column_remarks(firms(""), tables.STOP_COLUMNS)
     assert "demand: Kisten" in found and "window: Zeitfenster" in found
     assert unused == "t.csv has columns that are not used: Fax."
-    assert tables.columns_told(table(STOPS, *GOOD), tables.STOP_COLUMNS) == []
+    assert tables.column_remarks(table(STOPS, *GOOD), tables.STOP_COLUMNS) == []
 
 
 @pytest.mark.parametrize(

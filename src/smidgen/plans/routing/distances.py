@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 NEVER = 10_000_000
 """Seconds of a leg that cannot be driven."""
+WINDING = 1.3
+"""Length of roads per length of the straight line (about 1.2 to 1.4 in European towns; Ballou, Rahardja and Sakai 2002)."""
 Matrix: TypeAlias = npt.NDArray[np.int64]
 """Whole seconds or metres, from a row's place to a column's place."""
 

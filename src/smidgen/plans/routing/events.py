@@ -18,7 +18,7 @@ import numpy.typing as npt
 from smidgen.core.errors import InputError
 from smidgen.plans.routing.distances import NEVER, beeline
 from smidgen.plans.routing.network import StreetNetwork, nearest_on
-from smidgen.plans.routing.problem import DAY, PLACES, Problem, Spot, Stop, StreetEvent, clock, seconds_of
+from smidgen.plans.routing.problem import DAY, PLACES, Problem, Stop, StreetEvent, clock, seconds_of
 from smidgen.plans.routing.travel import Slowdown, Travel
 from smidgen.plans.solving import Telling
 from smidgen.text import clock as clock_words
@@ -102,13 +102,13 @@ _CLOSED = re.compile(
     r"unavailable|busy|cannot|without|break|siesta|lunch|prayers)\b|\w+n['’]t\b|\b(?:wo|ca|do|is|are|did|does|should|could|was|were|ha[sv]e?)nt\b",
     re.IGNORECASE,
 )
-"""Before `until 3` or `after 3`, it tells when a customer does not take goods."""
+"""Before `until 3` or `after 3`: the customer does not take goods then."""
 _OPENS = re.compile(r"\b(?:re)?open(?:s|ed|ing)?\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:.!?]|\b(?:and|but|so|or)\b", re.IGNORECASE)
-_VAGUE = re.compile(r"(?:this |the )?(?:morning|afternoon|evening|day|today|tonight)", re.IGNORECASE)
-"""No time that a plan could keep."""
+_WHOLE_PART_OF_DAY = re.compile(r"(?:this |the )?(?:morning|afternoon|evening|day|today|tonight)", re.IGNORECASE)
+"""Too vague for a plan to keep."""
 
-_FOREVER = 2 * DAY
+_NO_END = 2 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,10 @@ class Edit:
 def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     """The edit that an event makes. Raises InputError for what the problem lacks, and for what the event leaves open."""
     kind = event.get("kind")
-    strange = [name for name in event if name != "kind" and name not in _OF_KIND.get(str(kind), event)]
-    if strange:
+    unknown = [name for name in event if name != "kind" and name not in _OF_KIND.get(str(kind), event)]
+    if unknown:
         raise InputError(
-            "plans.event_of_kind_takes_no", value=event[strange[0]], kind=kind, strange=strange[0], of_kind=", ".join(_OF_KIND[str(kind)])
+            "plans.event_of_kind_takes_no", value=event[unknown[0]], kind=kind, strange=unknown[0], of_kind=", ".join(_OF_KIND[str(kind)])
         )
     if kind in _ON_STREETS:
         return _on_streets(problem, event, str(kind))
@@ -136,7 +136,8 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     if kind == "new_stop":
         return _new_stop(problem, event)
     if kind == "stop_cancelled":
-        return _cancelled(problem, _named(event, "stop"))
+        name = known_as(_named(event, "stop"), [name for name in problem.stop if name not in problem.cancelled], "stop")
+        return Edit(replace(problem, cancelled=problem.cancelled | {name}), f"Cancel {name}.")
     if kind == "cleared":
         return _cleared(problem, event)
     raise InputError("plans.this_is_no_kind_of_event", value=kind, kinds=", ".join(KINDS))
@@ -159,15 +160,15 @@ def settled(event: Mapping[str, Any], sentence: str, named: Mapping[str, Sequenc
         only = [(name, named[one][0]) for name, one in needed.items() if len(named.get(one, ())) == 1]
         kept |= {name: [words] if name == "streets" else words for name, words in only} if len(only) == 1 else {}
     times: dict[str, str] = {name: str(kept.pop(name)) for name in ("begins", "ends") if name in kept}
-    times = {name: words for name, words in times.items() if not _VAGUE.fullmatch(words.strip())}
+    times = {name: words for name, words in times.items() if not _WHOLE_PART_OF_DAY.fullmatch(words.strip())}
     if len(times) == 1 and kind is not None:
         (name, words), *_ = times.items()
-        times = {_side(str(kind), words, sentence) or name: words}
-    return {"kind": kind, **kept, **{name: _with_half(words, sentence) for name, words in times.items()}}
+        times = {_begins_or_ends(str(kind), words, sentence) or name: words}
+    return {"kind": kind, **kept, **{name: _with_part_of_day(words, sentence) for name, words in times.items()}}
 
 
-def _side(kind: str, words: str, sentence: str) -> str:
-    """Whether the only time of an event is its beginning or its end, by the words beside it; empty where they leave a doubt.
+def _begins_or_ends(kind: str, words: str, sentence: str) -> str:
+    """Whether the only time of an event is its beginning or its end, by the words beside it; empty where that is in doubt.
 
     A street is closed `until 3`. A customer is open `until 3`, and closed `until 3`: then it opens.
     """
@@ -192,8 +193,7 @@ def _side(kind: str, words: str, sentence: str) -> str:
     return "ends" if bool(until) != bool(closed) else "begins"
 
 
-def _with_half(words: str, sentence: str) -> str:
-    """A time with the half of the day that stands behind it: `seven tonight`."""
+def _with_part_of_day(words: str, sentence: str) -> str:
     found = re.search(rf"(?<!\w){re.escape(words)}{_PART_OF_DAY}", sentence, re.IGNORECASE)
     return words if found is None or clock_words.tells_half(words) else found.group()
 
@@ -215,18 +215,18 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     """The known name that some words mean: the same but for case and spelling of `street`, or the only one that they are a part of, in
     this order or another. Raises InputError otherwise."""
     names = list(known)
-    wanted = folded(name)
-    same = [other for other in names if folded(other) == wanted]
-    if not same and wanted:
-        part = re.compile(rf"\b{re.escape(wanted)}\b")
+    sought = folded(name)
+    same = [other for other in names if folded(other) == sought]
+    if not same and sought:
+        part = re.compile(rf"\b{re.escape(sought)}\b")
         same = [other for other in names if part.search(folded(other))]
-        same = same or [other for other in names if folded(other).replace(" ", "") == wanted.replace(" ", "")]
-        same = same or [other for other in names if _holds(other, wanted.split())]
+        same = same or [other for other in names if folded(other).replace(" ", "") == sought.replace(" ", "")]
+        same = same or [other for other in names if _holds(other, sought.split())]
     if len(same) == 1:
         return same[0]
     if same:
         raise InputError("plans.more_than_one_has_this_name", value=name, kind=what, same=", ".join(sorted(same)[:8]))
-    near = difflib.get_close_matches(wanted, [folded(other) for other in names], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(sought, [folded(other) for other in names], n=3, cutoff=0.5)
     meant = [other for other in names if folded(other) in near][:3]
     raise InputError(
         "plans.none_of_this_kind_has_this_name_but_some_are_near" if meant else "plans.none_of_this_kind_has_this_name",
@@ -237,11 +237,11 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     )
 
 
-def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
+def _period(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
     """From when until when an event lasts; what is past stays as it was."""
     earliest = problem.now or 0
     begins, ends = window(event, earliest)
-    begins, ends = earliest if begins is None else begins, _FOREVER if ends is None else ends
+    begins, ends = earliest if begins is None else begins, _NO_END if ends is None else ends
     if ends <= begins:
         raise InputError("plans.event_ends_before_it_begins", value=f"{clock(begins)}–{clock(ends)}")
     return max(begins, earliest), ends
@@ -250,32 +250,32 @@ def _times(problem: Problem, event: Mapping[str, Any]) -> tuple[int, int]:
 def window(event: Mapping[str, Any], earliest: int) -> tuple[int | None, int | None]:
     """Seconds after midnight of the beginning and the end of an event, as far as it says them. Of two readings of an hour the end takes
     the one after the beginning, or after `earliest`."""
-    begins = _moment(event["begins"], "the beginning") if event.get("begins") else None
+    begins = _time_of_day(event["begins"], "the beginning") if event.get("begins") else None
     if not event.get("ends"):
         return begins, None
     words = str(event["ends"])
     lasts = durations.read(words) or durations.read(f"next {words}")
     if lasts is not None and clock_words.read(words) is None and not _AN_HOUR.fullmatch(words.strip()):
         return begins, (earliest if begins is None else begins) + lasts
-    ends = _moment(words, "the end", earliest if begins is None else begins)
-    if begins is not None and _AFTERNOON.search(words) and not clock_words.tells_half(str(event["begins"])) and begins + _HALF < ends:
-        begins += _HALF  # `from 6 to 8 pm`
+    ends = _time_of_day(words, "the end", earliest if begins is None else begins)
+    if begins is not None and _AFTERNOON.search(words) and not clock_words.tells_half(str(event["begins"])) and begins + _NOON < ends:
+        begins += _NOON  # `from 6 to 8 pm`
     return begins, ends
 
 
-_HALF = 12 * 3600
+_NOON = 12 * 3600
 _AN_HOUR = re.compile(r"(?:[5-9]|1\d|2[0-3])h(?:\d\d)?", re.IGNORECASE)
 """`16h` is a time of day, `2h` a stretch of time."""
 _AFTERNOON = re.compile(r"p\.?m\b|afternoon|evening|night", re.IGNORECASE)
 
 
-def _moment(words: str, meant: str, after: int = 0) -> int:
+def _time_of_day(words: str, meant: str, after: int = 0) -> int:
     """Seconds after midnight of a time in a dispatcher's words. Where they do not tell the half of the day, one to five is in the
     afternoon, and an hour that is not after `after` is in the second half."""
     found = seconds_of(words, meant)
-    if clock_words.tells_half(words) or not 0 < found < _HALF:
+    if clock_words.tells_half(words) or not 0 < found < _NOON:
         return found
-    return found + _HALF if found < 6 * 3600 or found <= after < found + _HALF else found
+    return found + _NOON if found < 6 * 3600 or found <= after < found + _NOON else found
 
 
 # Streets.
@@ -298,13 +298,13 @@ def _on_streets(problem: Problem, event: Mapping[str, Any], kind: str) -> Edit:
     streets = tuple(dict.fromkeys(known_as(name, known, "street") for name in event.get("streets") or ()))
     if not streets and kind != "ice":
         raise InputError("plans.event_names_no_street", value=kind)
-    begins, ends = _times(problem, event)
+    begins, ends = _period(problem, event)
     minutes = event.get("minutes") if kind == "jam" else None
     happened = StreetEvent(kind, streets, begins, ends, minutes)
     after = replace(problem, events=(*problem.events, happened))
     after = replace(after, travel=replace(after.travel, slowdowns=slowdowns(after)))
     when = (
-        f"{'' if begins <= (problem.now or 0) else f' from {clock(begins)}'}{'' if ends >= _FOREVER else f' until {clock(ends)}'}"
+        f"{'' if begins <= (problem.now or 0) else f' from {clock(begins)}'}{'' if ends >= _NO_END else f' until {clock(ends)}'}"
         or " for the whole day"
     )
     where = ", ".join(streets) or "all streets"
@@ -313,11 +313,10 @@ def _on_streets(problem: Problem, event: Mapping[str, Any], kind: str) -> Edit:
         "jam": f"Jam on {where}{when}: " + (f"each takes {minutes} minutes longer" if minutes else f"{problem.rules.jam:g} times as long"),
         "ice": f"Ice on {where}{when}: {problem.rules.ice:g} times as long",
     }[kind]
-    return Edit(after, f"{text}. {_reach(problem, after, happened)}")
+    return Edit(after, f"{text}. {_effect_text(problem, after, happened)}")
 
 
-def _reach(problem: Problem, after: Problem, event: StreetEvent) -> str:
-    """How many legs an event changes, and how that is known."""
+def _effect_text(problem: Problem, after: Problem, event: StreetEvent) -> str:
     time = max(event.begins, 0)
     before, then = problem.travel.at(time), after.travel.at(time)
     legs = int((then > before).sum())
@@ -328,14 +327,17 @@ def _reach(problem: Problem, after: Problem, event: StreetEvent) -> str:
     if network is not None:
         walks = []
         if event.kind == "road_closed":
-            names = [(stop, network.door(_point(stop.spot)), network.door(_point(stop.spot), event.streets)) for stop in problem.stops]
-            walks = [stop.name for stop, old, new in names if old and (new is None or new.metres > old.metres + 1)]
+            for stop in problem.stops:
+                point = stop.spot.point or (0.0, 0.0)
+                old, new = network.door(point), network.door(point, event.streets)
+                if old and (new is None or new.metres > old.metres + 1):
+                    walks.append(stop.name)
         return f"{text} Reached on foot from the nearest open street: {', '.join(walks)}." if walks else text
     if problem.streets:
         near = f"{problem.rules.corridor:g} m"
         source = "the table of minutes" if problem.travel.source == "matrix" else problem.travel.source
-        told = f"Travel times by {source} do not say which streets they use"
-        return f"{text} {told}: a way counts if its straight line comes within {near} of one."
+        streets_unknown = f"Travel times by {source} do not say which streets they use"
+        return f"{text} {streets_unknown}: a way counts if its straight line comes within {near} of one."
     return f"{text} No table of streets is given: only ways to and from stops with such an address count."
 
 
@@ -346,13 +348,12 @@ def slowdowns(problem: Problem) -> tuple[Slowdown, ...]:
     for begin, end in pairwise(bounds):
         active = [event for event in problem.events if event.begins <= begin and event.ends >= end]
         if active:
-            factors, metres = _factors(problem, active)
+            factors, metres = _travel_factors(problem, active)
             made.append(Slowdown(factors, begin, end, metres))
     return tuple(made)
 
 
-def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArray[np.float64], Any]:
-    """(places, places) factors of travel time while some events last, and the lengths of the ways round where they are known."""
+def _travel_factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArray[np.float64], Any]:
     travel, rules = problem.travel, problem.rules
     found = np.ones(travel.seconds.shape)
     metres = None
@@ -369,7 +370,7 @@ def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArr
         ratio[(seconds >= NEVER) & (base < NEVER)] = np.inf
         return found * np.maximum(ratio, 1.0), metres
     for event in on_streets:
-        touched = _touched(problem, event.streets)
+        touched = _legs_on_streets(problem, event.streets)
         if event.minutes:
             with np.errstate(divide="ignore"):
                 longer = np.where(travel.seconds > 0, 1 + 60 * event.minutes / np.maximum(travel.seconds, 1), 1.0)
@@ -380,7 +381,6 @@ def _factors(problem: Problem, events: Sequence[StreetEvent]) -> tuple[npt.NDArr
 
 
 def _street_state(problem: Problem, events: Sequence[StreetEvent]) -> tuple[set[str], dict[str, float]]:
-    """The streets that some events close, and the factors of time on those that they slow down."""
     closed = {street for event in events if event.kind == "road_closed" for street in event.streets}
     slow: dict[str, float] = {}
     network = problem.travel.network
@@ -401,17 +401,18 @@ def driven_path(problem: Problem, origin: str, target: str, time: int) -> list[t
 
 
 def _street_factor(network: StreetNetwork, street: str, event: StreetEvent, problem: Problem) -> float:
-    """How much longer a street takes: by the minutes said for its whole length, otherwise by the rule."""
     if not event.minutes:
         return problem.rules.ice if event.kind == "ice" else problem.rules.jam
     usual = sum(beeline(piece.start, piece.end) / (piece.kmh / 3.6) for piece in network.pieces if piece.street == street)
     return 1 + 60 * event.minutes / max(usual, 1.0)
 
 
-def _touched(problem: Problem, streets: Sequence[str]) -> npt.NDArray[np.bool_]:
+def _legs_on_streets(problem: Problem, streets: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which ways count as using a street, where only straight lines are known."""
     travel: Travel = problem.travel
-    points = _points(problem)
+    spots = [*(stop.spot for stop in (*problem.stops, *problem.customers.values()))]
+    spots += [spot for van in (*problem.vans, *problem.broken) for spot in (van.start, van.end)]
+    points = {spot.name: spot.point for spot in spots}
     size = len(travel.names)
     found = np.zeros((size, size), dtype=bool)
     if not problem.streets:
@@ -423,16 +424,15 @@ def _touched(problem: Problem, streets: Sequence[str]) -> npt.NDArray[np.bool_]:
     for i in range(size):
         for j in range(i + 1, size):
             one, other = points.get(travel.names[i]), points.get(travel.names[j])
-            if one and other and any(_near(one, other, line, problem.rules.corridor) for line in lines):
+            if one and other and any(_is_near(one, other, line, problem.rules.corridor) for line in lines):
                 found[i, j] = found[j, i] = True
     np.fill_diagonal(found, False)
     return found
 
 
-def _near(one: tuple[float, float], other: tuple[float, float], line: Sequence[tuple[float, float]], metres: float) -> bool:
-    """Whether a straight way comes within some metres of a street: they cross, or an end of one lies beside the other."""
+def _is_near(one: tuple[float, float], other: tuple[float, float], line: Sequence[tuple[float, float]], metres: float) -> bool:
     for begin, end in pairwise(line):
-        if _cross(one, other, begin, end):
+        if _segments_cross(one, other, begin, end):
             return True
         ends = ((begin, one, other), (end, one, other), (one, begin, end), (other, begin, end))
         if any(nearest_on(point, *piece)[1] <= metres for point, *piece in ends):
@@ -440,21 +440,11 @@ def _near(one: tuple[float, float], other: tuple[float, float], line: Sequence[t
     return False
 
 
-def _cross(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float], d: tuple[float, float]) -> bool:
+def _segments_cross(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float], d: tuple[float, float]) -> bool:
     def side(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
         return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
-
-
-def _points(problem: Problem) -> dict[str, tuple[float, float]]:
-    spots = [*(stop.spot for stop in (*problem.stops, *problem.customers.values()))]
-    spots += [spot for van in (*problem.vans, *problem.broken) for spot in (van.start, van.end)]
-    return {spot.name: _point(spot) for spot in spots if spot.latitude is not None}
-
-
-def _point(spot: Spot) -> tuple[float, float]:
-    return spot.latitude or 0.0, spot.longitude or 0.0
 
 
 # Vans and stops.
@@ -479,12 +469,7 @@ def _van_broken(problem: Problem, words: str) -> Edit:
     return Edit(after, f"{name} does not drive{when}. Its stops go to {others} room.")
 
 
-def _with_stop(problem: Problem, stop: Stop) -> Problem:
-    return replace(problem, stops=tuple(stop if other.name == stop.name else other for other in problem.stops))
-
-
-def _opening(event: Mapping[str, Any], stop: Stop) -> tuple[int, int]:
-    """From when until when a stop takes goods: as the event says it, otherwise as before."""
+def _new_hours(event: Mapping[str, Any], stop: Stop) -> tuple[int, int]:
     opens, closes = window(event, stop.opens)
     return stop.opens if opens is None else opens, stop.closes if closes is None else closes
 
@@ -493,12 +478,13 @@ def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     stop = problem.stop[known_as(_named(event, "stop"), problem.stop, "stop")]
     if not event.get("begins") and not event.get("ends"):
         raise InputError("plans.event_says_no_time", value=stop.name)
-    opens, closes = _opening(event, stop)
+    opens, closes = _new_hours(event, stop)
     if closes < opens:
         value = f"{clock(opens)}–{clock(closes)}"
         raise InputError("plans.would_close_before_it_opens", value=value, name=stop.name)
     text = f"{stop.name} takes goods from {clock(opens)} to {clock(closes)} instead of {clock(stop.opens)} to {clock(stop.closes)}."
-    return Edit(_with_stop(problem, replace(stop, opens=opens, closes=closes)), text)
+    changed = replace(stop, opens=opens, closes=closes)
+    return Edit(replace(problem, stops=tuple(changed if other is stop else other for other in problem.stops)), text)
 
 
 def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
@@ -514,7 +500,7 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
         raise InputError(error.what, value=error.value, todo=todo) from None
     if event.get("load") is not None:
         stop = replace(stop, demand=int(event["load"]) * PLACES)
-    opens, closes = _opening(event, stop)
+    opens, closes = _new_hours(event, stop)
     stop = replace(stop, opens=opens, closes=closes)
     if stop.closes < stop.opens:
         value = f"{clock(stop.opens)}–{clock(stop.closes)}"
@@ -524,13 +510,7 @@ def _new_stop(problem: Problem, event: Mapping[str, Any]) -> Edit:
     return Edit(replace(problem, stops=(*problem.stops, stop)), text)
 
 
-def _cancelled(problem: Problem, words: str) -> Edit:
-    name = known_as(words, [name for name in problem.stop if name not in problem.cancelled], "stop")
-    return Edit(replace(problem, cancelled=problem.cancelled | {name}), f"Cancel {name}.")
-
-
 def _cleared(problem: Problem, event: Mapping[str, Any]) -> Edit:
-    """The problem without the events on some streets, with a van that drives again, or with a stop that was cancelled."""
     if event.get("van"):
         name = known_as(_named(event, "van"), [van.name for van in problem.broken], "van that stands still")
         van = next(van for van in problem.broken if van.name == name)

@@ -12,17 +12,17 @@ from smidgen.plans.routing.distances import beeline
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
 
-_WIDE = 390
+_WIDTH = 390
 """Width of the drawing: it is readable on a telephone of as many pixels."""
-_TALLEST = 520
-_SHOWN = 1.5
+_MAX_HEIGHT = 520
+_ENLARGED = 1.5
 """Pixels of a unit where there is room."""
 _MARGIN = 26
 _LINE = 17
 LIGHT = ("#0b5fa5", "#b3401d", "#1a7a3c", "#7b3fa0", "#8a6400", "#a3195b", "#006d77", "#4a4a4a")
 _DARK = ("#6cb6f5", "#ff9a73", "#6fd08c", "#cda2ee", "#e5bd55", "#ff8cc0", "#5fd3dc", "#c8c8c8")
 _PATTERNS = ("", "7 3", "2 3", "10 3 2 3", "14 4", "4 2 1 2", "1 4", "9 2 2 2 2 2")
-_CLEAR = 13.0
+_MARK_DISTANCE = 13.0
 """Units between two marks so that neither covers the other."""
 
 
@@ -85,24 +85,28 @@ def drawn_map(
         return ""
     view, height = _view(points)
     parts = [_streets(view, streets or {}, height)]
-    parts += [_line(view, number, route) for number, route in enumerate(routes)]
+    parts += [_route_line(view, number, route) for number, route in enumerate(routes)]
     taken: list[tuple[float, float]] = []
     for start in {route.start for route in routes if route.start and route.stops} | {
         route.end for route in routes if route.end and route.stops
     }:
         parts.append(_house(*view.place(start)))
     for number, route in enumerate(routes):
-        parts += [_mark(view, number, order, *stop, taken) for order, stop in enumerate(route.stops, start=1)]
+        parts += [_numbered_circle(view, number, order, *stop, taken) for order, stop in enumerate(route.stops, start=1)]
     parts += [_cross(view, name, point) for name, point in left_out]
-    parts.append(_north())
-    parts.append(_scale(view, height))
+    x, y = _WIDTH - 16, 20
+    parts.append(
+        f'<path class="north" d="M{x} {y - 14}L{x + 5} {y}L{x} {y - 4}L{x - 5} {y}Z"/>'
+        f'<text x="{x}" y="{y + 12}" text-anchor="middle">N</text>'
+    )
+    parts.append(_scale_bar(view, height))
     legend, bottom = _legend(routes, bool(left_out), left_label, height + 12)
     parts.append(legend)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDE} {bottom}" width="{_SHOWN * _WIDE:g}" '
-        f'height="{_SHOWN * bottom:g}" role="img" aria-label="{escape(title)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom}" width="{_ENLARGED * _WIDTH:g}" '
+        f'height="{_ENLARGED * bottom:g}" role="img" aria-label="{escape(title)}" '
         f'font-family="system-ui, sans-serif" font-size="12">\n<title>{escape(title)}</title>\n<style>{_style()}</style>\n'
-        f'<rect class="ground" width="{_WIDE}" height="{bottom}"/>\n' + "\n".join(part for part in parts if part) + "\n</svg>\n"
+        f'<rect class="ground" width="{_WIDTH}" height="{bottom}"/>\n' + "\n".join(part for part in parts if part) + "\n</svg>\n"
     )
 
 
@@ -111,9 +115,9 @@ def _view(points: Sequence[Point]) -> tuple[_View, int]:
     west, east = min(point[1] for point in points), max(point[1] for point in points)
     across = math.cos(math.radians((north + south) / 2))
     wide, high = max((east - west) * across, 1e-4), max(north - south, 1e-4)
-    scale = min((_WIDE - 2 * _MARGIN) / wide, (_TALLEST - 2 * _MARGIN) / high)
+    scale = min((_WIDTH - 2 * _MARGIN) / wide, (_MAX_HEIGHT - 2 * _MARGIN) / high)
     # A narrow town stands in the middle.
-    west -= ((_WIDE - 2 * _MARGIN) / scale - wide) / 2 / across
+    west -= ((_WIDTH - 2 * _MARGIN) / scale - wide) / 2 / across
     return _View(west, north, across, scale), round(high * scale + 2 * _MARGIN)
 
 
@@ -122,15 +126,15 @@ def _streets(view: _View, streets: Mapping[str, Sequence[Sequence[Point]]], heig
     for name, own in streets.items():
         for line in own:
             places = [view.place(point) for point in line]
-            if any(0 <= x <= _WIDE and 0 <= y <= height for x, y in places):
+            if any(0 <= x <= _WIDTH and 0 <= y <= height for x, y in places):
                 shown = " ".join(f"{x},{y}" for x, y in places)
                 lines.append(f'<polyline class="street" points="{shown}"><title>{escape(name)}</title></polyline>')
     if not lines:
         return ""
-    return f'<clipPath id="frame"><rect width="{_WIDE}" height="{height}"/></clipPath><g clip-path="url(#frame)">{"".join(lines)}</g>'
+    return f'<clipPath id="frame"><rect width="{_WIDTH}" height="{height}"/></clipPath><g clip-path="url(#frame)">{"".join(lines)}</g>'
 
 
-def _line(view: _View, number: int, route: MapRoute) -> str:
+def _route_line(view: _View, number: int, route: MapRoute) -> str:
     points = list(route.path) or [point for point in (route.start, *(stop[1] for stop in route.stops), route.end) if point]
     if len(points) < 2 or not route.stops:
         return ""
@@ -143,16 +147,16 @@ def pattern(number: int) -> str:
     return _PATTERNS[(number + number // len(_PATTERNS)) % len(_PATTERNS)]
 
 
-def _mark(view: _View, number: int, order: int, name: str, point: Point, taken: list[tuple[float, float]]) -> str:
-    """A numbered circle; one that would cover another stands beside its place, with a line to it."""
+def _numbered_circle(view: _View, number: int, order: int, name: str, point: Point, taken: list[tuple[float, float]]) -> str:
     x, y = view.place(point)
     spot = (x, y)
+    # A circle that would cover another stands beside its place, with a line to it.
     for step in range(40):
-        if all(math.dist(spot, other) >= _CLEAR for other in taken):
+        if all(math.dist(spot, other) >= _MARK_DISTANCE for other in taken):
             break
-        turn, far = step * 2.4, _CLEAR * (0.7 + step / 12)
+        turn, far = step * 2.4, _MARK_DISTANCE * (0.7 + step / 12)
         spot = (
-            round(min(_WIDE - 9.0, max(9.0, x + far * math.cos(turn))), 1),
+            round(min(_WIDTH - 9.0, max(9.0, x + far * math.cos(turn))), 1),
             round(max(9.0, y + far * math.sin(turn)), 1),
         )
     taken.append(spot)
@@ -173,32 +177,24 @@ def _cross(view: _View, name: str, point: Point) -> str:
     return f'<g><title>{escape(name)}</title><path class="out" d="M{x - 5} {y - 5}L{x + 5} {y + 5}M{x - 5} {y + 5}L{x + 5} {y - 5}"/></g>'
 
 
-def _north() -> str:
-    x, y = _WIDE - 16, 20
-    arrow = f'<path class="north" d="M{x} {y - 14}L{x + 5} {y}L{x} {y - 4}L{x - 5} {y}Z"/>'
-    return f'{arrow}<text x="{x}" y="{y + 12}" text-anchor="middle">N</text>'
-
-
-def _scale(view: _View, height: int) -> str:
-    """A bar of a round length, about a quarter of the width."""
-    metres = beeline((view.north, view.west), (view.north, view.west + 1 / view.across / view.scale * _WIDE / 4))
+def _scale_bar(view: _View, height: int) -> str:
+    metres = beeline((view.north, view.west), (view.north, view.west + 1 / view.across / view.scale * _WIDTH / 4))
     size = 10 ** math.floor(math.log10(max(metres, 1.0)))
     length = next(step * size for step in (5, 2, 1) if step * size <= metres)
-    units = _WIDE / 4 * length / metres
-    said = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    units = _WIDTH / 4 * length / metres
+    label = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     x, y = 10, height + 2
-    return f'<path class="bar" d="M{x} {y - 4}V{y}H{x + units:.1f}V{y - 4}"/><text x="{x + units + 6:.1f}" y="{y}">{said}</text>'
+    return f'<path class="bar" d="M{x} {y - 4}V{y}H{x + units:.1f}V{y - 4}"/><text x="{x + units + 6:.1f}" y="{y}">{label}</text>'
 
 
 def _legend(routes: Sequence[MapRoute], crosses: bool, left_label: str, top: int) -> tuple[str, int]:
-    """The legend, and where it ends."""
     rows, y = [], top + _LINE
     for number, route in enumerate(routes):
         if not route.stops:
             continue
         colour = f"c{number % len(LIGHT)}"
         rows.append(f'<line class="route {colour}" stroke-dasharray="{pattern(number)}" x1="10" y1="{y - 4}" x2="46" y2="{y - 4}"/>')
-        rows.append(f'<text x="54" y="{y}">{escape(_cut(f"{route.name}: {route.note}"))}</text>')
+        rows.append(f'<text x="54" y="{y}">{escape(_shortened(f"{route.name}: {route.note}"))}</text>')
         y += _LINE
     rows.append(f'{_house(28, y - 5)}<text x="54" y="{y}">start and end; numbers: order of the stops</text>')
     y += _LINE + 2
@@ -208,8 +204,8 @@ def _legend(routes: Sequence[MapRoute], crosses: bool, left_label: str, top: int
     return "".join(rows), y - 4
 
 
-def _cut(text: str, most: int = 50) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _shortened(text: str, length: int = 50) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _style() -> str:

@@ -99,7 +99,6 @@ class StreetNetwork:
         return [self._point(node, closed) for node in reversed(nodes)]
 
     def _point(self, node: Hashable, closed: Collection[str]) -> Point:
-        """The coordinates of a node of the graph."""
         if isinstance(node, int):
             return self.places[node]
         assert isinstance(node, tuple)

@@ -1,6 +1,6 @@
-"""Papers of a plan: a sheet for each driver as HTML to print, and tracks as GPX.
+"""Printable driver sheets as HTML, and tracks as GPX.
 
-Each thing said stands in an element of its own, and names are marked with translate="no": so a page can be said in another language.
+Each phrase has its own element, and names are marked with translate="no", so that a page can be translated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smidgen.plans.routing.problem import DAY, NO_LIMIT, Problem, Route, Spot, S
 def driver_sheets(problem: Problem, routes: Sequence[Route]) -> bytes:
     """A page for each van that drives, as one HTML file that loads nothing."""
     stand = {van.name for van in problem.broken}
-    pages = "".join(_sheet(problem, route) for route in routes if route.visits and route.van not in stand)
+    pages = "".join(_driver_sheet(problem, route) for route in routes if route.visits and route.van not in stand)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Driver sheets</title><style>{_STYLE}</style></head><body>{pages or '<p>No van drives.</p>'}</body></html>\n"
@@ -32,7 +32,7 @@ _STYLE = (
 )
 
 
-def _sheet(problem: Problem, route: Route) -> str:
+def _driver_sheet(problem: Problem, route: Route) -> str:
     van = next(van for van in (*problem.vans, *problem.broken) if van.name == route.van)
     under = problem.underway.get(van.name)
     done = {visit.stop for visit in under.visits} if under else set()
@@ -45,19 +45,19 @@ def _sheet(problem: Problem, route: Route) -> str:
             rest = None
         stop = problem.stop[visit.stop]
         notes = [
-            _window(stop),
+            _window_text(stop),
             f"load {units(stop.demand)}" if stop.demand else "",
             f"{stop.service // 60} min of work" if stop.service else "",
             f"wait until {clock(visit.begins)}" if visit.begins > visit.arrives else "",
             f"needs {', '.join(sorted(stop.skills))}" if stop.skills else "",
             "already served" if stop.name in done else "",
         ]
-        told = [f'<span translate="no">{escape(stop.address)}</span>'] if stop.address else []
-        said = " · ".join([*told, *(f"<span>{escape(note)}</span>" for note in notes if note)])
+        address = [f'<span translate="no">{escape(stop.address)}</span>'] if stop.address else []
+        details = " · ".join([*address, *(f"<span>{escape(note)}</span>" for note in notes if note)])
         tick = "" if stop.name in done else '<span class="tick"></span>'
         mark = ' class="done"' if stop.name in done else ""
         rows.append(
-            f'<li{mark}>{tick}<span class="time">{clock(visit.arrives)}</span>{number}. {escape(stop.name)}<small>{said}</small></li>'
+            f'<li{mark}>{tick}<span class="time">{clock(visit.arrives)}</span>{number}. {escape(stop.name)}<small>{details}</small></li>'
         )
     rows += [_break_row(rest)] if rest is not None else []
     many = counted(len(route.visits), "stop")
@@ -69,8 +69,7 @@ def _sheet(problem: Problem, route: Route) -> str:
     )
 
 
-def _window(stop: Stop) -> str:
-    """When the work may begin, where not at any time."""
+def _window_text(stop: Stop) -> str:
     if stop.opens <= 0 and stop.closes >= DAY:
         return ""
     if stop.opens <= 0:
@@ -80,8 +79,8 @@ def _window(stop: Stop) -> str:
 
 def _break_row(rest: TakenBreak) -> str:
     minutes = (rest.ends - rest.begins) // 60
-    said = f'<span>Break of {minutes} minutes</span><small translate="no">{escape(rest.place)}</small>'
-    return f'<li><span class="time">{clock(rest.begins)}</span>{said}</li>'
+    text = f'<span>Break of {minutes} minutes</span><small translate="no">{escape(rest.place)}</small>'
+    return f'<li><span class="time">{clock(rest.begins)}</span>{text}</li>'
 
 
 def tracks(problem: Problem, routes: Sequence[Route]) -> bytes:

@@ -25,6 +25,11 @@ class Spot:
     latitude: float | None
     longitude: float | None
 
+    @property
+    def point(self) -> tuple[float, float] | None:
+        """Latitude and longitude; None where they are not known."""
+        return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:

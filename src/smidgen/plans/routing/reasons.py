@@ -1,7 +1,6 @@
-"""Why a stop stays out: the smallest relaxation of one constraint, or of two, with which it fits into the plan as it is.
+"""Why a stop stays out: the smallest relaxation of one or two constraints with which it fits into the current plan.
 
-Each is proven by construction: the stop is put into a route of the plan at the place where the least of the constraint is broken. A new
-search might need less.
+Each is proven by construction: the stop is inserted into a route where it breaks the constraint least. A new search might need less.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class _Relaxation:
 
 
 def left_out(problem: Problem, routes: Sequence[Route], stops: Sequence[Stop], over: Callable[[], bool] = lambda: False) -> list[LeftOut]:
-    """The stops that stay out, each with its reason. Once the time is `over`, what a van of its own would need is said."""
+    """The stops that stay out, each with its reason. Once the time is `over`, only what a van of its own would need."""
     return [_reason(problem, routes, stop, over) for stop in stops]
 
 
@@ -40,7 +39,7 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop, over: Callabl
         stops = [problem.stop[visit.stop] for visit in route.visits] if route else []
         for place in range(len(under.stops) if under else 0, len(stops) + 1):
             if over():
-                return _hopeless(problem, stop, closed=False, held=False, sought=False)
+                return _reason_without_place(problem, stop, closed=False, held=False, sought=False)
             timing = timed(problem, van, [*stops[:place], stop, *stops[place:]])
             if timing.unreachable:
                 closed = closed or stop.name in timing.unreachable
@@ -51,12 +50,12 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop, over: Callabl
             if cost(problem, timing) - cost(problem, timed(problem, van, stops)) >= worth(problem, stop):
                 dear = True
             else:
-                ways.append(_way(van, stop, timing))
+                ways.append(_relaxation(van, stop, timing))
     if dear and not ways:
         text = f"{stop.name} stays out: it is optional, and serving it would take more time than it is worth."
         return LeftOut(stop.name, "worth", text, {"stop": stop.name})
     if not ways:
-        return _hopeless(problem, stop, closed=closed and not far, held=held)
+        return _reason_without_place(problem, stop, closed=closed and not far, held=held)
     fewest = min(len(way.relaxed) for way in ways)
     best: dict[tuple[str, ...], _Relaxation] = {}
     for way in ways:
@@ -64,20 +63,20 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop, over: Callabl
             best[way.relaxed] = way
     ranked = sorted(best.values(), key=lambda way: way.hurt)[:2]
     facts: dict[str, str | int | float] = {"stop": stop.name}
-    said = []
+    texts = []
     for prefix, way in zip(("", "or_"), ranked, strict=False):
         own: dict[str, str | int | float] = {}
-        said.append(_said(problem, stop, way, own))
+        texts.append(_relaxation_text(problem, stop, way, own))
         facts |= {prefix + name: value for name, value in own.items()}
     return LeftOut(
         stop.name,
         ranked[0].relaxed[0] if fewest == 1 else "+".join(ranked[0].relaxed),
-        f"{stop.name} stays out: it would fit if {', or if '.join(said)}.",
+        f"{stop.name} stays out: it would fit if {', or if '.join(texts)}.",
         facts,
     )
 
 
-def _way(van: Van, stop: Stop, timing: RouteTiming) -> _Relaxation:
+def _relaxation(van: Van, stop: Stop, timing: RouteTiming) -> _Relaxation:
     """The limits that a timing breaks: minutes for times, an hour of hurt for a full van's worth of load, two for a skill."""
     relaxed, hurt = [], 0.0
     if timing.late_back:
@@ -95,7 +94,7 @@ def _way(van: Van, stop: Stop, timing: RouteTiming) -> _Relaxation:
     return _Relaxation(van, timing, tuple(relaxed), hurt)
 
 
-def _said(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str | int | float]) -> str:
+def _relaxation_text(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str | int | float]) -> str:
     van, timing, parts = way.van, way.timing, []
     facts["van"] = van.name
     for relaxed in way.relaxed:
@@ -116,7 +115,7 @@ def _said(problem: Problem, stop: Stop, way: _Relaxation, facts: dict[str, str |
     return " and ".join(parts)
 
 
-def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool, sought: bool = True) -> LeftOut:
+def _reason_without_place(problem: Problem, stop: Stop, *, closed: bool, held: bool, sought: bool = True) -> LeftOut:
     """The reason where a stop fits into no route without making another one late: what a van of its own would need.
 
     `sought`: whether its place in every route was looked for; there was no time otherwise.
@@ -130,7 +129,7 @@ def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool, sought:
         return LeftOut(stop.name, "held", text, facts)
     alone = replace(problem, underway={})
     timings = [(van, timed(alone, van, [stop])) for van in problem.vans]
-    ways = [_way(van, stop, timing) for van, timing in timings if not timing.unreachable]
+    ways = [_relaxation(van, stop, timing) for van, timing in timings if not timing.unreachable]
     if not ways:
         return LeftOut(stop.name, "travel", f"{stop.name} stays out: no way leads there for any van.", facts)
     way = min(ways, key=lambda way: (len(way.relaxed), way.hurt))
@@ -140,6 +139,6 @@ def _hopeless(problem: Problem, stop: Stop, *, closed: bool, held: bool, sought:
     if not way.relaxed:
         text = f"{stop.name} stays out: in every route another stop would be too late. It would fit with one more van like {way.van.name}."
         return LeftOut(stop.name, "van", text, {**facts, "van": way.van.name})
-    said = _said(problem, stop, way, facts)
-    text = f"{stop.name} stays out: no van has room for it, and a van of its own would do only if {said}."
+    need = _relaxation_text(problem, stop, way, facts)
+    text = f"{stop.name} stays out: no van has room for it, and a van of its own would do only if {need}."
     return LeftOut(stop.name, "van+" + "+".join(way.relaxed), text, facts)

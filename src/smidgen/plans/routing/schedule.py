@@ -65,16 +65,16 @@ def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> RouteTiming:
     """Time a van's whole route: `stops` begin with what it has served. A van that has not left yet leaves as late as costs nothing."""
     under = problem.underway.get(van.name)
     if under is not None:
-        return _from(problem, van, stops, under.leaves, under)
+        return _timed_from(problem, van, stops, under.leaves, under)
     earliest = max(van.leaves, problem.now or 0)
-    found = _from(problem, van, stops, earliest)
+    found = _timed_from(problem, van, stops, earliest)
     if not found.feasible or not stops:
         return found
     # Who leaves later is never earlier back: look for the last time to leave that is back no later.
     low, high = earliest, found.route.back
     while low + 60 <= high:
         middle = (low + high + 1) // 2
-        other = _from(problem, van, stops, middle)
+        other = _timed_from(problem, van, stops, middle)
         if other.feasible and other.route.back == found.route.back:
             low, found = middle, other
         else:
@@ -82,16 +82,17 @@ def timed(problem: Problem, van: Van, stops: Sequence[Stop]) -> RouteTiming:
     return found
 
 
-def _from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> RouteTiming:
-    """Time a route that leaves at a time of day; what is recorded of its beginning stays. A break is in it where one is needed."""
-    found = _times(problem, van, stops, leaves, under, None)
+def _timed_from(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None = None) -> RouteTiming:
+    found = _timed_with_break(problem, van, stops, leaves, under, None)
     rest = van.rest
     if rest is None or (under and under.rest) or max(leaves, found.route.back) <= rest.closes or leaves > rest.closes:
         return found
-    return _times(problem, van, stops, leaves, under, rest)
+    return _timed_with_break(problem, van, stops, leaves, under, rest)
 
 
-def _times(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None, rest: Break | None) -> RouteTiming:
+def _timed_with_break(
+    problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under: Underway | None, rest: Break | None
+) -> RouteTiming:
     """Time a route; `rest`: the break that is still to be taken.
 
     It is taken after the first work that ends once it may begin, or while the van waits at a stop, or before work that would last beyond
@@ -109,7 +110,8 @@ def _times(problem: Problem, van: Van, stops: Sequence[Stop], leaves: int, under
         metres += travel.length(here, there, time)
         if step < len(recorded):
             visit = recorded[step]
-            driving += visit.arrives - time - _overlap(taken, time, visit.arrives)
+            pause = 0 if taken is None else max(0, min(visit.arrives, taken.ends) - max(time, taken.begins))
+            driving += visit.arrives - time - pause
         else:
             # Only the way that it is on already began before `now`.
             heading = under is not None and stop.name == under.heading
@@ -164,8 +166,3 @@ def _break_before(rest: Break, stop: Stop, begin: int, arrives: int, place: str,
     if at_stop and (beyond or stop.opens > arrives):
         return TakenBreak(arrives, arrives + rest.seconds, stop.name)
     return None
-
-
-def _overlap(taken: TakenBreak | None, begin: int, end: int) -> int:
-    """Seconds of a break within a stretch of time."""
-    return 0 if taken is None else max(0, min(end, taken.ends) - max(begin, taken.begins))

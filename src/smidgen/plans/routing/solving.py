@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _PATIENCE = 1_000
 """Rounds of PyVRP's search without a better plan after which it stops early, times the number of stops over ten."""
 _ROUNDS = 3
-_LEAST_MENDING = 5.0
-"""Seconds after the search, at least, in which stops that break a limit are put elsewhere. After them they stay out."""
-_MOST_TRIED = 80
-"""Stops of a route up to which each is tried as the one that leaves it."""
+_REPAIR_SECONDS = 5.0
+"""Minimum seconds after the search in which stops that break a limit are moved. After them they stay out."""
+_TRY_EACH_STOPS = 80
+"""In a route of at most so many stops each is tried as the one to remove. A longer route keeps its feasible beginning."""
 
 Orders = Mapping[str, Sequence[str]]
 """By van the stops of its route, in their order; served ones first."""
@@ -63,32 +63,31 @@ def solved(
     if not problem.vans:
         raise InputError("plans.no_van_can_drive")
     ends = clock() + seconds
-    over = _Until(clock, ends + max(_LEAST_MENDING, seconds))
-    open_stops = _open(problem)
-    best = _mended(problem, before, over) if before else _Draft({}, float("-inf"))
+    over = _Deadline(clock, ends + max(_REPAIR_SECONDS, seconds))
+    open_stops = _unserved(problem)
+    best = _repaired(problem, before, over) if before else _Draft({}, float("-inf"))
     if not open_stops and not before:
-        best = _mended(problem, {}, over)
+        best = _repaired(problem, {}, over)
     if open_stops:
         orders: Orders | None = before
         legs = _legs(problem)
         rounds = 1 if problem.travel.steady else _ROUNDS
         for number in range(rounds):
             left = max(0.01, ends - clock()) / (rounds - number)
-            drafted = _searched(problem, open_stops, legs, _Until(clock, clock() + left), seed + number, orders)
-            draft = _mended(problem, drafted, over)
+            drafted = _pyvrp_orders(problem, open_stops, legs, _Deadline(clock, clock() + left), seed + number, orders)
+            draft = _repaired(problem, drafted, over)
             if draft.worth > best.worth:
                 best = draft
             orders = {name: [visit.stop for visit in timing.route.visits] for name, timing in best.timings.items()}
             if number + 1 < rounds:
-                legs = _driven(problem, best, legs)
+                legs = _legs_as_driven(problem, best, legs)
     served = {visit.stop for timing in best.timings.values() for visit in timing.route.visits}
     routes = tuple(timing.route for timing in best.timings.values())
     stay = [stop for stop in open_stops if stop.name not in served]
     return Plan(routes, tuple(left_out(problem, routes, stay, over)))
 
 
-def _open(problem: Problem) -> list[Stop]:
-    """The stops that are not served yet."""
+def _unserved(problem: Problem) -> list[Stop]:
     done = {name for under in problem.underway.values() for name in under.stops}
     return [stop for stop in problem.stops if stop.name not in done and stop.name not in problem.cancelled]
 
@@ -106,10 +105,10 @@ def _prefix(problem: Problem, van: Van) -> list[Stop]:
 # Drafts: from orders of stops to routes that break no limit.
 
 
-def _mended(problem: Problem, orders: Orders, over: _Until) -> _Draft:
+def _repaired(problem: Problem, orders: Orders, over: _Deadline) -> _Draft:
     """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least, until the time
     is over."""
-    known = {stop.name: stop for stop in _open(problem)}
+    known = {stop.name: stop for stop in _unserved(problem)}
     timings: dict[str, RouteTiming] = {}
     for van in (*problem.vans, *problem.broken):
         prefix = _prefix(problem, van)
@@ -121,34 +120,35 @@ def _mended(problem: Problem, orders: Orders, over: _Until) -> _Draft:
             del known[stop.name]
         timing = timed(problem, van, [*prefix, *rest])
         while rest and not timing.feasible:
-            if len(rest) > _MOST_TRIED or over():
-                kept = _beginning(problem, van, prefix, rest)
+            if len(rest) > _TRY_EACH_STOPS or over():
+                kept = _feasible_stops(problem, van, prefix, rest)
                 known |= {stop.name: stop for stop in rest[kept:]}
                 rest, timing = rest[:kept], timed(problem, van, [*prefix, *rest[:kept]])
                 break
-            gone, timing = _without_one(problem, van, prefix, rest)
+            gone, timing = _without_worst_stop(problem, van, prefix, rest)
             known[gone.name] = gone
             rest = [stop for stop in rest if stop is not gone]
         timings[van.name] = timing
     for stop in sorted(known.values(), key=lambda stop: (-worth(problem, stop), stop.closes, stop.name)):
         if over():
             break
-        found = _cheapest(problem, timings, stop, over)
+        found = _cheapest_insertion(problem, timings, stop, over)
         if found is not None:
             timings[found[0]] = found[1]
     prizes = sum(worth(problem, problem.stop[visit.stop]) for timing in timings.values() for visit in timing.route.visits)
     return _Draft(timings, prizes - sum(cost(problem, timing) for timing in timings.values()))
 
 
-def _without_one(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, RouteTiming]:
+def _without_worst_stop(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, RouteTiming]:
     """The stop whose leaving mends a route best: the least worth among those that mend it, otherwise the one that leaves least broken."""
     tried = [(stop, timed(problem, van, [*prefix, *(other for other in rest if other is not stop)])) for stop in rest]
     return min(
-        tried, key=lambda one: (not one[1].feasible, worth(problem, one[0]) if one[1].feasible else _broken(one[1]), one[1].route.driving)
+        tried,
+        key=lambda one: (not one[1].feasible, worth(problem, one[0]) if one[1].feasible else _violation(one[1]), one[1].route.driving),
     )
 
 
-def _beginning(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> int:
+def _feasible_stops(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> int:
     """How many stops of a route, from its beginning, break no limit: what comes after them makes none of them late."""
     low, high = 0, len(rest)
     while low < high:
@@ -160,12 +160,13 @@ def _beginning(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequenc
     return low
 
 
-def _broken(timing: RouteTiming) -> float:
+def _violation(timing: RouteTiming) -> float:
     return timing.late_back + sum(timing.late.values()) + timing.excess * 60 + 1e6 * (len(timing.lacking) + len(timing.unreachable))
 
 
-def _cheapest(problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop, over: _Until) -> tuple[str, RouteTiming] | None:
-    """The van and route in which a stop costs least, as far as there is time; None if it fits nowhere, or costs more than it is worth."""
+def _cheapest_insertion(
+    problem: Problem, timings: Mapping[str, RouteTiming], stop: Stop, over: _Deadline
+) -> tuple[str, RouteTiming] | None:
     best: tuple[float, str, RouteTiming] | None = None
     for van in problem.vans:
         if not may_serve(problem, van, stop):
@@ -198,8 +199,7 @@ def _legs(problem: Problem) -> Matrix:
     return found
 
 
-def _driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
-    """The legs with the times at which a draft drives them."""
+def _legs_as_driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
     found, place = legs.copy(), problem.travel.place
     for van in problem.vans:
         route = draft.timings[van.name].route
@@ -217,7 +217,7 @@ def _driven(problem: Problem, draft: _Draft, legs: Matrix) -> Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class _Until:
+class _Deadline:
     """Whether the time is over, by a clock: also a criterion for PyVRP to stop."""
 
     clock: Callable[[], float]
@@ -236,8 +236,7 @@ class _Model:
     vans: Sequence[Sequence[Van]]
 
 
-def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, over: _Until, seed: int, before: Orders | None) -> Orders:
-    """Orders of stops by van, as PyVRP plans them."""
+def _pyvrp_orders(problem: Problem, stops: Sequence[Stop], legs: Matrix, over: _Deadline, seed: int, before: Orders | None) -> Orders:
     try:
         import pyvrp
         from pyvrp.stop import MultipleCriteria, NoImprovement
@@ -246,7 +245,7 @@ def _searched(problem: Problem, stops: Sequence[Stop], legs: Matrix, over: _Unti
     model = _model(problem, stops, legs)
     patience = _PATIENCE * max(1, len(stops) // 10)
     stop = MultipleCriteria([over, NoImprovement(patience)])
-    begin = _solution(model, before, problem) if before else None
+    begin = _initial_solution(model, before, problem) if before else None
     result = pyvrp.solve(model.data, stop, seed=seed, collect_stats=False, display=False, initial_solution=begin)
     orders: dict[str, Sequence[str]] = {}
     waiting = [list(vans) for vans in model.vans]
@@ -263,7 +262,7 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
     travel = problem.travel
     groups: dict[Any, list[Van]] = defaultdict(list)
     for van in problem.vans:
-        groups[_kind(problem, van, stops)].append(van)
+        groups[_vehicle_key(problem, van, stops)].append(van)
     # Where nobody can wait, a route lasts as long as its driving and its work, and PyVRP searches faster without counting durations.
     waits = any(stop.opens > 0 for stop in stops)
     # Small numbers: PyVRP's penalties of a unit of load have a least value.
@@ -277,7 +276,7 @@ def _model(problem: Problem, stops: Sequence[Stop], legs: Matrix) -> _Model:
         if prefix:
             begin, early = travel.place[prefix[-1].name], max(problem.now or 0, timed(problem, van, prefix).route.visits[-1].ends)
         barred = frozenset(travel.place[stop.name] for stop in stops if not may_serve(problem, van, stop))
-        late = max(van.back - _rest(problem, van), early)
+        late = max(van.back - _break_seconds(problem, van), early)
         depots += [pyvrp.Depot(begin), pyvrp.Depot(travel.place[van.end.name])]
         types.append(
             pyvrp.VehicleType(
@@ -322,22 +321,20 @@ def _ending(late: int) -> Any:
     return {} if late >= DAY else {"tw_late": late}
 
 
-def _kind(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
-    """Everything that makes vans alike for the search; a van that has left is like no other."""
+def _vehicle_key(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
     if van.name in problem.underway:
         return van.name
     barred = frozenset(stop.name for stop in stops if not may_serve(problem, van, stop))
     return (van.capacity, van.leaves, van.back, van.start.name, van.end.name, van.rest, barred)
 
 
-def _rest(problem: Problem, van: Van) -> int:
+def _break_seconds(problem: Problem, van: Van) -> int:
     """Seconds of a break that is still to be taken. PyVRP knows none: its shifts end earlier by as much, and `timed` says when it is."""
     under = problem.underway.get(van.name)
     return 0 if van.rest is None or van.back <= van.rest.closes or (under and under.rest) else van.rest.seconds
 
 
-def _solution(model: _Model, before: Orders, problem: Problem) -> pyvrp.Solution | None:
-    """A solution to begin from: the last plan's orders, as far as their stops and vans are still there."""
+def _initial_solution(model: _Model, before: Orders, problem: Problem) -> pyvrp.Solution | None:
     import pyvrp
 
     number = {stop.name: place for place, stop in enumerate(model.clients)}

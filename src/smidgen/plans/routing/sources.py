@@ -10,17 +10,26 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from smidgen.core.errors import InputError, one_line
-from smidgen.plans.routing.distances import NEVER, beeline
+from smidgen.plans.routing.distances import NEVER, WINDING, beeline
 from smidgen.plans.routing.network import Point, StreetNetwork
+from smidgen.plans.routing.problem import Spot
+from smidgen.plans.routing.tables import read_matrix
 from smidgen.plans.routing.travel import Travel
+from smidgen.plans.solving import ProblemTable
 
-WINDING = 1.3
-"""Length of roads per length of the straight line (about 1.2 to 1.4 in European towns; Ballou, Rahardja and Sakai 2002)."""
 _BLOCK = 50
 """Sources and targets of one request: Valhalla's own limit is 2,500 pairs."""
-_SECONDS = 60.0
-_MOST_ANSWER = 20_000_000
+_TIMEOUT_SECONDS = 60.0
+MAX_ANSWER_BYTES = 20_000_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def travel_times(spots: Sequence[Spot], matrix: ProblemTable | None, valhalla: str | None, kmh: float) -> Travel:
+    """Travel times from a table of minutes, else from a Valhalla server, else by straight lines at a speed."""
+    if matrix is not None:
+        return read_matrix(matrix, spots, kmh)
+    names, points = [spot.name for spot in spots], [spot.point or (0.0, 0.0) for spot in spots]
+    return by_valhalla(names, points, valhalla) if valhalla else straight_lines(names, points, kmh)
 
 
 def straight_lines(names: Sequence[str], points: Sequence[Point], kmh: float) -> Travel:
@@ -36,18 +45,18 @@ def by_streets(names: Sequence[str], network: StreetNetwork) -> Travel:
 
 
 def by_valhalla(names: Sequence[str], points: Sequence[Point], url: str, costing: str = "auto") -> Travel:
-    """Travel times that a Valhalla server computes (`/sources_to_targets`). Raises InputError if it cannot be asked or does not answer.
+    """Travel times from a Valhalla server (`/sources_to_targets`). Raises InputError if it cannot be reached or refuses.
 
     The server learns where your stops are. Only a server on this machine is asked over plain http.
     """
     import httpx
 
-    base = _checked(url)
+    base = _checked_url(url)
     size = len(points)
     seconds, metres = np.full((size, size), NEVER, dtype=np.int64), np.zeros((size, size), dtype=np.int64)
     places = [{"lat": latitude, "lon": longitude} for latitude, longitude in points]
     local = urlsplit(base).hostname in _LOOPBACK
-    with httpx.Client(timeout=_SECONDS, follow_redirects=False, trust_env=not local) as client:
+    with httpx.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=not local) as client:
         for row in range(0, size, _BLOCK):
             for column in range(0, size, _BLOCK):
                 body = {
@@ -56,7 +65,7 @@ def by_valhalla(names: Sequence[str], points: Sequence[Point], url: str, costing
                     "costing": costing,
                     "units": "kilometers",
                 }
-                for i, line in enumerate(_asked(client, base, body)):
+                for i, line in enumerate(_request_matrix(client, base, body)):
                     for j, cell in enumerate(line):
                         if cell.get("time") is not None:
                             seconds[row + i, column + j] = math.ceil(float(cell["time"]))
@@ -66,7 +75,7 @@ def by_valhalla(names: Sequence[str], points: Sequence[Point], url: str, costing
     return Travel(tuple(names), seconds, metres, "Valhalla")
 
 
-def _checked(url: str) -> str:
+def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -78,23 +87,23 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _asked(client: Any, base: str, body: Any) -> list[list[dict[str, Any]]]:
+def _request_matrix(client: Any, base: str, body: Any) -> list[list[dict[str, Any]]]:
     import httpx
 
     try:
         answer = client.post(f"{base}/sources_to_targets", json=body)
-        if len(answer.content) > _MOST_ANSWER:
+        if len(answer.content) > MAX_ANSWER_BYTES:
             raise InputError("plans.valhalla_server_answer_is_too_long", content=len(answer.content))
-        told = answer.json()
+        content = answer.json()
     except httpx.HTTPError as error:
         raise InputError("plans.valhalla_server_cannot_be_asked", value=type(error).__name__) from None
     except (ValueError, RecursionError):
         raise InputError("plans.valhalla_server_did_not_answer", status_code=answer.status_code) from None
     if answer.status_code != 200:
-        said = told.get("error") if isinstance(told, dict) else None
-        value = f"HTTP {answer.status_code}: {one_line(str(said or ''), None)}"
+        error_text = content.get("error") if isinstance(content, dict) else None
+        value = f"HTTP {answer.status_code}: {one_line(str(error_text or ''), None)}"
         raise InputError("plans.valhalla_server_refused", value=value)
-    found = told.get("sources_to_targets") if isinstance(told, dict) else None
+    found = content.get("sources_to_targets") if isinstance(content, dict) else None
     shape = (len(body["sources"]), len(body["targets"]))
     fits = isinstance(found, list) and len(found) == shape[0]
     if not fits or any(not isinstance(line, list) or len(line) != shape[1] for line in found or ()):

@@ -110,13 +110,13 @@ class NamedColumns:
         return self._keys[column] if (column := self.named(name)) is not None else ""
 
     def unit(self, name: str) -> str:
-        """The unit that the column's own name tells; empty if it tells none."""
+        """The unit in the column's own name; empty if it has none."""
         column = self.named(name) or ""
         last = re.split(r"[\W_]+", column.strip(" ).]"))[-1]
         return last if last in UNITS.get(name, ()) else ""
 
-    def told(self, file: str, roles: Iterable[str]) -> list[str]:
-        """Remarks: which columns were found by another name than the usual one, and which were not used."""
+    def remarks(self, file: str, roles: Iterable[str]) -> list[str]:
+        """Remarks on columns that have an unusual name, and on unused ones."""
         found = {role: self._keys[column] for role in roles if (column := self.named(role)) is not None}
         return columns_told(file, self._keys.values(), found)
 
@@ -183,10 +183,10 @@ class TableRow:
     def minutes(self, name: str, *, most: float) -> int:
         """A cell with minutes, or with words such as `1 h 30`, as seconds; an empty one is 0."""
         text = self.text(name, "")
-        told = None if not text or _NUMBER.fullmatch(text) else durations.read(text)
-        if told is not None and told <= most * 60:
-            return told
-        if told is None and text and not _NUMBER.fullmatch(text):
+        seconds = None if not text or _NUMBER.fullmatch(text) else durations.read(text)
+        if seconds is not None and seconds <= most * 60:
+            return seconds
+        if seconds is None and text and not _NUMBER.fullmatch(text):
             self.fail("plans.cell_is_no_minutes", name, value=text)
         return round(self.number_of(name, 0.0, least=0, most=most) * 60)
 

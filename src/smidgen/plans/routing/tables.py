@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.core.errors import DataError, InputError
-from smidgen.plans.routing.distances import NEVER, beeline
+from smidgen.plans.routing.distances import NEVER, WINDING, beeline
 from smidgen.plans.routing.network import StreetPiece
 from smidgen.plans.routing.problem import DAY, NO_LIMIT, PLACES, Break, Spot, Stop, Van, clock
 from smidgen.plans.routing.table_rows import NamedColumns, TableRow, rows_of
@@ -30,7 +30,7 @@ VAN_COLUMNS = (
 )
 """The roles that columns of the two tables may have; see `table_rows.NAMES`."""
 _FAR, _NEAR = 300_000.0, 100_000.0
-"""Metres from the middle of the others that a swapped coordinate lies at least, and at most once it is swapped back."""
+"""Metres from the middle of the others: a swapped coordinate lies beyond `_FAR`, and within `_NEAR` once it is swapped back."""
 
 
 def read_stops(table: ProblemTable, *, located: bool) -> list[Stop]:
@@ -49,7 +49,7 @@ def _stop(row: TableRow, located: bool) -> Stop:
         row.fail("plans.window_in_row_ends_before_it_begins", "closes", value=row.text("closes"), begins=row.text("opens"))
     return Stop(
         spot=spot_of(row, "name", "latitude", "longitude", located),
-        address=row.text("address", "") or _address(row),
+        address=row.text("address", "") or _address_from_parts(row),
         demand=math.ceil(round(row.number_of("demand", 0.0, least=0, most=1e6) * PLACES, 6)),
         opens=opens,
         closes=closes,
@@ -60,8 +60,7 @@ def _stop(row: TableRow, located: bool) -> Stop:
     )
 
 
-def _address(row: TableRow) -> str:
-    """The address of a row in several columns."""
+def _address_from_parts(row: TableRow) -> str:
     road, town = (" ".join(filter(None, (row.text(part, "") for part in parts))) for parts in (("road", "house"), ("postcode", "town")))
     return ", ".join(filter(None, (road, "" if town == row.text("name") else town)))
 
@@ -91,14 +90,14 @@ def unique_names(rows: Sequence[TableRow], names: Sequence[str]) -> None:
         seen[name.casefold()] = row.number
 
 
-def columns_told(table: ProblemTable, roles: Iterable[str]) -> list[str]:
-    """Remarks on the columns of a table: those found by another name than the usual one, and those that are not used."""
-    return NamedColumns(table).told(table.file, roles)
+def column_remarks(table: ProblemTable, roles: Iterable[str]) -> list[str]:
+    """Remarks on columns that have an unusual name, and on unused ones."""
+    return NamedColumns(table).remarks(table.file, roles)
 
 
 def unswapped(rows: Sequence[TableRow], spots: Sequence[Spot]) -> None:
     """Raise DataError for a row whose latitude and longitude are exchanged: far from the others, and near them once exchanged back."""
-    points = [(spot.latitude, spot.longitude) for spot in spots if spot.latitude is not None and spot.longitude is not None]
+    points = [spot.point for spot in spots if spot.point is not None]
     if len(points) < 3:
         return
     middle = statistics.median(point[0] for point in points), statistics.median(point[1] for point in points)
@@ -156,7 +155,6 @@ def _van_place(row: TableRow, role: str, located: bool, known: Mapping[str, Spot
 
 
 def _break(row: TableRow, leaves: int, back: int) -> Break | None:
-    """The driver's break; None without minutes."""
     seconds = row.minutes("break_minutes", most=8 * 60)
     opens, closes = row.time("break_from", leaves), row.time("break_until", back)
     if closes < opens:
@@ -218,12 +216,10 @@ def read_matrix(table: ProblemTable, spots: Sequence[Spot], kmh: float) -> Trave
 
 
 def _lengths(spots: Sequence[Spot], seconds: Any, kmh: float) -> Any:
-    from smidgen.plans.routing.sources import WINDING
-
-    points = [(spot.latitude, spot.longitude) for spot in spots]
-    if any(latitude is None or longitude is None for latitude, longitude in points):
+    points = [spot.point for spot in spots if spot.point is not None]
+    if len(points) < len(spots):
         return np.where(seconds >= NEVER, 0, np.round(seconds * kmh / 3.6)).astype(np.int64)
-    return np.array([[round(beeline(one, other) * WINDING) for other in points] for one in points], dtype=np.int64)  # type: ignore[arg-type]
+    return np.array([[round(beeline(one, other) * WINDING) for other in points] for one in points], dtype=np.int64)
 
 
 def read_hours(text: str) -> tuple[float, ...]:

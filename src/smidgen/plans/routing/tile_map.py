@@ -25,10 +25,10 @@ TILES: Any = setting(
 )
 LEAFLET: Any = setting(None, "URL of a folder with leaflet.js and leaflet.css of version 1.9.4, for the page with tiles.")
 CREDIT: Any = setting("© OpenStreetMap contributors", "Words below the tiles that their server asks for.")
-_SCRIPT = "sha256-20nQCchB9co0qIjJZRGuk2/Z9VM+kNiyxNV1lvTlZBo="
-_STYLE = "sha256-p4NxAoJBhIIN+hmNHrzRCf9tD/miZyoHS5obTRR9BMY="
+_SCRIPT_HASH = "sha256-20nQCchB9co0qIjJZRGuk2/Z9VM+kNiyxNV1lvTlZBo="
+_CSS_HASH = "sha256-p4NxAoJBhIIN+hmNHrzRCf9tD/miZyoHS5obTRR9BMY="
 """The published files of Leaflet 1.9.4 (npm)."""
-_STRANGE = re.compile(r"""[\s"'<>\\;,]""")
+_UNSAFE = re.compile(r"""[\s"'<>\\;,]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +48,46 @@ def tiles_of(url: str | None, leaflet: str | None, credit: str) -> Tiles | None:
         raise InputError("plans.url_of_tiles_lacks_z_x_or_y", value=url)
     if not leaflet:
         raise InputError("plans.map_with_tiles_needs_leaflet")
-    return Tiles(_checked(url), _checked(leaflet).rstrip("/"), credit)
+    return Tiles(_checked_url(url), _checked_url(leaflet).rstrip("/"), credit)
 
 
-def _checked(url: str) -> str:
+def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url.replace("{s}", "s"))
         host = parts.hostname or ""
         safe = parts.scheme == "https" or (parts.scheme == "http" and on_this_machine(host))
     except ValueError:
         host, safe = "", False
-    if not host or not safe or "@" in url.split("/")[2] or _STRANGE.search(url):
+    if not host or not safe or "@" in url.split("/")[2] or _UNSAFE.search(url):
         raise InputError("plans.this_url_of_map_cannot_be_used", value=host or "no host")
     return url
 
 
 def tile_map(title: str, routes: Sequence[MapRoute], left_out: Sequence[tuple[str, Point]], tiles: Tiles) -> bytes:
     """The page; empty where no place has coordinates."""
-    told = [_route(number, route) for number, route in enumerate(routes) if route.stops]
+    shown = [_route_data(number, route) for number, route in enumerate(routes) if route.stops]
     out = [{"name": name, "at": point} for name, point in left_out]
-    if not told and not out:
+    if not shown and not out:
         return b""
-    plan = {"tiles": tiles.url, "credit": escape(tiles.credit), "routes": told, "out": out}
+    plan = {"tiles": tiles.url, "credit": escape(tiles.credit), "routes": shown, "out": out}
     data = json.dumps(plan, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     script = f"const plan = {data};\n{_PROGRAM}"
     style = _PAGE_STYLE + "".join(f".c{number}{{background:{colour}}}" for number, colour in enumerate(LIGHT))
     policy = (
         f"default-src 'none'; script-src {tiles.leaflet}/leaflet.js '{_hash(script)}'; "
-        f"style-src {tiles.leaflet}/leaflet.css '{_hash(style)}'; img-src {_origin(tiles.url)} data:"
+        f"style-src {tiles.leaflet}/leaflet.css '{_hash(style)}'; img-src {_tile_origin(tiles.url)} data:"
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-        f'<link rel="stylesheet" href="{tiles.leaflet}/leaflet.css" integrity="{_STYLE}" crossorigin="anonymous"><style>{style}</style>'
+        f'<link rel="stylesheet" href="{tiles.leaflet}/leaflet.css" integrity="{_CSS_HASH}" crossorigin="anonymous"><style>{style}</style>'
         f'</head><body><div id="map" role="application" aria-label="{escape(title)}"></div>'
-        f'<script src="{tiles.leaflet}/leaflet.js" integrity="{_SCRIPT}" crossorigin="anonymous"></script>'
+        f'<script src="{tiles.leaflet}/leaflet.js" integrity="{_SCRIPT_HASH}" crossorigin="anonymous"></script>'
         f"<script>{script}</script></body></html>\n"
     ).encode()
 
 
-def _route(number: int, route: MapRoute) -> dict[str, Any]:
+def _route_data(number: int, route: MapRoute) -> dict[str, Any]:
     ways = [point for point in (route.start, *(stop[1] for stop in route.stops), route.end) if point]
     return {
         "name": escape(f"{route.name}: {route.note}"),
@@ -100,7 +100,7 @@ def _route(number: int, route: MapRoute) -> dict[str, Any]:
     }
 
 
-def _origin(url: str) -> str:
+def _tile_origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.replace('{s}.', '*.')}"
 

@@ -65,7 +65,6 @@ class Travel:
 
     @cached_property
     def _changes(self) -> tuple[int, ...]:
-        """Times of day at which some speed changes."""
         hours = [hour * HOUR for hour in range(1, 24) if self.hours[hour] != self.hours[hour - 1]]
         return tuple(sorted({*hours, *(slow.begins for slow in self.slowdowns), *(slow.ends for slow in self.slowdowns)}))
 

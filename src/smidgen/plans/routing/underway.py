@@ -46,11 +46,11 @@ def underway(problem: Problem, last: Mapping[str, Route], loaded: Mapping[str, I
     if late:
         fixed = fixed.noted(f"Already served before {clock(now)}, so not cancelled: {', '.join(late)}.")
     for name in found:
-        fixed = _allowed(fixed, name)
+        fixed = _with_broken_limits_widened(fixed, name)
     return fixed
 
 
-def _allowed(problem: Problem, name: str) -> Problem:
+def _with_broken_limits_widened(problem: Problem, name: str) -> Problem:
     """The problem with the limits widened that a van breaks already by what it cannot undo, and a remark for each."""
     van = next((van for van in problem.vans if van.name == name), None)
     if van is None:
@@ -61,7 +61,7 @@ def _allowed(problem: Problem, name: str) -> Problem:
         if heading in timing.unreachable:
             turned = replace(problem.underway[name], heading=None)
             problem = replace(problem, underway={**problem.underway, name: turned})
-            return _allowed(problem.noted(f"{name} cannot reach {heading} any more and turns round."), name)
+            return _with_broken_limits_widened(problem.noted(f"{name} cannot reach {heading} any more and turns round."), name)
     for late in timing.late:
         begins = next(visit.begins for visit in timing.route.visits if visit.stop == late)
         stops = tuple(replace(stop, closes=begins) if stop.name == late else stop for stop in problem.stops)

@@ -14,15 +14,15 @@ from smidgen.plans.routing.map import MapRoute, Point, drawn_map
 from smidgen.plans.routing.network import StreetNetwork
 from smidgen.plans.routing.problem import Plan, Problem, Route, Rules, Spot, TakenBreak, Visit, clock, counted, seconds_of, units
 from smidgen.plans.routing.solving import solved
-from smidgen.plans.routing.sources import by_streets, by_valhalla, straight_lines
+from smidgen.plans.routing.sources import by_streets, travel_times
 from smidgen.plans.routing.table_rows import NamedColumns
 from smidgen.plans.routing.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.plans.routing.travel import Travel
 from smidgen.plans.routing.underway import underway
 from smidgen.plans.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
 
-_MOST_STOPS = 2_000
-"""Most stops of a plan: memory and time grow with their square."""
+MAX_STOPS = 2_000
+"""Memory and time grow with the square of the number of stops."""
 
 
 class VanRouteSettings(Settings):
@@ -87,9 +87,9 @@ class RouteSolver(Solver):
         customers = tables.read_stops(tables_given["customers"], located=located) if "customers" in tables_given else []
         places = {stop.name.casefold(): stop.spot for stop in (*customers, *stops)}
         vans = tables.read_vans(tables_given["vans"], located=located, known=places)
-        if len(stops) > _MOST_STOPS:
+        if len(stops) > MAX_STOPS:
             raise DataError(
-                "plans.one_plan_cannot_hold_so_many_stops", stops=len(stops), most_stops=_MOST_STOPS, file=tables_given["stops"].file
+                "plans.one_plan_cannot_hold_so_many_stops", stops=len(stops), most_stops=MAX_STOPS, file=tables_given["stops"].file
             )
         _same_units(tables_given["stops"], tables_given["vans"])
         depots = {spot for van in vans for spot in (van.start, van.end)}
@@ -116,24 +116,19 @@ class RouteSolver(Solver):
             rules=rules,
             seed=settings.seed,
             tiles=tiles_of(settings.tiles, settings.leaflet, settings.credit),
-            remarks=(*_columns_told(tables_given), *_no_stops(depot_rows), *_unsaid(tables_given), *_assumptions(settings, travel)),
+            remarks=(*_table_remarks(tables_given, depot_rows), *_travel_remarks(settings, travel)),
         )
 
     @staticmethod
     def _travel(settings: VanRouteSettings, given: Mapping[str, ProblemTable], spots: list[Spot], pieces: list[Any], stops: int) -> Travel:
         """Travel times between places; the first `stops` of them are the stops. Raises DataError for streets of another town."""
-        names = [spot.name for spot in spots]
-        if settings.matrix is not None:
-            return tables.read_matrix(given["matrix"], spots, settings.kmh)
-        points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
-        if settings.valhalla:
-            return by_valhalla(names, points, settings.valhalla)
-        if pieces:
-            network = StreetNetwork(pieces, points)
-            if not any(network.door(points[place]) for place in range(stops)):
-                raise DataError("plans.no_street_of_table_is_near_any_stop", value=names[0], file=given["streets"].file)
-            return by_streets(names, network)
-        return straight_lines(names, points, settings.kmh)
+        if not pieces or settings.matrix is not None or settings.valhalla:
+            return travel_times(spots, given.get("matrix"), settings.valhalla, settings.kmh)
+        points = [spot.point or (0.0, 0.0) for spot in spots]
+        network = StreetNetwork(pieces, points)
+        if not any(network.door(points[place]) for place in range(stops)):
+            raise DataError("plans.no_street_of_table_is_near_any_stop", value=spots[0].name, file=given["streets"].file)
+        return by_streets([spot.name for spot in spots], network)
 
     def changed(self, problem: Problem, change: Change) -> Problem:
         """The problem after an event."""
@@ -167,7 +162,7 @@ class RouteSolver(Solver):
 
     def solve(self, problem: Problem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The plan, from the last one where there is one."""
-        last = _routes_of(before or {})
+        last = _last_routes(before or {})
         if problem.now is not None and not last:
             problem = problem.noted(f"No earlier plan is known: every van still stands at its start at {clock(problem.now)}.")
         problem = underway(problem, last, (before or {}).get("loaded"))
@@ -178,7 +173,6 @@ class RouteSolver(Solver):
 
 
 def _spots(*groups: Any) -> list[Spot]:
-    """All places, each once. Raises InputError for a name that stands at two places."""
     found: dict[str, Spot] = {}
     stops, vans, customers = groups
     for spot in [
@@ -193,38 +187,30 @@ def _spots(*groups: Any) -> list[Spot]:
     return list(found.values())
 
 
-def _columns_told(given: Mapping[str, ProblemTable]) -> list[str]:
-    """Remarks on columns that were found by another name, or are not used: of each kind of table once."""
+def _table_remarks(given: Mapping[str, ProblemTable], depots: Sequence[str]) -> list[str]:
     roles = {"stops": tables.STOP_COLUMNS, "vans": tables.VAN_COLUMNS, "customers": tables.STOP_COLUMNS}
-    return [remark for name, table in given.items() if name in roles for remark in tables.columns_told(table, roles[name])]
-
-
-def _no_stops(depots: Sequence[str]) -> list[str]:
-    return [f"No stop, since vans start or end there: {', '.join(depots)}."] if depots else []
-
-
-def _unsaid(given: Mapping[str, ProblemTable]) -> list[str]:
-    """Remarks on columns whose lack makes a plan easier than the day will be."""
+    remarks = [remark for name, table in given.items() if name in roles for remark in tables.column_remarks(table, roles[name])]
+    if depots:
+        remarks.append(f"No stop, since vans start or end there: {', '.join(depots)}.")
+    # Without these columns a plan is easier than the day will be.
     stops, vans = NamedColumns(given["stops"]), NamedColumns(given["vans"])
-    said = []
     if stops.named("minutes") is None:
-        said.append(f"{given['stops'].file} has no column minutes: no stop takes any time.")
+        remarks.append(f"{given['stops'].file} has no column minutes: no stop takes any time.")
     if vans.named("capacity") is not None and stops.named("demand") is None:
-        said.append(f"{given['stops'].file} has no column demand: no stop takes any room in a van.")
+        remarks.append(f"{given['stops'].file} has no column demand: no stop takes any room in a van.")
     if stops.named("demand") is not None and vans.named("capacity") is None:
-        said.append(f"{given['vans'].file} has no column capacity: a van has room for everything.")
-    return said
+        remarks.append(f"{given['vans'].file} has no column capacity: a van has room for everything.")
+    return remarks
 
 
 def _same_units(stops: ProblemTable, vans: ProblemTable) -> None:
-    """Raise DataError where the columns of loads and of capacities name different units."""
     load, room = NamedColumns(stops), NamedColumns(vans)
     if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
         value = f"{load.written('demand')}, {room.written('capacity')}"
         raise DataError("plans.loads_and_capacities_are_in_different", value=value, unit=load.unit("demand"), file=vans.file)
 
 
-def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:
+def _travel_remarks(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:
     if travel.source == "straight lines":
         return (f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h: no street is known.",)
     if travel.source == "streets":
@@ -233,8 +219,7 @@ def _assumptions(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:
     return ()
 
 
-def _routes_of(before: Mapping[str, Any]) -> dict[str, Route]:
-    """The routes of a result, by van; what cannot be read is not there."""
+def _last_routes(before: Mapping[str, Any]) -> dict[str, Route]:
     found = {}
     for van, times in (before.get("times") or {}).items():
         leaves, back, driving, metres, *visits = times
@@ -247,29 +232,35 @@ def _routes_of(before: Mapping[str, Any]) -> dict[str, Route]:
 def _solution(problem: Problem, plan: Plan) -> Solution:
     driving = [route for route in plan.routes if route.visits]
     served = sum(len(route.visits) for route in driving)
-    wanted = served + len(plan.left_out)
+    stops = served + len(plan.left_out)
     minutes = sum(route.driving for route in driving) // 60
     totals: dict[str, Any] = {
         "vans": len(driving),
         "served": served,
-        "stops": wanted,
+        "stops": stops,
         "km": round(sum(route.metres for route in driving) / 1000, 1),
         "driving": f"{minutes // 60} h {minutes % 60} min",
     }
     result = {
         "totals": totals,
-        "routes": [_told(problem, route) for route in driving],
+        "routes": [_route_facts(problem, route) for route in driving],
         "left_out": [{"stop": one.stop, "constraint": one.constraint, "reason": one.reason, **one.facts} for one in plan.left_out],
         "loaded": {van: sorted(under.loaded) for van, under in problem.underway.items()},
         "breaks": {route.van: [route.rest.begins, route.rest.ends, route.rest.place] for route in plan.routes if route.rest},
-        "times": {route.van: [route.leaves, route.back, route.driving, route.metres, *map(_times, route.visits)] for route in plan.routes},
+        "times": {
+            route.van: [route.leaves, route.back, route.driving, route.metres, *map(_visit_times, route.visits)] for route in plan.routes
+        },
     }
     must = [one for one in plan.left_out if not problem.stop[one.stop].optional]
-    status: Status = "infeasible" if not served and wanted else "partly" if must else "solved"
+    status: Status = "infeasible" if not served and stops else "partly" if must else "solved"
     files = {"drivers.html": papers.driver_sheets(problem, driving)}
     if track := papers.tracks(problem, driving):
         files["routes.gpx"] = track
-    shown = _drawn(problem, plan)
+    out_tables = {"routes": _visit_table(problem, driving)}
+    if plan.left_out:
+        rows = [(one.stop, one.constraint, one.reason) for one in plan.left_out]
+        out_tables["left-out"] = SolutionTable("What stays out", ("stop", "constraint", "reason"), rows)
+    shown = _map_content(problem, plan)
     picture = drawn_map("Map of the routes", *shown, problem.streets)
     if problem.tiles is not None and (page := tile_map("Map of the routes", *shown, problem.tiles)):
         files["map.html"] = page
@@ -278,13 +269,13 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
         result=result,
         statements=_statements(problem, plan, totals, status),
         remarks=problem.remarks,
-        tables={"routes": _table(problem, driving), **({"left-out": _out_table(plan)} if plan.left_out else {})},
+        tables=out_tables,
         pictures={"map": picture} if picture else {},
         files=files,
     )
 
 
-def _told(problem: Problem, route: Route) -> dict[str, Any]:
+def _route_facts(problem: Problem, route: Route) -> dict[str, Any]:
     return {
         "van": route.van,
         "leaves": clock(route.leaves),
@@ -298,42 +289,44 @@ def _told(problem: Problem, route: Route) -> dict[str, Any]:
     }
 
 
-def _times(visit: Visit) -> list[Any]:
+def _visit_times(visit: Visit) -> list[Any]:
     return [visit.stop, visit.arrives, visit.begins, visit.ends]
 
 
 def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status: Status) -> list[Statement]:
-    said = []
+    statements = []
     if status == "infeasible":
-        said.append(Statement(f"No plan is possible: none of the {totals['stops']} stops can be served."))
+        statements.append(Statement(f"No plan is possible: none of the {totals['stops']} stops can be served."))
     elif totals["stops"]:
         serve = f"{totals['vans']} van{' serves' if totals['vans'] == 1 else 's serve'} {totals['served']} of {totals['stops']} stops"
         text = f"{serve}: {totals['km']:g} km, {totals['driving']} of driving."
-        said.append(Statement(text, dict(totals)))
+        statements.append(Statement(text, dict(totals)))
     else:
-        said.append(Statement("There is nothing to serve."))
-    said += [Statement(one.reason, one.facts if one.constraint in _PLAIN and "or_van" not in one.facts else {}) for one in plan.left_out]
+        statements.append(Statement("There is nothing to serve."))
+    statements += [
+        Statement(one.reason, one.facts if one.constraint in _EXPLAINED_BY_FACTS and "or_van" not in one.facts else {})
+        for one in plan.left_out
+    ]
     for route in plan.routes:
         if route.visits:
-            said.append(_route_statement(_told(problem, route)))
-    return said
+            statements.append(_route_statement(_route_facts(problem, route)))
+    return statements
 
 
-def _route_statement(told: Mapping[str, Any]) -> Statement:
-    """A van's route in words, from what the result says of it."""
-    if told.get("stands"):
-        return Statement(f"{told['van']} stands still after {counted(told['stops'], 'stop')}.")
-    facts = {name: told[name] for name in ("van", "leaves", "back", "stops", "load", "km", "break", "break_minutes") if name in told}
-    way = f"makes {counted(told['stops'], 'stop')} over {told['km']:g} km with a load of {told['load']}"
-    rest = f", has a break of {told['break_minutes']} minutes at {told['break']}" if "break" in told else ""
-    return Statement(f"{told['van']} leaves at {told['leaves']}, {way}{rest}, and is back at {told['back']}.", facts)
+def _route_statement(route: Mapping[str, Any]) -> Statement:
+    if route.get("stands"):
+        return Statement(f"{route['van']} stands still after {counted(route['stops'], 'stop')}.")
+    facts = {name: route[name] for name in ("van", "leaves", "back", "stops", "load", "km", "break", "break_minutes") if name in route}
+    way = f"makes {counted(route['stops'], 'stop')} over {route['km']:g} km with a load of {route['load']}"
+    rest = f", has a break of {route['break_minutes']} minutes at {route['break']}" if "break" in route else ""
+    return Statement(f"{route['van']} leaves at {route['leaves']}, {way}{rest}, and is back at {route['back']}.", facts)
 
 
-_PLAIN = ("shift", "window", "capacity")
+_EXPLAINED_BY_FACTS = ("shift", "window", "capacity")
 """Reasons whose facts say all that their sentence says."""
 
 
-def _table(problem: Problem, routes: list[Route]) -> SolutionTable:
+def _visit_table(problem: Problem, routes: list[Route]) -> SolutionTable:
     rows = []
     for route in routes:
         for number, visit in enumerate(route.visits, start=1):
@@ -344,14 +337,7 @@ def _table(problem: Problem, routes: list[Route]) -> SolutionTable:
     return SolutionTable("Stops of each van", columns, rows)
 
 
-def _out_table(plan: Plan) -> SolutionTable:
-    return SolutionTable(
-        "What stays out", ("stop", "constraint", "reason"), [(one.stop, one.constraint, one.reason) for one in plan.left_out]
-    )
-
-
-def _path(problem: Problem, route: Route) -> list[tuple[float, float]]:
-    """The way of a route on the streets; empty where they are not known for every leg."""
+def _street_path(problem: Problem, route: Route) -> list[tuple[float, float]]:
     van = next(van for van in (*problem.vans, *problem.broken) if van.name == route.van)
     names = [van.start.name, *(visit.stop for visit in route.visits), van.end.name]
     times = [route.leaves, *(visit.ends for visit in route.visits)]
@@ -363,20 +349,16 @@ def _path(problem: Problem, route: Route) -> list[tuple[float, float]]:
     return [point for leg in legs for point in leg] if whole else []
 
 
-def _drawn(problem: Problem, plan: Plan) -> tuple[list[MapRoute], list[tuple[str, Point]]]:
-    """The routes of a map, and the stops that stay out."""
+def _map_content(problem: Problem, plan: Plan) -> tuple[list[MapRoute], list[tuple[str, Point]]]:
     vans = {van.name: van for van in (*problem.vans, *problem.broken)}
-
-    def point(spot: Spot) -> Point | None:
-        return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
-
     routes = []
     for route in plan.routes:
-        stops = [(visit.stop, place) for visit in route.visits if (place := point(problem.stop[visit.stop].spot))]
+        stops = [(visit.stop, point) for visit in route.visits if (point := problem.stop[visit.stop].spot.point)]
         ends = "stands still" if any(van.name == route.van for van in problem.broken) else f"back {clock(route.back)}"
         note = f"{counted(len(route.visits), 'stop')}, {route.metres / 1000:.1f} km, {ends}"
-        routes.append(MapRoute(route.van, note, point(vans[route.van].start), point(vans[route.van].end), stops, _path(problem, route)))
-    return routes, [(one.stop, place) for one in plan.left_out if (place := point(problem.stop[one.stop].spot))]
+        van = vans[route.van]
+        routes.append(MapRoute(route.van, note, van.start.point, van.end.point, stops, _street_path(problem, route)))
+    return routes, [(one.stop, point) for one in plan.left_out if (point := problem.stop[one.stop].spot.point)]
 
 
 part = RouteSolver()

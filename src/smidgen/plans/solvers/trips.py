@@ -15,9 +15,9 @@ from smidgen.core.settings import Settings, setting
 from smidgen.plans.routing import tables
 from smidgen.plans.routing.distances import NEVER
 from smidgen.plans.routing.events import known_as
-from smidgen.plans.routing.map import MapRoute, Point, drawn_map
-from smidgen.plans.routing.problem import Spot, clock, counted, seconds_of
-from smidgen.plans.routing.sources import by_valhalla, straight_lines
+from smidgen.plans.routing.map import MapRoute, drawn_map
+from smidgen.plans.routing.problem import clock, counted, seconds_of
+from smidgen.plans.routing.sources import travel_times
 from smidgen.plans.routing.tile_map import CREDIT, LEAFLET, TILES, tile_map, tiles_of
 from smidgen.plans.solving import Change, ProblemTable, Solution, SolutionTable, Solver, Statement, Status
 from smidgen.plans.trips.places import PLACE_COLUMNS, kind_columns, nameless, read_places, tags_of
@@ -26,7 +26,7 @@ from smidgen.text import dates
 from smidgen.text.opening_hours import WEEKDAYS
 
 _SHOWN = 12
-"""Most places that an error lists."""
+"""Places that an error lists."""
 
 
 class TripSettings(Settings):
@@ -84,14 +84,9 @@ class TripSolver(Solver):
             there = f"trips.start: the table of places has: {', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
             raise RecipeError("plans.start_is_not_in_table_of_places", value=settings.start, mistakes=[there])
         spots = [place.spot for place in places]
-        points = [(spot.latitude or 0.0, spot.longitude or 0.0) for spot in spots]
-        remarks = [*_columns_told(tables_given["places"]), "Opening hours and prices are those of the table; ask before you go."]
-        if settings.matrix is not None:
-            travel = tables.read_matrix(tables_given["matrix"], spots, settings.kmh)
-        elif settings.valhalla:
-            travel = by_valhalla(names, points, settings.valhalla)
-        else:
-            travel = straight_lines(names, points, settings.kmh)
+        remarks = [*_column_remarks(tables_given["places"]), "Opening hours and prices are those of the table; ask before you go."]
+        travel = travel_times(spots, tables_given.get("matrix"), settings.valhalla, settings.kmh)
+        if settings.matrix is None and not settings.valhalla:
             remarks.append(f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h.")
         ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
         travel = replace(travel, seconds=np.minimum(ways, NEVER))
@@ -141,7 +136,7 @@ class TripSolver(Solver):
     def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The day plans."""
         plan = planned(problem, seconds)
-        days = [_told(number, day) for number, day in enumerate(plan.days, start=1)]
+        days = [_day_facts(number, day) for number, day in enumerate(plan.days, start=1)]
         seen = sum(len(day.visits) for day in plan.days)
         price = round(sum(visit.place.price for day in plan.days for visit in day.visits), 2)
         totals: dict[str, Any] = {"days": len(days), "places": seen, "price": price, "known": len(problem.places)}
@@ -149,7 +144,7 @@ class TripSolver(Solver):
             totals["budget"] = problem.budget
         status: Status = "infeasible" if not seen else "partly" if plan.unserved else "solved"
         result = {"totals": totals, "days": days, "unserved": list(plan.unserved)}
-        shown = _drawn(problem, plan)
+        shown = _map_routes(problem, plan)
         picture = drawn_map("Map of the trip", shown)
         page = tile_map("Map of the trip", shown, (), problem.tiles) if problem.tiles is not None else b""
         return Solution(
@@ -157,32 +152,31 @@ class TripSolver(Solver):
             result=result,
             statements=_statements(totals, plan, days),
             remarks=problem.remarks,
-            tables={"trip": _table(plan)},
+            tables={"trip": _visit_table(plan)},
             pictures={"map": picture} if picture else {},
             files={"map.html": page} if page else {},
         )
 
 
 def _date(text: str) -> datetime.date:
-    told = dates.read(text)
-    if told is None:
+    date = dates.read(text)
+    if date is None:
         raise InputError("plans.day_of_trip_is_no_date", value=text)
-    return datetime.date.fromisoformat(told)
+    return datetime.date.fromisoformat(date)
 
 
-def _columns_told(table: ProblemTable) -> list[str]:
-    """Remarks on the columns of the table of places: what they were taken for, and which are not used."""
+def _column_remarks(table: ProblemTable) -> list[str]:
     kinds = kind_columns(table)
     roles = PLACE_COLUMNS if kinds == ("kind",) else (*(role for role in PLACE_COLUMNS if role != "kind"), *kinds)
-    told = tables.columns_told(table, roles)
+    remarks = tables.column_remarks(table, roles)
     if kinds == ("kind",):
-        return told
-    told.append(f"The kind of a place is the first that is filled in of: {', '.join(kinds)}.")
-    left = nameless(table)
-    return [*told, f"{table.file} has rows without a name, which are left out: {left:,}."] if left else told
+        return remarks
+    remarks.append(f"The kind of a place is the first that is filled in of: {', '.join(kinds)}.")
+    left_out = nameless(table)
+    return [*remarks, f"{table.file} has rows without a name, which are left out: {left_out:,}."] if left_out else remarks
 
 
-def _told(number: int, day: TripDay) -> dict[str, Any]:
+def _day_facts(number: int, day: TripDay) -> dict[str, Any]:
     return {
         "day": number,
         "weekday": WEEKDAYS[day.weekday],
@@ -196,21 +190,21 @@ def _told(number: int, day: TripDay) -> dict[str, Any]:
 
 def _statements(totals: Mapping[str, Any], plan: TripPlan, days: list[dict[str, Any]]) -> list[Statement]:
     if not totals["places"]:
-        said = [Statement("No plan is possible: no place besides the start is open, near and within the budget.")]
+        statements = [Statement("No plan is possible: no place besides the start is open, near and within the budget.")]
     else:
         limit = f" of {totals['budget']:g}" if "budget" in totals else ""
         seen = f"{counted(totals['days'], 'day')} with {totals['places']} of {totals['known']} places"
         text = f"{seen}, for {totals['price']:g}{limit} a person."
-        said = [Statement(text, dict(totals))]
-    said += [Statement(text) for text in plan.unserved]
+        statements = [Statement(text, dict(totals))]
+    statements += [Statement(text) for text in plan.unserved]
     for day in days:
         visits = "; ".join(f"{visit['begins']} {visit['place']}" for visit in day["visits"]) or "nothing"
         text = f"Day {day['day']}, {day['weekday'].title()}: leave at {day['leaves']}; {visits}; back at {day['back']}."
-        said.append(Statement(text if day["visits"] else f"Day {day['day']}, {day['weekday'].title()}: nothing fits."))
-    return said
+        statements.append(Statement(text if day["visits"] else f"Day {day['day']}, {day['weekday'].title()}: nothing fits."))
+    return statements
 
 
-def _table(plan: TripPlan) -> SolutionTable:
+def _visit_table(plan: TripPlan) -> SolutionTable:
     rows = []
     for number, day in enumerate(plan.days, start=1):
         for order, visit in enumerate(day.visits, start=1):
@@ -233,15 +227,12 @@ def _table(plan: TripPlan) -> SolutionTable:
     return SolutionTable("Places of each day", columns, rows)
 
 
-def _drawn(trip: Trip, plan: TripPlan) -> list[MapRoute]:
-    def point(spot: Spot) -> Point | None:
-        return None if spot.latitude is None or spot.longitude is None else (spot.latitude, spot.longitude)
-
+def _map_routes(trip: Trip, plan: TripPlan) -> list[MapRoute]:
     routes = []
     for number, day in enumerate(plan.days, start=1):
-        stops = [(visit.place.name, place) for visit in day.visits if (place := point(visit.place.spot))]
+        stops = [(visit.place.name, point) for visit in day.visits if (point := visit.place.spot.point)]
         note = f"{counted(len(day.visits), 'place')}, {day.metres / 1000:.1f} km, back {clock(day.back)}"
-        routes.append(MapRoute(f"Day {number}", note, point(trip.start), point(trip.start), stops))
+        routes.append(MapRoute(f"Day {number}", note, trip.start.point, trip.start.point, stops))
     return routes
 
 

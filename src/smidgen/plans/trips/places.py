@@ -86,8 +86,8 @@ def nameless(table: ProblemTable) -> int:
 
 
 def _place(row: TableRow, located: bool, columns: Sequence[str]) -> Place:
-    kinds = [kind for name in columns for part in re.split(r"[,;/|]", row.text(name, "")) if (kind := _kind(part, name))]
-    hours, words = _week(row)
+    kinds = [kind for name in columns for part in re.split(r"[,;/|]", row.text(name, "")) if (kind := _kind_in_words(part, name))]
+    hours, words = _weekly_hours(row)
     return Place(
         spot=spot_of(row, "name", "latitude", "longitude", located),
         kind=kinds[0] if kinds else "",
@@ -101,13 +101,12 @@ def _place(row: TableRow, located: bool, columns: Sequence[str]) -> Place:
 
 
 def _price(row: TableRow) -> float:
-    """A price with its currency or without, or a word for none."""
     if row.text("price", "").casefold() in _FREE:
         return 0.0
     return row.number_of("price", 0.0, least=0, most=1e5, beside=_CURRENCY)
 
 
-def _kind(word: str, column: str) -> str:
+def _kind_in_words(word: str, column: str) -> str:
     """A kind in words: `theme_park` is a theme park; `historic=yes` says no more than historic."""
     word = word.strip().casefold()
     if column not in OSM_KINDS:
@@ -115,15 +114,14 @@ def _kind(word: str, column: str) -> str:
     return column if word == "yes" else "" if word == "no" else word.replace("_", " ")
 
 
-def _week(row: TableRow) -> tuple[OpeningHours | None, str]:
-    """The hours of each weekday: from its own column, else from the one of the whole week; and its words."""
+def _weekly_hours(row: TableRow) -> tuple[OpeningHours | None, str]:
     whole = row.text("window", "")
     if not whole or any(row.text(weekday, "") for weekday in WEEKDAYS):
-        return by_weekday(_hours(row, weekday) for weekday in WEEKDAYS), ""
+        return by_weekday(_hours_of_weekday(row, weekday) for weekday in WEEKDAYS), ""
     return read_opening_hours(whole), whole
 
 
-def _hours(row: TableRow, weekday: str) -> Hours:
+def _hours_of_weekday(row: TableRow, weekday: str) -> Hours:
     """The stretches in a cell such as `9:00-12:00, 13:00-17:00`; an empty cell is always open, `closed` never."""
     text = row.text(weekday, "").casefold()
     if not text:

@@ -19,14 +19,14 @@ import numpy.typing as npt
 
 Whole: TypeAlias = npt.NDArray[np.int64]
 Real: TypeAlias = npt.NDArray[np.float64]
-_CLEAR = 1e-9
+_EPSILON = 1e-9
 # Chosen on random problems of our own with 100 to 200 places.
 _HEAT = 0.006
 """Share of the prizes by which a worse plan is taken at first."""
 _NOISE = 0.15
 """Most by which a visit's worth is blurred while a plan is filled."""
-_LONGEST = 12
-"""Most visits of a string that is taken out."""
+_STRING_LENGTH = 12
+"""Most visits of a string that is removed."""
 _SHORTER = 0.25
 """What a way of no length would be worth, as a share of the prizes."""
 _BOOST = 8.0
@@ -155,9 +155,9 @@ class _Search:
     def run(self, seconds: float, most_rounds: int | None, clock: Callable[[], float]) -> Chosen:
         begun = clock()
         days = [self._timed(frame, []) for frame in self.problem.days]
-        self._fill(days, 1.0, 0.0)
-        now, value = days, self._value(days)
-        best, best_value, heat = days, self._rank(days), _HEAT * self._scale(days)
+        self._insert_visits(days, 1.0, 0.0)
+        now, value = days, self._search_value(days)
+        best, best_value, heat = days, self._rank(days), _HEAT * self._ordinary_prize(days)
         rounds = 0
         while most_rounds is None or rounds < most_rounds:
             done = (clock() - begun) / seconds
@@ -165,36 +165,34 @@ class _Search:
                 break
             rounds += 1
             centre = int(self.problem.options.place[self.rng.randrange(len(self.problem.options.place))])
-            tried = self._thinned(now) if self.rng.random() < _THIN else self._ruined(now, centre)
-            self._fill(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), _NOISE * self.rng.random(), centre)
-            worth = self._value(tried)
+            tried = self._without_poor_visits(now) if self.rng.random() < _THIN else self._without_strings(now, centre)
+            self._insert_visits(tried, self.rng.choice((0.7, 1.0, 1.0, 1.5, 2.0)), _NOISE * self.rng.random(), centre)
+            worth = self._search_value(tried)
             left = 1 - (done if most_rounds is None else rounds / most_rounds)
             if worth >= value + heat * left**2 * math.log(max(self.rng.random(), 1e-12)):
                 now, value = tried, worth
                 if (rank := self._rank(tried)) > best_value:
                     best, best_value = tried, rank
             elif self.rng.random() < 0.001:
-                now, value = best, self._value(best)
+                now, value = best, self._search_value(best)
         prize = self._rank(best)[0]
         return Chosen(tuple(tuple(day.visits) for day in best), tuple(tuple(map(int, day.begins[1:-1])) for day in best), prize, rounds)
 
     def _rank(self, days: Sequence[_Day]) -> tuple[float, int]:
-        """The rank of a plan among others: more prizes, then a shorter way."""
-        return round(sum(float(self.problem.options.prize[_index(day.visits)].sum()) for day in days), 6), -self._way(days)
+        return round(sum(float(self.problem.options.prize[_index(day.visits)].sum()) for day in days), 6), -self._length(days)
 
-    def _way(self, days: Sequence[_Day]) -> int:
+    def _length(self, days: Sequence[_Day]) -> int:
         return sum(int(self.problem.travel[day.nodes[:-1], day.nodes[1:]].sum()) for day in days)
 
-    def _scale(self, days: Sequence[_Day]) -> float:
+    def _ordinary_prize(self, days: Sequence[_Day]) -> float:
         """Prizes of ordinary visits: those that must be made count no more than others."""
         return sum(float(self.capped[_index(day.visits)].sum()) for day in days)
 
-    def _value(self, days: Sequence[_Day]) -> float:
+    def _search_value(self, days: Sequence[_Day]) -> float:
         """The value that the search follows: prizes, and something for a shorter way, which leaves room for more."""
-        return self._rank(days)[0] - _SHORTER * self._scale(days) * self._way(days) / max(1, self.time_of_all)
+        return self._rank(days)[0] - _SHORTER * self._ordinary_prize(days) * self._length(days) / max(1, self.time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:
-        """A day with its times. Its visits must fit; `_fits` says whether they do."""
         travel = self.problem.travel
         nodes = np.array([frame.start, *self.problem.options.place[visits].tolist(), frame.end], dtype=np.int64)
         size = len(nodes)
@@ -217,14 +215,9 @@ class _Search:
             shift[number] = room
         return _Day(frame, visits, nodes, np.array(begins), np.array(leaves), np.array(shift))
 
-    @staticmethod
-    def _fits(day: _Day) -> bool:
-        return bool((day.shift >= 0).all())
-
     # Recreate.
 
-    def _fill(self, days: list[_Day], power: float, noise: float, wanted: int = -1) -> None:
-        """Put in visits while any fits: the one with the most prize for its time."""
+    def _insert_visits(self, days: list[_Day], power: float, noise: float, boosted: int = -1) -> None:
         options = self.problem.options
         visits = _index([visit for day in days for visit in day.visits])
         money = self.problem.budget - float(options.price[visits].sum())
@@ -234,14 +227,14 @@ class _Search:
         factor = options.prize**power
         if noise:
             factor = factor * (1 + noise * self.noise.standard_normal(len(factor))).clip(0.1)
-        if wanted >= 0:
-            factor = np.where(options.place == wanted, factor * _BOOST, factor)
+        if boosted >= 0:
+            factor = np.where(options.place == boosted, factor * _BOOST, factor)
         waiting = set(range(len(days)))
         offers: dict[int, tuple[float, int, int]] = {}
         shortened: set[int] = set()
         while True:
             for number in waiting:
-                offers[number] = self._offer(days[number], number, taken, factor, money)
+                offers[number] = self._best_insertion(days[number], number, taken, factor, money)
             waiting.clear()
             number = max(offers, key=lambda one: offers[one][0], default=-1)
             if number < 0 or offers[number][0] <= 0:
@@ -249,7 +242,7 @@ class _Search:
                 rest = [day for day in range(len(days)) if day not in shortened and len(days[day].visits) > 1]
                 for day in rest:
                     shortened.add(day)
-                    shorter = self._shortened(days[day])
+                    shorter = self._two_opt(days[day])
                     if shorter is not None:
                         days[day] = shorter
                         waiting.add(day)
@@ -259,18 +252,18 @@ class _Search:
             _, option, place = offers[number]
             before = days[number].visits
             grown = self._timed(days[number].frame, [*before[:place], option, *before[place:]])
-            self._follow(number, days[number], grown, place)
+            self._update_detours(number, days[number], grown, place)
             days[number] = grown
             taken = taken | (options.place == options.place[option])
             money -= float(options.price[option])
             shortened.discard(number)
             waiting = set(range(len(days))) if math.isfinite(money) or len(days) > 1 else {number}
 
-    def _offer(self, day: _Day, number: int, taken: npt.NDArray[np.bool_], factor: Real, money: float) -> tuple[float, int, int]:
+    def _best_insertion(self, day: _Day, number: int, taken: npt.NDArray[np.bool_], factor: Real, money: float) -> tuple[float, int, int]:
         """The best visit of a day: its worth for its time (0 if none fits), its option, and the number of visits before it."""
         options, travel = self.problem.options, self.problem.travel
         own = self.of_day[number]
-        free = ~taken[own] & (options.price[own] <= money + _CLEAR)
+        free = ~taken[own] & (options.price[own] <= money + _EPSILON)
         kinds = options.kind[_index(day.visits)]
         if (kinds >= 0).any():
             free &= (options.kind[own] < 0) | ~np.isin(options.kind[own], kinds)
@@ -302,7 +295,7 @@ class _Search:
         where = longer.argmin(axis=0)
         return longer[where, np.arange(longer.shape[1])], where
 
-    def _follow(self, number: int, day: _Day, grown: _Day, place: int) -> None:
+    def _update_detours(self, number: int, day: _Day, grown: _Day, place: int) -> None:
         """The detours of a day after a visit was put in: only those past the leg that is gone are computed anew."""
         if day.detour is None or day.where is None:
             return
@@ -319,8 +312,7 @@ class _Search:
 
     # Shorten: 2-opt, where the travel times are the same in both directions.
 
-    def _shortened(self, day: _Day) -> _Day | None:
-        """The day with a shorter way; None if 2-opt finds none that keeps all times."""
+    def _two_opt(self, day: _Day) -> _Day | None:
         if not self.symmetric:
             return None
         travel, found = self.problem.travel, None
@@ -337,7 +329,7 @@ class _Search:
                 i, j = divmod(int(flat), len(legs))
                 visits = [*day.visits[:i], *day.visits[i:j][::-1], *day.visits[j:]]
                 tried = self._timed(day.frame, visits)
-                if self._fits(tried):
+                if (tried.shift >= 0).all():
                     day = found = tried
                     break
             else:
@@ -346,28 +338,27 @@ class _Search:
 
     # Ruin.
 
-    def _thinned(self, days: list[_Day]) -> list[_Day]:
-        """The days without some of the visits that bring least for their detour."""
+    def _without_poor_visits(self, days: list[_Day]) -> list[_Day]:
+        """Remove some visits, those with the least prize for their detour more often."""
         kept, share = list(days), 0.05 + 0.25 * self.rng.random()
         for number, day in enumerate(days):
             if not day.visits:
                 continue
             travel, nodes = self.problem.travel, day.nodes
             detour = travel[nodes[:-2], nodes[1:-1]] + travel[nodes[1:-1], nodes[2:]] - travel[nodes[:-2], nodes[2:]]
-            poor = (detour + self.problem.options.lasts[_index(day.visits)] + 1) / self.capped[_index(day.visits)].clip(_CLEAR)
+            poor = (detour + self.problem.options.lasts[_index(day.visits)] + 1) / self.capped[_index(day.visits)].clip(_EPSILON)
             poor = poor * self.noise.random(len(poor)) ** 2
             gone = set(np.argsort(-poor)[: max(1, round(share * len(poor)))].tolist())
             kept[number] = self._timed(day.frame, [visit for place, visit in enumerate(day.visits) if place not in gone])
         return kept
 
-    def _ruined(self, days: list[_Day], centre: int) -> list[_Day]:
-        """The days without some visits: strings of them near a place."""
+    def _without_strings(self, days: list[_Day], centre: int) -> list[_Day]:
         options = self.problem.options
         kept = list(days)
         total = sum(len(day.visits) for day in days)
         if not total:
             return kept
-        most = max(1, min(_LONGEST, total // 3))
+        most = max(1, min(_STRING_LENGTH, total // 3))
         where = {int(options.place[visit]): (number, place) for number, day in enumerate(days) for place, visit in enumerate(day.visits)}
         strings = self.rng.choice((1, 1, 2, 3))
         touched: set[int] = set()

@@ -40,14 +40,14 @@ SCHEMA: Mapping[str, Any] = {
 """The JSON schema of wishes."""
 
 _LIKED = 3.0
-"""How much more a place with a wished tag is worth."""
-_WANTED = 1e5
+"""How much more a place with a liked tag is worth."""
+_MUST_SEE = 1e5
 """What a place that must be seen is worth, or lunch: more than any other places together."""
 _LUNCH = (11 * 3600 + 1800, 13 * 3600 + 1800)
 """First and last time at which lunch may begin."""
 _ROUNDS = 4000
-_MOST_LISTED = 10
-"""Most places that a sentence lists."""
+_SHOWN = 10
+"""Places that a sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,15 @@ class Trip:
         """Sentences on places that are left out, since their hours are not read."""
         unclear = [f"{place.name} ({place.words})" for place in self.places if place.hours is None]
         dated = [f"{place.name} ({place.words})" for place in self.places if place.hours is not None and place.hours.dated]
-        said = [f"Left out, since their opening hours are not understood: {_listed(unclear)}."] if unclear else []
+        remarks = [f"Left out, since their opening hours are not understood: {_listed(unclear)}."] if unclear else []
         if dated and self.date is None:
-            said.append(f"Left out, since their opening hours depend on the date and no date is given for the trip: {_listed(dated)}.")
-        return said
+            remarks.append(f"Left out, since their opening hours depend on the date and no date is given for the trip: {_listed(dated)}.")
+        return remarks
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +150,20 @@ def planned(trip: Trip, seconds: float) -> TripPlan:
     """The best day plans found within some seconds."""
     # A place that has to be seen is seen, also among places that are avoided.
     usable = [p for p in trip.places if p.name not in trip.skip and (p.name in trip.must or not p.tags & trip.avoid)]
-    weighed = [(place, _prize(trip, place)) for place in usable]
-    rows = [row for place, prize in weighed for row in _ways(trip, place, prize)]
-    found = _searched(trip, rows, seconds) if rows else [[] for _ in range(trip.days)]
-    days = tuple(_day(trip, number, visits) for number, visits in enumerate(found))
-    return TripPlan(days, tuple(_unserved(trip, usable, days)))
+    options = [option for place in usable for option in _visit_options(trip, place, _prize(trip, place))]
+    found = _search(trip, options, seconds) if options else [[] for _ in range(trip.days)]
+    days = tuple(_timed_day(trip, number, visits) for number, visits in enumerate(found))
+    return TripPlan(days, tuple(_unserved_wishes(trip, usable, days)))
 
 
 def _prize(trip: Trip, place: Place) -> float:
     if place.name in trip.must:
-        return _WANTED
+        return _MUST_SEE
     return (place.score + 1e-3) * (_LIKED if place.tags & trip.want else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Chance:
+class _VisitOption:
     """A way to visit a place: on which day, and when it may begin."""
 
     place: Place
@@ -175,7 +174,7 @@ class _Chance:
     lunch: bool
 
 
-def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Chance]:
+def _visit_options(trip: Trip, place: Place, prize: float) -> Iterable[_VisitOption]:
     eats = place.kind in trip.eating
     lunch = eats and trip.lunch != "" and (trip.lunch == "any" or trip.lunch in place.tags)
     if eats and not lunch and place.name not in trip.must:
@@ -186,45 +185,44 @@ def _ways(trip: Trip, place: Place, prize: float) -> Iterable[_Chance]:
             if lunch:
                 early, late = max(opens, _LUNCH[0]), min(latest, _LUNCH[1])
                 if early <= late:
-                    yield _Chance(place, day, early, late, _WANTED / 2 + prize, True)
+                    yield _VisitOption(place, day, early, late, _MUST_SEE / 2 + prize, True)
             elif opens <= latest:
-                yield _Chance(place, day, opens, latest, prize, False)
+                yield _VisitOption(place, day, opens, latest, prize, False)
 
 
-def _searched(trip: Trip, ways: Sequence[_Chance], seconds: float) -> list[list[_Chance]]:
+def _search(trip: Trip, options: Sequence[_VisitOption], seconds: float) -> list[list[_VisitOption]]:
     number = trip.travel.place
 
     def column(values: Iterable[int]) -> Any:
         return np.array(list(values), dtype=np.int64)
 
-    options = Options(
-        place=column(number[way.place.name] for way in ways),
-        day=column(way.day for way in ways),
-        opens=column(way.opens for way in ways),
-        latest=column(way.latest for way in ways),
-        lasts=column(way.place.lasts for way in ways),
-        prize=np.array([way.prize for way in ways]),
-        price=np.array([way.place.price for way in ways]),
-        kind=column(0 if way.lunch else -1 for way in ways),
+    arrays = Options(
+        place=column(number[option.place.name] for option in options),
+        day=column(option.day for option in options),
+        opens=column(option.opens for option in options),
+        latest=column(option.latest for option in options),
+        lasts=column(option.place.lasts for option in options),
+        prize=np.array([option.prize for option in options]),
+        price=np.array([option.place.price for option in options]),
+        kind=column(0 if option.lunch else -1 for option in options),
     )
     start = number[trip.start.name]
     frames = tuple(DayFrame(start, start, trip.begins, trip.ends) for _ in range(trip.days))
-    plan = chosen(Orienteering(trip.travel.at(0), options, frames, trip.budget), seconds, trip.seed, _ROUNDS)
-    return [[ways[option] for option in day] for day in plan.days]
+    plan = chosen(Orienteering(trip.travel.at(0), arrays, frames, trip.budget), seconds, trip.seed, _ROUNDS)
+    return [[options[option] for option in day] for day in plan.days]
 
 
-def _day(trip: Trip, number: int, ways: Sequence[_Chance]) -> TripDay:
-    """A day with its times; the traveller leaves as late as changes nothing."""
+def _timed_day(trip: Trip, number: int, options: Sequence[_VisitOption]) -> TripDay:
     place, legs = trip.travel.place, trip.travel.at(0)
     here, time, metres = place[trip.start.name], trip.begins, 0
     visits = []
-    for way in ways:
-        there = place[way.place.name]
+    for option in options:
+        there = place[option.place.name]
         arrives = time + int(legs[here, there])
-        begins = max(arrives, way.opens)
+        begins = max(arrives, option.opens)
         metres += int(trip.travel.metres[here, there])
-        here, time = there, begins + way.place.lasts
-        visits.append(TripVisit(way.place, arrives, begins, time, way.lunch))
+        here, time = there, begins + option.place.lasts
+        visits.append(TripVisit(option.place, arrives, begins, time, option.lunch))
     home = place[trip.start.name]
     leaves = trip.begins if not visits else visits[0].begins - int(legs[home, place[visits[0].place.name]])
     if visits:
@@ -233,11 +231,11 @@ def _day(trip: Trip, number: int, ways: Sequence[_Chance]) -> TripDay:
     return TripDay((trip.weekday + number) % 7, leaves, tuple(visits), back, metres + int(trip.travel.metres[here, home]))
 
 
-def _unserved(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> Iterable[str]:
+def _unserved_wishes(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> Iterable[str]:
     seen = {visit.place.name for day in days for visit in day.visits}
     for name in sorted(trip.must - seen):
         place = next(place for place in usable if place.name == name)
-        yield f"{name} does not fit in: {_why_not(trip, place)}."
+        yield f"{name} does not fit in: {_reason_left_out(trip, place)}."
     if trip.lunch:
         for number, day in enumerate(days, start=1):
             if not any(visit.lunch for visit in day.visits):
@@ -246,19 +244,19 @@ def _unserved(trip: Trip, usable: Sequence[Place], days: Sequence[TripDay]) -> I
                 yield f"No lunch on day {number}: no {other}place for it{where} is open, near and within the budget."
 
 
-def _why_not(trip: Trip, place: Place) -> str:
+def _reason_left_out(trip: Trip, place: Place) -> str:
     legs, number = trip.travel.at(0), trip.travel.place
     there = int(legs[number[trip.start.name], number[place.name]])
     if there >= NEVER:
         return "no way leads there"
     if place.hours is None or (place.hours.dated and trip.date is None):
         return "its opening hours are not read"
-    ways = list(_ways(trip, place, 1.0))
-    if not ways:
+    options = list(_visit_options(trip, place, 1.0))
+    if not options:
         return "it is closed on these days, or not open long enough"
     if place.price > trip.budget:
         return f"it costs {place.price:g}, and the budget is {trip.budget:g}"
-    begins = min((max(trip.begins + there, way.opens) for way in ways if trip.begins + there <= way.latest), default=None)
+    begins = min((max(trip.begins + there, option.opens) for option in options if trip.begins + there <= option.latest), default=None)
     if begins is None or begins + place.lasts + there > trip.ends:
         return f"the way there takes {there // 60} minutes, the visit {place.lasts // 60}, and the day ends at {clock(trip.ends)}"
     return "other wishes leave no time or money for it"
@@ -285,7 +283,10 @@ def wished(trip: Trip, wish: Mapping[str, Any]) -> Trip:
     new["want"] = (trip.want | liked) - avoided
     new["avoid"] = (trip.avoid | avoided) - liked
     if wish.get("lunch"):
-        new["lunch"] = _lunch(trip, str(wish["lunch"]))
+        lunch = str(wish["lunch"])
+        anywhere = lunch.strip().casefold() in ("any", "anywhere", "yes", "somewhere")
+        eating = [place for place in trip.places if place.kind in trip.eating]
+        new["lunch"] = "any" if anywhere else _tag(lunch, tags_of(eating))
     must, skip = ({known_as(word, names, "place") for word in wish.get(field) or ()} for field in ("must", "skip"))
     new["must"], new["skip"] = (trip.must | must) - skip, (trip.skip | skip) - must
     changed = replace(trip, **new)
@@ -303,12 +304,6 @@ def weekday_of(word: str) -> int:
     if len(found) != 1:
         raise InputError("plans.this_is_no_weekday", value=word, weekdays=", ".join(WEEKDAYS))
     return found[0]
-
-
-def _lunch(trip: Trip, word: str) -> str:
-    if word.strip().casefold() in ("any", "anywhere", "yes", "somewhere"):
-        return "any"
-    return _tag(word, tags_of([place for place in trip.places if place.kind in trip.eating]))
 
 
 def _tag(word: str, tags: Sequence[str]) -> str:
