@@ -13,7 +13,7 @@ from smidgen.plans.routing.events import KINDS
 from smidgen.plans.solvers.routes import part as routes
 from smidgen.plans.solvers.stock import part as stock
 from smidgen.plans.solvers.trips import part as trips
-from smidgen.plans.stock.ordering import LONGEST_LEAD
+from smidgen.plans.stock.ordering import MAX_LEAD_DAYS
 
 NAMES = ("Mill Lane", "Station Road", "Van 2", "The Anchor")
 LEFT_OUT: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -155,7 +155,7 @@ MISFITS: list[tuple[Any, dict[str, Any], str]] = [
         'the change lacks its field kind: \'{"streets": ["Mill Lane"]}\'. It must be one of: road_closed, jam',
     ),
     (routes, {"van": None}, "the change is empty: '{\"van\": null}'. Known are: kind, streets, "),
-    (stock, {"kind": "lead_time", "days": 4000}, f"in its field days: 4000. It must be a whole number from 0 to {LONGEST_LEAD}."),
+    (stock, {"kind": "lead_time", "days": 4000}, f"in its field days: 4000. It must be a whole number from 0 to {MAX_LEAD_DAYS}."),
     (stock, {"kind": "stock", "item": "x" * 121}, "It must be a text of at most 120 letters."),
     (trips, {"budget": -1}, "in its field budget: -1. It must be a number, 0 or more."),
 ]

@@ -17,15 +17,15 @@ SERIES = [np.random.default_rng(seed).poisson(3 + seed, 70).astype(float) for se
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    backtests._kept.clear()
+    backtests._cache.clear()
     yield
-    backtests._kept.clear()
+    backtests._cache.clear()
 
 
 @pytest.mark.thorough
 def test_two_processes_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backtests, "threads", lambda: 2)
-    monkeypatch.setattr(backtests, "LEAST_SHARED", 2)
+    monkeypatch.setattr(backtests, "SERIES_PER_HELPER", 2)
     expected = [backtest(values, 7, 1) for values in SERIES]
     found = backtests.backtests(SERIES, 7, 1)
     assert [one.method for one in found] == [one.method for one in expected] and len(found) == 4
@@ -52,7 +52,7 @@ def test_few_series_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_that_may_start_none_forecasts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backtests, "_pool", lambda helpers: pytest.fail("a process was started"))
     monkeypatch.setattr(backtests, "current_process", lambda: SimpleNamespace(daemon=True))
-    monkeypatch.setattr(backtests, "LEAST_SHARED", 1)
+    monkeypatch.setattr(backtests, "SERIES_PER_HELPER", 1)
     monkeypatch.setattr(backtests, "threads", lambda: 2)
     assert len(backtests.backtests(SERIES[:1], 7, 1)) == 1
 
@@ -63,7 +63,7 @@ def test_series_of_a_process_that_broke_are_forecast_here(monkeypatch: pytest.Mo
 
     here = backtests._alone
     monkeypatch.setattr(backtests, "threads", lambda: 2)
-    monkeypatch.setattr(backtests, "LEAST_SHARED", 2)
+    monkeypatch.setattr(backtests, "SERIES_PER_HELPER", 2)
     calls: list[int] = []
 
     def breaking(*given: object) -> object:

@@ -12,7 +12,7 @@ from tests.studio.api.test_german import has_german
 from smidgen.core.errors import DataError
 from smidgen.plans.stock.cleaning import clean_sales
 from smidgen.plans.stock.demand import Demand, beginning, forecast_demands, promoted, without
-from smidgen.plans.stock.ordering import StockedItem, lead_times_told, plan_order, read_stock
+from smidgen.plans.stock.ordering import StockedItem, lead_time_remarks, plan_order, read_stock
 from smidgen.plans.stock.sales import read_sales
 
 FIRST = datetime.date(2026, 12, 1)
@@ -99,9 +99,9 @@ def test_how_lead_times_are_read_is_said() -> None:
         "Of a lead time such as 2 bis 3 Wochen the longer counts.",
         "Lead times in working days are read as five a week: 3 working days are 5 days.",
     ]
-    assert lead_times_told(stock) == said and all(map(has_german, said))
+    assert lead_time_remarks(stock) == said and all(map(has_german, said))
     assert [one.lead_days for one in read_stock(stock).values()] == [5, 5, 21, 14, 9]
-    assert lead_times_told(table("item|stock", "A|1")) == []
+    assert lead_time_remarks(table("item|stock", "A|1")) == []
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,16 @@ from smidgen.plans.stock.chart import sales_chart
 from smidgen.plans.stock.cleaning import CleanSales, clean_sales, shop_uplift
 from smidgen.plans.stock.columns import column, shown_day, shown_names
 from smidgen.plans.stock.demand import Demand, beginning, forecast_demands, promoted, without
-from smidgen.plans.stock.ordering import LONGEST_LEAD, STOCK_ROLES, Order, StockedItem, lead_times_told, plan_order, read_stock
+from smidgen.plans.stock.ordering import MAX_LEAD_DAYS, STOCK_ROLES, Order, StockedItem, lead_time_remarks, plan_order, read_stock
 from smidgen.plans.stock.sales import SalesColumns, SalesHistory, read_sales
 from smidgen.text import dates, durations, relative_days
 from smidgen.text.column_names import columns_told
 
-_LONGEST_GAP = 28
-"""Most days between the last sale and the day of the plan."""
+MAX_DAYS_AFTER_SALES = 28
+"""Days between the last sale and the day of the plan."""
 _HALF_YEAR = 183
-_DRAWN = 6
-"""Items that get a drawing: the most urgent."""
+_CHARTS = 6
+"""Only the most urgent items get a chart."""
 
 
 class StockSettings(Settings):
@@ -48,7 +48,7 @@ class StockSettings(Settings):
     promotion: str | None = setting(None, "Column that says when a promotion was on (default: found by its name, if there is one).")
     service: float = setting(0.95, "How sure it must be that an item lasts until its next delivery, 0.5 to 0.99.", ge=0.5, le=0.99)
     review: int = setting(7, "Days between two looks at the stock.", ge=1, le=90)
-    lead_time: int | None = setting(None, "Lead time in days of items whose own is not in the table.", ge=0, le=LONGEST_LEAD)
+    lead_time: int | None = setting(None, "Lead time in days of items whose own is not in the table.", ge=0, le=MAX_LEAD_DAYS)
     today: str | None = setting(None, "The day of the plan, as 2026-11-30 (default: the day after the last sale).")
 
 
@@ -112,7 +112,7 @@ class StockSolver(Solver):
                 },
                 "item": {"type": ["string", "null"], "maxLength": 120, "description": "name or id, in the words of the sentence"},
                 "supplier": {"type": ["string", "null"], "maxLength": 120, "description": "in the words of the sentence"},
-                "days": {"type": ["integer", "null"], "minimum": 0, "maximum": LONGEST_LEAD, "description": "the new lead time"},
+                "days": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_LEAD_DAYS, "description": "the new lead time"},
                 "takes": {"type": ["string", "null"], "maxLength": 60, "description": "the new lead time in words, such as three weeks"},
                 "quantity": {"type": ["integer", "null"], "minimum": 0, "description": "of the delivery or the count"},
                 "day": {"type": ["string", "null"], "maxLength": 60, "description": "of the delivery, in the words of the sentence"},
@@ -157,16 +157,16 @@ class StockSolver(Solver):
         """The problem. Raises DataError for a cell that cannot be used."""
         history = read_sales(tables["sales"], SalesColumns(settings.item, settings.date, settings.quantity, settings.promotion))
         after = history.last + datetime.timedelta(days=1)
-        today = _today(settings.today, after)
+        today = _plan_day(settings.today, after)
         stocked = read_stock(tables["stock"], settings.lead_time) if "stock" in tables else {}
-        stocked, spelt = _spelt_as_sold(stocked, history.items)
-        strangers = [entry.name for id, entry in stocked.items() if id not in history.items]
-        remarks = [*history.remarks, *(_stock_columns_told(tables["stock"]) if stocked else ())]
-        if spelt:
-            remarks.append(f"Taken as one item, though the case of its letters differs: {shown_names(spelt)}.")
-        if strangers:
-            have = "has" if len(strangers) == 1 else "have"
-            remarks.append(f"{shown_names(strangers)} {have} stock and no sales in the file: not planned.")
+        stocked, respelled = _matched_by_case(stocked, history.items)
+        unsold = [entry.name for id, entry in stocked.items() if id not in history.items]
+        remarks = [*history.remarks, *(_stock_remarks(tables["stock"]) if stocked else ())]
+        if respelled:
+            remarks.append(f"Taken as one item, though the case of its letters differs: {shown_names(respelled)}.")
+        if unsold:
+            have = "has" if len(unsold) == 1 else "have"
+            remarks.append(f"{shown_names(unsold)} {have} stock and no sales in the file: not planned.")
         if not set(stocked) & set(history.items) and stocked:
             raise DataError("plans.no_item_of_sales_is_in_table_of_stock", value=shown_names(list(stocked)), file=tables["stock"].file)
         return StockProblem(history, stocked, today, settings.service, settings.review, remarks=tuple(remarks))
@@ -195,7 +195,7 @@ class StockSolver(Solver):
             return f"{name}: promotion from {shown_day(first)} to {shown_day(last)}, {times:.1f} times as much is sold"
         if kind == "stock":
             return f"{name}: {change['quantity']} pieces in stock, were {problem.stocked[item].stock:g}"
-        return f"{name}: discontinued, last sold on {shown_day(_end(problem, change))}"
+        return f"{name}: discontinued, last sold on {shown_day(_last_day_of_sale(problem, change))}"
 
     def about(self, result: Mapping[str, Any], name: str) -> list[Statement]:
         """Say what the plan has of one item: its order, or why it needs none."""
@@ -203,14 +203,14 @@ class StockSolver(Solver):
         facts = next(one for one in result["items"] if one["item"] == item)
         if facts.get("order"):
             return [_order_statement(facts, result["today"])]
-        said = [Statement(f"{_rate(facts)} of {facts['name']} will be sold.")] if "a_day" in facts else []
+        statements = [Statement(f"{_rate_text(facts)} of {facts['name']} will be sold.")] if "a_day" in facts else []
         if "why" in facts:
-            said.append(Statement(f"{facts['name']} is not planned: {facts['why']}."))
+            statements.append(Statement(f"{facts['name']} is not planned: {facts['why']}."))
         if "order" in facts:
             until = shown_day(datetime.date.fromisoformat(result["next_review"]))
-            text = f"{facts['name']} needs no order before the next look at the stock on {until}: {_lies(facts)}"
-            said.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
-        return said
+            text = f"{facts['name']} needs no order before the next look at the stock on {until}: {_stock_text(facts)}"
+            statements.append(Statement(f"{text}, and the reorder point is {facts['reorder_point']:,}."))
+        return statements
 
     def names(self, problem: StockProblem) -> dict[str, list[str]]:
         """Items by id and name; suppliers."""
@@ -220,7 +220,7 @@ class StockSolver(Solver):
 
     def solve(self, problem: StockProblem, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
         """The orders. It computes in closed form: `seconds` and `before` change nothing."""
-        planned = _planned(problem)
+        planned = _plan_items(problem)
         result = _result(problem, planned)
         clean = [one.clean for one in planned if one.clean is not None]
         remarks = [*problem.remarks, *(remark for item in clean for remark in item.remarks)]
@@ -231,9 +231,9 @@ class StockSolver(Solver):
         tables = {"forecasts": _forecast_table(problem, planned)}
         if ordered:
             tables = {"orders": _order_table(problem, ordered), **tables}
-        drawn = [one for one in [*_urgent(ordered), *planned] if one.demand is not None and one.clean is not None]
+        charted = [one for one in [*_urgent(ordered), *planned] if one.demand is not None and one.clean is not None]
         pictures = {}
-        for one in list({id(one): one for one in drawn}.values())[:_DRAWN]:
+        for one in list({id(one): one for one in charted}.values())[:_CHARTS]:
             assert one.demand is not None and one.clean is not None
             name = _file_name(one.name)
             name = name if name not in pictures else f"{name}_{_file_name(one.item)}"
@@ -241,37 +241,36 @@ class StockSolver(Solver):
         return Solution(status, result, _statements(problem, planned, result), remarks, tables, pictures)
 
 
-def _spelt_as_sold(stocked: Mapping[str, StockedItem], sold: Collection[str]) -> tuple[dict[str, StockedItem], list[str]]:
-    """The stock by the items' names in the sales, and those that differ from them in the case of letters alone."""
+def _matched_by_case(stocked: Mapping[str, StockedItem], sold: Collection[str]) -> tuple[dict[str, StockedItem], list[str]]:
+    """The stock under the item names of the sales, and the names that differ only in case."""
     alike: dict[str, list[str]] = {}
     for id in (*sold, *(id for id in stocked if id not in sold)):
         alike.setdefault(id.casefold(), []).append(id)
     found: dict[str, StockedItem] = {}
-    spelt = []
+    respelled = []
     for id, entry in stocked.items():
         first, *others = alike[id.casefold()]
         same = id not in sold and first in sold and first not in stocked and others == [id]
         found[first if same else id] = replace(entry, item=first, name=first if entry.name == id else entry.name) if same else entry
-        spelt += [first] if same else []
-    return found, spelt
+        respelled += [first] if same else []
+    return found, respelled
 
 
-def _stock_columns_told(table: ProblemTable) -> list[str]:
+def _stock_remarks(table: ProblemTable) -> list[str]:
     found = {role: taken for role in STOCK_ROLES if (taken := column(table, role, None, needed=False)) is not None}
-    return [*columns_told(table.file, table.columns, found), *lead_times_told(table)]
+    return [*columns_told(table.file, table.columns, found), *lead_time_remarks(table)]
 
 
-def _today(given: str | None, after: datetime.date) -> datetime.date:
-    """The day of the plan. Raises DataError for one before the end of the sales, or long after it."""
+def _plan_day(given: str | None, after: datetime.date) -> datetime.date:
     if given is None:
         return after
-    told = dates.read(given)
-    if told is None:
+    date = dates.read(given)
+    if date is None:
         raise DataError("plans.day_of_plan_is_no_date", value=given)
-    today = datetime.date.fromisoformat(told)
+    today = datetime.date.fromisoformat(date)
     if today < after:
         raise DataError("plans.sales_go_on_after_day_of_plan", value=given, after=after.isoformat())
-    if (today - after).days > _LONGEST_GAP:
+    if (today - after).days > MAX_DAYS_AFTER_SALES:
         raise DataError("plans.sales_end_long_before_day_of_plan", value=shown_day(after - datetime.timedelta(days=1)))
     return today
 
@@ -280,33 +279,32 @@ def _today(given: str | None, after: datetime.date) -> datetime.date:
 
 
 def _item(problem: StockProblem, change: Change) -> str:
-    """The item that a change names; see `_named_item`."""
-    said = str(change.get("item", "")).strip()
-    if not said:
+    name = str(change.get("item", "")).strip()
+    if not name:
         raise InputError("plans.change_names_no_item", value=str(dict(change)))
-    return _named_item(said, {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}})
+    return _named_item(name, {id: problem.name(id) for id in {**problem.stocked, **problem.history.items}})
 
 
-def _named_item(said: str, known: Mapping[str, str]) -> str:
+def _named_item(name: str, known: Mapping[str, str]) -> str:
     """The id of the item that some words mean: by its id, its name, a name in full among them, or words that only one name holds.
 
     `known`: names by id. Raises InputError for no item and for several.
     """
-    folded, words = said.strip().casefold(), _words(said)
-    exact = [id for id, name in known.items() if folded in (id.casefold(), name.casefold())]
-    same = [id for id, name in known.items() if words and words in (_words(id), _words(name))]
-    within = [id for id, name in known.items() if words and all(_in_name(word, f"{name} {id}") for word in words)]
+    folded, words = name.strip().casefold(), _words(name)
+    exact = [id for id, other in known.items() if folded in (id.casefold(), other.casefold())]
+    same = [id for id, other in known.items() if words and words in (_words(id), _words(other))]
+    within = [id for id, other in known.items() if words and all(_in_name(word, f"{other} {id}") for word in words)]
     found = exact or same or _in_full(words, known) or within
     if len(found) == 1:
         return found[0]
     if found:
         names = [known[id] for id in found]
-        shown = shown_names([name if names.count(name) == 1 else f"{name} ({id})" for id, name in zip(found, names, strict=True)])
-        raise InputError("plans.several_items_have_this_name", value=said, shown=shown)
-    near = difflib.get_close_matches(said, list(known.values()), n=3, cutoff=0.5)
+        shown = shown_names([other if names.count(other) == 1 else f"{other} ({id})" for id, other in zip(found, names, strict=True)])
+        raise InputError("plans.several_items_have_this_name", value=name, shown=shown)
+    near = difflib.get_close_matches(name, list(known.values()), n=3, cutoff=0.5)
     raise InputError(
         "plans.no_item_of_tables_has_this_name_but_some_are_near" if near else "plans.no_item_of_tables_has_this_name",
-        value=said,
+        value=name,
         near=" or ".join(near) if near else None,
     )
 
@@ -316,7 +314,7 @@ _ARTICLES = frozenset({"the", "a", "an", "our", "der", "die", "das", "den", "dem
 
 
 def _words(text: str) -> list[str]:
-    return [_stem(word) for word in _WORD.findall(text.casefold()) if word not in _ARTICLES]
+    return [_singular(word) for word in _WORD.findall(text.casefold()) if word not in _ARTICLES]
 
 
 def _in_name(word: str, name: str) -> bool:
@@ -334,8 +332,7 @@ def _in_full(words: Sequence[str], known: Mapping[str, str]) -> list[str]:
     return best if not rest.intersection(*[{word for id, own in names.items() if id not in best for word in own}]) else []
 
 
-def _stem(word: str) -> str:
-    """A word without an English plural's s."""
+def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -354,20 +351,17 @@ def _need(change: Change, name: str, words: str) -> Any:
 
 def _day(problem: StockProblem, change: Change, name: str, after: datetime.date | None = None) -> datetime.date:
     """The day that a change names: a date, or words such as `next Friday`, which count from the day of the plan, or from `after`."""
-    said = str(_need(change, name, "on which day"))
-    told = dates.read(said, year=problem.today.year)
-    day = None if told is None else datetime.date.fromisoformat(told)
-    if day is not None and not dates.has_year(said) and (problem.today - day).days > _HALF_YEAR:
-        told = dates.read(said, year=problem.today.year + 1)  # on 30 December, 5 January is the next one
-        day = None if told is None else datetime.date.fromisoformat(told)
-    if day is None:
-        words = _SHORT_DAY.sub(lambda match: _WEEKDAYS[match[1].casefold()], said)
+    text = str(_need(change, name, "on which day"))
+    date = dates.read(text, year=problem.today.year)
+    if date is not None and not dates.has_year(text) and (problem.today - datetime.date.fromisoformat(date)).days > _HALF_YEAR:
+        date = dates.read(text, year=problem.today.year + 1)  # on 30 December, 5 January is the next one
+    if date is None:
+        words = _SHORT_DAY.sub(lambda match: _WEEKDAYS[match[1].casefold()], text)
         from_day = after if after is not None and _BARE_WEEKDAY.fullmatch(words.strip()) else problem.today
-        told = relative_days.read(words, from_day)
-        day = None if told is None else datetime.date.fromisoformat(told)
-    if day is None:
-        raise InputError("plans.day_is_no_date", value=said)
-    return day
+        date = relative_days.read(words, from_day)
+    if date is None:
+        raise InputError("plans.day_is_no_date", value=text)
+    return datetime.date.fromisoformat(date)
 
 
 _WEEKDAYS = {name[:3]: name for name in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")}
@@ -377,31 +371,29 @@ _DAY_ALONE = re.compile(r"(?:the )?(\d{1,2})(?:st|nd|rd|th|\.)?", re.IGNORECASE)
 _DAY_NUMBER = re.compile(r"(?<!\d)\d{1,2}(?!\d)")
 
 
-def _days(problem: StockProblem, change: Change) -> tuple[datetime.date, datetime.date]:
+def _first_and_last_day(problem: StockProblem, change: Change) -> tuple[datetime.date, datetime.date]:
     """The first and the last day of a change. `from 5 to 7 December` says the month once; `Friday to Monday` means the Monday after."""
-    said = {name: str(_need(change, name, "on which day")) for name in ("first", "last")}
+    words = {name: str(_need(change, name, "on which day")) for name in ("first", "last")}
     for name, other in (("first", "last"), ("last", "first")):
-        alone = _DAY_ALONE.fullmatch(said[name].strip())
-        if alone is not None and dates.read(said[other], year=problem.today.year) is not None:
-            said[name] = _DAY_NUMBER.sub(alone[1], said[other], count=1)
-    first = _day(problem, said, "first")
-    return first, _day(problem, said, "last", after=first)
+        alone = _DAY_ALONE.fullmatch(words[name].strip())
+        if alone is not None and dates.read(words[other], year=problem.today.year) is not None:
+            words[name] = _DAY_NUMBER.sub(alone[1], words[other], count=1)
+    first = _day(problem, words, "first")
+    return first, _day(problem, words, "last", after=first)
 
 
 def _lead_days(change: Change) -> int:
-    """The new lead time of a change: in days, or in words such as `three weeks`."""
     if "days" in change:
         return int(change["days"])
-    said = str(_need(change, "takes", "how many days it takes"))
-    seconds = durations.read(durations.in_calendar_days(said))
+    words = str(_need(change, "takes", "how many days it takes"))
+    seconds = durations.read(durations.in_calendar_days(words))
     days = None if seconds is None else seconds / durations.DAY
-    if days is None or days != int(days) or days > LONGEST_LEAD:
-        raise InputError("plans.lead_time_is_no_number_of_days", value=said)
+    if days is None or days != int(days) or days > MAX_LEAD_DAYS:
+        raise InputError("plans.lead_time_is_no_number_of_days", value=words)
     return int(days)
 
 
 def _lead_items(problem: StockProblem, change: Change) -> list[str]:
-    """The items whose lead time changes: those of a supplier, or one."""
     supplier = str(change.get("supplier", "")).strip()
     if not supplier:
         return [_stocked(problem, change).item]
@@ -419,13 +411,13 @@ def _lead_items(problem: StockProblem, change: Change) -> list[str]:
     return [item for item in items if item == _item(problem, change)] if change.get("item") else items
 
 
-def _lead_time(problem: StockProblem, change: Change) -> StockProblem:
+def _change_lead_time(problem: StockProblem, change: Change) -> StockProblem:
     days = _lead_days(change)
     items = _lead_items(problem, change)
     return replace(problem, stocked={**problem.stocked, **{id: replace(problem.stocked[id], lead_days=days) for id in items}})
 
 
-def _delivery(problem: StockProblem, change: Change) -> StockProblem:
+def _add_delivery(problem: StockProblem, change: Change) -> StockProblem:
     entry, pieces, day = _stocked(problem, change), int(_need(change, "quantity", "how many pieces arrive")), _day(problem, change, "day")
     if day < problem.today:
         raise InputError("plans.delivery_is_before_day_of_plan", value=day.isoformat())
@@ -439,7 +431,7 @@ def _delivery(problem: StockProblem, change: Change) -> StockProblem:
 
 
 def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[datetime.date, datetime.date, float]:
-    first, last = _days(problem, change)
+    first, last = _first_and_last_day(problem, change)
     value = f"{first.isoformat()} to {last.isoformat()}"
     if last < first:
         raise InputError("plans.promotion_ends_before_it_begins", value=value)
@@ -457,40 +449,39 @@ def _promotion(problem: StockProblem, item: str, change: Change) -> tuple[dateti
     return first, last, times
 
 
-def _planned_promotion(problem: StockProblem, change: Change) -> StockProblem:
+def _add_promotion(problem: StockProblem, change: Change) -> StockProblem:
     item = _item(problem, change)
     spans = (*problem.promotions.get(item, ()), _promotion(problem, item, change))
     return replace(problem, promotions={**problem.promotions, item: spans})
 
 
-def _end(problem: StockProblem, change: Change) -> datetime.date:
-    """The last day of sale: the one that is said, else the day before the plan."""
+def _last_day_of_sale(problem: StockProblem, change: Change) -> datetime.date:
+    """The last day of sale: the one in the change, else the day before the plan."""
     return _day(problem, change, "last") if "last" in change else problem.today - datetime.timedelta(days=1)
 
 
-def _discontinued(problem: StockProblem, change: Change) -> StockProblem:
-    return replace(problem, ends={**problem.ends, _item(problem, change): _end(problem, change)})
+def _discontinue(problem: StockProblem, change: Change) -> StockProblem:
+    return replace(problem, ends={**problem.ends, _item(problem, change): _last_day_of_sale(problem, change)})
 
 
-def _count(problem: StockProblem, change: Change) -> StockProblem:
+def _set_stock(problem: StockProblem, change: Change) -> StockProblem:
     entry, pieces = _stocked(problem, change), int(_need(change, "quantity", "how many pieces there are"))
     return replace(problem, stocked={**problem.stocked, entry.item: replace(entry, stock=float(pieces))})
 
 
 _CHANGES = {
-    "lead_time": _lead_time,
-    "delivery": _delivery,
-    "promotion": _planned_promotion,
-    "discontinued": _discontinued,
-    "stock": _count,
+    "lead_time": _change_lead_time,
+    "delivery": _add_delivery,
+    "promotion": _add_promotion,
+    "discontinued": _discontinue,
+    "stock": _set_stock,
 }
 
 
 # The plan.
 
 
-def _planned(problem: StockProblem) -> list[_Planned]:
-    """Every item that was sold, in the order of the file."""
+def _plan_items(problem: StockProblem) -> list[_Planned]:
     clean = {
         item: clean_sales(
             replace(sales, name=problem.name(item)), problem.history, item in problem.stocked and problem.stocked[item].stock <= 0
@@ -498,20 +489,19 @@ def _planned(problem: StockProblem) -> list[_Planned]:
         for item, sales in problem.history.items.items()
         if item not in problem.ends or problem.ends[item] >= problem.today
     }
-    wanted = [(one, _days_ahead(problem, item)) for item, one in clean.items() if not one.refused]
-    made = forecast_demands(wanted, problem.history, problem.service) if wanted else []
-    demands = {one.sales.item: demand for (one, _), demand in zip(wanted, made, strict=True)}
-    return [_planned_item(problem, item, clean.get(item), demands.get(item)) for item in problem.history.items]
+    to_forecast = [(one, _days_ahead(problem, item)) for item, one in clean.items() if not one.refused]
+    forecasts = forecast_demands(to_forecast, problem.history, problem.service) if to_forecast else []
+    demands = {one.sales.item: demand for (one, _), demand in zip(to_forecast, forecasts, strict=True)}
+    return [_plan_item(problem, item, clean.get(item), demands.get(item)) for item in problem.history.items]
 
 
 def _days_ahead(problem: StockProblem, item: str) -> int:
-    """For how many days the demand of an item is needed, from the end of the sales."""
     entry = problem.stocked.get(item)
     lead = entry.lead_days if entry is not None and entry.lead_days is not None else 0
     return (problem.today - problem.history.last).days - 1 + max(28, lead + 2 * problem.review)
 
 
-def _planned_item(problem: StockProblem, item: str, clean: CleanSales | None, made: Demand | None) -> _Planned:
+def _plan_item(problem: StockProblem, item: str, clean: CleanSales | None, made: Demand | None) -> _Planned:
     name, entry = problem.name(item), problem.stocked.get(item)
     if clean is None or made is None:
         return _Planned(item, name, clean, None, None, clean.refused if clean is not None else "it is discontinued")
@@ -524,23 +514,20 @@ def _planned_item(problem: StockProblem, item: str, clean: CleanSales | None, ma
 
 
 def _urgent(planned: Sequence[_Planned]) -> list[_Planned]:
-    """Those to order, the most urgent first."""
-    wanted = [one for one in planned if one.order is not None and one.order.pieces]
-    return sorted(wanted, key=lambda one: (one.order.by, not one.order.late) if one.order is not None else ())
+    to_order = [one for one in planned if one.order is not None and one.order.pieces]
+    return sorted(to_order, key=lambda one: (one.order.by, not one.order.late) if one.order is not None else ())
 
 
-def _whole(value: float) -> int | float:
-    """A number for people: whole where it is."""
+def _rounded(value: float) -> int | float:
     rounded = round(value, 1)
     return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _result(problem: StockProblem, planned: Sequence[_Planned]) -> dict[str, Any]:
-    """The result of `solve`."""
     return {
         "today": problem.today.isoformat(),
         "service": problem.service,
-        "service_percent": _whole(100 * problem.service),
+        "service_percent": _rounded(100 * problem.service),
         "review_days": problem.review,
         "next_review": (problem.today + datetime.timedelta(days=problem.review)).isoformat(),
         "items": [_facts(problem, one) for one in planned],
@@ -558,8 +545,8 @@ def _facts(problem: StockProblem, one: _Planned) -> dict[str, Any]:
     if one.demand is not None:
         a_day = one.demand.a_day
         found |= {
-            "a_day": _whole(a_day) if a_day >= 1 else round(a_day, 2),
-            "a_week": _whole(7 * a_day) if 7 * a_day >= 1 else round(7 * a_day, 2),
+            "a_day": _rounded(a_day) if a_day >= 1 else round(a_day, 2),
+            "a_week": _rounded(7 * a_day) if 7 * a_day >= 1 else round(7 * a_day, 2),
             "a_month": max(1, round(28 * a_day)),
             "method": one.demand.method,
             "tried_at": one.demand.origins,
@@ -567,12 +554,12 @@ def _facts(problem: StockProblem, one: _Planned) -> dict[str, Any]:
     if one.order is not None:
         entry = problem.stocked[one.item]
         found |= {
-            "stock": _whole(entry.stock),
-            "on_order": _whole(entry.on_order),
+            "stock": _rounded(entry.stock),
+            "on_order": _rounded(entry.on_order),
             "supplier": entry.supplier,
             "lead_days": entry.lead_days,
-            "pack": _whole(entry.pack),
-            "order": _whole(one.order.pieces),
+            "pack": _rounded(entry.pack),
+            "order": _rounded(one.order.pieces),
             "by": one.order.by.isoformat() if one.order.by else None,
             "late": one.order.late,
             "runs_out": one.order.runs_out.isoformat() if one.order.runs_out else None,
@@ -584,94 +571,79 @@ def _facts(problem: StockProblem, one: _Planned) -> dict[str, Any]:
 
 def _statements(problem: StockProblem, planned: Sequence[_Planned], result: Mapping[str, Any]) -> list[Statement]:
     facts = {one["item"]: one for one in result["items"]}
-    said = [_order_statement(facts[one.item], result["today"]) for one in _urgent(planned)]
+    statements = [_order_statement(facts[one.item], result["today"]) for one in _urgent(planned)]
     if result["enough"]:
         until = shown_day(problem.today + datetime.timedelta(days=problem.review))
         many = "1 item needs" if result["enough"] == 1 else f"{result['enough']} items need"
-        said.append(Statement(f"{many} no order before the next look at the stock on {until}."))
+        statements.append(Statement(f"{many} no order before the next look at the stock on {until}."))
     if not problem.stocked:
-        said += [Statement(f"{_rate(facts[one.item])} of {one.name} will be sold.") for one in planned if one.demand is not None]
-    said += [Statement(f"{one.name} is not planned: {one.why}.") for one in planned if one.demand is None or (problem.stocked and one.why)]
-    return said
+        statements += [Statement(f"{_rate_text(facts[one.item])} of {one.name} will be sold.") for one in planned if one.demand is not None]
+    statements += [
+        Statement(f"{one.name} is not planned: {one.why}.") for one in planned if one.demand is None or (problem.stocked and one.why)
+    ]
+    return statements
 
 
-def _rate(facts: Mapping[str, Any]) -> str:
-    """`About 12 a day`; of slow items, a week or four weeks."""
+def _rate_text(facts: Mapping[str, Any]) -> str:
     if facts["a_day"] >= 1:
         return f"About {facts['a_day']:,} a day"
     return f"About {facts['a_week']:,} a week" if facts["a_week"] >= 1 else f"About {facts['a_month']:,} in 28 days"
 
 
-def _lies(facts: Mapping[str, Any]) -> str:
-    """`3 lie in stock, 40 are on order`."""
+def _stock_text(facts: Mapping[str, Any]) -> str:
     lies = "none is in stock" if not facts["stock"] else f"{facts['stock']:,} {'lies' if facts['stock'] == 1 else 'lie'} in stock"
     return lies + (f", {facts['on_order']:,} are on order" if facts["on_order"] else "")
 
 
 def _order_statement(facts: Mapping[str, Any], today: str) -> Statement:
-    """An item's order in words, from what the result says of it."""
-    rate = _rate(facts)
+    rate = _rate_text(facts)
     rate = rate[0].lower() + rate[1:]
     by = datetime.date.fromisoformat(facts["by"])
     when = "today" if facts["by"] == today else f"by {by:%A} {shown_day(by)}"
     days = "1 day" if facts["lead_days"] == 1 else f"{facts['lead_days']} days"
     are = "is" if " 1 " in rate else "are"
-    text = f"Order {facts['order']:,} of {facts['name']} {when}, because {rate} {are} sold, {_lies(facts)} and the supplier takes {days}."
+    because = f"{rate} {are} sold, {_stock_text(facts)} and the supplier takes {days}"
+    text = f"Order {facts['order']:,} of {facts['name']} {when}, because {because}."
     if facts["late"]:
         text += " It may run out before they come."
-    told: dict[str, str | int | float] = {
+    stated: dict[str, str | int | float] = {
         "name": facts["name"],
         "order": facts["order"],
         "by": shown_day(by),
         "stock": facts["stock"],
         "lead days": facts["lead_days"],
     }
-    return Statement(text, told)
+    return Statement(text, stated)
+
+
+_ORDER_COLUMNS = {
+    "item": "item",
+    "name": "name",
+    "supplier": "supplier",
+    "order": "order",
+    "by": "by",
+    "stock": "stock",
+    "on order": "on_order",
+    "lead days": "lead_days",
+    "sold a day": "a_day",
+    "reorder point": "reorder_point",
+    "order up to": "up_to",
+    "runs out": "runs_out",
+}
+"""Columns of the table of orders, with the facts that they show."""
 
 
 def _order_table(problem: StockProblem, planned: Sequence[_Planned]) -> SolutionTable:
-    columns = (
-        "item",
-        "name",
-        "supplier",
-        "order",
-        "by",
-        "stock",
-        "on order",
-        "lead days",
-        "sold a day",
-        "reorder point",
-        "order up to",
-        "runs out",
-        "note",
-    )
     rows: list[list[Cell]] = []
     rest = sorted((one for one in planned if not one.order or not one.order.pieces), key=lambda one: one.name)
     for one in [*_urgent(planned), *rest]:
         facts = _facts(problem, one)
         note = "may run out before the delivery" if facts["late"] else ""
-        rows.append(
-            [
-                facts["item"],
-                facts["name"],
-                facts["supplier"],
-                facts["order"],
-                facts["by"],
-                facts["stock"],
-                facts["on_order"],
-                facts["lead_days"],
-                facts["a_day"],
-                facts["reorder_point"],
-                facts["up_to"],
-                facts["runs_out"],
-                note,
-            ]
-        )
-    return SolutionTable("Orders", columns, rows)
+        rows.append([*(facts[name] for name in _ORDER_COLUMNS.values()), note])
+    return SolutionTable("Orders", (*_ORDER_COLUMNS, "note"), rows)
 
 
 def _forecast_table(problem: StockProblem, planned: Sequence[_Planned]) -> SolutionTable:
-    """The coming weeks of each item: pieces expected, and pieces that suffice for all weeks until then."""
     share = f"enough until then ({problem.service:.0%} sure)"
     rows: list[list[Cell]] = []
     for one in planned:
@@ -687,7 +659,6 @@ def _forecast_table(problem: StockProblem, planned: Sequence[_Planned]) -> Solut
 
 
 def _file_name(name: str) -> str:
-    """An item's name or id as the name of a file."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:80]
 
 

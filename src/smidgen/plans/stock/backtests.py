@@ -14,13 +14,13 @@ from typing import TypeAlias
 from smidgen.machine.processor import one_thread, threads
 from smidgen.plans.stock.models import Backtest, Values, backtest, need_statsforecast
 
-LEAST_SHARED = 16
-"""Fewest series that are worth a second process: it needs some seconds to start."""
-_MOST_KEPT = 1_000
+SERIES_PER_HELPER = 16
+"""Fewer series are not worth another process, which needs some seconds to start."""
+_CACHE_SIZE = 1_000
 """Latest forecasts that are kept: some 20 kB each."""
 _Key: TypeAlias = tuple[bytes, int, int]
 
-_kept: OrderedDict[_Key, Backtest] = OrderedDict()
+_cache: OrderedDict[_Key, Backtest] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -28,22 +28,22 @@ def backtests(series: Sequence[Values], horizon: int, period: int) -> list[Backt
     """`backtest` of each series, whose numbers do not depend on how many processes there are. Raises MissingExtra without statsforecast."""
     keys = [(values.tobytes(), horizon, period) for values in series]
     with _lock:
-        found = {key: _kept[key] for key in keys if key in _kept}
+        found = {key: _cache[key] for key in keys if key in _cache}
     missing = {key: values for key, values in zip(keys, series, strict=True) if key not in found}
-    for key, made in zip(missing, _made(list(missing.values()), horizon, period), strict=True):
+    for key, made in zip(missing, _parallel_backtests(list(missing.values()), horizon, period), strict=True):
         found[key] = made
     with _lock:
         for key in keys:
-            _kept[key] = found[key]
-            _kept.move_to_end(key)
-        while len(_kept) > _MOST_KEPT:
-            _kept.popitem(last=False)
+            _cache[key] = found[key]
+            _cache.move_to_end(key)
+        while len(_cache) > _CACHE_SIZE:
+            _cache.popitem(last=False)
     return [found[key] for key in keys]
 
 
-def _made(series: Sequence[Values], horizon: int, period: int) -> list[Backtest]:
+def _parallel_backtests(series: Sequence[Values], horizon: int, period: int) -> list[Backtest]:
     need_statsforecast()
-    helpers = 0 if current_process().daemon else min(threads() - 1, len(series) // LEAST_SHARED)  # a daemon may start no process
+    helpers = 0 if current_process().daemon else min(threads() - 1, len(series) // SERIES_PER_HELPER)  # a daemon may start no process
     if helpers < 1:
         return [backtest(values, horizon, period) for values in series]
     found: dict[int, Backtest] = {}
@@ -65,7 +65,7 @@ def _made(series: Sequence[Values], horizon: int, period: int) -> list[Backtest]
 
 @contextlib.contextmanager
 def _pool(helpers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that are started new, not copied from this one: the copy of a server with threads could hang."""
+    """Spawn processes, not fork them: the copy of a server with threads could hang."""
     pool = ProcessPoolExecutor(helpers, mp_context=get_context("spawn"))
     try:
         yield pool
@@ -74,6 +74,6 @@ def _pool(helpers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _alone(values: Values, horizon: int, period: int) -> Backtest:
-    """A backtest on one thread: as many processes as cores compute at once."""
+    """Use one thread: as many processes as cores compute at once."""
     with one_thread():
         return backtest(values, horizon, period)

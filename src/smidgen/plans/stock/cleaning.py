@@ -1,4 +1,4 @@
-"""Usual sales: promotions and single large days taken down to it, gaps and times out of stock filled with it. Each is said."""
+"""Usual sales: promotions and single large days are lowered to it, gaps and stock-outs are filled with it. Remarks list each change."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.plans.stock.columns import shown_day, shown_names
+from smidgen.plans.stock.columns import shown_day, shown_names, shown_number
 from smidgen.plans.stock.sales import MONTH, WEEK, ItemSales, SalesHistory
 
-LEAST_SPAN = 8
-"""Fewest weeks, or months where sales are by month, of an item that is forecast."""
-LEAST_SALES = 3
-"""Fewest periods with sales of an item that is forecast."""
+MIN_SPAN = 8
+"""Minimum number of weeks for a forecast, or of months where sales are by month."""
+MIN_SALES = 3
+"""Minimum number of periods with sales for a forecast."""
 _AROUND_DAYS = 28
 """Days before and after that show what is usual."""
-_LONGEST_OUT_DAYS = 42
-"""The longest time without sales that may be a time out of stock; after a longer one the season is over."""
+_MAX_STOCKOUT_DAYS = 42
+"""A longer time without sales is the end of a season, not a stock-out."""
 _UNLIKELY = 1e-6
-_MOST_LARGE = 2
-"""Most times in a year that far more than usual is sold by chance. What comes more often is how the item sells."""
-_PROMOTED = 3
+_LARGE_PER_YEAR = 2
+"""Large values that come more often in a year are how the item sells."""
+_MIN_PROMOTED = 3
 """Periods with a promotion from which on their uplift is an item's own."""
 
 
@@ -55,19 +55,20 @@ def clean_sales(sales: ItemSales, history: SalesHistory, sold_out: bool = False)
     values, remarks = sales.sold.copy(), []
     span = len(values) if history.days == MONTH else len(values) * history.days / 7
     sold = int(np.count_nonzero(np.nan_to_num(values)))
-    if span < LEAST_SPAN or sold < LEAST_SALES:
+    if span < MIN_SPAN or sold < MIN_SALES:
         unit = "months" if history.days == MONTH else "weeks"
-        periods = history.told(len(values))
-        why = f"{periods} of sales, {sold} of them with a sale: at least {LEAST_SPAN} {unit} and {LEAST_SALES} sales are needed"
+        periods = history.periods_text(len(values))
+        why = f"{periods} of sales, {sold} of them with a sale: at least {MIN_SPAN} {unit} and {MIN_SALES} sales are needed"
         return CleanSales(sales, np.nan_to_num(values), np.isnan(values), refused=why)
     values[sales.promoted] = np.nan
     around = max(1, _AROUND_DAYS // history.days)
-    out, ended = _out_of_stock(values, history.days)
+    out, ended = _stockouts(values, history.days)
     for start, end in out:
         values[start:end] = np.nan
+        usual_rate = f"{shown_number(_mean_before(values, start, around), 1)} {_per_period(history.days)}"
         remarks.append(
             f"{sales.name}: nothing sold from {shown_day(history.day(sales, start))} to {shown_day(history.day(sales, end - 1))}, where "
-            f"{_plain(_rate(values, start, around))} {_each(history.days)} were usual: taken as out of stock, not as no demand."
+            f"{usual_rate} were usual: taken as out of stock, not as no demand."
         )
     refused = ""
     if ended is not None and sold_out:
@@ -75,40 +76,43 @@ def clean_sales(sales: ItemSales, history: SalesHistory, sold_out: bool = False)
         remarks.append(f"{sales.name}: nothing sold since {shown_day(history.day(sales, ended))}, and none is in stock: not as no demand.")
     elif ended is not None:
         refused = (
-            f"nothing sold since {shown_day(history.day(sales, ended))}, where {_plain(_rate(values, ended, around))} "
-            f"{_each(history.days)} were usual, and it is not known to be out of stock: say whether it is discontinued"
+            f"nothing sold since {shown_day(history.day(sales, ended))}, where {shown_number(_mean_before(values, ended, around), 1)} "
+            f"{_per_period(history.days)} were usual, and it is not known to be out of stock: say whether it is discontinued"
         )
-    large = _large(values, history.days, around)
+    large = _outliers(values, history.days, around)
     if large:
-        told = [f"{_plain(sales.sold[place])} on {shown_day(history.day(sales, place))}" for place in large]
+        shown = [f"{shown_number(sales.sold[place], 1)} on {shown_day(history.day(sales, place))}" for place in large]
         values[large] = np.nan
-        remarks.append(f"{sales.name}: {shown_names(told, 3)}: far more than usual, taken down to it. If it comes again, plan a promotion.")
-    usual = _filled(values, history.days, around)
+        remarks.append(
+            f"{sales.name}: {shown_names(shown, 3)}: far more than usual, taken down to it. If it comes again, plan a promotion."
+        )
+    usual = _fill_gaps(values, history.days, around)
     uplift = _uplift(sales, usual)
     if sales.promoted.any():
         times = f"; {uplift:.1f} times as much was sold then" if uplift is not None else ""
-        remarks.append(f"{sales.name}: {int(sales.promoted.sum())} {history.told()} of promotions taken down to what is usual{times}.")
+        remarks.append(
+            f"{sales.name}: {int(sales.promoted.sum())} {history.periods_text()} of promotions taken down to what is usual{times}."
+        )
     changed = np.isnan(values)
     return CleanSales(sales, usual, changed, uplift, tuple(remarks), refused)
 
 
-def _each(days: int) -> str:
+def _per_period(days: int) -> str:
     return {1: "a day", WEEK: "a week", MONTH: "a month"}[days]
 
 
-def _rate(values: NDArray[np.float64], place: int, around: int) -> float:
-    """The mean before a place."""
+def _mean_before(values: NDArray[np.float64], place: int, around: int) -> float:
     before = values[max(0, place - around) : place]
     return float(np.nanmean(before)) if np.isfinite(before).any() else 0.0
 
 
-def _out_of_stock(values: NDArray[np.float64], days: int) -> tuple[list[tuple[int, int]], int | None]:
-    """Runs without sales that are no chance, with sales before and after: start and end. And where such a run at the end begins, or None.
+def _stockouts(values: NDArray[np.float64], days: int) -> tuple[list[tuple[int, int]], int | None]:
+    """Runs without sales that are not due to chance, as start and end; and the start of such a run at the end, or None.
 
-    A run is no chance if its probability, with the share of periods without sales around it, is below one in a million.
+    Its probability, by the share of periods without sales around it, must be below one in a million.
     """
     runs, ended, place, n = [], None, 0, len(values)
-    reach, longest = max(8, 56 // days), _LONGEST_OUT_DAYS // days
+    reach, longest = max(8, 56 // days), _MAX_STOCKOUT_DAYS // days
     while place < n:
         if values[place] != 0:
             place += 1
@@ -129,12 +133,12 @@ def _out_of_stock(values: NDArray[np.float64], days: int) -> tuple[list[tuple[in
     return runs, ended
 
 
-def _large(values: NDArray[np.float64], days: int, around: int) -> list[int]:
+def _outliers(values: NDArray[np.float64], days: int, around: int) -> list[int]:
     """Places of values far above what is usual around them, for a week at most.
 
     What comes at the same time of another year stays, and so do large values that come more than twice a year: that is how the item sells.
     """
-    far = [int(place) for place in np.flatnonzero(np.isfinite(values)) if _far_above(values, int(place), around)]
+    far = [int(place) for place in np.flatnonzero(np.isfinite(values)) if _is_outlier(values, int(place), around)]
     year, reach = 364 // days, 10 // days
     yearly = {place for place in far if any(abs(abs(place - other) - year) <= reach for other in far)}
     runs: list[list[int]] = []
@@ -144,12 +148,12 @@ def _large(values: NDArray[np.float64], days: int, around: int) -> list[int]:
         else:
             runs.append([place])
     single = [run for run in runs if (run[-1] - run[0] + 1) * days <= WEEK and not yearly.issuperset(run)]
-    if len(single) > max(1, _MOST_LARGE * len(values) * days // 364):
+    if len(single) > max(1, _LARGE_PER_YEAR * len(values) * days // 364):
         return []
     return [place for run in single for place in run if place not in yearly]
 
 
-def _far_above(values: NDArray[np.float64], place: int, around: int) -> bool:
+def _is_outlier(values: NDArray[np.float64], place: int, around: int) -> bool:
     near = np.concatenate([values[max(0, place - around) : place], values[place + 1 : place + 1 + around]])
     near = near[np.isfinite(near)]
     if len(near) < 8:
@@ -161,7 +165,7 @@ def _far_above(values: NDArray[np.float64], place: int, around: int) -> bool:
     return bool(float(values[place]) - typical > max(8 * spread, 2 * typical + 4 * typical**0.5 + 4))
 
 
-def _filled(values: NDArray[np.float64], days: int, around: int) -> NDArray[np.float64]:
+def _fill_gaps(values: NDArray[np.float64], days: int, around: int) -> NDArray[np.float64]:
     """The values with the gaps filled by the mean of the same weekdays around them, else of what is around, else of all."""
     filled, step = values.copy(), WEEK if days == 1 else 1
     whole = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
@@ -179,14 +183,10 @@ def _filled(values: NDArray[np.float64], days: int, around: int) -> NDArray[np.f
 def _uplift(sales: ItemSales, usual: NDArray[np.float64]) -> float | None:
     places = np.flatnonzero(sales.promoted & np.isfinite(sales.sold))
     before = float(usual[places].sum())
-    return float(sales.sold[places].sum()) / before if len(places) >= _PROMOTED and before > 0 else None
+    return float(sales.sold[places].sum()) / before if len(places) >= _MIN_PROMOTED and before > 0 else None
 
 
 def shop_uplift(items: Sequence[CleanSales]) -> float | None:
     """How many times as much sells in a promotion over the items that had one: the median; None without any."""
     known = [item.uplift for item in items if item.uplift is not None]
     return float(np.median(known)) if known else None
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.1f}".rstrip("0").rstrip(".")

@@ -107,12 +107,12 @@ def read_numbers(table: ProblemTable, name: str, empty: float | None = None) -> 
     mark, known, found = next(iter(marks), None), dict[str, float](), []
     for number, text in cells:
         if text not in known:
-            known[text] = _number(text, mark, empty, table.file, number, name)
+            known[text] = _parse_number(text, mark, empty, table.file, number, name)
         found.append(known[text])
     return found
 
 
-def _number(text: str, mark: str | None, empty: float | None, file: str, row: int, name: str) -> float:
+def _parse_number(text: str, mark: str | None, empty: float | None, file: str, row: int, name: str) -> float:
     if not text and empty is not None:
         return empty
     value = numbers.read(text, mark or ".") if _NUMBER.fullmatch(text) else None
@@ -146,38 +146,38 @@ def read_dates(table: ProblemTable, name: str) -> list[datetime.date]:
     known, found = dict[str, datetime.date](), []
     for number, text in cells:
         if text not in known:
-            known[text] = _date(text, first, table.file, number, name)
+            known[text] = _parse_date(text, first, table.file, number, name)
         found.append(known[text])
     return found
 
 
 def _day_first(cells: Iterable[tuple[int, str]], file: str, name: str) -> bool:
-    told: dict[bool, int] = {}
+    rows_by_order: dict[bool, int] = {}
     open_row: tuple[int, str] | None = None
     for number, text in {text: (number, text) for number, text in cells}.values():
         shown = dates.order(text)
         if shown is not None:
-            told.setdefault(shown, number)
+            rows_by_order.setdefault(shown, number)
         elif open_row is None and "." not in text and text and not _ISO_WEEK.fullmatch(text) and dates.either_way(text):
             open_row = (number, text)
-    if len(told) > 1:
-        value = f"rows {told[True]} and {told[False]}"
+    if len(rows_by_order) > 1:
+        value = f"rows {rows_by_order[True]} and {rows_by_order[False]}"
         raise DataError("plans.day_comes_first_in_some_dates_and_month", value=value, file=file, column=name)
-    if not told and open_row is not None:
+    if not rows_by_order and open_row is not None:
         row, text = open_row
         raise DataError("plans.date_can_be_read_in_two_ways", value=text, file=file, row=row, column=name)
-    return next(iter(told), True)
+    return next(iter(rows_by_order), True)
 
 
-def _date(text: str, day_first: bool, file: str, row: int, name: str) -> datetime.date:
+def _parse_date(text: str, day_first: bool, file: str, row: int, name: str) -> datetime.date:
     week = _ISO_WEEK.fullmatch(text)
     try:
-        told = datetime.date.fromisocalendar(int(week[1]), int(week[2]), 1).isoformat() if week else dates.read(text, day_first)
+        date = datetime.date.fromisocalendar(int(week[1]), int(week[2]), 1).isoformat() if week else dates.read(text, day_first)
     except ValueError:
-        told = None
-    if told is None:
+        date = None
+    if date is None:
         raise DataError("plans.cell_is_no_date", value=text or "an empty cell", file=file, row=row, column=name)
-    return datetime.date.fromisoformat(told)
+    return datetime.date.fromisoformat(date)
 
 
 def read_marks(table: ProblemTable, name: str) -> list[bool]:
@@ -189,10 +189,15 @@ def read_marks(table: ProblemTable, name: str) -> list[bool]:
     return found
 
 
-def shown_names(names: Sequence[str], most: int = 5) -> str:
+def shown_names(names: Sequence[str], count: int = 5) -> str:
     """Names in a sentence: the first few, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+
+
+def shown_number(value: float, decimals: int = 2) -> str:
+    """A number in a sentence, with at most so many decimals: `1,234.5`."""
+    return f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def shown_day(day: datetime.date) -> str:

@@ -59,24 +59,25 @@ def forecast_demands(items: Sequence[tuple[CleanSales, int]], history: SalesHist
         places = [place for place, own in enumerate(rare) if own is kind]
         above |= dict(zip(places, spreads([made[place].errors.cumsum(axis=1) for place in places], level), strict=True))
     return [
-        _demand(clean, one, history, days, level, above[place]) for place, ((clean, days), one) in enumerate(zip(items, made, strict=True))
+        _item_demand(clean, one, history, days, level, above[place])
+        for place, ((clean, days), one) in enumerate(zip(items, made, strict=True))
     ]
 
 
-def _demand(
+def _item_demand(
     clean: CleanSales, made: Backtest, history: SalesHistory, days: int, level: float, spread: NDArray[np.float64] | None
 ) -> Demand:
     total = np.concatenate([[0.0], made.mean.cumsum()])
     periods = len(made.mean)
-    above = _drawn(clean.usual, periods, history.days, level) - total[1:] if spread is None else made.scale * spread
+    above = _drawn_sums(clean.usual, periods, history.days, level) - total[1:] if spread is None else made.scale * spread
     enough = np.maximum.accumulate(np.concatenate([[0.0], np.maximum(total[1:], total[1:] + above)]))
     first = history.last + datetime.timedelta(days=1)
     if history.days > 1:
-        total, enough = _by_day(total, enough, days, history.length)
+        total, enough = _spread_over_days(total, enough, days, history.length)
     return Demand(first, total[: days + 1], enough[: days + 1], made.method, len(made.errors))
 
 
-def _drawn(usual: NDArray[np.float64], periods: int, days: int, level: float) -> NDArray[np.float64]:
+def _drawn_sums(usual: NDArray[np.float64], periods: int, days: int, level: float) -> NDArray[np.float64]:
     """The quantile of sums of periods that are drawn from the latest half year (Willemain, Smart and Schwarz 2004)."""
     pool = usual[-(_DRAWN_WEEKS * 7 // days) :]
     late = pool[-(_LATE_WEEKS * 7 // days) :].mean() / max(1e-9, pool.mean())
@@ -86,7 +87,7 @@ def _drawn(usual: NDArray[np.float64], periods: int, days: int, level: float) ->
     return quantile
 
 
-def _by_day(
+def _spread_over_days(
     total: NDArray[np.float64], enough: NDArray[np.float64], days: int, length: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sums of periods of a length by day: the expected ones grow evenly, what is kept for safety with the root of the time."""

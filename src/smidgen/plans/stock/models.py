@@ -19,11 +19,11 @@ from smidgen.core.errors import MissingExtra
 
 Values: TypeAlias = NDArray[np.float64]
 
-LEAST = 12
-"""Fewest periods of the first part of a series that is cut."""
-_MOST_ORIGINS = 52
-_LEAST_ORIGINS = 4
-"""Fewest earlier dates whose errors tell how far a series scatters."""
+MIN_FIRST_PART = 12
+"""Minimum number of periods in the first part of a series that is cut."""
+_ORIGINS = 52
+_MIN_ORIGINS = 4
+"""Minimum number of earlier dates to estimate the scatter from."""
 _WINDOW = 5 * 52
 """Latest periods that a model of weeks learns from; of days, two years."""
 _INTERMITTENT = 1.32
@@ -32,10 +32,10 @@ _LONG_SEASON = 24
 """Longest season that exponential smoothing takes itself; of a longer one the series is freed first (MSTL)."""
 _CLEARLY = 2.0
 """Standard errors by which another method must have been better than the plain mean, of a series that sells now and then."""
-_LEAST_SPANS = 4.0
-"""Fewest spans of the horizon, side by side, that tell whether it was."""
+_MIN_SPANS = 4.0
+"""Minimum number of separate spans of the horizon for that comparison."""
 _LEVEL_DAYS = 91
-"""Fewest days before and after a change of the level."""
+"""Minimum days before and after a change of the level."""
 _CHANGED = 3.2
 """Standard errors from which on a change is clear. Chosen on made series with a change and without, with other seeds than the bench's."""
 _SEASON = {1: 7, 7: 52, 30: 12}
@@ -83,11 +83,11 @@ def is_intermittent(values: Values) -> bool:
     return len(values) > _INTERMITTENT * int(np.count_nonzero(values))
 
 
-def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORIGINS, stride: int | None = None) -> Backtest:
+def backtest(values: Values, horizon: int, period: int, origins: int = _ORIGINS, stride: int | None = None) -> Backtest:
     """The forecast of the next `horizon` periods.
 
     Args:
-        values: (n,) without gaps, the latest last; at least `LEAST`.
+        values: (n,) without gaps, the latest last; at least `MIN_FIRST_PART`.
         horizon: periods to forecast.
         period: days of a period: 1, 7 or 30 (a month). Days have a season of a week; weeks and months have one of a year.
         origins: most earlier dates that it is tried at.
@@ -100,7 +100,7 @@ def backtest(values: Values, horizon: int, period: int, origins: int = _MOST_ORI
     stride = stride or (7 if period == 1 else 1)
     cuts = _cuts(len(values), horizon, season, origins, stride)
     rare = is_intermittent(values)
-    methods = _intermittent(season, period) if rare else _smooth(season, len(values), cuts)
+    methods = _intermittent_methods(season, period) if rare else _smooth_methods(season, len(values), cuts)
     floor = 0.0 if values.min() >= 0 else -np.inf
     found: dict[str, tuple[Values, Values]] = {}
     scales = np.array([_scale(values[:cut], period) for cut in cuts])
@@ -126,11 +126,11 @@ def _cuts(n: int, horizon: int, season: int, origins: int, stride: int) -> list[
     A method is compared with the others at all dates or not at all. So the earliest are left out where last year's weeks cannot be known
     yet, if enough later ones remain.
     """
-    least = max(LEAST, min(2 * season + horizon, n // 2))
+    least = max(MIN_FIRST_PART, min(2 * season + horizon, n // 2))
     last = n - horizon
     cuts = list(range(last, least - 1, -stride))[:origins]
-    late = [cut for cut in cuts if cut >= _year(season).needed]
-    return (late if len(late) >= max(_LEAST_ORIGINS, len(cuts) / 2) else cuts)[::-1]
+    late = [cut for cut in cuts if cut >= _year_in_periods(season).needed]
+    return (late if len(late) >= max(_MIN_ORIGINS, len(cuts) / 2) else cuts)[::-1]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _Year:
         return self.length + self.recent + self.step
 
 
-def _year(season: int) -> _Year:
+def _year_in_periods(season: int) -> _Year:
     length, step = (364, 7) if season == 7 else (season, 1)
     return _Year(length, step, 2 if season == 12 else _RECENT * step)
 
@@ -186,7 +186,7 @@ def _chosen(errors: Mapping[str, Values], stride: int) -> dict[str, float]:
     for words, own in errors.items():
         gains = errors[usual].sum(axis=1) ** 2 - own.sum(axis=1) ** 2
         spans = len(gains) * min(1.0, stride / own.shape[1])
-        if words == usual or spans < _LEAST_SPANS:
+        if words == usual or spans < _MIN_SPANS:
             continue
         gain = float(gains.mean()) - _CLEARLY * float(gains.std(ddof=1)) / spans**0.5
         if gain > least:
@@ -198,7 +198,7 @@ _Method: TypeAlias = Callable[[Values, Sequence[int], int], Values | None]
 """From values, cuts and a horizon to (cuts + 1, horizon) forecasts: from each cut, and from the end. None where it does not fit."""
 
 
-def _smooth(season: int, n: int, cuts: Sequence[int]) -> dict[str, _Method]:
+def _smooth_methods(season: int, n: int, cuts: Sequence[int]) -> dict[str, _Method]:
     least = cuts[0] if cuts else n
     own = season if least >= 2 * season + 1 else 1
     found: dict[str, _Method] = {"the mean of Theta, ETS and CES": _mean_of_three(own)}
@@ -210,12 +210,14 @@ def _smooth(season: int, n: int, cuts: Sequence[int]) -> dict[str, _Method]:
     return found
 
 
-def _intermittent(season: int, period: int) -> dict[str, _Method]:
+def _intermittent_methods(season: int, period: int) -> dict[str, _Method]:
     """Croston (1972), without its bias by Syntetos and Boylan (2005), and with a probability that falls by Teunter, Syntetos and Babai
     (2011)."""
     models = need_statsforecast()
     return {
-        "the plain mean": lambda values, cuts, h: np.array([np.full(h, _level(values[:end], period)) for end in (*cuts, len(values))]),
+        "the plain mean": lambda values, cuts, h: np.array(
+            [np.full(h, _current_level(values[:end], period)) for end in (*cuts, len(values))]
+        ),
         "Croston": _flat(models.CrostonClassic()),
         "Croston by Syntetos and Boylan": _flat(models.CrostonSBA()),
         "Croston by Teunter, Syntetos and Babai": _flat(models.TSB(alpha_d=0.1, alpha_p=_STEP[period])),
@@ -232,13 +234,13 @@ def _mean_of_three(season: int) -> _Method:
             ets if season <= _LONG_SEASON else models.MSTL(season, trend_forecaster=ets),
             models.AutoCES(season_length=season),
         )
-        parts = [found for model in three if (found := _forwarded(model, values, cuts, h)) is not None]
+        parts = [found for model in three if (found := _forecasts_of(model, values, cuts, h)) is not None]
         return np.mean(parts, axis=0) if parts else np.array([np.full(h, values[:cut].mean()) for cut in (*cuts, len(values))])
 
     return made
 
 
-def _forwarded(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) -> Values | None:
+def _forecasts_of(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) -> Values | None:
     """Forecasts from each cut, by what was learnt until the first cut, and from the end, by what was learnt until then."""
     found = []
     try:
@@ -247,14 +249,14 @@ def _forwarded(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) 
                 found += [np.full(h, values[end - 1]) for end in ends]
                 continue
             model.fit(values[:fitted])
-            found += [_sane(model.forward(values[:end], h)["mean"], values[:end]) for end in ends]
+            found += [_clipped(model.forward(values[:end], h)["mean"], values[:end]) for end in ends]
     except (ValueError, NotImplementedError, ZeroDivisionError, IndexError, np.linalg.LinAlgError):
         return None
     made = np.array(found, dtype=np.float64)
     return made if np.isfinite(made).all() else None
 
 
-def _sane(forecast: Values, values: Values) -> Values:
+def _clipped(forecast: Values, values: Values) -> Values:
     """A forecast without what lies further outside the values so far than they lie apart: of a short series a trend can run away."""
     low, high = float(values.min()), float(values.max())
     return np.clip(forecast, low - (high - low), high + (high - low))
@@ -262,7 +264,7 @@ def _sane(forecast: Values, values: Values) -> Values:
 
 def _last_year(season: int) -> _Method:
     """Last year's weekdays, each with the week before and after, by how much more was sold lately than then."""
-    span = _year(season)
+    span = _year_in_periods(season)
     year, step, recent = span.length, span.step, span.recent
 
     def made(values: Values, cuts: Sequence[int], h: int) -> Values | None:
@@ -281,7 +283,6 @@ def _last_year(season: int) -> _Method:
 
 
 def _last_weeks(values: Values, cuts: Sequence[int], h: int) -> Values | None:
-    """The mean of each weekday in the last eight weeks."""
     found = []
     for end in (*cuts, len(values)):
         weeks = values[max(0, end - 7 * _RECENT) : end]
@@ -292,7 +293,7 @@ def _last_weeks(values: Values, cuts: Sequence[int], h: int) -> Values | None:
     return np.array(found)
 
 
-def _level(values: Values, period: int) -> float:
+def _current_level(values: Values, period: int) -> float:
     """The mean since the level last changed clearly: of all values, if it never did.
 
     The place of a change is where two means explain the counts best, by the likelihood ratio of Poisson counts. It is clear if the ratio is
@@ -303,7 +304,7 @@ def _level(values: Values, period: int) -> float:
         n, at = len(values), np.arange(least, len(values) - least + 1)
         before = values.cumsum()[at - 1]
         after = values.sum() - before
-        gained = 2 * (_surprise(before, at * values.mean()) + _surprise(after, (n - at) * values.mean()))
+        gained = 2 * (_log_likelihood_gain(before, at * values.mean()) + _log_likelihood_gain(after, (n - at) * values.mean()))
         best = int(gained.argmax())
         fitted = np.where(np.arange(n) < at[best], before[best] / at[best], after[best] / (n - at[best]))
         scatter = max(1.0, float(((values - fitted) ** 2).sum() / values.sum()))
@@ -313,7 +314,7 @@ def _level(values: Values, period: int) -> float:
     return float(values.mean())
 
 
-def _surprise(counts: Values, expected: Values) -> Values:
+def _log_likelihood_gain(counts: Values, expected: Values) -> Values:
     """How much likelier Poisson counts are at their own mean than at the expected one, without the terms that cancel out."""
     return counts * np.log(np.maximum(counts, 1e-9) / expected)
 
@@ -345,21 +346,19 @@ def spreads(errors: Sequence[Values], level: float) -> list[Values | None]:
         errors: (origins, h) of each series; those of neighbouring dates share periods.
         level: such as 0.95; below 0.5 for the lower end.
     """
-    usable = [own for own in errors if len(own) >= _LEAST_ORIGINS]
-    ratios = [own[place] / _usual_error(own[_elsewhere(len(own), place)]) for own in usable for place in range(len(own))]
+    usable = [own for own in errors if len(own) >= _MIN_ORIGINS]
+    ratios = [own[place] / _mean_absolute_error(own[_not_adjacent(len(own), place)]) for own in usable for place in range(len(own))]
     if not ratios:
         return [None] * len(errors)
     tail = quantiles(np.array(ratios), level)
-    return [tail * _usual_error(own) if len(own) >= _LEAST_ORIGINS else None for own in errors]
+    return [tail * _mean_absolute_error(own) if len(own) >= _MIN_ORIGINS else None for own in errors]
 
 
-def _elsewhere(dates: int, place: int) -> NDArray[np.bool_]:
-    """Which of some dates are not next to one; of very few, all but itself."""
-    return np.abs(np.arange(dates) - place) > (1 if dates > 5 else 0)
+def _not_adjacent(dates: int, place: int) -> NDArray[np.bool_]:
+    return np.abs(np.arange(dates) - place) > (1 if dates > 5 else 0)  # of very few dates, all others
 
 
-def _usual_error(errors: Values) -> float:
-    """The mean absolute error over dates and steps."""
+def _mean_absolute_error(errors: Values) -> float:
     return max(float(np.abs(errors).mean()), 1e-6)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from smidgen.core.errors import DataError
@@ -14,8 +13,7 @@ from smidgen.plans.stock.columns import cell, column, read_numbers
 from smidgen.plans.stock.demand import Demand
 from smidgen.text import durations
 
-LONGEST_LEAD = 365
-"""Longest lead time, in days."""
+MAX_LEAD_DAYS = 365
 _SHORT_DAYS = re.compile(r"(\d+)\s*(?:d|t|tg)\.?", re.IGNORECASE)
 _BETWEEN = re.compile(r"(\d+)\s*(?:-|–|to|bis)\s*(\d+)(?![\d-])", re.IGNORECASE)
 """A lead time from so many to so many days."""
@@ -84,7 +82,7 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
     assert item is not None and stock is not None
     many = len(table.rows)
     stocks = read_numbers(table, stock)
-    leads = _read_leads(table, lead) if lead else [-1.0] * many
+    leads = _read_lead_times(table, lead) if lead else [-1.0] * many
     packs = read_numbers(table, pack, empty=1.0) if pack else [1.0] * many
     leasts = read_numbers(table, least, empty=0.0) if least else [0.0] * many
     comings = read_numbers(table, coming, empty=0.0) if coming else [0.0] * many
@@ -95,13 +93,15 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
             raise DataError("plans.row_names_no_item", file=table.file, row=number, column=item)
         if id in found:
             raise DataError("plans.item_is_there_twice", value=id, file=table.file, row=number, column=item)
-        _check(table.file, number, {stock: stocks[place], pack: packs[place], least: leasts[place], coming: comings[place]})
+        for column_name, value in ((stock, stocks[place]), (pack, packs[place]), (least, leasts[place]), (coming, comings[place])):
+            if column_name is not None and value < 0:
+                raise DataError("plans.number_is_below_zero", value=value, file=table.file, row=number, column=column_name)
         days = leads[place]
-        if days > LONGEST_LEAD or (days < 0 and days != -1.0) or days != int(days):
+        if days > MAX_LEAD_DAYS or (days < 0 and days != -1.0) or days != int(days):
             raise DataError(
                 "plans.lead_time_in_table_is_no_number_of_days",
                 value=days,
-                longest_lead=LONGEST_LEAD,
+                longest_lead=MAX_LEAD_DAYS,
                 file=table.file,
                 row=number,
                 column=lead,
@@ -120,18 +120,18 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
     return found
 
 
-def _read_leads(table: ProblemTable, name: str) -> list[float]:
+def _read_lead_times(table: ProblemTable, name: str) -> list[float]:
     """The lead times of a column in days; -1 for an empty cell. One with a unit (`2 weeks`) is read as a stretch of time."""
     rows = []
     for number, row in table.rows:
-        text = _lead_words(cell(row, name))
+        text = _in_calendar_days(cell(row, name))
         if any(map(str.isalpha, text)):
             seconds = durations.read(text) if durations.find(text) == [(0, len(text))] else None
             if seconds is None or seconds % durations.DAY:
                 raise DataError(
                     "plans.lead_time_in_table_is_no_number_of_days",
                     value=cell(row, name),
-                    longest_lead=LONGEST_LEAD,
+                    longest_lead=MAX_LEAD_DAYS,
                     file=table.file,
                     row=number,
                     column=name,
@@ -141,7 +141,7 @@ def _read_leads(table: ProblemTable, name: str) -> list[float]:
     return read_numbers(replace(table, rows=rows), name, empty=-1.0)
 
 
-def _lead_words(text: str) -> str:
+def _in_calendar_days(text: str) -> str:
     """A lead time in days of the calendar: of `5-10 working days` the longer counts."""
     between = _BETWEEN.match(text)
     longer = text[between.start(2) :] if between is not None and int(between[1]) < int(between[2]) else text
@@ -149,22 +149,18 @@ def _lead_words(text: str) -> str:
     return f"{short[1]} days" if short else durations.in_calendar_days(longer)
 
 
-def lead_times_told(table: ProblemTable) -> list[str]:
-    """Remarks where lead times are from so many to so many days, or in working days: how an example of them is read."""
+def lead_time_remarks(table: ProblemTable) -> list[str]:
+    """Remarks on how ranges of lead times and working days are read, with an example of each."""
     lead = column(table, "lead_time", None, needed=False)
     cells = [text for _, row in table.rows if (text := cell(row, lead))]
     working = next(
-        ((text, words) for text in cells if (words := _lead_words(text)) != text and durations.in_calendar_days(text) != text), None
+        ((text, words) for text in cells if (words := _in_calendar_days(text)) != text and durations.in_calendar_days(text) != text), None
     )
     between = next((text for text in cells if _BETWEEN.match(text)), None)
-    told = [f"Of a lead time such as {between} the longer counts."] if between else []
-    return [*told, f"Lead times in working days are read as five a week: {working[0]} are {working[1]}."] if working else told
-
-
-def _check(file: str, row: int, values: Mapping[str | None, float]) -> None:
-    for name, value in values.items():
-        if name is not None and value < 0:
-            raise DataError("plans.number_is_below_zero", value=value, file=file, row=row, column=name)
+    remarks = [f"Of a lead time such as {between} the longer counts."] if between else []
+    if working:
+        remarks.append(f"Lead times in working days are read as five a week: {working[0]} are {working[1]}.")
+    return remarks
 
 
 def plan_order(stocked: StockedItem, demand: Demand, review_days: int) -> Order:
@@ -177,26 +173,25 @@ def plan_order(stocked: StockedItem, demand: Demand, review_days: int) -> Order:
     longest = len(demand.enough) - 1
     wait = -1
     for days in range(longest - lead - review_days + 1):
-        if demand.enough[days + lead] > _there(stocked, demand, days + lead):
+        if demand.enough[days + lead] > _available(stocked, demand, days + lead):
             break
         wait = days
     late = wait < 0
-    ends = next((day for day in range(longest + 1) if demand.expected[day] > _there(stocked, demand, day)), None)
+    ends = next((day for day in range(longest + 1) if demand.expected[day] > _available(stocked, demand, day)), None)
     runs_out = None if ends is None else demand.first + datetime.timedelta(days=max(0, ends - 1))
     reorder_point, up_to = math.ceil(demand.enough[lead]), math.ceil(demand.enough[lead + review_days])
     if wait >= review_days:
         return Order(0.0, None, False, runs_out, reorder_point, up_to)
     until = min(longest, max(0, wait) + lead + review_days)
-    wanted = float(demand.enough[until]) - stocked.stock - stocked.on_order
-    pieces = max(stocked.least, math.ceil(max(0.0, wanted) / stocked.pack - 1e-9) * stocked.pack) if wanted > 0 else 0.0
+    shortage = float(demand.enough[until]) - stocked.stock - stocked.on_order
+    pieces = max(stocked.least, math.ceil(max(0.0, shortage) / stocked.pack - 1e-9) * stocked.pack) if shortage > 0 else 0.0
     pieces = math.ceil(pieces / stocked.pack - 1e-9) * stocked.pack
     if not pieces:
         return Order(0.0, None, late, runs_out, reorder_point, up_to)
     return Order(pieces, demand.first + datetime.timedelta(days=max(0, wait)), late, runs_out, reorder_point, up_to)
 
 
-def _there(stocked: StockedItem, demand: Demand, days: int) -> float:
-    """Pieces that are there within some days: in stock, or expected by then."""
+def _available(stocked: StockedItem, demand: Demand, days: int) -> float:
     last = demand.first + datetime.timedelta(days=days - 1)
     lead = stocked.lead_days or 0
     return stocked.stock + sum(pieces for day, pieces in stocked.coming if (day <= last if day is not None else days >= lead))

@@ -1,4 +1,4 @@
-"""Sales from a table: one regular series for each item, by day, week or month. What was left out or taken for granted is said."""
+"""Sales from a table: one regular series for each item, by day, week or month. Remarks list what was left out or assumed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,35 @@ from numpy.typing import NDArray
 from smidgen.core.errors import DataError
 from smidgen.data.item_ids import item_ids
 from smidgen.plans.solving import ProblemTable
-from smidgen.plans.stock.columns import NAMES, by_month, cell, column, read_dates, read_marks, read_numbers, shown_day, shown_names
+from smidgen.plans.stock.columns import (
+    NAMES,
+    by_month,
+    cell,
+    column,
+    read_dates,
+    read_marks,
+    read_numbers,
+    shown_day,
+    shown_names,
+    shown_number,
+)
 from smidgen.text.column_names import column_key, columns_told
 
 WEEK, MONTH = 7, 30
 _WORDS = {1: "day", WEEK: "week", MONTH: "month"}
 _MONTHS_SEEN = 0.8
 """Share of the months from the first to the last with a date from which on one date a month means totals of months."""
-_OPEN = 0.95
+_OPEN_SHARE = 0.95
 """Share of a weekday's dates with rows from which on a date without any row is missing, not zero. Of eight dates or more one may lack."""
 _FEW_DATES = 8
 _GAP_DAYS = 7
 """Days in a row without any row that are missing in any shop that is open on half of them."""
-_DENSE = 0.9
+_DENSE_SHARE = 0.9
 """Share of an item's periods with rows from which on, where the file writes zeros itself, a period without a row is missing."""
 _NAMES_EACH = 1.2
-"""Most names of an item in the mean: a shop renames an item now and then."""
-_LONGEST_GAP_DAYS = 200
-_LONGEST_DAYS = 20 * 366
+"""Names per item, on average, up to which a column holds names of items: a shop renames an item now and then."""
+MAX_GAP_DAYS = 200
+MAX_SPAN_DAYS = 20 * 366
 
 
 @dataclass(frozen=True)
@@ -80,14 +91,14 @@ class SalesHistory:
 
     def day(self, sales: ItemSales, place: int) -> datetime.date:
         """The first day of a period of an item."""
-        return _later(sales.first, place, self.days)
+        return _period_start(sales.first, place, self.days)
 
     @property
     def length(self) -> float:
         """Days of a period, of months their mean."""
         return 365.25 / 12 if self.days == MONTH else self.days
 
-    def told(self, periods: int | None = None) -> str:
+    def periods_text(self, periods: int | None = None) -> str:
         """`12 weeks`; without a number `weeks`."""
         word = _WORDS[self.days]
         return f"{word}s" if periods is None else f"{periods} {word}" + ("s" if periods > 1 else "")
@@ -116,26 +127,25 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
     """The series of every item.
 
     Several rows of an item and a date are added. Rows below zero are returns: they are left out, not subtracted. A date without a row of an
-    item is zero, unless the file shows that it is missing (see `_missing_dates` and `_DENSE`).
+    item is zero, unless the file shows that it is missing (see `_missing_dates` and `_DENSE_SHARE`).
 
     Raises DataError for a cell that is no date or number, and a table without rows.
     """
-    rows, remarks, months = _rows(table, columns or SalesColumns())
+    rows, remarks, months = _read_rows(table, columns or SalesColumns())
     kept = [row for row in rows if row.quantity >= 0]
     if len(kept) < len(rows):
         returned = sorted({row.item for row in rows if row.quantity < 0})
         pieces = -sum(row.quantity for row in rows if row.quantity < 0)
         many = f"{len(rows) - len(kept):,} rows are" if len(rows) - len(kept) > 1 else "1 row is"
-        remarks.append(
-            f"{many} below zero ({_plain(pieces)} pieces; {shown_names(returned)}): counted as returns, left out of sales, not subtracted."
-        )
+        what = f"{shown_number(pieces)} pieces; {shown_names(returned)}"
+        remarks.append(f"{many} below zero ({what}): counted as returns, left out of sales, not subtracted.")
     if not kept:
         raise DataError("plans.table_has_no_sales", rows=len(rows), file=table.file)
-    days = _period(sorted({row.date for row in kept}), table.file, months)
+    days = _period_days(sorted({row.date for row in kept}), table.file, months)
     if days == MONTH:
         for row in kept:
             row.date = row.date.replace(day=1)
-    last = _later(max(row.date for row in kept), 1, days) - datetime.timedelta(days=1)
+    last = _period_start(max(row.date for row in kept), 1, days) - datetime.timedelta(days=1)
     if days == MONTH:
         remarks.append(
             f"Sales by month: the last one ends on {shown_day(last)} and counts as complete. Within a month they are taken as even."
@@ -150,10 +160,13 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
             found.promoted.add(row.date)
     missing = _missing_dates({row.date for row in kept}, days)
     if missing:
-        remarks.append(f"{_dates_told(missing, days)} without any row in the file: missing, not zero.")
+        word = _WORDS[days]
+        many = f"{len(missing)} {word}s" if len(missing) > 1 else f"1 {word}"
+        dates = f"{many} ({shown_names([shown_day(day) for day in missing], 3)}) {'are' if len(missing) > 1 else 'is'}"
+        remarks.append(f"{dates} without any row in the file: missing, not zero.")
     items, gaps = {}, []
     for item, found in sums.items():
-        items[item], own = _series(item, found, days, last, set(missing))
+        items[item], own = _item_series(item, found, days, last, set(missing))
         gaps += [item] if own else []
     if gaps:
         remarks.append(
@@ -163,7 +176,7 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
     return SalesHistory(days, last, items, tuple(remarks))
 
 
-def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
+def _read_rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
     """The rows of a table, remarks, and whether its dates are months."""
     if not table.rows:
         raise DataError("plans.table_of_sales_has_no_rows", value=table.file, file=table.file)
@@ -185,14 +198,15 @@ def _rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[
         if not text:
             unnamed += 1
             continue
-        sold = [(text, counts[place])] if quantity else _lines(text, table.file, number, item)
+        sold = [(text, counts[place])] if quantity else _order_lines(text, table.file, number, item)
         rows += [_Row(id, cell(row, name), days[place], count, marks[place]) for id, count in sold]
-    told = f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out."
-    return rows, [*remarks, told] if unnamed else remarks, by_month(table, date)
+    if unnamed:
+        remarks.append(f"{unnamed:,} rows name no item: left out." if unnamed > 1 else "1 row names no item: left out.")
+    return rows, remarks, by_month(table, date)
 
 
 def _name_column(table: ProblemTable, item: str) -> str | None:
-    """The first column named like a name in which items have one name each; a name of an order is none."""
+    """The first column named like a name in which each item has one name, so that it is not the name of an order."""
     named = set(map(column_key, NAMES["name"]))
     for candidate in (one for one in table.columns if one != item and column_key(one) in named):
         names: dict[str, set[str]] = {}
@@ -203,7 +217,7 @@ def _name_column(table: ProblemTable, item: str) -> str | None:
     return None
 
 
-def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]:
+def _order_lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]:
     """The items of an order in one cell with their quantities: `RU-004:1;RU-009:2`. One without a quantity is one piece."""
     try:
         ids = item_ids(text)
@@ -216,31 +230,29 @@ def _lines(text: str, file: str, row: int, name: str) -> list[tuple[str, float]]
     return [(id, float(counts[id])) for id in ids]
 
 
-def _later(first: datetime.date, periods: int, days: int) -> datetime.date:
-    """The first day of a later period."""
+def _period_start(first: datetime.date, periods: int, days: int) -> datetime.date:
     if days != MONTH:
         return first + datetime.timedelta(days=days * periods)
     year, month = divmod(12 * first.year + first.month - 1 + periods, 12)
     return datetime.date(year, month + 1, 1)
 
 
-def _firsts(first: datetime.date, last: datetime.date, days: int) -> list[datetime.date]:
-    """The first days of the periods that end by a day."""
+def _period_starts(first: datetime.date, last: datetime.date, days: int) -> list[datetime.date]:
     found, end = [], first
-    while (end := _later(start := end, 1, days)) <= last + datetime.timedelta(days=1):
+    while (end := _period_start(start := end, 1, days)) <= last + datetime.timedelta(days=1):
         found.append(start)
     return found
 
 
-def _period(dates: Sequence[datetime.date], file: str, months: bool) -> int:
+def _period_days(dates: Sequence[datetime.date], file: str, months: bool) -> int:
     """The days of a period, of months `MONTH`. `months`: the dates are months.
 
     Raises DataError for half a year without rows, and for totals of another period that is longer than a week.
     """
     for before, after in itertools.pairwise(dates):
-        if (after - before).days > _LONGEST_GAP_DAYS:
+        if (after - before).days > MAX_GAP_DAYS:
             raise DataError("plans.table_has_no_rows_for_half_year", first=shown_day(before), last=shown_day(after), file=file)
-    if (dates[-1] - dates[0]).days > _LONGEST_DAYS:
+    if (dates[-1] - dates[0]).days > MAX_SPAN_DAYS:
         value = f"{shown_day(dates[0])} to {shown_day(dates[-1])}"
         raise DataError("plans.sales_span_more_than_20_years", value=value, file=file)
     if months:
@@ -265,16 +277,16 @@ def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
     dates in a row on which the shop is mostly open. Otherwise the shop was closed or sold nothing.
     """
     first, last = min(seen), max(seen)
-    every = _firsts(first, _later(last, 1, days) - datetime.timedelta(days=1), days)
+    every = _period_starts(first, _period_start(last, 1, days) - datetime.timedelta(days=1), days)
     kind = {day: day.weekday() if days == 1 else 0 for day in every}
     total, with_rows = Counter(kind.values()), Counter(kind[day] for day in every if day in seen)
     share = {weekday: with_rows[weekday] / count for weekday, count in total.items()}
     open_days = {
-        weekday for weekday, count in total.items() if share[weekday] >= _OPEN or with_rows[weekday] == count - 1 >= _FEW_DATES - 1
+        weekday for weekday, count in total.items() if share[weekday] >= _OPEN_SHARE or with_rows[weekday] == count - 1 >= _FEW_DATES - 1
     }
     found: list[datetime.date] = []
     run: list[datetime.date] = []
-    for day in [*every, _later(last, 1, days)]:
+    for day in [*every, _period_start(last, 1, days)]:
         if day not in seen and day <= last:
             run.append(day)
             continue
@@ -284,22 +296,10 @@ def _missing_dates(seen: set[datetime.date], days: int) -> list[datetime.date]:
     return found
 
 
-def _series(item: str, sums: _Sums, days: int, last: datetime.date, missing: set[datetime.date]) -> tuple[ItemSales, bool]:
-    """An item's series, and whether periods without a row are missing in it."""
+def _item_series(item: str, sums: _Sums, days: int, last: datetime.date, missing: set[datetime.date]) -> tuple[ItemSales, bool]:
     first = min(sums.by_date)
-    every = _firsts(first, last, days)
-    written = bool(sums.zeros) and len(sums.by_date) >= _DENSE * len(every) and len(sums.by_date) < len(every) - len(missing)
+    every = _period_starts(first, last, days)
+    written = bool(sums.zeros) and len(sums.by_date) >= _DENSE_SHARE * len(every) and len(sums.by_date) < len(every) - len(missing)
     sold = np.array([sums.by_date.get(day, np.nan if written or day in missing else 0.0) for day in every])
     promoted = np.array([day in sums.promoted for day in every], dtype=np.bool_)
     return ItemSales(item, sums.name or item, first, sold, promoted), written
-
-
-def _dates_told(days: Sequence[datetime.date], period: int) -> str:
-    """`3 days (24 December 2025, …) are`."""
-    word = _WORDS[period]
-    many = f"{len(days)} {word}s" if len(days) > 1 else f"1 {word}"
-    return f"{many} ({shown_names([shown_day(day) for day in days], 3)}) {'are' if len(days) > 1 else 'is'}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
