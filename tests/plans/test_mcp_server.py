@@ -17,8 +17,8 @@ from tests.house.conftest import ROOT
 from smidgen.core.conversations import ProposedCall
 from smidgen.core.errors import RecipeError
 from smidgen.plans.flows import problem
-from smidgen.plans.flows.asked_plan import AskedPlan
 from smidgen.plans.flows.problem import open_problem, read_plan, write_plan
+from smidgen.plans.flows.served_plan import ServedPlan
 from smidgen.plans.mcp_server import plan_server
 from smidgen.store.calls import CallStore
 from smidgen.tasks import action_tools
@@ -87,7 +87,7 @@ def opened_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: str, sett
     tables = [f"trips.places={json.dumps(str(places))}", 'trips.start="Harbour Hotel"', "solve.seconds=0.2"]
     (tmp_path / "plan").mkdir()
     write_plan(open_problem("trips", [*tables, *settings]).solve(), tmp_path / "plan")
-    plan = AskedPlan(tmp_path / "plan")
+    plan = ServedPlan(tmp_path / "plan")
     plan.warm_up()
 
     @contextlib.asynccontextmanager
@@ -170,7 +170,7 @@ def test_a_yes_to_more_than_the_plan_would_now_do_changes_nothing(
     proposed = reading_box.propose(ToolCall("change_trip_as_said", {"sentence": "We stay longer"}), WHO)
     assert isinstance(proposed, ProposedCall)
     part = proposed.words.removeprefix("Change the trip: ").partition(":")[0]
-    monkeypatch.setattr(AskedPlan, "would_change", lambda self, given: {"change_en": part})
+    monkeypatch.setattr(ServedPlan, "would_change", lambda self, given: {"change_en": part})
     assert part in proposed.words and reading_box.decide(proposed.id, WHO, yes=True).result.status == "failed"
     assert read_plan(tmp_path / "plan" / "plan.json")["changes"] == []
 

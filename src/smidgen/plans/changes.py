@@ -17,8 +17,8 @@ Predict = Callable[[list[str]], Sequence[tuple[float, Any]]]
 """The score and the output of a model for each of some texts."""
 
 
-LONGEST_SENTENCE = 2_000
-"""Most letters of a sentence: it is read in parts, each of which takes its time."""
+MAX_SENTENCE_LENGTH = 2_000
+"""A model reads a sentence in parts, so a long one takes long."""
 
 
 def checked_sentence(solver: Solver, sentence: str) -> str:
@@ -29,9 +29,9 @@ def checked_sentence(solver: Solver, sentence: str) -> str:
             value=sentence,
             example=_example(solver),
         )
-    if len(sentence) > LONGEST_SENTENCE:
+    if len(sentence) > MAX_SENTENCE_LENGTH:
         value = f"{len(sentence):,} letters"
-        raise InputError("plans.sentence_is_too_long", value=value, longest_sentence=LONGEST_SENTENCE)
+        raise InputError("plans.sentence_is_too_long", value=value, longest_sentence=MAX_SENTENCE_LENGTH)
     if "\0" in sentence or HALVES.search(sentence):
         raise InputError("plans.text_holds_nul_or_half_character", value=sentence)
     return sentence
@@ -42,7 +42,7 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
     one that it was read from."""
     if not solver.changes:
         raise InputError("plans.sentence_cannot_change_this_kind", value=solver.name)
-    change = _filled(given)
+    change = _without_empty(given)
     if not isinstance(change, Mapping) or not change:
         if sentence:
             raise InputError(
@@ -142,16 +142,18 @@ def reading(predict: Predict, solver: Solver, known: Mapping[str, Iterable[str]]
     found = names.by_folded(name for name in kind if name not in several)
 
     def read(texts: list[str]) -> list[tuple[float, Any]]:
-        masked = [_masked(text, found, kind, solver.usual) for text in texts]
+        masked = [_with_usual_names(text, found, kind, solver.usual) for text in texts]
         made = []
         for text, (_, words, named), (score, output) in zip(texts, masked, predict([text for text, *_ in masked]), strict=True):
-            made.append((score, solver.settled(_restored(output, words, text), text, named) if isinstance(output, Mapping) else output))
+            made.append(
+                (score, solver.settled(_with_own_names(output, words, text), text, named) if isinstance(output, Mapping) else output)
+            )
         return made
 
     return read
 
 
-def _masked(
+def _with_usual_names(
     text: str, found: Mapping[str, str], kind: Mapping[str, str], usual: Mapping[str, Sequence[str]]
 ) -> tuple[str, dict[str, str], dict[str, list[str]]]:
     """A text with usual names in place of known ones, the words that each stands for, and all words of known names by kind. Of more names
@@ -171,14 +173,14 @@ def _masked(
     return made + text[place:], words, {one: list(own.values()) for one, own in named.items()}
 
 
-def _restored(output: Change, words: Mapping[str, str], text: str) -> dict[str, Any]:
+def _with_own_names(output: Change, words: Mapping[str, str], text: str) -> dict[str, Any]:
     """A model's output with the words that usual names stand for. Beside a known name, a list keeps no words that are none: `lane 2`."""
     made: dict[str, Any] = {}
     for name, value in output.items():
         if isinstance(value, str):
-            made[name] = next(iter(_meant(value, words)), value)
+            made[name] = next(iter(_known_names_in(value, words)), value)
         elif isinstance(value, list):
-            meant = [_meant(one, words) if isinstance(one, str) else [] for one in value]
+            meant = [_known_names_in(one, words) if isinstance(one, str) else [] for one in value]
             small = any(meant) and text != text.casefold()
             kept = [own or [one] for own, one in zip(meant, value, strict=True) if own or not (small and str(one).islower())]
             made[name] = list(dict.fromkeys(one for own in kept for one in own)) if words else value
@@ -187,8 +189,8 @@ def _restored(output: Change, words: Mapping[str, str], text: str) -> dict[str, 
     return made
 
 
-def _meant(value: str, words: Mapping[str, str]) -> list[str]:
-    """The known names that a value of a model means: those in it, without the words beside them, or the one that it is a part of."""
+def _known_names_in(value: str, words: Mapping[str, str]) -> list[str]:
+    """The known names in a value, without the words beside them; else the one name that the value is part of."""
     small = value.casefold()
     inside = [one for one in words if one.casefold() in small]
     inside = inside or [one for one in words if len(value) > 2 and small in one.casefold()][:1]
@@ -204,19 +206,19 @@ def read_sentence(sentence: str, predict: Predict, known: Iterable[str] = ()) ->
         known: names that the problem knows; see `unread`.
     """
     score, output = predict([sentence])[0]
-    told = _filled(output)
-    least = 0.0 if not told else _LIKELY if unread(sentence, told, known) else score
+    change = _without_empty(output)
+    least = 0.0 if not change else _LIKELY if unread(sentence, change, known) else score
     whole = ReadSentence(score, output, sentence)
-    if told and least == score >= _CLEAR:
+    if change and least == score >= _SURE:
         return whole
-    parts = [(sentence[: cut.start()].strip(), sentence[cut.end() :].strip()) for cut in _CUT.finditer(sentence)][:_MOST_CUTS]
+    parts = [(sentence[: cut.start()].strip(), sentence[cut.end() :].strip()) for cut in _CUT.finditer(sentence)][:_CUTS_TRIED]
     parts = [(first, rest) for first, rest in parts if first and rest]
     read = predict([text for part in parts for text in part]) if parts else []
     found = [
         ReadSentence(one * other, first, words, rest)
         for (words, rest), (one, first), (other, last) in zip(parts, read[::2], read[1::2], strict=True)
         # More than two changes: the rest tells none as a whole.
-        if _filled(first) and (_filled(last) or (_CUT.search(rest) and not told))
+        if _without_empty(first) and (_without_empty(last) or (_CUT.search(rest) and not change))
     ]
     best = max(found, key=lambda one: one.score, default=whole)
     return best if best.score > least else whole
@@ -224,30 +226,32 @@ def read_sentence(sentence: str, predict: Predict, known: Iterable[str] = ()) ->
 
 _LIKELY = 0.5
 """Where the reading of the whole leaves something out, parts that are likelier than this are taken."""
-_CLEAR = 0.8
+_SURE = 0.8
 _CUT = re.compile(r"(?<=\w)[.;!]\s+|[;\n]\s*|,?\s+(?:and|also|plus|then|und)\s+|,\s+|\s+[-–+]\s+", re.IGNORECASE)
 """Where a sentence may end and another begin."""
-_MOST_CUTS = 12
+_CUTS_TRIED = 12
 
 
 def unread(sentence: str, change: Change, known: Iterable[str]) -> list[str]:
-    """Times, days and numbers of a sentence, and names that the problem knows, that are in no value of the change: the reading may lack
-    something."""
-    said = [value for value in _leaves(change) if isinstance(value, str)]
+    """Times, days, numbers and known names of a sentence that no value of the change has: the model may have missed them."""
     counts = {value for value in _leaves(change) if isinstance(value, int | float)}
     taken = bytearray(len(sentence))
-    for words in said:
-        for match in re.finditer(re.escape(words), sentence, re.IGNORECASE):
-            taken[match.start() : match.end()] = b"\x01" * len(match.group())
+    for value in _leaves(change):
+        if isinstance(value, str):
+            _take(taken, [match.span() for match in re.finditer(re.escape(value), sentence, re.IGNORECASE)])
     found = []
-    for start, end in _telling(sentence, known):
-        words = sentence[start:end]
-        seconds = durations.read(words)
-        values = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
+    for start, end in _names_and_quantities(sentence, known):
         if not any(taken[start:end]):
-            found += [] if values & counts else [words]
-            taken[start:end] = b"\x01" * (end - start)
+            words = sentence[start:end]
+            found += [] if _amounts(words) & counts else [words]
+            _take(taken, [(start, end)])
     return found
+
+
+def _amounts(words: str) -> set[float | None]:
+    """The number in some words, and a duration in each unit: `2 hours` are 120 minutes."""
+    seconds = durations.read(words)
+    return {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
 
 
 _NEUTRAL = re.compile(
@@ -267,26 +271,25 @@ def doubts(sentence: str, change: Change, solver: Solver, known: Iterable[str]) 
     if telling is None:
         return ["a sentence never makes this kind of change without a person"]
     taken = bytearray(len(sentence))
-    names_known = {_stemmed(name) for name in known}
+    names_known = {_normalised(name) for name in known}
     named = False
     for value in _leaves(change):
-        spans = _whole(re.escape(value), sentence) if isinstance(value, str) and value.strip() else []
-        if isinstance(value, str) and _stemmed(value) in names_known:
+        spans = _spans_of(re.escape(value), sentence) if isinstance(value, str) and value.strip() else []
+        if isinstance(value, str) and _normalised(value) in names_known:
             named = named or bool(spans)
             _take(taken, spans)
     quantities = [value for value in _leaves(change) if isinstance(value, str)]
     counts = {value for value in _leaves(change) if isinstance(value, int | float)}
     for start, end in _quantities(sentence):
-        words = sentence[start:end]
-        seconds = durations.read(words)
-        values = {numbers.read(words), *((seconds / size for size in durations.UNITS.values()) if seconds is not None else ())}
-        inside = any(left <= start and end <= right for value in quantities if value for left, right in _whole(re.escape(value), sentence))
-        if inside or values & counts:
+        inside = any(
+            left <= start and end <= right for value in quantities if value for left, right in _spans_of(re.escape(value), sentence)
+        )
+        if inside or _amounts(sentence[start:end]) & counts:
             _take(taken, [(start, end)])
-    verbs = [span for span in _whole(telling.verbs, sentence) if not any(taken[slice(*span)])]
+    verbs = [span for span in _spans_of(telling.verbs, sentence) if not any(taken[slice(*span)])]
     _take(taken, verbs)
-    _take(taken, _whole(telling.beside, sentence) if telling.beside else [])
-    _take(taken, _whole(_NEUTRAL.pattern, sentence))
+    _take(taken, _spans_of(telling.beside, sentence) if telling.beside else [])
+    _take(taken, _spans_of(_NEUTRAL.pattern, sentence))
     left = [match.group() for match in _WORD.finditer(sentence) if not all(taken[slice(*match.span())])]
     found = [] if verbs else ["no word of the sentence tells this change"]
     found += [] if named else ["the sentence names nothing of the plan in full"]
@@ -297,8 +300,7 @@ def _quantities(sentence: str) -> list[tuple[int, int]]:
     return [span for reader in (durations, dates, clock, relative_days, numbers) for span in reader.find(sentence)]
 
 
-def _whole(pattern: str, sentence: str) -> list[tuple[int, int]]:
-    """The places of a pattern between other words."""
+def _spans_of(pattern: str, sentence: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(rf"(?<![\w'’])(?:{pattern})(?![\w'’])", sentence, re.IGNORECASE)]
 
 
@@ -307,23 +309,20 @@ def _take(taken: bytearray, spans: Iterable[tuple[int, int]]) -> None:
         taken[start:end] = b"\x01" * (end - start)
 
 
-def _stemmed(name: str) -> str:
-    """A name as it is compared: without case, article and plural."""
+def _normalised(name: str) -> str:
     return " ".join(word[:-1] if len(word) > 3 and word.endswith("s") else word for word in names.folded(name).split())
 
 
-def _telling(sentence: str, known: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """The places of known names, then of times, stretches of time, days and numbers; they may overlap."""
+def _names_and_quantities(sentence: str, known: Iterable[str]) -> Iterator[tuple[int, int]]:
     for name in sorted(known, key=len, reverse=True):
         yield from (match.span() for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence, re.IGNORECASE))
-    yield from ((start, end) for start, end in _quantities(sentence) if sentence[start:end].casefold() not in _TELL_LITTLE)
+    yield from ((start, end) for start, end in _quantities(sentence) if sentence[start:end].casefold() not in _UNSPECIFIC)
 
 
-_TELL_LITTLE = frozenset(("one", "single", "both", "today", "tonight", "yesterday", "heute", "gestern"))
+_UNSPECIFIC = frozenset(("one", "single", "both", "today", "tonight", "yesterday", "heute", "gestern"))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """The values in an object or a list, at any depth."""
     if isinstance(value, Mapping | list):
         for one in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(one)
@@ -331,11 +330,10 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _filled(given: Any) -> Any:
-    """A value without the fields that are null, empty texts or empty lists."""
+def _without_empty(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
-    kept = {name: _filled(value) for name, value in given.items()}
+    kept = {name: _without_empty(value) for name, value in given.items()}
     return {name: value for name, value in kept.items() if value is not None and value != "" and value != []}
 
 

@@ -58,7 +58,10 @@ def solve(
     from smidgen.plans.flows.problem import PLAN, open_problem, write_plan
 
     if mcp:
-        _serve(Path(source))
+        from smidgen.plans.flows.served_plan import ServedPlan
+        from smidgen.plans.mcp_server import serve_plan
+
+        serve_plan(ServedPlan(Path(source)))
         return
     is_plan = (Path(source) / PLAN).is_file()
     if to is None and not is_plan:
@@ -66,13 +69,16 @@ def solve(
             raise InputError("plans.there_is_no_such_recipe_or_plan", value=source, solvers=", ".join(registry.names(ROOM)))
         recipe = Path(source) / "smidgen.toml"
         raise InputError("plans.folder_for_plan_is_needed", value=source, recipe=recipe if recipe.is_file() else source)
-    given = [f"solve.{name}={_placed(value) if name in ('changes', 'texts') else value}" for name, value in settings.given().items()]
-    problem = open_problem(source, [*(overrides or ()), *given])
+    flags = settings.given()
+    for name in ("changes", "texts"):
+        if name in flags:  # a flag's path starts from the working folder, a recipe's from its own
+            flags[name] = json.dumps(str(Path(str(flags[name])).absolute()))
+    problem = open_problem(source, [*(overrides or ()), *(f"solve.{name}={value}" for name, value in flags.items())])
     before = _sentences_before(problem, Path(source) if is_plan else None, as_json) if change else []
     folder = to or Path(source)
-    waiting = [one for wanted in change or () for one in _change(problem, _object(wanted), yes, as_json)]
+    waiting = [one for text in change or () for one in _make_changes(problem, _parse_change(text), yes, as_json)]
     if waiting:
-        _keep(waiting, folder, as_json)
+        _write_waiting(waiting, folder, as_json)
         if is_plan and to is None and not problem.made:
             if as_json:
                 print_json({"waiting": waiting})
@@ -86,13 +92,12 @@ def solve(
     else:
         if change:
             _print_difference(before, [statement.text for statement in plan.solution.statements])
-        _print(plan, folder, written)
+        _print_plan(plan, folder, written)
     if waiting or plan.solution.status == "infeasible":
         raise typer.Exit(1)
 
 
 def _sentences_before(problem: OpenProblem, plan: Path | None, quiet: bool) -> list[str]:
-    """The plan's sentences before its changes; without a plan yet, it is solved for that."""
     from smidgen.plans.flows.problem import PLAN, read_plan
 
     if plan is not None:
@@ -101,14 +106,14 @@ def _sentences_before(problem: OpenProblem, plan: Path | None, quiet: bool) -> l
         return [statement.text for statement in problem.solve(screen).solution.statements]
 
 
-def _change(problem: OpenProblem, given: str | dict[str, object], yes: bool, quiet: bool) -> list[dict[str, object]]:
-    """Make one change, or all that a sentence tells. Returns what waits for a person: that change, with all after it in its sentence."""
+def _make_changes(problem: OpenProblem, given: str | dict[str, object], yes: bool, quiet: bool) -> list[dict[str, object]]:
+    """Make one change, or all in a sentence. Returns the change that needs a person, with all after it in its sentence; else nothing."""
     left: str | dict[str, object] | None = given
     while left is not None:
         proposed = problem.proposed(left)
         if not quiet:
             _print_change(proposed)
-        why = _why_not_alone(problem, proposed) if yes else []
+        why = _reasons_to_confirm(problem, proposed) if yes else []
         if why:
             sentence = " | ".join(part for part in (proposed.sentence, proposed.rest) if part)
             return [{"sentence": sentence, "read": proposed.words, "change": dict(proposed.change), "score": proposed.score, "why": why}]
@@ -120,16 +125,14 @@ def _change(problem: OpenProblem, given: str | dict[str, object], yes: bool, qui
     return []
 
 
-def _why_not_alone(problem: OpenProblem, proposed: ProposedChange) -> list[str]:
-    """Why a change needs a person; empty if it was given as JSON, or its sentence leaves no doubt."""
+def _reasons_to_confirm(problem: OpenProblem, proposed: ProposedChange) -> list[str]:
     least = problem.recipe.solve.sure
     found = [f"the model is {proposed.score:.0%} sure of this change, and --yes needs {least:.0%}"] if proposed.score < least else []
     found += [f"not in this change: {', '.join(proposed.unread)}"] if proposed.unread else []
     return [*found, *proposed.doubts]
 
 
-def _keep(waiting: list[dict[str, object]], folder: Path, quiet: bool) -> None:
-    """Add changes that need a person to a file in the plan's folder."""
+def _write_waiting(waiting: list[dict[str, object]], folder: Path, quiet: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / WAITING).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in waiting)
@@ -150,7 +153,6 @@ def _print_change(proposed: ProposedChange) -> None:
 
 
 def _print_difference(before: list[str], after: list[str]) -> None:
-    """The sentences that a change took out of the plan, and those that it put in."""
     gone, new = [text for text in before if text not in after], [text for text in after if text not in before]
     if not gone and not new:
         print_line("The plan says the same before and after.")
@@ -161,20 +163,7 @@ def _print_difference(before: list[str], after: list[str]) -> None:
             print_line(f"{mark} {text}")
 
 
-def _serve(folder: Path) -> None:
-    from smidgen.plans.flows.asked_plan import AskedPlan
-    from smidgen.plans.mcp_server import serve_plan
-
-    serve_plan(AskedPlan(folder))
-
-
-def _placed(folder: object) -> str:
-    """The path of a folder as TOML: flags start from the working folder, settings of a recipe from its own."""
-    return json.dumps(str(Path(str(folder)).absolute()))
-
-
-def _object(change: str) -> str | dict[str, object]:
-    """A change given as a JSON object, or the sentence as it is."""
+def _parse_change(change: str) -> str | dict[str, object]:
     if not change.lstrip().startswith(("{", "[")):
         return change
     try:
@@ -186,7 +175,7 @@ def _object(change: str) -> str | dict[str, object]:
     return found
 
 
-def _print(plan: SolvedPlan, folder: Path, written: list[str]) -> None:
+def _print_plan(plan: SolvedPlan, folder: Path, written: list[str]) -> None:
     status = plan.solution.status
     out.print(f"[bold {_COLOURS[status]}]{_WORDS[status]}[/] in {plan.seconds:.1f} s")
     for statement in plan.solution.statements:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.errors import InputError, MissingExtra, SmidgenError
 from smidgen.core.version import VERSION
-from smidgen.plans.changes import LONGEST_SENTENCE
-from smidgen.plans.flows.asked_plan import AskedPlan
+from smidgen.plans.changes import MAX_SENTENCE_LENGTH
+from smidgen.plans.flows.served_plan import ServedPlan
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from mcp_types import CallToolResult
     from mcp_types import Tool as McpTool
 
-_LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 
 
-def serve_plan(plan: AskedPlan) -> None:
+def serve_plan(plan: ServedPlan) -> None:
     """Serve a plan until standard input ends. Raises MissingExtra without the library `mcp`."""
     try:
         from mcp.server.stdio import stdio_server
@@ -37,11 +37,11 @@ def serve_plan(plan: AskedPlan) -> None:
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
-    threading.Thread(target=plan.warm_up, name="first look at the plan", daemon=True).start()
+    threading.Thread(target=plan.warm_up, name="warm up the plan", daemon=True).start()
     asyncio.run(served())
 
 
-def plan_server(plan: AskedPlan) -> Server[Any]:
+def plan_server(plan: ServedPlan) -> Server[Any]:
     """The server of a plan."""
     from mcp.server.lowlevel import Server
     from mcp_types import CallToolResult, ListToolsResult, TextContent
@@ -56,51 +56,53 @@ def plan_server(plan: AskedPlan) -> Server[Any]:
         if params.name not in names:
             return CallToolResult(content=[TextContent(text=f"There is no tool {params.name!r}.")], is_error=True)
         try:
-            return await asyncio.to_thread(_called, plan, params.name, params.arguments or {})
+            return await asyncio.to_thread(_call_tool, plan, params.name, params.arguments or {})
         except SmidgenError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
 
     return Server("smidgen plan", version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
 
 
-def _called(plan: AskedPlan, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+def _call_tool(plan: ServedPlan, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
     from mcp_types import CallToolResult, TextContent
 
     given = str(arguments.get("sentence") or "") if name.endswith("_said") else arguments
     try:
         if name == "ask":
-            told = plan.ask(str(arguments.get("about") or "")[:_LONGEST_NAME])
+            answer = plan.ask(str(arguments.get("about") or "")[:MAX_NAME_LENGTH])
         else:
-            told = plan.would_change(given) if name.startswith("would_") else plan.change(given)
+            answer = plan.would_change(given) if name.startswith("would_") else plan.change(given)
     except InputError as error:
         if name.startswith("change"):
             raise
         # Nothing is found, and the text says what is there.
         return CallToolResult(content=[TextContent(text=str(error))], structured_content={"result": []})
-    return CallToolResult(content=[TextContent(text=told.get("sentence_en", told.get("change_en", "")))], structured_content=told)
+    return CallToolResult(content=[TextContent(text=answer.get("sentence_en", answer.get("change_en", "")))], structured_content=answer)
 
 
-def _tools(plan: AskedPlan) -> list[McpTool]:
+def _tools(plan: ServedPlan) -> list[McpTool]:
     from mcp_types import Tool as McpTool
     from mcp_types import ToolAnnotations
 
-    about = {"type": "string", "maxLength": _LONGEST_NAME, "description": "One thing that the plan names; none: the whole plan."}
-    asked = McpTool(
+    about = {"type": "string", "maxLength": MAX_NAME_LENGTH, "description": "One thing that the plan names; none: the whole plan."}
+    ask = McpTool(
         name="ask",
         description=f"Say what the plan {plan.name} says ({plan.solver.title.lower()}), of one thing or as a whole.",
         input_schema={"type": "object", "properties": {"about": about}, "additionalProperties": False},
         annotations=ToolAnnotations(read_only_hint=True),
     )
     if not plan.solver.changes:
-        return [asked]
-    sentence = {"type": "string", "maxLength": LONGEST_SENTENCE, "description": f"For example: {plan.solver.examples[0]}"}
-    said = {"type": "object", "properties": {"sentence": sentence}, "required": ["sentence"], "additionalProperties": False}
-    found = [asked, *_changing(plan, _without_null(dict(plan.solver.changes)), "", "")]
-    return [*found, *_changing(plan, said, "_said", " by a sentence")] if plan.reads_sentences else found
+        return [ask]
+    sentence = {"type": "string", "maxLength": MAX_SENTENCE_LENGTH, "description": f"For example: {plan.solver.examples[0]}"}
+    by_sentence = {"type": "object", "properties": {"sentence": sentence}, "required": ["sentence"], "additionalProperties": False}
+    tools = [ask, *_change_tools(plan, _without_null(dict(plan.solver.changes)), "", "")]
+    if plan.reads_sentences:
+        tools += _change_tools(plan, by_sentence, "_said", " by a sentence")
+    return tools
 
 
-def _changing(plan: AskedPlan, schema: dict[str, Any], ending: str, how: str) -> list[McpTool]:
-    """A tool that changes a plan, and before it the one that says what the change would be."""
+def _change_tools(plan: ServedPlan, schema: dict[str, Any], ending: str, how: str) -> list[McpTool]:
+    """The tool that describes a change, and the one that makes it."""
     from mcp_types import Tool as McpTool
     from mcp_types import ToolAnnotations
 
@@ -120,7 +122,7 @@ def _changing(plan: AskedPlan, schema: dict[str, Any], ending: str, how: str) ->
 
 
 def _without_null(node: Any) -> Any:
-    """A schema whose optional fields are left out, not null, and whose choices have a type."""
+    """A schema without null: optional fields are left out instead, and enums get a type."""
     if isinstance(node, list):
         return [_without_null(one) for one in node if one != "null"]
     if not isinstance(node, Mapping):

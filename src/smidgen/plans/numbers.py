@@ -18,13 +18,13 @@ def strange_numbers(text: str, known: Any) -> list[str]:
     return [piece for piece, value in _read(text) if value not in there]
 
 
-def missing_numbers(text: str, wanted: str) -> list[str]:
-    """The numbers of the text `wanted` that do not occur in another text."""
-    return strange_numbers(wanted, text)
+def missing_numbers(text: str, required: str) -> list[str]:
+    """The numbers of the text `required` that do not occur in `text`."""
+    return strange_numbers(required, text)
 
 
 def numbers_in(known: Any) -> frozenset[float]:
-    """All numbers of a JSON value, without their signs: to be read once where many texts are held against them."""
+    """All numbers of a JSON value, without their signs: for checking many texts against one result."""
     return frozenset(_numbers_in(known))
 
 
@@ -45,7 +45,6 @@ def _numbers_in(known: Any) -> Iterator[float]:
 
 
 def _read(text: str) -> Iterator[tuple[str, float]]:
-    """Each number of a text as it is written, with its value without a sign."""
     for start, end in numbers.find(text):
         value = numbers.read(text[start:end])
         if value is not None:

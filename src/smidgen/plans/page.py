@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from smidgen.plans.solving import Cell, Solution
 
-_MOST_ROWS = 500
+_SHOWN_ROWS = 500
 """Rows of a table on the page. The CSV file has all."""
 _STATUS = {
     "solved": "Solved",
@@ -41,13 +41,12 @@ def solution_page(name: str, title: str, solution: Solution, changes: Sequence[s
             pictures={file: _embedded(drawing) for file, drawing in solution.pictures.items()},
             tables=solution.tables,
             files=sorted(solution.files),
-            most=_MOST_ROWS,
+            most=_SHOWN_ROWS,
         )
     )
 
 
 def _embedded(drawing: str) -> str:
-    """An SVG drawing as the address of an image: nothing in it can run."""
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode("utf-8")).decode("ascii")
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from pydantic.fields import FieldInfo
+
 from smidgen.core.errors import InputError
-from smidgen.core.settings import Settings
+from smidgen.core.settings import Settings, is_file, settings_of
 
 Cell: TypeAlias = str | int | float | None
 Change: TypeAlias = Mapping[str, Any]
@@ -116,6 +118,10 @@ class Solver(ABC):
     examples: Sequence[str] = ()
     usual: Mapping[str, Sequence[str]] = MappingProxyType({})
     telling: Mapping[str, Telling] = MappingProxyType({})
+
+    def table_settings(self) -> dict[str, FieldInfo]:
+        """Its settings that name a table, in their order."""
+        return {name: field for name, field in settings_of(self.settings).items() if is_file(field)}
 
     @abstractmethod
     def read(self, settings: Any, tables: Mapping[str, ProblemTable]) -> Any:

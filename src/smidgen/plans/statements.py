@@ -42,20 +42,23 @@ def rewritten(statements: Sequence[Statement], write: Callable[[Sequence[str]], 
     A text of the model stands only if it states every number and every name of the facts, and no other number. Otherwise the solver's own
     sentence stays.
     """
-    asked = [statement for statement in statements if statement.facts]
-    texts = write([attribute_lists.written((name, str(value)) for name, value in one.facts.items()) for one in asked]) if asked else []
-    by_statement = {id(statement): text.strip() for statement, text in zip(asked, texts, strict=True)}
+    with_facts = [statement for statement in statements if statement.facts]
+    texts = (
+        write([attribute_lists.written((name, str(value)) for name, value in one.facts.items()) for one in with_facts])
+        if with_facts
+        else []
+    )
+    by_statement = {id(statement): text.strip() for statement, text in zip(with_facts, texts, strict=True)}
     found, written = [], 0
     for statement in statements:
         text = by_statement.get(id(statement), "")
         stands = bool(text) and _states(text, statement)
         written += stands
         found.append(replace(statement, text=text) if stands else statement)
-    return Rewritten(tuple(found), written, len(asked) - written)
+    return Rewritten(tuple(found), written, len(with_facts) - written)
 
 
 def _states(text: str, statement: Statement) -> bool:
-    """Whether a text states all facts of a statement and no other number."""
     values = list(statement.facts.values())
     named = all(value.casefold() in text.casefold() for value in values if isinstance(value, str))
     lost = any(missing_numbers(text, str(value)) for value in values)

@@ -15,7 +15,6 @@ from typing import Any
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.progress import Progress, Silent
-from smidgen.core.settings import is_file, settings_of
 from smidgen.data.tables import open_columns
 from smidgen.flows.answer_files import defused
 from smidgen.flows.local_model import load
@@ -29,8 +28,8 @@ from smidgen.store import files
 PLAN = "plan.json"
 PAGE = "page.html"
 _FORMAT = 1
-_MOST_ROWS = 2_000_000
-_MOST_BYTES = 64 << 20
+MAX_TABLE_ROWS = 2_000_000
+MAX_PLAN_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ class OpenProblem:
         Raises DataError for a bad cell, InputError for a change that no longer fits.
         """
         if self._state is None:
-            self._state = self.solver.read(self.recipe.settings, _tables(self.recipe))
+            self._state = self.solver.read(self.recipe.settings, _read_tables(self.recipe))
             for made in self.changes:
                 self._state = self.solver.changed(self._state, valid_change(self.solver, made.change))
         return self._state
@@ -142,7 +141,7 @@ class OpenProblem:
         sentence = checked_sentence(self.solver, given) if isinstance(given, str) else ""
         known = self.solver.names(self.state()) if sentence else {}
         names = [name for own in known.values() for name in own]
-        read = _understood(self.recipe, sentence, model, known) if sentence else ReadSentence(1.0, given)
+        read = _read_by_model(self.recipe, sentence, model, known) if sentence else ReadSentence(1.0, given)
         change = valid_change(self.solver, read.output, sentence)
         left = unread(read.words, change, names) if sentence else []
         unsafe = doubts(read.words, change, self.solver, names) if sentence else []
@@ -164,7 +163,7 @@ class OpenProblem:
         solution = checked(self.solver.solve(state, self.recipe.solve.seconds, self.before))
         plan = SolvedPlan(self.recipe, self.changes, solution, time.perf_counter() - start)
         progress.finish(solution.status)
-        return plan if self.recipe.solve.texts is None else _written_anew(plan, Path(self.recipe.solve.texts))
+        return plan if self.recipe.solve.texts is None else _with_model_texts(plan, Path(self.recipe.solve.texts))
 
 
 def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> OpenProblem:
@@ -173,53 +172,49 @@ def open_problem(source: str | Path, overrides: Sequence[str] = ()) -> OpenProbl
     Raises RecipeError with every mistake, UnknownPart for a solver that does not exist.
     """
     place = Path(source)
-    if (place / PLAN).is_file():
-        return _of_plan(place / PLAN, overrides)
-    return OpenProblem(read_solver_recipe(str(source), overrides))
-
-
-def _of_plan(file: Path, overrides: Sequence[str]) -> OpenProblem:
-    told = read_plan(file)
-    tree = {name: told[name] for name in ("name", "solver", "solve", told["solver"])}
-    return OpenProblem(solver_recipe_from(tree, overrides, Path(), str(file)), made_changes(told), told["result"])
+    file = place / PLAN
+    if not file.is_file():
+        return OpenProblem(read_solver_recipe(str(source), overrides))
+    plan = read_plan(file)
+    tree = {name: plan[name] for name in ("name", "solver", "solve", plan["solver"])}
+    return OpenProblem(solver_recipe_from(tree, overrides, Path(), str(file)), made_changes(plan), plan["result"])
 
 
 def read_plan(file: Path) -> dict[str, Any]:
     """The content of a `plan.json`. Raises InputError for a file that is none."""
     try:
-        told: Any = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= _MOST_BYTES else None
-        known = told["format"] == _FORMAT and isinstance(told["result"], dict) and isinstance(told[told["solver"]], dict)
-        known = known and {"name", "solve", "files", "tables"} <= set(told) and len(made_changes(told)) == len(told["changes"])
+        plan: Any = json.loads(file.read_text(encoding="utf-8")) if file.stat().st_size <= MAX_PLAN_BYTES else None
+        known = plan["format"] == _FORMAT and isinstance(plan["result"], dict) and isinstance(plan[plan["solver"]], dict)
+        known = known and {"name", "solve", "files", "tables"} <= set(plan) and len(made_changes(plan)) == len(plan["changes"])
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
         raise InputError("plans.plan_cannot_be_read", value=str(file))
-    return dict(told)
+    return dict(plan)
 
 
-def made_changes(told: Mapping[str, Any]) -> tuple[MadeChange, ...]:
-    """The changes of a plan as `plan.json` has them, the oldest first."""
-    return tuple(MadeChange(one["change"], one["words"], one["sentence"], one["at"]) for one in told["changes"])
+def made_changes(plan: Mapping[str, Any]) -> tuple[MadeChange, ...]:
+    """The changes in the content of a `plan.json`, the oldest first."""
+    return tuple(MadeChange(one["change"], one["words"], one["sentence"], one["at"]) for one in plan["changes"])
 
 
-def _tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
-    """The tables of a recipe by the names of their settings."""
+def _read_tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
     found = {}
-    for name, known in settings_of(type(recipe.settings)).items():
+    for name in recipe.solver.table_settings():
         file = getattr(recipe.settings, name)
-        if is_file(known) and file:
-            opened = open_columns(file)
-            rows = []
-            for number, record in opened.records():
-                if number > _MOST_ROWS:
-                    raise DataError("plans.table_has_more_than_rows", value=str(file), most_rows=_MOST_ROWS, file=opened.name, row=number)
-                rows.append((number, record))
-            found[name] = ProblemTable(opened.name, opened.columns, rows)
+        if not file:
+            continue
+        opened = open_columns(file)
+        rows = []
+        for number, record in opened.records():
+            if number > MAX_TABLE_ROWS:
+                raise DataError("plans.table_has_more_than_rows", value=str(file), most_rows=MAX_TABLE_ROWS, file=opened.name, row=number)
+            rows.append((number, record))
+        found[name] = ProblemTable(opened.name, opened.columns, rows)
     return found
 
 
-def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, known: Mapping[str, Iterable[str]]) -> ReadSentence:
-    """A sentence as a model reads it."""
+def _read_by_model(recipe: SolverRecipe, sentence: str, model: Path | None, known: Mapping[str, Iterable[str]]) -> ReadSentence:
     folder = model or (Path(recipe.solve.changes) if recipe.solve.changes else None)
     if folder is None:
         raise InputError("plans.sentence_needs_model_that_reads_it", value=sentence)
@@ -228,10 +223,10 @@ def _understood(recipe: SolverRecipe, sentence: str, model: Path | None, known: 
         return read_sentence(sentence, predict, [name for names in known.values() for name in names])
 
 
-def _written_anew(plan: SolvedPlan, folder: Path) -> SolvedPlan:
+def _with_model_texts(plan: SolvedPlan, folder: Path) -> SolvedPlan:
     with closing(load(folder)) as writer:
-        told = rewritten(plan.solution.statements, lambda asked: [str(reply.output) for reply in writer.predict(asked)])
-    return replace(plan, solution=replace(plan.solution, statements=told.statements), texts=told)
+        texts = rewritten(plan.solution.statements, lambda facts: [str(reply.output) for reply in writer.predict(facts)])
+    return replace(plan, solution=replace(plan.solution, statements=texts.statements), texts=texts)
 
 
 def outputs(plan: SolvedPlan) -> dict[str, bytes]:
@@ -241,8 +236,8 @@ def outputs(plan: SolvedPlan) -> dict[str, bytes]:
     found |= {f"{name}.svg": picture.encode("utf-8") for name, picture in solution.pictures.items()}
     found |= dict(solution.files)
     found[PAGE] = solution_page(plan.recipe.name, plan.recipe.solver.title, solution, [one.words for one in plan.changes]).encode("utf-8")
-    told = plan.json() | {"files": sorted([*found, PLAN])}
-    found[PLAN] = (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+    content = plan.json() | {"files": sorted([*found, PLAN])}
+    found[PLAN] = (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
     return found
 
 
@@ -252,10 +247,12 @@ def write_plan(plan: SolvedPlan, folder: Path) -> list[str]:
     Raises InputError if another file of that name, which is not of a plan, is there.
     """
     made = outputs(plan)
-    old = _old_files(folder)
-    strange = sorted(name for name in made if name not in old and (folder / name).exists())
-    if strange:
-        raise InputError("plans.file_that_would_be_written_is_already", value=str(folder / strange[0]))
+    old: set[str] = set()
+    if (folder / PLAN).is_file():
+        old = {name for name in read_plan(folder / PLAN)["files"] if Path(name).name == name}
+    foreign = sorted(name for name in made if name not in old and (folder / name).exists())
+    if foreign:
+        raise InputError("plans.file_that_would_be_written_is_already", value=str(folder / foreign[0]))
     for name in (*(name for name in made if name != PLAN), PLAN):
         files.write(folder / name, made[name])
     for name in old - set(made):
@@ -263,15 +260,8 @@ def write_plan(plan: SolvedPlan, folder: Path) -> list[str]:
     return sorted(made)
 
 
-def _old_files(folder: Path) -> set[str]:
-    """The names of the files of the plan in a folder."""
-    file = folder / PLAN
-    return {name for name in read_plan(file)["files"] if Path(name).name == name} if file.is_file() else set()
-
-
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """A table as CSV. No spreadsheet takes a text in it for a formula, and the mark before other letters than ASCII's says how to read
-    them."""
+    """A table as CSV. No text runs as a formula in a spreadsheet, and a byte-order mark tells it that the file is UTF-8."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from smidgen.core.settings import is_file, settings_of
 from smidgen.parts import registry
 from smidgen.plans.solver_recipe import ROOM
 
@@ -52,7 +51,7 @@ def sample_plans() -> dict[str, SamplePlan]:
 def _read(text: str, folder: Traversable, tree: Mapping[str, Any]) -> SamplePlan:
     solver = tree["solver"]
     own = tree.get(solver, {})
-    named = [name for name, field in settings_of(registry.find(ROOM, solver).settings).items() if is_file(field) and name in own]
+    named = [name for name in registry.find(ROOM, solver).table_settings() if name in own]
     tables = {name: (own[name].rpartition("/")[2], (folder / own[name]).read_bytes()) for name in named}
     # A model is built by its user: the sample names none that is there.
     shared = {name: value for name, value in tree.get("solve", {}).items() if name not in ("changes", "texts")}
@@ -61,7 +60,6 @@ def _read(text: str, folder: Traversable, tree: Mapping[str, Any]) -> SamplePlan
 
 @functools.cache
 def _recipes() -> tuple[tuple[str, Traversable, Mapping[str, Any]], ...]:
-    """Each recipe of a solver in the package: its text, its folder, and what it says."""
     homes = [home for home in (importlib.resources.files("smidgen") / "samples").iterdir() if home.is_dir()]
     texts = [(file.read_text(encoding="utf-8"), home) for home in homes for file in home.iterdir() if file.name.endswith(".toml")]
     return tuple((text, home, tomllib.loads(text)) for text, home in texts if "\nsolver = " in text)

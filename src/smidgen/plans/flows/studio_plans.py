@@ -15,7 +15,6 @@ from typing import Any
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.core.printable import HALVES
-from smidgen.core.settings import Settings, is_file, settings_of
 from smidgen.parts import registry
 from smidgen.parts.recipe import laid_over, written
 from smidgen.plans.flows.problem import PLAN, MadeChange, OpenProblem, ProposedChange, made_changes, outputs, read_plan
@@ -24,9 +23,9 @@ from smidgen.plans.solver_recipe import ROOM, solver_recipe_from
 from smidgen.plans.solving import Solver
 from smidgen.store import files
 
-MOST_TABLE_BYTES = 64 << 20
-MOST_SECONDS = 120.0
-_MOST_PLANS = 1_000
+MAX_TABLE_BYTES = 64 << 20
+MAX_SECONDS = 120.0
+MAX_PLANS = 1_000
 _RECIPE, _TABLES, _RESULT = "recipe.toml", "tables", "result"
 _ID = re.compile(r"[0-9a-f]{12}")
 _UNSAFE = re.compile(r"[^\w.\-]+")
@@ -93,8 +92,8 @@ def create_plan(solver: str, name: str, sample: bool) -> StudioPlan:
     """A new plan; with `sample`, filled with the solver's own sample. Raises UnknownPart for a solver that does not exist."""
     part: Solver = registry.find(ROOM, solver)
     folder = plans_folder()
-    if sum(1 for _ in folder.iterdir()) >= _MOST_PLANS:
-        raise InputError("plans.there_are_too_many_plans", value=f"{_MOST_PLANS:,}")
+    if sum(1 for _ in folder.iterdir()) >= MAX_PLANS:
+        raise InputError("plans.there_are_too_many_plans", value=f"{MAX_PLANS:,}")
     tree: dict[str, Any] = {"name": name, "solver": part.name, part.name: {}}
     given = sample_plan(part.name) if sample else None
     place = folder / secrets.token_hex(6)
@@ -104,20 +103,19 @@ def create_plan(solver: str, name: str, sample: bool) -> StudioPlan:
         for setting, (file, content) in given.tables.items():
             files.write(place / _TABLES / file, content)
             tree[part.name][setting] = f"{_TABLES}/{file}"
-    _store(place, tree)
+    _write_recipe(place, tree)
     return studio_plan(place.name)
 
 
 def studio_plan(id: str) -> StudioPlan:
     """One plan. Raises RequestError if there is none with this id."""
     folder = _folder(id)
-    tree = _tree(folder)
+    tree = _read_recipe(folder)
     solver: Solver = registry.find(ROOM, tree["solver"])
     own = tree.get(solver.name, {})
     tables = [
         PlanTable(name, field.description or "", field.is_required(), Path(own[name]).name if own.get(name) else "")
-        for name, field in settings_of(solver.settings).items()
-        if is_file(field)
+        for name, field in solver.table_settings().items()
     ]
     settings = {name: value for name, value in own.items() if name not in {table.setting for table in tables}}
     result = folder / _RESULT / PLAN
@@ -136,12 +134,10 @@ def set_table(id: str, setting: str, file: Path | None, name: str = "") -> Studi
 
     Raises InputError for a setting that is no table, DataError for a file that cannot be read as one.
     """
-    folder, tree = _folder(id), _tree(_folder(id))
+    folder, tree = _folder(id), _read_recipe(_folder(id))
     solver: Solver = registry.find(ROOM, tree["solver"])
-    field = settings_of(solver.settings).get(setting)
-    if field is None or not is_file(field):
-        known = [key for key, value in settings_of(solver.settings).items() if is_file(value)]
-        raise InputError("plans.plan_has_no_such_table", value=setting, known=", ".join(known))
+    if setting not in solver.table_settings():
+        raise InputError("plans.plan_has_no_such_table", value=setting, known=", ".join(solver.table_settings()))
     own = tree.setdefault(solver.name, {})
     old = own.pop(setting, None)
     if file is not None:
@@ -153,52 +149,51 @@ def set_table(id: str, setting: str, file: Path | None, name: str = "") -> Studi
         own[setting] = f"{_TABLES}/{kept}"
     if old and old != own.get(setting):
         (folder / old).unlink(missing_ok=True)
-    _store(folder, tree)
+    _write_recipe(folder, tree)
     return studio_plan(id)
 
 
 def set_settings(id: str, settings: Mapping[str, Any], solve: Mapping[str, Any]) -> StudioPlan:
     """Replace a plan's settings; its tables stay. Raises RecipeError with every mistake."""
-    folder, tree = _folder(id), _tree(_folder(id))
+    folder, tree = _folder(id), _read_recipe(_folder(id))
     solver: Solver = registry.find(ROOM, tree["solver"])
-    named = {name for name, field in settings_of(solver.settings).items() if is_file(field)}
-    kept = {name: value for name, value in tree.get(solver.name, {}).items() if name in named}
-    tree[solver.name] = {**{name: value for name, value in settings.items() if name not in named and value is not None}, **kept}
+    tables = solver.table_settings()
+    kept = {name: value for name, value in tree.get(solver.name, {}).items() if name in tables}
+    tree[solver.name] = {**{name: value for name, value in settings.items() if name not in tables and value is not None}, **kept}
     tree["solve"] = {name: value for name, value in solve.items() if value is not None}
-    if float(tree["solve"].get("seconds", 0) or 0) > MOST_SECONDS:
-        raise InputError("plans.search_is_too_long", value=tree["solve"]["seconds"], most_seconds=f"{MOST_SECONDS:.0f}")
-    missing = {name: "missing" for name in named if name not in kept and settings_of(solver.settings)[name].is_required()}
+    if float(tree["solve"].get("seconds", 0) or 0) > MAX_SECONDS:
+        raise InputError("plans.search_is_too_long", value=tree["solve"]["seconds"], most_seconds=f"{MAX_SECONDS:.0f}")
+    missing = {name: "missing" for name, field in tables.items() if name not in kept and field.is_required()}
     solver_recipe_from({**tree, solver.name: {**tree[solver.name], **missing}}, (), folder, "the settings")
-    _store(folder, tree)
-    _tell_reader(folder / _RESULT / PLAN, tree["solve"].get("changes"))
+    _write_recipe(folder, tree)
+    _store_reader(folder / _RESULT / PLAN, tree["solve"].get("changes"))
     return studio_plan(id)
 
 
-def _tell_reader(file: Path, reader: str | None) -> None:
-    """Write into a solved plan, which desks ask and change, which model reads its sentences: that changes nothing of the solution."""
+def _store_reader(file: Path, reader: str | None) -> None:
+    """Write the model that reads sentences into the solved plan, too, since desks open that one. Its solution stays."""
     if file.is_file():
-        told = read_plan(file)
-        told["solve"] = {name: value for name, value in {**told["solve"], "changes": reader}.items() if value is not None}
-        files.write(file, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+        plan = read_plan(file)
+        plan["solve"] = {name: value for name, value in {**plan["solve"], "changes": reader}.items() if value is not None}
+        files.write(file, (json.dumps(plan, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
 
 
 def solve_plan(id: str, keep_changes: bool = True) -> StudioPlan:
     """Solve a plan with the changes made so far, or without them. Raises RequestError if another is being solved."""
-    problem = _problem(id, keep_changes)
-    return _solved(id, problem)
+    return _solve_and_store(id, _open_problem(id, keep_changes))
 
 
 def propose_change(id: str, given: str | Mapping[str, Any]) -> ProposedChange:
     """The change that a sentence asks for, or one given as it is; nothing is changed yet. Raises InputError if there is none that fits."""
-    return _problem(id).proposed(given)
+    return _open_problem(id).proposed(given)
 
 
 def make_change(id: str, change: Mapping[str, Any], sentence: str) -> StudioPlan:
     """Make a change that a person confirmed, and solve the plan again from the last solution."""
-    problem = _problem(id)
+    problem = _open_problem(id)
     proposed = problem.proposed(change)
     problem.make(ProposedChange(proposed.change, proposed.words, sentence, proposed.score))
-    return _solved(id, problem)
+    return _solve_and_store(id, problem)
 
 
 def result_file(id: str, name: str) -> Path:
@@ -217,15 +212,15 @@ def result_folder(id: str) -> Path:
     return folder
 
 
-def _problem(id: str, keep_changes: bool = True) -> OpenProblem:
+def _open_problem(id: str, keep_changes: bool = True) -> OpenProblem:
     folder = _folder(id)
-    recipe = solver_recipe_from(_tree(folder), (), folder, "the settings")
+    recipe = solver_recipe_from(_read_recipe(folder), (), folder, "the settings")
     solved = studio_plan(id).solved
     made: tuple[MadeChange, ...] = made_changes(solved) if solved is not None and keep_changes else ()
     return OpenProblem(recipe, made, solved["result"] if solved is not None else None)
 
 
-def _solved(id: str, problem: OpenProblem) -> StudioPlan:
+def _solve_and_store(id: str, problem: OpenProblem) -> StudioPlan:
     if not _SOLVING.acquire(blocking=False):
         raise RequestError("plans.another_plan_is_being_solved", value=id, status=409, code="busy")
     try:
@@ -250,22 +245,20 @@ def _folder(id: str) -> Path:
     return folder
 
 
-def _tree(folder: Path) -> dict[str, Any]:
+def _read_recipe(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / _RECIPE).read_text(encoding="utf-8"))
 
 
-def _store(folder: Path, tree: Mapping[str, Any]) -> None:
+def _write_recipe(folder: Path, tree: Mapping[str, Any]) -> None:
     text = written(laid_over(tree, ()))
     if HALVES.search(text):
         raise InputError("plans.text_holds_nul_or_half_character", value=tree["name"])
     files.write(folder / _RECIPE, text.encode("utf-8"))
 
 
-def settings_schema(owner: type[Settings], tables: bool = False) -> dict[str, Any]:
+def settings_schema(solver: Solver) -> dict[str, Any]:
     """The JSON Schema of a solver's settings, without its tables."""
-    schema = json.loads(json.dumps(owner.model_json_schema()))
-    named = {name for name, field in settings_of(owner).items() if is_file(field)}
-    if not tables:
-        schema["properties"] = {name: node for name, node in schema.get("properties", {}).items() if name not in named}
-        schema["required"] = [name for name in schema.get("required", []) if name not in named]
-    return dict(schema)
+    schema, tables = solver.settings.model_json_schema(), solver.table_settings()
+    schema["properties"] = {name: node for name, node in schema.get("properties", {}).items() if name not in tables}
+    schema["required"] = [name for name in schema.get("required", []) if name not in tables]
+    return schema

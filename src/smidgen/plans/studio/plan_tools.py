@@ -21,15 +21,15 @@ from smidgen.studio.store.projects import Project
 from smidgen.tools.definition import McpTarget
 from smidgen.tools.mcp_servers import listed_tools
 
-_MOST_ASKED, _MOST_CHANGES, _MOST_NAMES = 60, 300, 5_000
-_NEVER_ASKED = ("street", "supplier", "tag")
-"""Kinds of names that only changes name: a plan says nothing of such a thing by itself."""
-_ASKED = {
+_QUESTION_EXAMPLES, _CHANGE_EXAMPLES, MAX_NAMES = 60, 300, 5_000
+_ONLY_IN_CHANGES = ("street", "supplier", "tag")
+"""Kinds of names that a plan has no sentence about."""
+_QUESTIONS = {
     "stock": ("How many {} should I order?", "Do we need more {}?", "When will {} run out?", "What does the plan say about {}?"),
     "routes": ("When does the van come to {}?", "Who drives to {}?", "Which stops has {}?", "What does the plan say about {}?"),
     "trips": ("When do we see {}?", "On which day is {}?", "Is {} in the plan?", "What does the plan say about {}?"),
 }
-_WHATEVER = ("What does the plan say about {}?", "Is {} in the plan?", "When is {} planned?", "what about {}")
+_OTHER_QUESTIONS = ("What does the plan say about {}?", "Is {} in the plan?", "When is {} planned?", "what about {}")
 """Questions about one thing, by solver, and of any other."""
 
 
@@ -43,35 +43,33 @@ def add_plan(project: Project, plan: str, stamp: str) -> tuple[ProjectTools, boo
     variable = f"{name.upper()}_PLAN"
     target = McpTarget("", plan=f"${{{variable}}}", folder=folder)
     entries = listed_tools(target, {variable: folder})
-    names = _names(found)
+    names = _names_to_ask(found)
     write_file(project, beside_tools(project, f"mcp/{name}.json"), json.dumps({"tools": entries}, indent=1).encode("ascii"))
-    write_file(project, beside_tools(project, f"mcp/{name}.csv"), _column(names))
+    write_file(project, beside_tools(project, f"mcp/{name}.csv"), _csv_column(names))
     keep_secret(project.id, variable, folder)
     there = {str(entry["name"]) for entry in entries}
     change = next((one for one in ("change_said", "change") if one in there), "")
-    tools = {"ask": _asking(found, names), **({change: _changing(found, change)} if change else {})}
+    tools = {"ask": _ask_tool(found, names), **({change: _change_tool(found, change)} if change else {})}
     settings = {"plan": target.plan, "definitions": f"mcp/{name}.json", "tools": tools}
     return save_source(project, "mcp", name, settings, stamp)
 
 
-def _names(plan: StudioPlan) -> list[str]:
-    """The names that one may ask for, each once."""
+def _names_to_ask(plan: StudioPlan) -> list[str]:
     problem = open_problem(result_folder(plan.id))
     named = plan.solver.names(problem.state())
-    told = [name for kind, some in named.items() if kind not in _NEVER_ASKED for name in some if name.strip()]
-    return list(dict.fromkeys(told))[:_MOST_NAMES]
+    found = [name for kind, some in named.items() if kind not in _ONLY_IN_CHANGES for name in some if name.strip()]
+    return list(dict.fromkeys(found))[:MAX_NAMES]
 
 
-def _column(names: Sequence[str]) -> bytes:
+def _csv_column(names: Sequence[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows([["name"], *([name] for name in names)])
     return text.getvalue().encode("utf-8")
 
 
-def _asking(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:
-    """The settings of the tool that asks."""
-    phrases = _ASKED.get(plan.solver.name, _WHATEVER)
-    some = evenly(names, _MOST_ASKED)
+def _ask_tool(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:
+    phrases = _QUESTIONS.get(plan.solver.name, _OTHER_QUESTIONS)
+    some = evenly(names, _QUESTION_EXAMPLES)
     examples = [{"message": phrases[place % len(phrases)].format(name), "arguments": {"about": name}} for place, name in enumerate(some)]
     return {
         "name": f"{plan.solver.name}_plan",
@@ -88,11 +86,10 @@ def _asking(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _changing(plan: StudioPlan, tool: str) -> dict[str, Any]:
-    """The settings of the tool that changes, with the plan's own words in its question. If the plan has a model that reads sentences, that
-    model finds what has changed; the desk only has to know that something has."""
-    said, fields = tool == "change_said", plan.solver.changes["properties"]
-    told = {f"{name}.{choice}": choice.replace("_", " ") for name, node in fields.items() for choice in node.get("enum") or ()}
+def _change_tool(plan: StudioPlan, tool: str) -> dict[str, Any]:
+    """Settings of the tool that changes. Where a model of the plan reads sentences, the desk only has to notice that something changed."""
+    by_sentence, fields = tool == "change_said", plan.solver.changes["properties"]
+    titles = {f"{name}.{choice}": choice.replace("_", " ") for name, node in fields.items() for choice in node.get("enum") or ()}
     return {
         "name": f"change_{plan.solver.name}_plan",
         "preview": f"would_{tool}",
@@ -102,18 +99,17 @@ def _changing(plan: StudioPlan, tool: str) -> dict[str, Any]:
             "de": "Das passt nicht zum Plan. Nennen Sie den Namen ganz, und was sich geändert hat.",
         },
         "answer": "{changed_en} {sentence_en}",
-        **({"message": "sentence"} if said else {"titles": told}),
-        "examples": [{**one, "arguments": {}} if said else one for one in _said(plan.solver)],
+        **({"message": "sentence"} if by_sentence else {"titles": titles}),
+        "examples": [{**one, "arguments": {}} if by_sentence else one for one in _change_examples(plan.solver)],
     }
 
 
-def _said(solver: Solver) -> Iterator[dict[str, Any]]:
-    """Sentences of the sample recipe whose answers are changes of such a plan, with the change that each asks for."""
+def _change_examples(solver: Solver) -> Iterator[dict[str, Any]]:
     for recipe in map(sample_recipe, sample_names()):
         if recipe.tree["task"] == "extract" and recipe.is_table and _fields(recipe) <= set(solver.changes["properties"]):
             data = recipe.tree["data"]
             rows = [json.loads(line) for line in recipe.read(data["train"]).splitlines()]
-            for row in evenly([one for one in rows if one[data["label"]]], _MOST_CHANGES):
+            for row in evenly([one for one in rows if one[data["label"]]], _CHANGE_EXAMPLES):
                 yield {"message": row[data["input"]], "arguments": {key: value for key, value in row[data["label"]].items() if value}}
 
 

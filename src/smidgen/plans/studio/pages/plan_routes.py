@@ -16,11 +16,11 @@ from starlette.responses import FileResponse
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import SmidgenError
 from smidgen.parts import registry
-from smidgen.plans.changes import LONGEST_SENTENCE
+from smidgen.plans.changes import MAX_SENTENCE_LENGTH
 from smidgen.plans.flows.sample_plans import sample_solvers
 from smidgen.plans.flows.studio_plans import (
-    MOST_SECONDS,
-    MOST_TABLE_BYTES,
+    MAX_SECONDS,
+    MAX_TABLE_BYTES,
     StudioPlan,
     all_plans,
     create_plan,
@@ -147,14 +147,14 @@ class PlanSettings(BaseModel):
     """The settings of a plan. `reader`: the project whose newest model reads sentences; null for none."""
 
     settings: dict[str, Any]
-    seconds: float = Field(10.0, gt=0.0, le=MOST_SECONDS)
+    seconds: float = Field(10.0, gt=0.0, le=MAX_SECONDS)
     reader: str | None = Field(None, max_length=100)
 
 
 class WantedChange(BaseModel):
     """A change, as a sentence or as an object that fits the solver's schema."""
 
-    sentence: str = Field("", max_length=LONGEST_SENTENCE)
+    sentence: str = Field("", max_length=MAX_SENTENCE_LENGTH)
     change: dict[str, Any] | None = None
 
 
@@ -172,7 +172,7 @@ class ConfirmedChange(BaseModel):
     """A change that a person confirmed, and the sentence that it came from."""
 
     change: dict[str, Any]
-    sentence: str = Field("", max_length=LONGEST_SENTENCE)
+    sentence: str = Field("", max_length=MAX_SENTENCE_LENGTH)
 
 
 def plan_routes(host: StudioHost) -> APIRouter:
@@ -195,12 +195,12 @@ def _list_routes(router: APIRouter) -> None:
     @router.get("/plans")
     def list_plans(person: Viewer) -> list[PlanCard]:
         """List the plans, the last changed first."""
-        return [_card(plan) for plan in all_plans()]
+        return [_plan_card(plan) for plan in all_plans()]
 
     @router.post("/plans", status_code=201)
     def new_plan(person: Editor, body: NewPlan) -> PlanCard:
         """Make a plan, empty or with the solver's sample."""
-        return _card(create_plan(body.solver, body.name, body.sample))
+        return _plan_card(create_plan(body.solver, body.name, body.sample))
 
     @router.delete("/plans/{plan}", status_code=204)
     def remove_plan(person: Editor, plan: str) -> None:
@@ -212,7 +212,7 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
     @router.get("/plans/{plan}")
     def read_plan(person: Viewer, plan: str) -> PlanView:
         """Read a plan."""
-        return _view(store, studio_plan(plan))
+        return _plan_view(store, studio_plan(plan))
 
     @router.put("/plans/{plan}/settings")
     def change_settings(person: Editor, plan: str, body: PlanSettings) -> PlanView:
@@ -220,7 +220,7 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
         solve: dict[str, Any] = {"seconds": body.seconds}
         if body.reader is not None:
             solve["changes"] = str(_reader_folder(store, body.reader))
-        return _view(store, set_settings(plan, body.settings, solve))
+        return _plan_view(store, set_settings(plan, body.settings, solve))
 
     @router.post("/plans/{plan}/tables/{setting}/uploads", openapi_extra=FILE_BODY)
     async def send_table(
@@ -229,22 +229,22 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
         """Send a table, in place of the one before."""
         file, _ = await run_in_threadpool(new_upload, name)
         try:
-            await receive_file(request, file, MOST_TABLE_BYTES, "plans.table_is_larger_than_mb")
-            return _view(store, await run_in_threadpool(set_table, plan, setting, file, name))
+            await receive_file(request, file, MAX_TABLE_BYTES, "plans.table_is_larger_than_mb")
+            return _plan_view(store, await run_in_threadpool(set_table, plan, setting, file, name))
         finally:
             await run_in_threadpool(forget_upload, file)
 
     @router.delete("/plans/{plan}/tables/{setting}")
     def remove_table(person: Editor, plan: str, setting: str) -> PlanView:
         """Take a table away."""
-        return _view(store, set_table(plan, setting, None))
+        return _plan_view(store, set_table(plan, setting, None))
 
 
 def _solving_routes(router: APIRouter, store: StudioStore) -> None:
     @router.post("/plans/{plan}/solve")
     def solve(person: Editor, plan: str, changes: Literal["keep", "forget"] = "keep") -> PlanView:
         """Solve a plan, with the changes made so far or without them."""
-        return _view(store, solve_plan(plan, changes == "keep"))
+        return _plan_view(store, solve_plan(plan, changes == "keep"))
 
     @router.post("/plans/{plan}/proposals")
     def propose(person: Editor, plan: str, body: WantedChange) -> ProposedView:
@@ -255,7 +255,7 @@ def _solving_routes(router: APIRouter, store: StudioStore) -> None:
     @router.post("/plans/{plan}/changes")
     def confirm(person: Editor, plan: str, body: ConfirmedChange) -> PlanView:
         """Make a change that a person confirmed, and solve the plan again."""
-        return _view(store, make_change(plan, body.change, body.sentence))
+        return _plan_view(store, make_change(plan, body.change, body.sentence))
 
     @router.get("/plans/{plan}/files/{name}", response_class=FileResponse)
     def read_file(person: Viewer, plan: str, name: str) -> FileResponse:
@@ -264,25 +264,23 @@ def _solving_routes(router: APIRouter, store: StudioStore) -> None:
 
 
 def _solver_view(solver: Solver, sample: bool) -> SolverView:
-    changes = dict(solver.changes) or None
-    schema = settings_schema(solver.settings)
     return SolverView(
         name=solver.name,
         title=solver.title,
         summary=solver.summary,
-        settings=schema,
-        changes=changes,
+        settings=settings_schema(solver),
+        changes=dict(solver.changes) or None,
         examples=list(solver.examples),
         sample=sample,
     )
 
 
-def _card(plan: StudioPlan) -> PlanCard:
+def _plan_card(plan: StudioPlan) -> PlanCard:
     status = plan.solved["status"] if plan.solved is not None else None
     return PlanCard(id=plan.id, name=plan.name, solver=plan.solver.name, title=plan.solver.title, status=status, changed=plan.changed)
 
 
-def _view(store: StudioStore, plan: StudioPlan) -> PlanView:
+def _plan_view(store: StudioStore, plan: StudioPlan) -> PlanView:
     tables = [PlanTableView(setting=one.setting, help=one.help, needed=one.needed, file=one.file) for one in plan.tables]
     return PlanView(
         id=plan.id,
@@ -291,25 +289,23 @@ def _view(store: StudioStore, plan: StudioPlan) -> PlanView:
         settings=dict(plan.settings),
         seconds=float(plan.solve.get("seconds", 10.0)),
         tables=tables,
-        readers=_readers(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
-        solved=_solved(plan.id, plan.solved) if plan.solved is not None else None,
+        readers=_reader_views(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
+        solved=_solution_view(plan.id, plan.solved) if plan.solved is not None else None,
     )
 
 
-def _readers(store: StudioStore, solver: Solver, chosen: str) -> list[ReaderView]:
-    """The projects with a model that reads fields of this solver's changes, and no others."""
+def _reader_views(store: StudioStore, solver: Solver, chosen: str) -> list[ReaderView]:
     found = []
     for project in store.projects():
         if "fields" in registry.declared("tasks", project.task, "answer_kinds", ()) and models_of(store, project.id):
             folder = _reader_folder(store, project.id)
-            fields = _fields_read(folder)
+            fields = _model_fields(folder)
             if str(folder) == chosen or (fields and fields <= set(solver.changes["properties"])):
                 found.append(ReaderView(project=project.id, name=project.name, chosen=str(folder) == chosen))
     return found
 
 
-def _fields_read(folder: Path) -> set[str]:
-    """The fields that a model reads; empty if it cannot be told."""
+def _model_fields(folder: Path) -> set[str]:
     try:
         return set(read_manifest(folder).form["schema"]["properties"])
     except (SmidgenError, KeyError, TypeError):
@@ -317,27 +313,26 @@ def _fields_read(folder: Path) -> set[str]:
 
 
 def _reader_folder(store: StudioStore, project: str) -> Path:
-    """The folder of a project's newest model."""
     builds = models_of(store, store.project(project).id)
     return model_folder(store, project, builds[0].id if builds else "")
 
 
-def _solved(plan: str, told: Mapping[str, Any]) -> SolvedView:
-    names = list(told["files"])
-    tables = [_table(result_file(plan, f"{name}.csv"), title) for name, title in told["tables"].items()]
+def _solution_view(plan: str, content: Mapping[str, Any]) -> SolvedView:
+    names = list(content["files"])
+    tables = [_table_view(result_file(plan, f"{name}.csv"), title) for name, title in content["tables"].items()]
     return SolvedView(
-        status=told["status"],
-        sentences=told["sentences"],
-        remarks=told["remarks"],
-        changes=[ChangeView(words=one["words"], sentence=one["sentence"], at=one["at"]) for one in told["changes"]],
-        seconds=told["seconds"],
+        status=content["status"],
+        sentences=content["sentences"],
+        remarks=content["remarks"],
+        changes=[ChangeView(words=one["words"], sentence=one["sentence"], at=one["at"]) for one in content["changes"]],
+        seconds=content["seconds"],
         tables=tables,
         pictures=[name for name in names if name.endswith(".svg")],
         files=names,
     )
 
 
-def _table(file: Path, title: str) -> SolvedTableView:
+def _table_view(file: Path, title: str) -> SolvedTableView:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         columns, rows, count = next(reader), [], 0

@@ -1,4 +1,4 @@
-"""A solved plan that programs ask and change: each answer is a sentence of the plan, and states only numbers of its result."""
+"""A solved plan that programs query and change: each answer is a sentence of the plan, and states only numbers of its result."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from smidgen.plans.flows.problem import PLAN, OpenProblem, open_problem, read_pl
 from smidgen.plans.numbers import strange_numbers
 from smidgen.plans.solving import Solver, Statement
 
-MOST_SECONDS = 8.0
-"""Most seconds of a search after a change, since a person waits for the answer."""
-_MOST_SENTENCES = 5
+SEARCH_SECONDS = 8.0
+"""Limit of a search after a change, since a person waits for the answer."""
+_SENTENCES_IN_ANSWER = 5
 _MOST_CHANGES = 5
 _LEAST_SURE = 0.5
-"""How sure the model must be of a change that it reads in a sentence before a person is asked to confirm it."""
-_FIRST_LOOK = 0.01
+"""Minimum score of a change read from a sentence before a person is asked to confirm it."""
+_WARM_UP_SECONDS = 0.01
 
 
-class AskedPlan:
+class ServedPlan:
     """The plan in a folder, as it is there now. Safe for several threads.
 
     Args:
@@ -55,28 +55,28 @@ class AskedPlan:
         return bool(self._open.recipe.solve.changes)
 
     def warm_up(self) -> None:
-        """Solve the plan once and throw that away: the next solution then computes only what a change changes. Until then none is made."""
+        """Solve the plan once to fill the caches, so that the next solution computes only what changes. Until then changes are refused."""
         try:
             opened = open_problem(self._folder)
-            opened.solver.solve(opened.state(), _FIRST_LOOK, opened.before)
+            opened.solver.solve(opened.state(), _WARM_UP_SECONDS, opened.before)
         finally:
             self._ready.set()
 
     def ask(self, about: str = "") -> dict[str, Any]:
-        """Say what the plan has of one thing, or its first sentences.
+        """Return what the plan says of one thing, or its first sentences.
 
         Raises InputError for a name that the plan lacks.
         """
-        told = read_plan(self._folder / PLAN)
-        statements = self.solver.about(told["result"], about) if about.strip() else [Statement(text) for text in told["sentences"]]
-        return self._told(told, statements)
+        plan = read_plan(self._folder / PLAN)
+        statements = self.solver.about(plan["result"], about) if about.strip() else [Statement(text) for text in plan["sentences"]]
+        return self._answer(plan, statements)
 
     def would_change(self, given: str | Mapping[str, Any]) -> dict[str, Any]:
-        """Say what a change would be, as an edit of the plan, and make none. `given`: the change, or a sentence that tells one or several.
+        """Describe a change as an edit of the plan without making it. `given`: the change, or a sentence with one or several.
 
         Raises InputError for a change that does not fit, and for a sentence that the model is not sure of.
         """
-        return {"change_en": _made(open_problem(self._folder), given)}
+        return {"change_en": _make_changes(open_problem(self._folder), given)}
 
     def change(self, given: str | Mapping[str, Any]) -> dict[str, Any]:
         """Make a change that a person confirmed, solve the plan again, and keep it.
@@ -86,34 +86,32 @@ class AskedPlan:
         if not self._ready.is_set() or not self._busy.acquire(blocking=False):
             raise InputError("plans.plan_is_being_solved", value=self.name)
         try:
-            problem = _bounded(open_problem(self._folder))
-            words = _made(problem, given)
+            problem = _with_short_search(open_problem(self._folder))
+            words = _make_changes(problem, given)
             solved = problem.solve()
             write_plan(solved, self._folder)
         finally:
             self._busy.release()
-        return {"changed_en": words, **self._told(solved.json(), solved.solution.statements)}
+        return {"changed_en": words, **self._answer(solved.json(), solved.solution.statements)}
 
-    def _told(self, told: Mapping[str, Any], statements: Sequence[Statement]) -> dict[str, Any]:
-        """An answer: its sentence, what it states where it is one, and the day of the plan."""
+    def _answer(self, plan: Mapping[str, Any], statements: Sequence[Statement]) -> dict[str, Any]:
         texts = [statement.text for statement in statements]
-        sentence = " ".join(texts[:_MOST_SENTENCES])
-        if strange := strange_numbers(sentence, told["result"]):
+        sentence = " ".join(texts[:_SENTENCES_IN_ANSWER])
+        if strange := strange_numbers(sentence, plan["result"]):
             raise EngineError("plans.sentence_states_numbers_that_result_lacks", value=sentence, strange=", ".join(strange))
         at = datetime.fromtimestamp((self._folder / PLAN).stat().st_mtime, UTC)
         facts = dict(statements[0].facts) if len(statements) == 1 else {}
         return {"sentence_en": sentence, **facts, "solved": at.date().isoformat()}
 
 
-def _bounded(problem: OpenProblem) -> OpenProblem:
-    """The problem, with its search kept short enough for a person who waits."""
+def _with_short_search(problem: OpenProblem) -> OpenProblem:
     solve = problem.recipe.solve
-    problem.recipe = replace(problem.recipe, solve=solve.model_copy(update={"seconds": min(solve.seconds, MOST_SECONDS), "texts": None}))
+    problem.recipe = replace(problem.recipe, solve=solve.model_copy(update={"seconds": min(solve.seconds, SEARCH_SECONDS), "texts": None}))
     return problem
 
 
-def _made(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
-    """Make a change, or all that a sentence tells, in a problem that is not kept yet. Returns them in words, with what was not read."""
+def _make_changes(problem: OpenProblem, given: str | Mapping[str, Any]) -> str:
+    """Make a change, or all of a sentence, in memory. Returns them in words, with what was not read."""
     made, left = list[str](), given
     while left or not made:
         if len(made) == _MOST_CHANGES:
