@@ -115,7 +115,7 @@ def _own(context: Context, seed: int, fit: Sequence[Any], held: Sequence[Any], t
     (folder / "goods.json").write_text(json.dumps({"language": "en", "goods": goods}), encoding="utf-8")
     purchases = read_purchases(Training(fit, held, None, None, EaseSettings(), material=folder))  # type: ignore[arg-type]
     places = {id: place for place, id in enumerate(ids)}
-    asked = replace(purchases, histories=_numbers(test, places), wanted=_wanted(test, places))
+    asked = replace(purchases, histories=_numbers(test, places), next_items=_wanted(test, places))
     made: dict[str, Ranked] = {}
 
     said: list[str] = []

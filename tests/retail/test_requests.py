@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.data.item_ids import item_ids
-from smidgen.retail.requests import MOST_ITEMS, SuggestionRequest, parse_request, written
+from smidgen.retail.requests import MAX_ITEMS, SuggestionRequest, parse_request, written
 
 KNOWN = {"CE-1", "CE-2", "7"}
 
@@ -49,7 +49,7 @@ def test_cells_that_are_no_items(cell: object) -> None:
             '{"history": ["CE-1", null], "text": " mug ", "n": 3, "exclude": ["7"], "in_stock": true, "language": "de"}',
             SuggestionRequest(("CE-1",), "mug", 3, frozenset({"7"}), True, "de"),
         ),
-        ('{"n": 100000, "language": "xx", "in_stock": 1, "history": "CE-1"}', SuggestionRequest(count=MOST_ITEMS)),
+        ('{"n": 100000, "language": "xx", "in_stock": 1, "history": "CE-1"}', SuggestionRequest(count=MAX_ITEMS)),
         ('{"n": -4}', SuggestionRequest(count=1)),
         ('{"n": true}', SuggestionRequest()),
     ],
@@ -77,7 +77,7 @@ def test_items_in_a_sentence_are_a_history(text: str, history: tuple[str, ...], 
 @given(st.text(max_size=200) | st.lists(st.integers() | st.text(max_size=5) | st.none(), max_size=5).map(str))
 def test_any_text_is_a_request(text: str) -> None:
     found = parse_request(text, KNOWN)
-    assert 1 <= found.count <= MOST_ITEMS and all(found.history)
+    assert 1 <= found.count <= MAX_ITEMS and all(found.history)
 
 
 def test_a_history_is_read_as_it_was_written() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,5 +44,4 @@ def copied_spec(folder: Path, out: Path, more: Sequence[str] = ()) -> EngineSpec
     names = (*FILES, *more)
     for name in names:
         shutil.copyfile(folder / name, out / name)
-    options: dict[str, Any] = {}
-    return EngineSpec(ENGINE, names, options)
+    return EngineSpec(ENGINE, names, {})

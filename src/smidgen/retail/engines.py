@@ -41,13 +41,13 @@ class GoodsRunner:
         self.ranking, self._embed = ranking, embed
 
     def run(self, texts: Sequence[Text]) -> Raw:
-        """The rankings of requests: see `apps.catalogue.answers.ranked`."""
+        """The rankings of requests: see `answers.ranked`."""
         with one_thread():
             return ranked(self.ranking, texts, self._embed)
 
 
 def _embed(folder: Path, encoder: Mapping[str, Any] | None, ranking: GoodsRanking, threads: int) -> Embed | None:
-    """The function from words to unit vectors; None without an encoder. Raises EngineError for one that cannot be."""
+    """The function from texts to unit vectors; None without an encoder. Raises EngineError for an invalid one."""
     if encoder is None or ranking.tables.vectors is None:
         return None
     name, options = encoder.get("engine"), encoder.get("options")

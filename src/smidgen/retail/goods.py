@@ -15,11 +15,12 @@ from typing import Any
 from smidgen.core.errors import DataError, MachineError
 from smidgen.text import numbers
 
-LARGEST = 200 << 20
-MOST_GOODS = 500_000
-_LONGEST_CELL = 20_000
-_LONGEST_VALUE = 60
-_MOST_COLUMNS = 200
+MAX_FILE_BYTES = 200 << 20
+MAX_GOODS = 500_000
+MAX_CELL_LENGTH = 20_000
+MAX_COLUMNS = 200
+_ATTRIBUTE_LENGTH = 60
+"""A longer value is a text, not an attribute."""
 _DELIMITERS = ",;\t|"
 _NAMES = ("name", "title", "product", "product_name", "item_name", "produkt", "produktname", "titel", "bezeichnung", "artikel")
 _PRICES = ("price", "price_gbp", "price_eur", "price_usd", "preis", "preis_eur", "verkaufspreis")
@@ -46,7 +47,7 @@ class Product:
         id: as orders name it.
         name: for people; the id where the catalogue has none.
         attributes: values that make goods alike, by column.
-        text: all that is said of it, for vectors.
+        text: its name and its described columns, for vectors.
         price: as shown, with its currency where that is known; empty if unknown.
         stock: how many there are; None if unknown.
         url, image: links; empty without.
@@ -68,7 +69,7 @@ class Product:
 
 
 def product_of(facts: Any) -> Product:
-    """An item from its facts. Raises ValueError for facts that are none."""
+    """An item from its facts. Raises ValueError for unusable facts."""
     if not isinstance(facts, Mapping) or not isinstance(facts.get("id"), str) or not facts["id"]:
         raise ValueError("an item has no id")
     texts = {name: str(facts.get(name, "")) for name in ("price", "url", "image")}
@@ -84,16 +85,16 @@ def read_catalogue(file: Path, known: Collection[str] = ()) -> list[Product]:
 
     Raises DataError for a file that cannot be read, has no column of ids, or has an id twice.
     """
-    records = _records(file)
+    records = _read_records(file)
     if not records:
         raise DataError("retail.catalogue_has_no_items", file=file.name)
-    if len(records) > MOST_GOODS:
-        raise DataError("retail.catalogue_has_too_many_items", records=len(records), most_goods=MOST_GOODS, file=file.name)
-    columns = list(dict.fromkeys(name for record in records for name in record))[:_MOST_COLUMNS]
+    if len(records) > MAX_GOODS:
+        raise DataError("retail.catalogue_has_too_many_items", records=len(records), most_goods=MAX_GOODS, file=file.name)
+    columns = list(dict.fromkeys(name for record in records for name in record))[:MAX_COLUMNS]
     key = _id_column(records, columns, known, file)
-    roles = {role: _named(columns, names, key) for role, names in _ROLES.items()}
+    roles = {role: _column_named(columns, names, key) for role, names in _ROLES.items()}
     alike = [name for name in columns if name.casefold().strip() in ATTRIBUTES and name not in (key, *roles.values())]
-    told = [name for name in columns if name not in (key, *roles.values()) and _tells(records, name)]
+    described = [name for name in columns if name not in (key, *roles.values()) and _has_words(records, name)]
     made: dict[str, Product] = {}
     for number, record in enumerate(records, start=1):
         id = _cell(record.get(key))
@@ -101,23 +102,25 @@ def read_catalogue(file: Path, known: Collection[str] = ()) -> list[Product]:
             raise DataError("retail.item_has_no_id", file=file.name, row=number, column=key)
         if id in made:
             raise DataError("retail.item_is_there_twice", value=id, file=file.name, row=number, column=key)
-        made[id] = _product(id, record, roles, alike, told)
+        made[id] = _product(id, record, roles, alike, described)
     return list(made.values())
 
 
 _ROLES = {"name": _NAMES, "price": _PRICES, "stock": _STOCKS, "url": _LINKS, "image": _PICTURES}
 
 
-def _product(id: str, record: Mapping[str, Any], roles: Mapping[str, str | None], alike: Sequence[str], told: Sequence[str]) -> Product:
+def _product(
+    id: str, record: Mapping[str, Any], roles: Mapping[str, str | None], alike: Sequence[str], described: Sequence[str]
+) -> Product:
     found = {role: _cell(record.get(column)) if column is not None else "" for role, column in roles.items()}
-    attributes = {name: value for name in alike if (value := _cell(record.get(name))) and len(value) <= _LONGEST_VALUE}
+    attributes = {name: value for name in alike if (value := _cell(record.get(name))) and len(value) <= _ATTRIBUTE_LENGTH}
     name = found["name"] or id
-    said = [name, *(value for column in told if (value := _cell(record.get(column))))]
+    texts = [name, *(value for column in described if (value := _cell(record.get(column))))]
     return Product(
         id=id,
         name=name[:200],
         attributes=attributes,
-        text=". ".join(said)[:_LONGEST_CELL],
+        text=". ".join(texts)[:MAX_CELL_LENGTH],
         price=_price(found["price"], roles["price"] or ""),
         stock=_stock(found["stock"]),
         url=found["url"] if found["url"].startswith(("https://", "http://", "/")) else "",
@@ -125,12 +128,11 @@ def _product(id: str, record: Mapping[str, Any], roles: Mapping[str, str | None]
     )
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
-    """The rows of a file by column."""
+def _read_records(file: Path) -> list[dict[str, Any]]:
     try:
         if not file.is_file():
             raise DataError("retail.there_is_no_such_catalogue", value=str(file), file=file.name)
-        if file.stat().st_size > LARGEST:
+        if file.stat().st_size > MAX_FILE_BYTES:
             value = f"{file.stat().st_size >> 20} MB"
             raise DataError("retail.catalogue_is_too_large", value=value, file=file.name)
         content = file.read_bytes()
@@ -178,8 +180,8 @@ def _csv_records(text: str, file: str) -> list[dict[str, Any]]:
 def _id_column(records: Sequence[Mapping[str, Any]], columns: Sequence[str], known: Collection[str], file: Path) -> str:
     """The column with the most of the known ids; without any, the first one whose values differ in every row."""
     if known:
-        wanted = set(known)
-        counts = {name: len({_cell(record.get(name)) for record in records} & wanted) for name in columns}
+        ids = set(known)
+        counts = {name: len({_cell(record.get(name)) for record in records} & ids) for name in columns}
         best = max(columns, key=lambda name: counts[name])
         if not counts[best]:
             raise DataError("retail.no_ordered_item_is_in_catalogue", value=", ".join(columns)[:200], file=file.name)
@@ -191,13 +193,12 @@ def _id_column(records: Sequence[Mapping[str, Any]], columns: Sequence[str], kno
     raise DataError("retail.catalogue_has_no_column_of_ids", value=", ".join(columns)[:200], file=file.name)
 
 
-def _named(columns: Sequence[str], wanted: Sequence[str], taken: str) -> str | None:
+def _column_named(columns: Sequence[str], names: Sequence[str], taken: str) -> str | None:
     folded = {column.casefold().strip().replace(" ", "_"): column for column in reversed(columns) if column != taken}
-    return next((folded[name] for name in wanted if name in folded), None)
+    return next((folded[name] for name in names if name in folded), None)
 
 
-def _tells(records: Sequence[Mapping[str, Any]], name: str) -> bool:
-    """Whether a column holds words: no numbers, links or codes."""
+def _has_words(records: Sequence[Mapping[str, Any]], name: str) -> bool:
     cells = [cell for record in records[:500] if (cell := _cell(record.get(name)))]
     wordy = sum(bool(_LETTER.search(cell)) and not _NUMBER.fullmatch(cell) and "://" not in cell for cell in cells)
     return bool(cells) and wordy > 0.8 * len(cells)
@@ -205,10 +206,10 @@ def _tells(records: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(filter(None, map(_cell, value)))[:_LONGEST_CELL]
+        return ", ".join(filter(None, map(_cell, value)))[:MAX_CELL_LENGTH]
     if value is None or isinstance(value, bool | dict):
         return ""
-    return " ".join(str(value).split())[:_LONGEST_CELL]
+    return " ".join(str(value).split())[:MAX_CELL_LENGTH]
 
 
 def price_of(shown: str) -> float | None:
@@ -230,8 +231,8 @@ def _stock(cell: str) -> int | None:
 def common_words(names: Iterable[str], values: Iterable[str]) -> frozenset[str]:
     """First words that several names share and no attribute has: names of ranges, such as "Hearthside"."""
     firsts = Counter(word for name in names if (word := first_word(name)))
-    said = {word for value in values for word in re.findall(r"\w+", value.casefold())}
-    return frozenset(word for word, times in firsts.items() if times > 1 and word.casefold() not in said)
+    attribute_words = {word for value in values for word in re.findall(r"\w+", value.casefold())}
+    return frozenset(word for word, times in firsts.items() if times > 1 and word.casefold() not in attribute_words)
 
 
 def first_word(name: str) -> str:

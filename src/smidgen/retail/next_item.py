@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 
 UNTAUGHT = -100.0
-"""The bias of an item that the model never saw: nothing is said of it."""
+"""The bias of an item that was not in the training data."""
 _PREFIX = "next."
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
-_MOST_BLOCKS = 16
+MAX_BLOCKS = 16
 _SMALL = 1e-5
 
 
@@ -41,7 +41,7 @@ class NextItemModel:
         return len(self.arrays["places.weight"])
 
     def probabilities(self, history: NDArray[np.int64], sharpness: float = 1.0) -> Floats:
-        """(n,) how likely each item is to come next; 0 for those of the history. All are 0 if none of the history was seen in teaching.
+        """(n,) how likely each item is to come next; 0 for those of the history. All are 0 if none of the history was seen in training.
 
         `sharpness`: a factor of the logits: the larger, the surer.
         """
@@ -54,9 +54,9 @@ class NextItemModel:
         return found
 
     def logits(self, history: NDArray[np.int64]) -> Floats:
-        """(n,) how well each item would come next; minus infinity for those of the history, and for those that were not seen in teaching.
+        """(n,) how well each item would come next; minus infinity for those of the history, and for those not seen in training.
 
-        If none of the history was seen, that is all.
+        If none of the history was seen in training, all are minus infinity.
         """
         arrays = self.arrays
         taught = history[arrays["bias"][history] > UNTAUGHT]
@@ -68,15 +68,15 @@ class NextItemModel:
         return logits
 
     def _state(self, history: NDArray[np.int64]) -> Floats:
-        """(d,) what the model makes of a history of at least one item."""
+        """(d,) the last hidden state of a history of at least one item."""
         arrays = self.arrays
         width = arrays["items.weight"].shape[1]
         state = arrays["items.weight"][history] * np.float32(width**0.5) + arrays["places.weight"][: len(history)]
         hidden = np.triu(np.full((len(history), len(history)), -np.inf, np.float32), 1)
         for block in range(_blocks(arrays)):
             own = f"blocks.{block}."
-            looked = self._linear(f"{own}look", self._norm(f"{own}before", state))
-            query, key, value = looked.reshape(len(history), 3, self.heads, -1).transpose(1, 2, 0, 3)
+            projected = self._linear(f"{own}look", self._norm(f"{own}before", state))
+            query, key, value = projected.reshape(len(history), 3, self.heads, -1).transpose(1, 2, 0, 3)
             met = query @ key.transpose(0, 2, 1) / np.float32((width // self.heads) ** 0.5) + hidden
             met = np.exp(met - met.max(axis=2, keepdims=True))
             seen = (met / met.sum(axis=2, keepdims=True)) @ value
@@ -113,20 +113,20 @@ def model_among(arrays: Mapping[str, NDArray[Any]], items: int) -> NextItemModel
         raise ValueError("its transformer is damaged")
     assert vectors is not None and places is not None
     width, count, blocks = vectors.shape[1], int(heads[0]), _blocks(own)
-    if not 1 <= count <= width or width % count or blocks > _MOST_BLOCKS:
+    if not 1 <= count <= width or width % count or blocks > MAX_BLOCKS:
         raise ValueError("its transformer has an impossible shape")
-    wanted = {"items.weight": (items, width), "places.weight": (len(places), width), "bias": (items,), **_pair("last", width)}
+    shapes = {"items.weight": (items, width), "places.weight": (len(places), width), "bias": (items,), **_pair("last", width)}
     for block in range(blocks):
-        own_name = f"blocks.{block}."
-        wanted |= _pair(f"{own_name}before", width) | _pair(f"{own_name}between", width)
+        block_name = f"blocks.{block}."
+        shapes |= _pair(f"{block_name}before", width) | _pair(f"{block_name}between", width)
         for name, rows, columns in (
             ("look", 3 * width, width),
             ("out", width, width),
             ("up", 4 * width, width),
             ("down", width, 4 * width),
         ):
-            wanted |= {f"{own_name}{name}.weight": (rows, columns), f"{own_name}{name}.bias": (rows,)}
-    if {name: array.shape for name, array in own.items()} != wanted:
+            shapes |= {f"{block_name}{name}.weight": (rows, columns), f"{block_name}{name}.bias": (rows,)}
+    if {name: array.shape for name, array in own.items()} != shapes:
         raise ValueError("its transformer does not fit its items")
     if any(array.dtype != np.float32 for array in own.values()):
         raise ValueError("a table of its transformer is of another type")

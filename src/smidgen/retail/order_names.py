@@ -18,9 +18,9 @@ NAMES_IN_ORDERS = frozenset(
     )
 )
 """Columns of orders with the names of items, without signs; `name` alone may be that of a customer."""
-_LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 _NAMES_EACH = 1.2
-"""Most names that items may have on average: names are written in several ways now and then."""
+"""Names per item, on average, up to which a column holds names of items: some are written in several ways."""
 
 
 def names_of_items(table: DataTable, item: str) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -37,7 +37,7 @@ def names_of_items(table: DataTable, item: str) -> tuple[dict[str, str], tuple[s
         for column, names in found.items():
             id, name = _single_id(record.get(item)), " ".join(str(record.get(column) or "").split())
             if id and name:
-                names.setdefault(id, Counter())[name[:_LONGEST_NAME]] += 1
+                names.setdefault(id, Counter())[name[:MAX_NAME_LENGTH]] += 1
     for column, names in found.items():
         usual = {id: counts.most_common(1)[0][0] for id, counts in names.items()}
         # A title such as `Mr` is not a name: most items have it in common.
@@ -47,7 +47,6 @@ def names_of_items(table: DataTable, item: str) -> tuple[dict[str, str], tuple[s
 
 
 def _single_id(cell: Any) -> str:
-    """The id in a cell of an order; empty where it has none or several."""
     try:
         ids = item_ids(cell)
     except ValueError:

@@ -5,6 +5,7 @@ A history counts the more the later an item in it was bought. What a stranger ge
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections import Counter
@@ -29,10 +30,10 @@ Because: TypeAlias = Literal["bought", "similar", "words", "popular"]
 
 FILES = ("goods.json", "ranking.json", "ranking.safetensors")
 _AT_ONCE = 256
-_SPELT = 0.5
-"""How much it counts that an item's name and text hold the very words, beside the likeness of their sense."""
-_HISTORY_BESIDE_WORDS = 0.3
-"""How much a history counts beside words: they say what is wanted now."""
+_WORD_OVERLAP_WEIGHT = 0.5
+"""Weight of shared words, beside the similarity of meaning."""
+_HISTORY_WEIGHT = 0.3
+"""Weight of a history beside words, which say what the customer looks for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,12 @@ class GoodsRanking:
         self._prices = np.array([math.inf if price is None else price for price in prices], dtype=np.float64)
         self._stocked = np.array([product.stock != 0 for product in goods], dtype=np.bool_)
 
+    def replaced(self, tables: ItemTables | None = None, weights: RankingWeights | None = None) -> GoodsRanking:
+        """The same goods with other weights, or with other tables of the same buyers."""
+        found = copy.copy(self)
+        found.tables, found.weights = tables or self.tables, weights or self.weights
+        return found
+
     def known(self, history: Sequence[str]) -> NDArray[np.int64]:
         """The numbers of the known items of a history, each at its latest place."""
         found = [self.places[id] for id in history if id in self.places]
@@ -132,11 +139,11 @@ class GoodsRanking:
         size, weights = len(self.goods), self.weights
         found = np.empty((len(histories), size), np.float32)
         for row, history in enumerate(histories):
-            parts = self._of_history(history)
+            parts = self._history_scores(history)
             found[row] = parts[0] + weights.sells * self._sells
         return found
 
-    def _of_history(self, history: NDArray[np.int64]) -> tuple[Floats, float]:
+    def _history_scores(self, history: NDArray[np.int64]) -> tuple[Floats, float]:
         """(n,) the scores of a history, and the largest of those by purchases alone."""
         tables, weights, size = self.tables, self.weights, len(self.goods)
         total, most = np.zeros(size, np.float32), 0.0
@@ -168,34 +175,32 @@ class GoodsRanking:
 
     def _answer(self, request: SuggestionRequest, words: Floats | None) -> Suggestion:
         history, tables, weights = self.known(request.history), self.tables, self.weights
-        scores, by_purchase = self._of_history(history)
+        scores, by_purchase = self._history_scores(history)
         because: Because = "popular"
         if words is not None and tables.vectors is not None:
             because = "words"
             scores = (
                 tables.vectors @ words
-                + _SPELT * self.words.scores(request.text)
-                + _HISTORY_BESIDE_WORDS * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
+                + _WORD_OVERLAP_WEIGHT * self.words.scores(request.text)
+                + _HISTORY_WEIGHT * scores / max(1e-6, float(np.abs(scores).max(initial=0.0)))
             )
         elif by_purchase > 0:
             because = "bought"
         elif len(history) and weights.near and tables.vectors is not None:
             because = "similar"
         scores = self._sells if because == "popular" else scores + np.float32(weights.sells) * self._sells
-        open_ = self._allowed(request, history)
-        best = _best(np.where(open_, scores, -np.inf), min(request.count, int(open_.sum())))
+        allowed = self._allowed(request, history)
+        best = _top_places(np.where(allowed, scores, -np.inf), min(request.count, int(allowed.sum())))
         ten = best[:USUAL]
         if because == "popular":
             sure = float(tables.buyers[ten].sum() / max(1.0, float(tables.buyers.sum())))
         else:
             sure = max(0.0, float(scores[ten].sum()))
-        items = tuple(self._item(place, float(scores[place]), history, request, because) for place in best.tolist())
+        items = tuple(self._item_facts(place, float(scores[place]), history, request, because) for place in best.tolist())
         unknown = tuple(dict.fromkeys(id for id in request.history if id not in self.places))[:20]
         return Suggestion(tuple(self.goods[place].id for place in best.tolist()), items, because, sure, unknown)
 
     def _allowed(self, request: SuggestionRequest, history: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) what may be suggested: on sale, not excluded, not just bought, in stock if that was asked, and at most at the price that the
-        words name."""
         allowed = self.tables.listed.copy()
         out = [self.places[id] for id in (*request.history, *request.exclude) if id in self.places]
         allowed[out] = False
@@ -203,12 +208,14 @@ class GoodsRanking:
             allowed &= self._prices <= request.most
         return allowed & self._stocked if request.in_stock else allowed
 
-    def _item(self, place: int, score: float, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> dict[str, Any]:
+    def _item_facts(
+        self, place: int, score: float, history: NDArray[np.int64], request: SuggestionRequest, because: Because
+    ) -> dict[str, Any]:
         product = self.goods[place]
-        said = reason(product, self._evidence(place, history, request, because), self.ranges, request.language or self.language)
+        why = reason(product, self._evidence(place, history, request, because), self.ranges, request.language or self.language)
         facts = {"price": product.price, "url": product.url, "image": product.image, "stock": product.stock}
         known = {name: value for name, value in facts.items() if value not in ("", None)}
-        return {"id": product.id, "name": product.name, "score": round(score, 4), "reason": said, **known}
+        return {"id": product.id, "name": product.name, "score": round(score, 4), "reason": why, **known}
 
     def _evidence(self, place: int, history: NDArray[np.int64], request: SuggestionRequest, because: Because) -> Evidence:
         tables, buyers = self.tables, int(self.tables.buyers[place])
@@ -219,19 +226,19 @@ class GoodsRanking:
         near = None
         if tables.vectors is not None and self.weights.near:
             near = self.goods[int(history[int(np.argmax(tables.vectors[history] @ tables.vectors[place]))])]
-        together = max(((self._together(int(item), place), -age, int(item)) for age, item in enumerate(history[::-1])), default=(0, 0, 0))
+        together = max(
+            ((self._bought_both(int(item), place), -age, int(item)) for age, item in enumerate(history[::-1])), default=(0, 0, 0)
+        )
         return Evidence((self.goods[together[2]], together[0]) if together[0] else None, near, buyers=buyers)
 
-    def _together(self, item: int, other: int) -> int:
-        """How many customers bought both."""
+    def _bought_both(self, item: int, other: int) -> int:
         tables = self.tables
         start, end = int(tables.starts[item]), int(tables.starts[item + 1])
         place = start + int(np.searchsorted(tables.items[start:end], other))
         return int(tables.counts[place]) if place < end and tables.items[place] == other else 0
 
 
-def _best(scores: Floats, count: int) -> NDArray[np.int64]:
-    """The places of the highest scores, the best first; of equal ones, the first."""
+def _top_places(scores: Floats, count: int) -> NDArray[np.int64]:
     if count <= 0:
         return np.zeros(0, np.int64)
     if count < len(scores):
@@ -283,12 +290,12 @@ def read_ranking(folder: Path) -> tuple[GoodsRanking, Mapping[str, Any] | None]:
         raise ValueError(f"its files cannot be read ({type(error).__name__}: {str(error)[:100]})") from error
     if not products or len({product.id for product in products}) < len(products):
         raise ValueError("it has no items, or one of them twice")
-    tables = _tables(arrays, len(products))
+    tables = _read_tables(arrays, len(products))
     _check_weights(weights)
     return GoodsRanking(products, texts, tables, weights, language), encoder
 
 
-def _tables(arrays: Mapping[str, NDArray[Any]], size: int) -> ItemTables:
+def _read_tables(arrays: Mapping[str, NDArray[Any]], size: int) -> ItemTables:
     wanted = {"buyers": np.float32, "listed": np.uint8, "starts": np.int64, "items": np.int32, "weights": np.float32, "counts": np.int32}
     for name, kind in wanted.items():
         if name not in arrays or arrays[name].dtype != kind or arrays[name].ndim != 1:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from smidgen.retail.goods import Product, first_word
 
 SURE = 3
-"""Customers from which on a number of them is told; fewer could be recognised."""
-_MOST_SHARED = 3
+"""Fewer customers are not counted in a reason, since they could be recognised."""
+_SHARED_SHOWN = 3
 _TEMPLATES = {
     "en": {
         "bought": "{count} customers bought it and {name}",
@@ -57,7 +57,7 @@ def reason(product: Product, evidence: Evidence, ranges: frozenset[str], languag
     """The strongest reason that there is. `ranges`: see `goods.common_words`."""
     say = _TEMPLATES[language if language in _TEMPLATES else "en"]
     if evidence.words is not None:
-        return say["words"].format(shared=", ".join(evidence.words[:_MOST_SHARED])) if evidence.words else say["sense"]
+        return say["words"].format(shared=", ".join(evidence.words[:_SHARED_SHOWN])) if evidence.words else say["sense"]
     if evidence.bought is not None and evidence.bought[1] >= SURE:
         return say["bought"].format(count=evidence.bought[1], name=evidence.bought[0].name)
     for other in (evidence.bought[0] if evidence.bought is not None else None, evidence.near):
@@ -79,4 +79,4 @@ def shared_attributes(one: Product, other: Product, ranges: frozenset[str]) -> l
     if word in ranges and word == first_word(other.name):
         found.append(word)
     found += [value for name, value in one.attributes.items() if other.attributes.get(name) == value]
-    return list(dict.fromkeys(found))[:_MOST_SHARED]
+    return list(dict.fromkeys(found))[:_SHARED_SHOWN]

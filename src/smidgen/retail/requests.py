@@ -11,24 +11,24 @@ from typing import Any
 
 from smidgen.data.item_ids import LONGEST_ID, MOST_IDS, QUANTITY
 
-MOST_ITEMS = 100
-"""Most items that are suggested at once."""
+MAX_ITEMS = 100
+"""Items that one request may ask for."""
 USUAL = 10
 """Items that are suggested if no number is named."""
-_LONGEST_TEXT = 2_000
+MAX_TEXT_LENGTH = 2_000
 _BETWEEN = re.compile(r"[,;|\n\r\t]+")
 _CODE = re.compile(r"(?=[^\W\d_])[\w./-]*\d[\w./-]*")
 """An id that no catalogue knows: letters and digits without a space. It is said to be unknown, not looked for in texts."""
 LANGUAGES = ("en", "de")
 _AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
 _MONEY = r"(?:£|€|\$|pounds?|quid|euros?|dollars?|pfund|gbp|eur|usd)"
-_BESIDE = re.compile(
+_HISTORY_WORDS = re.compile(
     r"\b(?:go(?:es)? (?:well )?with|match(?:es)?|suits?|pairs? with|beside|bought|buys?|have|has|own|owns|similar to|"
     r"pass(?:t|en)(?: gut)? (?:zu|zum|zur)|dazu|gekauft|habe|hat|besitzt?|ähnlich)\b",
     re.IGNORECASE,
 )
-"""Words of who asks for something beside items that they name."""
-_ASKING = re.compile(
+"""Words that name the history: what goes with an item, or what was bought."""
+_STOP_WORDS = re.compile(
     r"a|an|and|any|anything|are|auch|bei|beside|bitte|bought|buy|buys|can|could|customer|d|das|dazu|dem|den|der|die|"
     r"do|does|ein|eine|einem|einen|einer|empfehlen|es|etwas|for|from|für|gekauft|go|goes|good|gut|habe|haben|has|"
     r"hat|have|he|her|him|i|ich|is|ist|it|jemand|kunde|kundin|können|könnte|man|match|matches|me|mein|meine|meinem|"
@@ -38,9 +38,9 @@ _ASKING = re.compile(
     r"zum|zur|ähnlich",
     re.IGNORECASE,
 )
-"""Words that say nothing of what is looked for."""
+"""Words without meaning for the search."""
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
-_LIMIT = re.compile(
+_PRICE_LIMIT = re.compile(
     r"\b(?:under|below|less than|up to|at most|max(?:imum)?|no more than|cheaper than|within|"
     r"unter|bis(?: zu)?|höchstens|maximal|weniger als|nicht mehr als|günstiger als|billiger als)\s*"
     rf"(?:{_MONEY}\s*(?P<before>{_AMOUNT})|(?P<after>{_AMOUNT})\s*{_MONEY}(?!\w))",
@@ -98,16 +98,16 @@ def parse_request(text: str, known: Collection[str], named: Mapping[str, str] = 
         if isinstance(found, dict):
             return _from_object(found)
     parts = [part.strip() for part in _BETWEEN.split(text[: MOST_IDS * 50]) if part.strip()]
-    bare = [told[1] if part not in known and (told := QUANTITY.fullmatch(part)) else part for part in parts]
+    bare = [match[1] if part not in known and (match := QUANTITY.fullmatch(part)) else part for part in parts]
     if bare and (2 * sum(part in known for part in bare) >= len(bare) or all(_CODE.fullmatch(part) for part in bare)):
         return SuggestionRequest(history=tuple(bare[-MOST_IDS:]))
     words, most = _price_limit(text)
-    history, rest = _said_history(words, known, named) if _BESIDE.search(words) else ((), words)
+    history, rest = _history_in_sentence(words, known, named) if _HISTORY_WORDS.search(words) else ((), words)
     return SuggestionRequest(history=history, text=rest, most=most)
 
 
-def _said_history(words: str, known: Collection[str], named: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    """The items that a sentence names by id or by name, in its order, and what it says beside them; without an item, all of its words."""
+def _history_in_sentence(words: str, known: Collection[str], named: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """The items in a sentence, by id or name in its order, and the words beside them; without an item, all words."""
     folded = words.casefold()
     codes = ((match.start(), match[0].rstrip("./-")) for match in _CODE.finditer(words))
     found = [(start, start + len(id), id) for start, id in codes if id in known]
@@ -128,8 +128,8 @@ def _said_history(words: str, known: Collection[str], named: Mapping[str, str]) 
     rest = words
     for start, end, _ in reversed(spans):
         rest = f"{rest[:start]} {rest[end:]}"
-    said = any(not _ASKING.fullmatch(word) for word in re.findall(r"\w+", rest))
-    return tuple(dict.fromkeys(id for _, _, id in spans)), " ".join(rest.split()) if said else ""
+    meaningful = any(not _STOP_WORDS.fullmatch(word) for word in re.findall(r"\w+", rest))
+    return tuple(dict.fromkeys(id for _, _, id in spans)), " ".join(rest.split()) if meaningful else ""
 
 
 def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:
@@ -139,7 +139,7 @@ def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:
     return SuggestionRequest(
         history=_ids(found.get("history")),
         text=words,
-        count=min(MOST_ITEMS, max(1, count)) if whole else USUAL,
+        count=min(MAX_ITEMS, max(1, count)) if whole else USUAL,
         exclude=frozenset(_ids(found.get("exclude"))),
         in_stock=found.get("in_stock") is True,
         language=language if language in LANGUAGES else "",
@@ -149,8 +149,8 @@ def _from_object(found: Mapping[str, Any]) -> SuggestionRequest:
 
 def _price_limit(text: str) -> tuple[str, float | None]:
     """The words of a text without the highest price that they name, and that price: `a mug under £20`; None if they name none."""
-    text = text.strip()[:_LONGEST_TEXT]
-    found = _LIMIT.search(text)
+    text = text.strip()[:MAX_TEXT_LENGTH]
+    found = _PRICE_LIMIT.search(text)
     if found is None:
         return text, None
     amount = (found["before"] or found["after"]).replace(",", ".")
@@ -158,7 +158,6 @@ def _price_limit(text: str) -> tuple[str, float | None]:
 
 
 def _ids(found: Any) -> tuple[str, ...]:
-    """The ids in a list; what is no id is left out."""
     if not isinstance(found, list):
         return ()
     plain = [str(part).strip() for part in found[-MOST_IDS:] if isinstance(part, str | int) and not isinstance(part, bool)]

@@ -74,9 +74,9 @@ def face(service: Service) -> APIRouter:
         text = json.dumps({**given, "language": body.language or ""}, ensure_ascii=False)
         (reply,) = await service.ask(model, [text], asked, "history")
         facts: dict[str, Any] = dict(reply.facts)
-        said = {"because": facts["because"], "score": None if "unscored" in facts else round(float(reply.score), 6)}
+        basis = {"because": facts["because"], "score": None if "unscored" in facts else round(float(reply.score), 6)}
         head = {"object": "list", "model": model.name, "bundle": model.id}
-        return answer({**head, **said, "unknown": facts.get("unknown", []), "items": facts["items"]})
+        return answer({**head, **basis, "unknown": facts.get("unknown", []), "items": facts["items"]})
 
     return router
 

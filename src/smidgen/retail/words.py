@@ -1,4 +1,4 @@
-"""Words of goods: how many of the words that a customer says a text holds, rare ones more."""
+"""Word overlap: the share of a customer's words in the text of an item, weighed by rarity."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_LONGEST = 2_000
-_MOST_WORDS = 40
+MAX_TEXT_LENGTH = 2_000
+MAX_WORDS = 40
 _COMMON = 0.25
-"""Share of texts from which on a word tells nothing."""
-_OF_NAME = 0.5
-_SHORT = frozenset(
+"""A word in a larger share of the texts does not distinguish goods."""
+_NAME_BONUS = 0.5
+_STOP_WORDS = frozenset(
     (
         *("and", "are", "can", "could", "for", "friend", "from", "get", "gift", "give", "have", "hold", "keep", "like", "looking", "love"),
         *("make", "need", "our", "please", "some", "something", "that", "the", "there", "this", "thing", "want", "which", "who", "with"),
@@ -24,7 +24,7 @@ _SHORT = frozenset(
         *("was", "zum", "zur"),
     )
 )
-"""Words that tell nothing of goods."""
+"""Stop words."""
 
 
 class WordIndex:
@@ -40,33 +40,35 @@ class WordIndex:
         self._size = max(1, len(self._texts))
 
     def scores(self, words: str) -> NDArray[np.float32]:
-        """(n,) how much of the words each name and text holds, 0..1, rare words more; words that no text holds count against all alike."""
-        asked = list(dict.fromkeys(map(_stem, content_words(words))))[:_MOST_WORDS]
+        """(n,) the share of the words in each name and text, 0..1, weighed by rarity; words in no text lower all scores alike."""
+        sought = list(dict.fromkeys(map(_stem, content_words(words))))[:MAX_WORDS]
         found, total = np.zeros(len(self._texts), np.float32), 0.0
-        for stem in asked:
+        for stem in sought:
             places = self._places.get(stem, ())
             weight = math.log(1 + self._size / (0.5 + len(places)))
             total += weight
             for place in places:
                 in_name = stem in self._names[place]
-                found[place] += weight * (1.0 if in_name else 1 - _OF_NAME)
+                found[place] += weight * (1.0 if in_name else 1 - _NAME_BONUS)
         return found / np.float32(max(total, 1e-6))
 
     def shared(self, words: str, place: int) -> list[str]:
         """The words that name or text holds, as the customer wrote them; those of the name first, then rare ones. Common ones are left
         out."""
-        told, name = self._texts[place] | self._names[place], self._names[place]
-        kept = [word for word in content_words(words) if (stem := _stem(word)) in told and self._tells(stem, name)]
+        name, text = self._names[place], self._texts[place]
+        rare = max(1.0, _COMMON * self._size)
+        kept = []
+        for word in content_words(words):
+            stem = _stem(word)
+            if stem in name or (stem in text and len(self._places[stem]) <= rare):
+                kept.append(word)
         return sorted(kept, key=lambda word: (_stem(word) not in name, len(self._places[_stem(word)])))
-
-    def _tells(self, stem: str, name: frozenset[str]) -> bool:
-        return stem in name or len(self._places[stem]) <= max(1.0, _COMMON * self._size)
 
 
 def content_words(words: str) -> list[str]:
     """The words that say what is wanted, each once, in lower case."""
-    found = re.findall(r"[^\W_]+", words[:_LONGEST].casefold())
-    return list(dict.fromkeys(word for word in found if len(word) > 2 and word not in _SHORT))
+    found = re.findall(r"[^\W_]+", words[:MAX_TEXT_LENGTH].casefold())
+    return list(dict.fromkeys(word for word in found if len(word) > 2 and word not in _STOP_WORDS))
 
 
 def stems(text: str) -> frozenset[str]:

@@ -61,7 +61,7 @@ def ranked(bought: Purchases, folder: Path, budget: str = "10m") -> tuple[GoodsR
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few purchases are enough to try."""
-    monkeypatch.setattr(ease, "_LEAST_STEPS", 100)
+    monkeypatch.setattr(ease, "_MIN_STEPS", 100)
 
 
 @pytest.mark.usefixtures("little")
@@ -88,7 +88,7 @@ def test_where_it_learns_nothing_more_the_transformer_is_left_out(tmp_path: Path
 def test_few_purchases_and_no_time_teach_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bought = purchases(600)
     assert ranked(bought, tmp_path)[0].tables.next_item is None, "1,200 items that come after another are few"
-    monkeypatch.setattr(ease, "_LEAST_STEPS", 100)
+    monkeypatch.setattr(ease, "_MIN_STEPS", 100)
     told = ranked(bought, tmp_path, "0")[1]
     assert not any("transformer" in line for line in told) and len(told) > 1
     with pytest.raises(TrainError, match=r"time budget.*soon.*10m"):

@@ -107,7 +107,7 @@ def test_the_closed_forms_are_those_of_the_papers(tmp_path: Path) -> None:
     inverse = np.linalg.inv(owned.T @ owned + 7 * np.eye(len(bought)))
     ease = -inverse / np.diag(inverse)
     np.fill_diagonal(ease, 0)
-    assert np.allclose(weights._pairs(7.0), ease, atol=1e-4)
+    assert np.allclose(weights._ease_weights(7.0), ease, atol=1e-4)
     steps = [(items[:place], items[place]) for items in purchases.customers for place in range(1, len(items))]
     before, after = np.zeros((len(steps), ITEMS)), np.zeros((len(steps), ITEMS))
     for row, (history, item) in enumerate(steps):
@@ -115,7 +115,7 @@ def test_the_closed_forms_are_those_of_the_papers(tmp_path: Path) -> None:
         after[row, item] = 1
     before, after = before[:, bought], after[:, bought]
     expected = np.linalg.solve(before.T @ before + 3 * np.eye(len(bought)), before.T @ after)
-    assert np.allclose(weights._next(0.5, 3.0), expected, atol=1e-4)
+    assert np.allclose(weights._next_item_weights(0.5, 3.0), expected, atol=1e-4)
     tables = weights.tables(PairFit(0.5, 3.0, 7.0, 0.0), _tables(purchases))
     both = (owned.T @ owned).astype(int)
     places = {item: place for place, item in enumerate(bought)}

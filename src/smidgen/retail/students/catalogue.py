@@ -23,13 +23,12 @@ from smidgen.parts import registry
 from smidgen.retail.answers import copied_spec, ranked_by
 from smidgen.retail.ranking import Floats, GoodsRanking, write_ranking
 from smidgen.retail.students.ease import EaseSettings, history_ranking
-from smidgen.retail.students.purchases import Purchases, clearly_best, held_out_gains, read_purchases
+from smidgen.retail.students.purchases import Purchases, best_on_held_out, read_purchases, shown_gains
 from smidgen.students.settings import FACTS
 
 _LENGTH = 128
-_USUAL = 0.1
-_NEARS = (0.01, 0.03, 0.3, 1.0)
-_WORST = 1e-9
+_USUAL_NEAR, _NEARS = 0.1, (0.01, 0.03, 0.3, 1.0)
+"""Weights of likeness by texts: the usual one, and others to try."""
 _ENCODER = ("model.onnx", "tokenizer.json")
 
 
@@ -60,9 +59,9 @@ class CatalogueStudent(Student):
         purchases = read_purchases(training)
         encoder = _write_encoder(training.base.folder, space.folder, settings.max_length)
         space.progress.start("read the texts of the goods")
-        vectors = _vectors(purchases, space.folder, encoder, space.threads)
+        vectors = _text_vectors(purchases, space.folder, encoder, space.threads)
         space.progress.finish(f"{len(vectors):,} goods")
-        ranking = _chosen(history_ranking(purchases, settings, space, training.seed), purchases, vectors, settings, space.progress)
+        ranking = _best_mixture(history_ranking(purchases, settings, space, training.seed), purchases, vectors, settings, space.progress)
         write_ranking(ranking, space.folder, {"engine": encoder.engine, "options": encoder.options})
 
     def raw(self, folder: Path, texts: Sequence[Text], threads: int) -> Raw:
@@ -74,30 +73,26 @@ class CatalogueStudent(Student):
         return copied_spec(folder, out, _ENCODER)
 
 
-def _chosen(bought: GoodsRanking, purchases: Purchases, vectors: Floats, settings: CatalogueSettings, progress: Progress) -> GoodsRanking:
+def _best_mixture(
+    bought: GoodsRanking, purchases: Purchases, vectors: Floats, settings: CatalogueSettings, progress: Progress
+) -> GoodsRanking:
     """The ranking with texts: alone, or beside what was bought together, with the weight that held-out rows show to be better than the
     usual one."""
     own, tables = bought.weights, replace(bought.tables, vectors=vectors)
-    tried = [replace(own, near=_USUAL if settings.near is None else settings.near)]
+    tried = [replace(own, near=_USUAL_NEAR if settings.near is None else settings.near)]
     if settings.near is None:
         tried += [*(replace(own, near=near) for near in _NEARS), replace(own, bought=0.0, near=1.0)]
     progress.start("weigh texts and purchases", len(tried))
-    found = []
-    for weights in tried:
-        ranking = GoodsRanking(purchases.goods, purchases.texts, tables, weights, purchases.language)
-        found.append((ranking, held_out_gains(ranking, purchases)))
-        progress.advance(1)
-    best, gains = clearly_best(found)
-    how = f"likeness {best.weights.near:g} beside purchases {best.weights.bought:g}"
-    progress.finish(f"{how}: NDCG@10 {float(gains.mean()) if len(gains) else 0:.3f} on {len(gains):,} held-out rows")
+    best, gains = best_on_held_out((bought.replaced(tables, weights) for weights in tried), purchases, progress)
+    progress.finish(f"likeness {best.weights.near:g} beside purchases {best.weights.bought:g}: {shown_gains(gains)}")
     return best
 
 
-def _vectors(purchases: Purchases, folder: Path, encoder: EngineSpec, threads: int) -> Floats:
-    """(n, width) unit vectors of the texts; of an item without a text, zeros: it is like nothing."""
+def _text_vectors(purchases: Purchases, folder: Path, encoder: EngineSpec, threads: int) -> Floats:
+    """(n, width) unit vectors of the texts; zeros without a text, so that it is similar to nothing."""
     runner = registry.find("engines", encoder.engine).open(folder, encoder.options, threads)
     found = np.asarray(runner.run([text or "-" for text in purchases.texts])["embedding"], dtype=np.float32)
-    found /= np.maximum(_WORST, np.linalg.norm(found, axis=1, keepdims=True))
+    found /= np.maximum(1e-9, np.linalg.norm(found, axis=1, keepdims=True))
     found[[not text for text in purchases.texts]] = 0
     return found.astype(np.float16).astype(np.float32)  # as they are kept
 

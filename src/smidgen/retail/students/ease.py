@@ -6,7 +6,7 @@ With purchases enough, a small transformer that reads a history in its order is 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from smidgen.core.settings import Settings, setting
 from smidgen.retail.answers import copied_spec, ranked_by
 from smidgen.retail.ranking import GoodsRanking, RankingWeights, write_ranking
 from smidgen.retail.students.popular import popular_tables
-from smidgen.retail.students.purchases import PairFit, PairWeights, Purchases, clearly_best, held_out_gains, read_purchases
+from smidgen.retail.students.purchases import PairFit, PairWeights, Purchases, best_on_held_out, read_purchases, shown_gains
 from smidgen.retail.students.rare_items import RarePairs
 from smidgen.students.encoder import need_torch
 from smidgen.students.settings import seconds_of
 
-_FEW = 3_000
+_TRY_ALL_ITEMS = 3_000
 """Up to this many items every combination is tried: a closed form then takes a second or two."""
 _DECAYS, _RIDGES, _PAIRS = (0.8, 0.6, 0.95), (100.0, 25.0, 5.0), (0.3, 0.0, 1.0, 3.0)
 """The usual value first."""
@@ -33,14 +33,13 @@ _PAIR_RIDGE_OF = 2.0
 
 _FADINGS, _SELLS = (0.6, 0.95, 1.0), (0.03, 0.1)
 """Values to try beside the usual: how fast a history fades, and how much best sellers count."""
-_RARE = (1.0, 0.5, 0.0)
+_RARE_WEIGHTS = (1.0, 0.5, 0.0)
 """How much pairs of items that are not weighed count beside those that are. The usual value first."""
 
 
-_LEAST_ROWS, _LEAST_STEPS = 200, 10_000
-"""Fewest held-out rows, and items that come after another, from which on a transformer is taught: with fewer it does not win."""
-_NEXT = (1.0, 0.5)
-"""How much the transformer's probabilities may count."""
+_MIN_ROWS, _MIN_STEPS = 200, 10_000
+"""Minimum of held-out rows, and of items after another, for a transformer: with fewer it does not win."""
+_NEXT_ITEM_WEIGHTS = (1.0, 0.5)
 
 
 class EaseSettings(Settings):
@@ -98,7 +97,7 @@ def history_ranking(purchases: Purchases, settings: EaseSettings, space: Workspa
     seconds = seconds_of(settings.time_budget, zero=True)
     ranking = pair_ranking(purchases, settings, space.progress)
     steps = sum(len(items) - 1 for items in purchases.customers)
-    if not seconds or steps < _LEAST_STEPS or len(purchases.histories) < _LEAST_ROWS:
+    if not seconds or steps < _MIN_STEPS or len(purchases.histories) < _MIN_ROWS:
         return ranking
     try:
         need_torch()
@@ -109,46 +108,41 @@ def history_ranking(purchases: Purchases, settings: EaseSettings, space: Workspa
 
     model = taught_model(purchases, settings.window, seconds, space.threads, seed, space.progress)
     tables = replace(ranking.tables, next_item=model)
-    space.progress.start("weigh the transformer and the pairs", 1 + len(_NEXT))
-    found = []
-    for share in (0.0, *_NEXT):
-        weights = replace(ranking.weights, next_item=share)
-        tried = GoodsRanking(ranking.goods, ranking.texts, tables if share else ranking.tables, weights, ranking.language)
-        found.append((tried, held_out_gains(tried, purchases)))
-        space.progress.advance(1)
+    space.progress.start("weigh the transformer and the pairs", 1 + len(_NEXT_ITEM_WEIGHTS))
+    mixed = [ranking.replaced(tables, replace(ranking.weights, next_item=share)) for share in _NEXT_ITEM_WEIGHTS]
     # A single, simpler alternative: the rule of one standard error (Breiman et al. 1984).
-    best, gains = clearly_best(found, errors=1.0)
-    mean, share = float(gains.mean()), best.weights.next_item
-    if share:
-        space.progress.finish(f"the transformer counts {share:g}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
-    else:
-        space.progress.finish(f"the transformer is left out: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    best, gains = best_on_held_out([ranking, *mixed], purchases, space.progress, errors=1.0)
+    share = best.weights.next_item
+    space.progress.finish(f"the transformer {f'counts {share:g}' if share else 'is left out'}: {shown_gains(gains)}")
     return best
 
 
 def pair_ranking(purchases: Purchases, settings: EaseSettings, progress: Progress) -> GoodsRanking:
     """The ranking by pairs that is best on the held-out rows, by NDCG@10."""
     weights = PairWeights(purchases, settings.most_items, settings.window)
-    decays, ridges, pairs = _tried(settings, min(settings.most_items, len(purchases.goods)) <= _FEW, bool(purchases.histories))
+    decays, ridges, pairs = _values_to_try(
+        settings, min(settings.most_items, len(purchases.goods)) <= _TRY_ALL_ITEMS, bool(purchases.histories)
+    )
     progress.start("weigh what goes with what", len(decays) * len(ridges) * len(pairs))
-    base, found, said = popular_tables(purchases), [], dict[int, str]()
-    for decay, ridge in itertools.product(decays, ridges):
-        for share in pairs:
-            tables = weights.tables(PairFit(decay, ridge, _PAIR_RIDGE_OF * ridge, share), base)
-            own = RankingWeights(decay=decay, window=settings.window)
-            ranking = GoodsRanking(purchases.goods, purchases.texts, tables, own, purchases.language)
-            found.append((ranking, held_out_gains(ranking, purchases)))
-            said[id(ranking)] = f"decay {decay:g}, ridge {ridge:g}, pairs {share:g}"
-            progress.advance(1)
+    own = RankingWeights(window=settings.window)
+    base = GoodsRanking(purchases.goods, purchases.texts, popular_tables(purchases), own, purchases.language)
+    labels = dict[int, str]()
+
+    def candidates() -> Iterator[GoodsRanking]:
+        for decay, ridge, share in itertools.product(decays, ridges, pairs):
+            tables = weights.tables(PairFit(decay, ridge, _PAIR_RIDGE_OF * ridge, share), base.tables)
+            ranking = base.replaced(tables, replace(own, decay=decay))
+            labels[id(ranking)] = f"decay {decay:g}, ridge {ridge:g}, pairs {share:g}"
+            yield ranking
+
+    best, gains = best_on_held_out(candidates(), purchases, progress)
     weights.forget()
-    best, gains = clearly_best(found)
-    mean = float(gains.mean()) if len(gains) else 0.0
-    progress.finish(f"{said[id(best)]}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
-    best = with_own_reading(best, purchases, settings, progress)
+    progress.finish(f"{labels[id(best)]}: {shown_gains(gains)}")
+    best = with_history_weights(best, purchases, settings, progress)
     return with_rare_items(best, purchases, weights, progress) if weights.left_out else best
 
 
-def with_own_reading(ranking: GoodsRanking, purchases: Purchases, settings: EaseSettings, progress: Progress) -> GoodsRanking:
+def with_history_weights(ranking: GoodsRanking, purchases: Purchases, settings: EaseSettings, progress: Progress) -> GoodsRanking:
     """The ranking with histories that fade, and with what sells counting, as is clearly best on the held-out rows.
 
     Where customers come back for the same kind of thing, old purchases say as much as new ones; where each looks for something else,
@@ -156,19 +150,11 @@ def with_own_reading(ranking: GoodsRanking, purchases: Purchases, settings: Ease
     """
     own = ranking.weights
     fadings = [] if settings.recency is not None else [replace(own, decay=decay) for decay in _FADINGS if decay != own.decay]
-    progress.start("see how histories fade, and what sells", 1 + len(fadings) + len(_SELLS))
-    best, gains = ranking, held_out_gains(ranking, purchases)
-    progress.advance(1)
-    for step in (fadings, None):
-        found = [(best, gains)]
-        for weights in step if step is not None else [replace(best.weights, sells=sells) for sells in _SELLS]:
-            tried = GoodsRanking(ranking.goods, ranking.texts, ranking.tables, weights, ranking.language)
-            found.append((tried, held_out_gains(tried, purchases)))
-            progress.advance(1)
-        best, gains = clearly_best(found)
-    mean = float(gains.mean()) if len(gains) else 0.0
-    told = f"decay {best.weights.decay:g}, best sellers {best.weights.sells:g}"
-    progress.finish(f"{told}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    progress.start("see how histories fade, and what sells", 2 + len(fadings) + len(_SELLS))
+    best, _ = best_on_held_out([ranking, *(ranking.replaced(weights=weights) for weights in fadings)], purchases, progress)
+    sellers = [best.replaced(weights=replace(best.weights, sells=sells)) for sells in _SELLS]
+    best, gains = best_on_held_out([best, *sellers], purchases, progress)
+    progress.finish(f"decay {best.weights.decay:g}, best sellers {best.weights.sells:g}: {shown_gains(gains)}")
     return best
 
 
@@ -179,22 +165,14 @@ def with_rare_items(ranking: GoodsRanking, purchases: Purchases, weights: PairWe
     except MissingExtra as missing:
         progress.say(f"{weights.left_out:,} rare items are not weighed (train.most_items), and suggested by texts alone. {missing}")
         return ranking
-    progress.start(f"weigh {weights.left_out:,} rarer items by their nearest", len(_RARE))
-    found, said = [], dict[int, float]()
-    for share in _RARE:
-        tables = rare.beside(ranking.tables, share)
-        tried = GoodsRanking(ranking.goods, ranking.texts, tables, ranking.weights, ranking.language)
-        found.append((tried, held_out_gains(tried, purchases)))
-        said[id(tried)] = share
-        progress.advance(1)
-    best, gains = clearly_best(found)
-    mean = float(gains.mean()) if len(gains) else 0.0
-    progress.finish(f"their pairs count {said[id(best)]:g}: NDCG@10 {mean:.3f} on {len(gains):,} held-out rows")
+    progress.start(f"weigh {weights.left_out:,} rarer items by their nearest", len(_RARE_WEIGHTS))
+    candidates = [ranking.replaced(rare.beside(ranking.tables, share)) for share in _RARE_WEIGHTS]
+    best, gains = best_on_held_out(candidates, purchases, progress)
+    progress.finish(f"their pairs count {_RARE_WEIGHTS[candidates.index(best)]:g}: {shown_gains(gains)}")
     return best
 
 
-def _tried(settings: EaseSettings, few: bool, held: bool) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """The values to try of decay, ridge and pairs."""
+def _values_to_try(settings: EaseSettings, few: bool, held: bool) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     many = few and held
     decays = (settings.recency,) if settings.recency is not None else _DECAYS[: None if many else 1]
     ridges = (settings.ridge,) if settings.ridge is not None else _RIDGES[: None if many else 1]

@@ -18,12 +18,12 @@ from smidgen.retail.students.purchases import Numbers, Purchases
 
 _WIDTH, _BLOCKS, _HEADS, _DROPOUT = 64, 2, 2, 0.3
 _EPOCHS, _RATE, _WARM = 24, 4e-3, 0.04
-_LEAST_ITEMS, _MOST_ITEMS, _EPOCH_STEPS = 200, 2_000, 100
+_MIN_BATCH_ITEMS, _MAX_BATCH_ITEMS, _EPOCH_STEPS = 200, 2_000, 100
 """Items that are predicted at a step, about: so many that an epoch has at least a hundred steps, within these bounds."""
-_OTHERS = 2_000
-"""Items that each step sets against the right ones."""
-_SLOW = 0.02
-"""From here on teaching is too slow for its time, which then sets the learning rate."""
+_NEGATIVES = 2_000
+"""Negative samples of each step."""
+_LAG = 0.02
+"""Share of the time by which training may lag before the time sets the learning rate."""
 _SHARPNESSES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2)
 """Factors of the logits. A model that was taught to the end is too sure of itself."""
 
@@ -40,8 +40,8 @@ class _Block(nn.Module):
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """(rows, length, width) to the same shape."""
         rows, length, width = state.shape
-        looked = self.look(self.before(state)).view(rows, length, 3, _HEADS, width // _HEADS)
-        query, key, value = looked.permute(2, 0, 3, 1, 4)
+        projected = self.look(self.before(state)).view(rows, length, 3, _HEADS, width // _HEADS)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
         dropout = _DROPOUT if self.training else 0.0
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout)
         state = state + F.dropout(self.out(seen.transpose(1, 2).reshape(rows, length, width)), _DROPOUT, self.training)
@@ -72,7 +72,7 @@ class _Network(nn.Module):
 def taught_model(purchases: Purchases, window: int, seconds: float, threads: int, seed: int, progress: Progress) -> NextItemModel:
     """A model taught on all customers but the held-out rows, which only set how sure it is of itself.
 
-    Each step sets the right items against `_OTHERS` that are drawn evenly and stand for all. The learning rate falls to nothing by the
+    Each step sets the right items against `_NEGATIVES` that are drawn evenly and stand for all. The learning rate falls to nothing by the
     last epoch, or by the end of so many `seconds` if that is earlier. Raises TrainError if its numbers run away.
     """
     torch.set_num_threads(threads)
@@ -82,7 +82,7 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
     known = np.flatnonzero(purchases.buyers > 0)
     network = _Network(len(purchases.goods), window)
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    size = min(_MOST_ITEMS, max(_LEAST_ITEMS, sum(len(row) - 1 for row in rows) // _EPOCH_STEPS))
+    size = min(_MAX_BATCH_ITEMS, max(_MIN_BATCH_ITEMS, sum(len(row) - 1 for row in rows) // _EPOCH_STEPS))
     began, steps = time.monotonic(), _EPOCHS * sum(1 for _ in _batches(rows, size, np.random.default_rng(seed)))
     progress.start("teach a transformer what is bought next", _EPOCHS)
     network.train()
@@ -90,13 +90,13 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
     for _ in range(_EPOCHS):
         for batch in _batches(rows, size, rng):
             done, spent = step / steps, (time.monotonic() - began) / seconds
-            if spent > done + _SLOW:  # else the clock changes nothing, so that the same purchases teach the same
+            if spent > done + _LAG:  # else the clock changes nothing, so that the same purchases teach the same
                 done = spent
             if done >= 1:
                 break
             for group in optimiser.param_groups:
                 group["lr"] = _RATE * min(1.0, done / _WARM + 0.01) * (1 - done)
-            others = rng.choice(known, min(_OTHERS, len(known)), replace=False)
+            others = rng.choice(known, min(_NEGATIVES, len(known)), replace=False)
             loss = _loss(network, [rows[place] for place in batch], torch.from_numpy(others), len(known) / len(others))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -132,13 +132,13 @@ def _batches(rows: Sequence[Numbers], size: int, rng: np.random.Generator) -> It
 
 
 def _loss(network: _Network, rows: Sequence[Numbers], others: torch.Tensor, each: float) -> torch.Tensor:
-    """The mean cross-entropy of the next items against these others, of which each stands for so many."""
+    """The mean cross-entropy of the next items against `others`, each of which stands for `each` items."""
     length = max(map(len, rows)) - 1
-    given, wanted = np.zeros((len(rows), length), np.int64), np.full((len(rows), length), -1, np.int64)
+    given, expected = np.zeros((len(rows), length), np.int64), np.full((len(rows), length), -1, np.int64)
     for place, row in enumerate(rows):
-        given[place, : len(row) - 1], wanted[place, : len(row) - 1] = row[:-1], row[1:]
-    real = torch.from_numpy((wanted >= 0).reshape(-1))
-    right = torch.from_numpy(wanted.reshape(-1))[real]
+        given[place, : len(row) - 1], expected[place, : len(row) - 1] = row[:-1], row[1:]
+    real = torch.from_numpy((expected >= 0).reshape(-1))
+    right = torch.from_numpy(expected.reshape(-1))[real]
     states = network(torch.from_numpy(given)).reshape(-1, _WIDTH)[real]
     own = (states * network.items(right)).sum(dim=1) + network.bias[right]
     against = states @ network.items(others).T + network.bias[others] + math.log(each)
@@ -150,9 +150,9 @@ def _loss(network: _Network, rows: Sequence[Numbers], others: torch.Tensor, each
 def _calibrated(model: NextItemModel, purchases: Purchases) -> NextItemModel:
     """The model with the sharpness by which the held-out items are likeliest (Guo et al. 2017). Those that it never saw do not count."""
     surprise = np.zeros(len(_SHARPNESSES))
-    for history, wanted in zip(purchases.histories, purchases.wanted.tolist(), strict=True):
-        if model.arrays["bias"][wanted] > UNTAUGHT:
-            surprise -= [np.log(max(1e-12, float(model.probabilities(history, factor)[wanted]))) for factor in _SHARPNESSES]
+    for history, bought_next in zip(purchases.histories, purchases.next_items.tolist(), strict=True):
+        if model.arrays["bias"][bought_next] > UNTAUGHT:
+            surprise -= [np.log(max(1e-12, float(model.probabilities(history, factor)[bought_next]))) for factor in _SHARPNESSES]
     factor, arrays = np.float32(_SHARPNESSES[int(surprise.argmin())]), dict(model.arrays)
     for name in ("last.weight", "last.bias"):
         arrays[name] = arrays[name] * factor

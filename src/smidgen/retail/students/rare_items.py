@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _NEAREST, _K1, _B = 100, 0.4, 0.2
-_HIGH = 0.99
+_MATCHED_QUANTILE = 0.99
 """The quantile at which weights of both kinds are made equal."""
 _AT_ONCE = 2_000
 
@@ -45,14 +45,14 @@ class RarePairs:
         rows = np.repeat(np.arange(items), np.diff(alike.indptr))
         rare = ~(inside[rows] & inside[alike.indices])
         self._weights = sparse.csr_matrix((alike.data[rare], (rows[rare], alike.indices[rare])), shape=(items, items), dtype=np.float32)
-        self._counts = _counted(self._weights, bought)
+        self._counts = _pair_counts(self._weights, bought)
 
     def beside(self, tables: ItemTables, share: float) -> ItemTables:
         """The tables with these pairs beside their own, at a share of the own ones' weight."""
         if not share or not self._weights.nnz or not len(tables.weights):
             return tables
         sparse, size = need_scipy(), len(tables.buyers)
-        level = share * float(np.quantile(tables.weights, _HIGH)) / float(np.quantile(self._weights.data, _HIGH))
+        level = share * float(np.quantile(tables.weights, _MATCHED_QUANTILE)) / float(np.quantile(self._weights.data, _MATCHED_QUANTILE))
         shape = (size, size)
         weights = (sparse.csr_matrix((tables.weights, tables.items, tables.starts), shape=shape) + self._weights * level).tocsr()
         # One more, so that pairs that nobody bought together keep their place.
@@ -65,8 +65,8 @@ class RarePairs:
         )
 
 
-def _counted(pairs: csr_matrix, bought: csr_matrix) -> csr_matrix:
-    """One more than how many customers bought both items of each pair."""
+def _pair_counts(pairs: csr_matrix, bought: csr_matrix) -> csr_matrix:
+    """One more than how many customers bought both items of each pair, so that a pair without any stays in the sparse matrix."""
     sparse, found, by_item = need_scipy(), [], bought.T.tocsr()
     pattern = pairs.copy()
     pattern.data = np.ones_like(pattern.data)
