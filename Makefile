@@ -72,7 +72,7 @@ bench: $(VENV)/.ready-test ## Measure against peers; writes bench/RESULTS.md (lo
 	$(BIN)/python -m bench
 
 clean: ## Remove the environment and everything built in this folder
-	rm -rf $(VENV) $(LOWEST) site build dist src/smidgen/studio/dist studio/node_modules demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) site build dist src/smidgen/studio/dist studio/node_modules studio/openapi.json studio/src/api/schema.d.ts demo out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 was found. Install one, or name it: make demo PYTHON=/path/to/python3.12"; exit 1; }

@@ -1,5 +1,8 @@
-"""Write the OpenAPI description of the Studio's API, from which the page's types are made: `python -m tools.studio_api`, then
-`npm run types` in `studio/`."""
+"""Write the OpenAPI description of the Studio's API: `python -m tools.studio_api`.
+
+`npm run types` in `studio/` makes TypeScript of it. Git ignores both files, and `make lint` makes them anew.
+Only `tsc` and ESLint read them: the page builds without.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,13 @@ from smidgen.studio.store.projects import StudioStore
 FILE = Path(__file__).resolve().parents[1] / "studio" / "openapi.json"
 
 
-def described() -> str:
-    """The description, as the file holds it."""
+def main() -> None:
+    """Write the description of this code over what is there."""
+    FILE.write_text(describe_api(), encoding="utf-8")
+
+
+def describe_api() -> str:
+    """The OpenAPI description of the app, as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         store = StudioStore(f"sqlite:///{folder}/studio.db")
         try:
@@ -26,4 +34,4 @@ def described() -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(described(), encoding="utf-8")
+    main()

@@ -20,28 +20,41 @@ SOURCES = ROOT / "studio"
 PAGE = ROOT / "src" / "smidgen" / "studio" / "dist"
 LEAST_NODE = (20, 19)
 """The first version that Vite 8 runs with."""
+GENERATED = (SOURCES / "openapi.json", SOURCES / "src" / "api" / "schema.d.ts")
+"""Made from the code for the check, and ignored by git."""
 _MODULES = SOURCES / "node_modules"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Install the packages, check the sources if asked to, build the page. Returns the exit code of the first command that failed."""
+    """Install the packages, check the sources if asked to, build the page. Returns the exit code of the first command that failed.
+
+    The page builds without smidgen's own packages, as for a wheel. The check needs them: it makes the API's types from the code.
+    """
     parser = argparse.ArgumentParser(prog="python -m tools.studio_page", description="Build the Studio's page.")
     parser.add_argument("--check", action="store_true", help="also check types and style, and run the page's tests")
     checked = parser.parse_args(arguments).check
     npm = find_npm()
+    types = ""
+    if checked:
+        from tools import studio_api
+
+        studio_api.main()
+        types = hash_of([studio_api.FILE])
+    sources = hash_of(source_files())
     steps = [
         (["ci", "--no-audit", "--no-fund", "--loglevel=error"], _MODULES / ".installed", hash_of([SOURCES / "package-lock.json"])),
-        (["run", "--silent", "check"], _MODULES / ".checked", hash_of(source_files())),
-        (["run", "--silent", "test"], _MODULES / ".tested", hash_of(source_files())),
-        (["run", "--silent", "build", "--", "--logLevel=warn"], _MODULES / ".built", hash_of(source_files())),
+        (["run", "--silent", "types"], None, ""),
+        (["run", "--silent", "check"], _MODULES / ".checked", sources + types),
+        (["run", "--silent", "test"], _MODULES / ".tested", sources),
+        (["run", "--silent", "build", "--", "--logLevel=warn"], _MODULES / ".built", sources),
     ]
-    for command, stamp, wanted in steps:
-        if command[-1] in ("check", "test") and not checked:
+    for command, stamp, stamped in steps:
+        if command[-1] in ("types", "check", "test") and not checked:
             continue
         if command[0] == "ci" and _MODULES.is_symlink():  # another checkout's, which npm would delete
             continue
         built = command[2:3] != ["build"] or (PAGE / "index.html").is_file()
-        if built and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        if built and stamp and stamp.is_file() and stamp.read_text(encoding="utf-8") == stamped:
             continue
         failed = run_npm(npm, command)
         if failed and command[0] == "ci" and npm != (own := wheel_npm()):
@@ -51,14 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
         if failed:
             print(f"npm {' '.join(command)} failed in studio/ (exit {failed})", file=sys.stderr)
             return failed
-        stamp.write_text(wanted, encoding="utf-8")
+        if stamp:
+            stamp.write_text(stamped, encoding="utf-8")
     return 0
 
 
 def source_files() -> list[Path]:
     """The files that the page is made from, in order."""
     skipped = {"node_modules", "dist"}
-    return sorted(file for file in SOURCES.rglob("*") if file.is_file() and not skipped & set(file.relative_to(SOURCES).parts))
+    files = sorted(file for file in SOURCES.rglob("*") if file.is_file() and not skipped & set(file.relative_to(SOURCES).parts))
+    return [file for file in files if file not in GENERATED]
 
 
 def hash_of(files: list[Path]) -> str:
