@@ -16,6 +16,7 @@ import styles from "./Conversations.module.css";
 import { Corrections } from "./Corrections";
 import { type Head, TALKS_PER_PAGE, useTalks } from "./queries";
 import { TalkPane } from "./TalkPane";
+import { toneOf } from "./tone";
 
 const OUTCOMES = ["answered", "asked", "proposed", "done", "cancelled", "failed", "handed_over", "unanswered"] as const;
 const VIEWS = ["talks", "corrections"] as const;
@@ -132,11 +133,4 @@ function OneHead({ head, chosen, onOpen }: { head: Head; chosen: boolean; onOpen
       </button>
     </li>
   );
-}
-
-/** The tone of an outcome: good where the customer was served, a warning where not. */
-export function toneOf(outcome: string): "good" | "warn" | "bad" | "plain" {
-  if (outcome === "answered" || outcome === "done") return "good";
-  if (outcome === "failed") return "bad";
-  return outcome === "unanswered" || outcome === "handed_over" ? "warn" : "plain";
 }

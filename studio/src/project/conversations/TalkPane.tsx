@@ -10,12 +10,12 @@ import { Badge, Notice, Skeleton } from "../../ui/Feedback";
 import { TextArea } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
 import { useStepWords } from "../policy/RulesCard";
-import { toneOf } from "./ConversationsPage";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Conversations.module.css";
 import { Dialog } from "../../ui/Overlay";
 import { JudgeDialog } from "./JudgeDialog";
 import { type LoggedCall, type Status, type Talk, type TalkReply, type TalkTurn, useForgetTalk, useMoveTalk, useReply, useTalk } from "./queries";
+import { toneOf } from "./tone";
 
 /** One conversation as a chat, with what is known behind each answer, and a place to answer as a person. */
 export function TalkPane({ project, id, onClose }: { project: string; id: string; onClose: () => void }): ReactNode {

@@ -6,10 +6,9 @@ import { told } from "../../i18n/serverTexts";
 import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { TextField } from "../../ui/Field";
-import { type Day, DAYS, hoursOf, type Span, spansOf, textsAt } from "./form";
+import { type Day, DAYS, hoursOf, type PolicyPart, type Span, spansOf, textsAt } from "./form";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
-import type { PolicyPart } from "./PolicyPage";
 
 const USUAL: Span = { from: "09:00", to: "17:00" };
 

@@ -6,9 +6,8 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { Range, Ticks } from "../../ui/Field";
 import { NumberField } from "../../ui/NumberField";
-import { LANGUAGES } from "./form";
+import { LANGUAGES, type PolicyPart } from "./form";
 import layout from "../../ui/Layout.module.css";
-import type { PolicyPart } from "./PolicyPage";
 
 const LIMITS = ["least_intent", "least_act", "least_recommend"] as const;
 

@@ -24,14 +24,6 @@ import { TryCard } from "./TryCard";
 
 const CHECK_MS = 350;
 
-/** What the policy's cards share: the form, a way to change it, what is wrong, and what may be named. */
-export interface PolicyPart {
-  form: PolicyForm;
-  set: (form: PolicyForm) => void;
-  policy: Policy;
-  may: boolean;
-}
-
 /** The policy of a desk, as a form and as text, both in step. */
 export function PolicyPage(): ReactNode {
   const { t } = useTranslation();

@@ -5,10 +5,9 @@ import { told } from "../../i18n/serverTexts";
 import { Card } from "../../ui/Card";
 import { Select, Switch, Ticks } from "../../ui/Field";
 import { Problem } from "../../ui/Problem";
-import { allowedKinds, PRIVACY, type Privacy, textsAt, withAllowed } from "./form";
+import { allowedKinds, type PolicyPart, PRIVACY, type Privacy, textsAt, withAllowed } from "./form";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
-import type { PolicyPart } from "./PolicyPage";
 import { useChooseFinder, usePolicy } from "./queries";
 
 /** What becomes of customers' personal data: what is replaced, where, and which model finds it. */

@@ -7,9 +7,8 @@ import { Card } from "../../ui/Card";
 import { cx } from "../../ui/cx";
 import { TextField } from "../../ui/Field";
 import { Icon } from "../../ui/icons";
-import { moved, partsOf, rulesOf, sayable, stepsToChoose, textsAt, withRules } from "./form";
+import { moved, partsOf, type PolicyPart, rulesOf, sayable, stepsToChoose, textsAt, withRules } from "./form";
 import styles from "./Policy.module.css";
-import type { PolicyPart } from "./PolicyPage";
 
 const MOST_STEPS = 5;
 

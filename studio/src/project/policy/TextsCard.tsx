@@ -7,10 +7,9 @@ import { Button, IconButton } from "../../ui/Button";
 import { Card } from "../../ui/Card";
 import { Badge } from "../../ui/Feedback";
 import { Select, TextArea, TextField } from "../../ui/Field";
-import { LANGUAGES, textsAt } from "./form";
+import { LANGUAGES, type PolicyPart, textsAt } from "./form";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Policy.module.css";
-import type { PolicyPart } from "./PolicyPage";
 
 const NAME = /^[a-z][a-z0-9_]{0,40}$/;
 

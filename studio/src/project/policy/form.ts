@@ -1,5 +1,7 @@
 /** A policy's form: its settings as the server tells them, read and changed by the page. */
 
+import type { Policy } from "./queries";
+
 export const DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] as const;
 export type Day = (typeof DAYS)[number];
 export const LANGUAGES = ["en", "de"] as const;
@@ -15,6 +17,14 @@ export interface PolicyForm {
   hand_over: { after_unanswered: number };
   privacy: Privacy;
   texts: Record<string, Record<string, string>>;
+}
+
+/** What the policy's cards share: the form, a way to change it, what is wrong, and what may be named. */
+export interface PolicyPart {
+  form: PolicyForm;
+  set: (form: PolicyForm) => void;
+  policy: Policy;
+  may: boolean;
 }
 
 export const PRIVACY = ["off", "mask", "health", "card"] as const;

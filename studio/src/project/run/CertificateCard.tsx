@@ -16,7 +16,8 @@ import { useModelName } from "../../ui/ModelPicker";
 import { Dialog } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { RunFailure } from "../../ui/RunFailure";
-import { LINE, type Certificate, useCertificate, useRevokeCertificate } from "./queries";
+import { LINE } from "./draft";
+import { type Certificate, useCertificate, useRevokeCertificate } from "./queries";
 import styles from "./Run.module.css";
 
 const ALPHAS = [0.01, 0.02, 0.05, 0.1] as const;

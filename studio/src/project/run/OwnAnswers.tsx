@@ -6,8 +6,8 @@ import { formatNumber } from "../../i18n";
 import { Button } from "../../ui/Button";
 import { Notice } from "../../ui/Feedback";
 import { PointWords } from "../../ui/PointWords";
-import type { Draft } from "./draft";
-import { LINE, type Serving, useCertificate } from "./queries";
+import { type Draft, LINE } from "./draft";
+import { type Serving, useCertificate } from "./queries";
 import styles from "./Run.module.css";
 
 export type LocalMode = Serving["settings"]["local"];

@@ -14,9 +14,9 @@ import { useModelName } from "../../ui/ModelPicker";
 import { Problem } from "../../ui/Problem";
 import { optionName, settingTitle } from "../../ui/settings";
 import { useLine } from "../learn/queries";
-import { asked, type Draft, drafted } from "./draft";
+import { asked, type Draft, drafted, LINE } from "./draft";
 import { Here, Mode } from "./OwnAnswers";
-import { LINE, type Serving, useRestart, useServeNewest, useStartServing, useStopServing } from "./queries";
+import { type Serving, useRestart, useServeNewest, useStartServing, useStopServing } from "./queries";
 import styles from "./Run.module.css";
 
 const MOST_PRICE = 1e6;

@@ -1,11 +1,14 @@
-import type { ServingSettings } from "./queries";
+import type { components } from "../../api/schema";
+
+export type ServingSettings = components["schemas"]["ServingSettings"];
+
+/** In place of a model's id: whichever version the line has chosen. */
+export const LINE = "line";
 
 /** How to serve, as the form holds it: the port as it is typed. */
 export interface Draft extends Omit<ServingSettings, "port"> {
   port: string;
 }
-
-const LINE = "line";
 
 /** The form's first state: as it was served last, with the newest model. The line, and watching alone, stay as they were. A score that was
  * typed for another model is not kept. */

@@ -5,7 +5,6 @@ import type { components } from "../../api/schema";
 import { asked, drafted } from "./draft";
 
 export type Serving = components["schemas"]["ServingView"];
-export type ServingSettings = components["schemas"]["ServingSettings"];
 export type ServingStart = components["schemas"]["ServingStart"];
 export type Key = components["schemas"]["KeyView"];
 export type Certificate = components["schemas"]["CertificateView"];
@@ -19,8 +18,6 @@ export type Group = (typeof GROUPS)[number];
 const LIVE_MS = 5_000;
 const STARTING_MS = 800;
 export const REQUESTS_PER_PAGE = 50;
-/** In place of a model's id: whichever version the line has chosen. */
-export const LINE = "line";
 
 /** Place of a project in calls of the API. */
 export function at(project: string) {

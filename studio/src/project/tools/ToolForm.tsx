@@ -14,7 +14,7 @@ import { type ArgumentDraft, draftOf, emptyDraft, type ExampleDraft, faultsAt, t
 import { type FieldMistake, type Tool, type ToolPlace, type Tools, useSaveTool, useToolCheck } from "./queries";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
-import { Marked, Template } from "./ToolsPage";
+import { Marked, Template } from "./Template";
 
 const CHECK_MS = 400;
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];

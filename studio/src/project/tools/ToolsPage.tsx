@@ -13,9 +13,10 @@ import { Dialog, Menu } from "../../ui/Overlay";
 import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import { AddDocument, AddPlan, AddServer } from "./AddSource";
-import { type ArgumentDraft, draftOf, marked, shown, shownIn } from "./draft";
+import { draftOf, shown, shownIn } from "./draft";
 import { type Tool, type Tools, useDeleteTool, useSaveToolText, useTools } from "./queries";
 import { SecretsCard } from "./SecretsCard";
+import { Marked, Template } from "./Template";
 import { ToolForm } from "./ToolForm";
 import layout from "../../ui/Layout.module.css";
 import styles from "./Tools.module.css";
@@ -196,33 +197,6 @@ function ToolCard({ project, tool, tools, onOpen, onTry }: { project: string; to
         <Problem query={{ error: remove.error }} />
       </Dialog>
     </article>
-  );
-}
-
-/** A text with `{name}` gaps, each shown as the argument's title. */
-export function Template({ text, named }: { text: string; named: readonly ArgumentDraft[] }): ReactNode {
-  return text.split(/(\{[a-z][a-z0-9_]*\})/).map((piece, place) => {
-    const name = /^\{(.+)\}$/.exec(piece)?.[1];
-    return name ? (
-      <span key={place} className={styles.gap}>
-        {shownIn(named, name)}
-      </span>
-    ) : (
-      piece
-    );
-  });
-}
-
-/** A message with the values of its arguments marked. */
-export function Marked({ message, values }: { message: string; values: Record<string, string> }): ReactNode {
-  return marked(message, values).map((piece, place) =>
-    piece.argument ? (
-      <span key={place} className={styles.gap} title={piece.argument}>
-        {piece.text}
-      </span>
-    ) : (
-      piece.text
-    ),
   );
 }
 
