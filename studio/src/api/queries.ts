@@ -83,13 +83,13 @@ export function useLogOut() {
   });
 }
 
-export type Upload = components["schemas"]["UploadView"];
-export type Row = components["schemas"]["RowView"];
+export type Upload = components["schemas"]["FilePreview"];
+export type Row = components["schemas"]["DataRow"];
 export type DataSummary = components["schemas"]["DataSummary"];
 export type AnswerCount = components["schemas"]["AnswerCount"];
-export type Version = components["schemas"]["VersionView"];
+export type Version = components["schemas"]["DataVersion"];
 export type Edit = components["schemas"]["EditRequest"]["edit"];
-export type Added = components["schemas"]["ImportView"];
+export type Added = components["schemas"]["ImportResult"];
 export type Import = components["schemas"]["ImportRequest"];
 
 export interface RowQuery {

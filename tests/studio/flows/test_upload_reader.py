@@ -162,7 +162,7 @@ def test_a_table_of_goods_becomes_texts_to_write_from(store: StudioStore, tmp_pa
     assert remembered_columns(rows) is None
     added = import_file(store, project, file, file.name, {"input": list(seen.input), "label": list(seen.label)}, "ann")
     assert [row.input for row in rows.each()] == ["Product: Oak stool; Price GBP: 49", "Product: Pine, bench; Price GBP: 129"]
-    assert added.skipped == 1 and added.faults[0].fault == "the text is empty"
+    assert added.skipped == 1 and "the text is empty" in added.faults[0]
     assert added.version.details["skipped"] == 1 and added.version.details["faults"][0]["row"] == 4
 
     remembered = remembered_columns(rows)

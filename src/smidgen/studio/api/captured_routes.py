@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.studio.api.access import Editor, Viewer
-from smidgen.studio.api.data_routes import RowView, VersionView, row_view, version_view
 from smidgen.studio.flows.data.captured_rows import CapturedChoice, add_captured, read_captured, traffic_jobs, traffic_sources
 from smidgen.studio.flows.look import queue_look
+from smidgen.studio.store.data_rows import DataRow, DataVersion
 from smidgen.studio.store.projects import StudioStore
 
 _SHOWN = 20
@@ -54,7 +54,7 @@ class CapturedRowsView(BaseModel):
     test: int = Field(description="Of these, rows that become test rows, since their requests are held out.")
     known: int = Field(description="Texts that the data holds already.")
     unusable: dict[str, int] = Field(description="Answers that are left out, by the reason.")
-    rows: list[RowView]
+    rows: list[DataRow]
 
 
 def captured_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
@@ -93,15 +93,15 @@ def captured_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
             test=sum(row.part == "test" for row in found.rows),
             known=found.known,
             unusable=dict(found.unusable),
-            rows=[row_view(row) for row in found.rows[-_SHOWN:][::-1]],
+            rows=list(found.rows[-_SHOWN:][::-1]),
         )
 
     @router.post("/captured-rows", status_code=201)
-    def add_captured_rows(person: Editor, project: str, body: CapturedQuery) -> VersionView:
+    def add_captured_rows(person: Editor, project: str, body: CapturedQuery) -> DataVersion:
         """Add the rows of captured requests as a new version, and look at them."""
         made = add_captured(store, project, CapturedChoice(**body.model_dump()), person.name)
         if queue_look(store, project, person.name) is not None:
             wake()
-        return version_view(made)
+        return made
 
     return router

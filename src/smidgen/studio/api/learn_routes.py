@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
 from smidgen.studio.api.access import Editor, Operator, Viewer
-from smidgen.studio.api.data_routes import VersionView, version_view
 from smidgen.studio.api.project_routes import ProjectView, project_view
 from smidgen.studio.api.serving_routes import CapturedView
 from smidgen.studio.flows.data.review import label_request, read_queue, skip_request
 from smidgen.studio.flows.jobs import project_of_job
 from smidgen.studio.flows.look import queue_look
 from smidgen.studio.flows.serving.line import LineVersion, ProjectLine, go_back, read_line
+from smidgen.studio.store.data_rows import DataVersion
 from smidgen.studio.store.projects import StudioStore
 
 _MOST_QUEUED = 100
@@ -142,7 +142,7 @@ def learn_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
         return QueueView(waiting=found.waiting, done=found.done, requests=requests)
 
     @router.post("/review/{request}")
-    def review(person: Editor, project: str, request: str, body: Review) -> VersionView | None:
+    def review(person: Editor, project: str, request: str, body: Review) -> DataVersion | None:
         """Add a captured request with its right answer to the data, or skip it."""
         store.project(project)
         if body.skip:
@@ -150,7 +150,7 @@ def learn_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
             return None
         if body.output is None:
             raise RequestError("studio.there_is_no_answer", value="nothing", param="output")
-        return version_view(label_request(store, project, request, body.output, person.name))
+        return label_request(store, project, request, body.output, person.name)
 
     @router.post("/jobs/{job}/project", status_code=201)
     def build_job(person: Editor, project: str, job: str, body: NewJobProject) -> ProjectView:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
 from smidgen.studio.api.access import Editor, Viewer
-from smidgen.studio.api.data_routes import RowView, VersionView, row_view, version_view
 from smidgen.studio.api.report_routes import OperatingPointView, point_view
 from smidgen.studio.flows.costs import DAYS_A_MONTH, CostQuestion, Source, monthly_saving
 from smidgen.studio.flows.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
@@ -19,6 +18,7 @@ from smidgen.studio.flows.data.personal_data import MOST_ROWS as REDACTED_ROWS
 from smidgen.studio.flows.data.personal_data import preview_redaction, redact_rows
 from smidgen.studio.flows.look import ANSWER, newest_look, read_look
 from smidgen.studio.flows.models.project_point import newest_model, project_point
+from smidgen.studio.store.data_rows import DataRow, DataVersion
 from smidgen.studio.store.projects import StudioStore
 from smidgen.studio.store.runs import RunState
 
@@ -108,8 +108,8 @@ class FindingItemView(BaseModel):
     """One place of a finding that still holds."""
 
     id: str
-    rows: list[RowView]
-    other: RowView | None = Field(description="The row that the first one repeats.")
+    rows: list[DataRow]
+    other: DataRow | None = Field(description="The row that the first one repeats.")
     names: list[NameCount]
     proposed: str | None
     chance: float | None = Field(description="The probability of the proposed label, or how similar two texts are.")
@@ -165,7 +165,7 @@ class RedactionView(BaseModel):
 class RedactedView(BaseModel):
     """Rows that were redacted, as one new version; null where nothing changed."""
 
-    version: VersionView | None
+    version: DataVersion | None
     left: int = Field(description="Rows that could not be made safe, and stay as they are.")
     faults: list[str]
 
@@ -180,7 +180,7 @@ class SuggestedLabel(BaseModel):
 class QueuedRowView(BaseModel):
     """A row to label."""
 
-    row: RowView
+    row: DataRow
     reason: Literal["unlabelled", "suspect"]
     suggestions: list[SuggestedLabel] = Field(description="The likeliest first.")
 
@@ -215,8 +215,8 @@ _NOTHING: dict[str, Any] = {"version": None, "rows": 0, "looked_at": 0, "unlabel
 def _item(item: FindingItem) -> FindingItemView:
     return FindingItemView(
         id=item.id,
-        rows=[row_view(row) for row in item.rows],
-        other=row_view(item.other) if item.other is not None else None,
+        rows=list(item.rows),
+        other=item.other,
         names=[NameCount(label=label, rows=rows) for label, rows in item.names],
         proposed=item.proposed,
         chance=item.chance,
@@ -298,7 +298,7 @@ def look_routes(store: StudioStore) -> APIRouter:
         """Replace the personal data in rows by placeholders, as one new version. Answers are not touched."""
         made, done = redact_rows(store, project, body.keys, person.name)
         left = sum(bool(row.fault) for row in done.rows)
-        return RedactedView(version=None if made is None else version_view(made), left=left, faults=list(done.faults))
+        return RedactedView(version=made, left=left, faults=list(done.faults))
 
     @router.get("/label-queue")
     def read_label_queue(person: Viewer, project: str, most: int = Query(100, ge=1, le=MOST_ANSWERS)) -> LabelQueueView:
@@ -307,7 +307,7 @@ def look_routes(store: StudioStore) -> APIRouter:
         queue = label_queue(store, project, most)
         rows = [
             QueuedRowView(
-                row=row_view(one.row),
+                row=one.row,
                 reason=one.reason,
                 suggestions=[SuggestedLabel(label=label, chance=chance) for label, chance in one.suggestions],
             )
@@ -316,10 +316,10 @@ def look_routes(store: StudioStore) -> APIRouter:
         return LabelQueueView(look=queue.look, since=queue.since, unlabelled=queue.unlabelled, suspects=queue.suspects, rows=rows)
 
     @router.post("/answers", status_code=201)
-    def save_answers(person: Editor, project: str, body: AnswersRequest) -> VersionView | None:
+    def save_answers(person: Editor, project: str, body: AnswersRequest) -> DataVersion | None:
         """Give rows their answers as one new version; null where nothing changed. An answer that a row has already confirms it."""
         answers = [RowAnswer(entry.key, entry.output, entry.undo) for entry in body.answers]
         made = answer_rows(store, project, answers, person.name)
-        return None if made is None else version_view(made)
+        return made
 
     return router

@@ -19,7 +19,6 @@ from smidgen.judge import wording
 from smidgen.judge.report import Report
 from smidgen.judge.sections import Delta, Measured
 from smidgen.studio.api.access import Builder, Viewer
-from smidgen.studio.api.data_routes import RowChangeView, RowView, row_view
 from smidgen.studio.api.project_routes import ProjectView, project_view
 from smidgen.studio.flows.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.studio.flows.models.downloads import bundle_file, zip_bundle
@@ -32,7 +31,7 @@ from smidgen.studio.flows.models.model_report import (
     read_report,
 )
 from smidgen.studio.flows.models.project_point import project_point
-from smidgen.studio.store.data_rows import DataRow, RowFilter
+from smidgen.studio.store.data_rows import DataRow, RowChange, RowFilter
 from smidgen.studio.store.projects import StudioStore
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -115,7 +114,7 @@ class AnswerView(BaseModel):
     answer: Any
     score: float
     grade: float = Field(description="1 for right, 0 for wrong; between them for a graded task.")
-    now: RowView | None = Field(description="The row in the newest version; null where it was removed.")
+    now: DataRow | None = Field(description="The row in the newest version; null where it was removed.")
 
 
 class AnswerPage(BaseModel):
@@ -138,7 +137,7 @@ class ComparisonView(BaseModel):
     lost: int
     corrected: int = Field(description="Of these, rows whose wanted answer was changed in between.")
     rows_changed: int = Field(description="Rows that differ between the two versions of the data.")
-    row_changes: list[RowChangeView] = Field(description="The first of them.")
+    row_changes: list[RowChange] = Field(description="The first of them.")
 
 
 class OperatingPointView(BaseModel):
@@ -229,14 +228,7 @@ def report_routes(store: StudioStore) -> APIRouter:
             return None
         found = compare_models(store, project, other, model)
         names = ("earlier", "headline", "before", "after", "change", "shared", "gained", "lost", "corrected")
-        changes = [
-            RowChangeView(
-                key=change.key,
-                before=row_view(change.before) if change.before else None,
-                after=row_view(change.after) if change.after else None,
-            )
-            for change in found.row_changes[:_MOST_CHANGES]
-        ]
+        changes = list(found.row_changes[:_MOST_CHANGES])
         told = {name: getattr(found, name) for name in names}
         return ComparisonView(**told, rows_changed=len(found.row_changes), row_changes=changes)
 
@@ -299,4 +291,4 @@ def _is_meant(one: ModelAnswer, wanted: str | None, answer: str | None, wrong: b
 
 def _answer_view(one: ModelAnswer, now: DataRow | None) -> AnswerView:
     fields = {name: getattr(one, name) for name in ("key", "input", "second", "wanted", "answer", "score", "grade")}
-    return AnswerView(**fields, now=row_view(now) if now else None)
+    return AnswerView(**fields, now=now)

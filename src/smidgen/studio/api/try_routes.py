@@ -18,7 +18,6 @@ from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
 from smidgen.server.models import takes_pairs
 from smidgen.studio.api.access import Builder, Editor, Viewer
-from smidgen.studio.api.data_routes import VersionView, version_view
 from smidgen.studio.api.report_routes import OperatingPointView, point_view
 from smidgen.studio.flows import answer_file
 from smidgen.studio.flows.data import review
@@ -30,6 +29,7 @@ from smidgen.studio.flows.models.open_models import OpenModels
 from smidgen.studio.flows.models.project_point import project_point
 from smidgen.studio.flows.run_process import parts_of_error
 from smidgen.studio.flows.serving.shown import shown_kind
+from smidgen.studio.store.data_rows import DataVersion
 from smidgen.studio.store.projects import StudioStore
 
 _MOST_TEXTS = 50
@@ -147,7 +147,7 @@ class CorrectionRequest(BaseModel):
 class CorrectionView(BaseModel):
     """The effect of a correction. `version` is null where the data said so already."""
 
-    version: VersionView | None
+    version: DataVersion | None
     relabelled: int = Field(description="Rows with this text whose answer changed.")
     added: bool = Field(description="Whether a row was added.")
 
@@ -224,7 +224,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:
         """Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back."""
         made = review.correct(store.rows(project), store.project(project), body.text, body.second, body.output, person.name)
-        version = None if made.version is None else version_view(made.version)
+        version = made.version
         return CorrectionView(version=version, relabelled=made.relabelled, added=made.added)
 
     return router

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sql
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -25,7 +27,7 @@ _MOST_STEPS = 1_000
 """Versions that are looked through for what can be undone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class DataRow:
     """One example of a project. `key` names it for its whole life; 0 before it is stored.
 
@@ -37,12 +39,12 @@ class DataRow:
         source: where it came from: a file's name, "playground", "traffic".
     """
 
+    key: int = dataclasses.field(default=0, kw_only=True)
     input: str
     second: str | None = None
     output: Any = None
     part: Part = "train"
     source: str = ""
-    key: int = 0
 
     @property
     def text(self) -> Text:
@@ -73,7 +75,7 @@ class RowChange:
     after: DataRow | None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class RowFilter:
     """Which rows are meant. All conditions must hold; an empty filter means every row.
 
@@ -428,7 +430,7 @@ def _answer(stored: str | None) -> Any:
 
 
 def _row(row: Any) -> DataRow:
-    return DataRow(row.input, row.second, _answer(row.output), row.part, row.source, row.key)
+    return DataRow(row.input, row.second, _answer(row.output), row.part, row.source, key=row.key)
 
 
 def _version(row: Any) -> DataVersion:

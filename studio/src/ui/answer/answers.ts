@@ -1,8 +1,8 @@
 import type { components } from "../../api/schema";
 import type { Place } from "./segments";
 
-export type AnswerForm = components["schemas"]["AnswerFormView"];
-export type AnswerField = components["schemas"]["AnswerFieldView"];
+export type AnswerForm = components["schemas"]["ProjectAnswerForm"];
+export type AnswerField = components["schemas"]["AnswerField"];
 export type Shape = AnswerForm["shape"];
 
 /** A place in a text that an answer names, in characters as Python counts them. */

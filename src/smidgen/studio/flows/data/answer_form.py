@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.forms import AnswerOutline, AnswerShape
 from smidgen.core.parts import Task
@@ -27,6 +28,22 @@ _KINDS: Mapping[str, FieldKind] = {"string": "text", "integer": "integer", "numb
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerName:
+    """A label or a kind of span, and how many answers have it."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValue:
+    """A value of a field, and how many answers have it."""
+
+    value: Any
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerField:
     """A field of the answers.
 
@@ -36,7 +53,7 @@ class AnswerField:
         many: whether it holds a list of values.
         about: its description in the schema.
         rows: answers in which it has a value.
-        values: the commonest short values, with their counts.
+        values: the commonest short values.
     """
 
     path: str
@@ -45,7 +62,7 @@ class AnswerField:
     many: bool
     about: str
     rows: int
-    values: tuple[tuple[Any, int], ...]
+    values: tuple[FieldValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class ProjectAnswerForm:
 
     Attributes:
         shape: how pages show them.
-        names: labels, or kinds of span, each with the number of answers that have it.
+        names: labels, or kinds of span.
         fields: in the order of the schema.
         fixed: whether the fields are given by a schema, so that no other can be added.
         pairs: whether rows have two texts.
@@ -62,7 +79,7 @@ class ProjectAnswerForm:
     """
 
     shape: AnswerShape
-    names: tuple[tuple[str, int], ...]
+    names: tuple[AnswerName, ...]
     fields: tuple[AnswerField, ...]
     fixed: bool
     pairs: bool
@@ -81,7 +98,7 @@ def answer_form(store: StudioStore, project: str) -> ProjectAnswerForm:
     for output, number in known:
         for name in _names(output):
             seen[name] += number
-    names = tuple(sorted(((name, seen[name]) for name in outline.names), key=lambda entry: -entry[1]))
+    names = tuple(AnswerName(name, seen[name]) for name in sorted(outline.names, key=lambda name: -seen[name]))
     fixed = part.page is not None and outline.schema is not None and part.page.outline((), asked).schema is not None
     fields = tuple(_fields(outline.schema, known, fixed)) if outline.schema is not None else ()
     first = rows.page(0, 1)
@@ -110,7 +127,7 @@ def _fields(schema: Schema, known: Sequence[tuple[Any, int]], fixed: bool) -> It
     for path, node in schema_paths(schema):
         one = node.get("items", node)
         options = tuple(value for value in one.get("enum", ()) if value is not None) if fixed else ()
-        common = tuple((value, number) for value, number in values.get(path, Counter()).most_common(_MOST_VALUES) if number > 1)
+        common = tuple(FieldValue(value, number) for value, number in values.get(path, Counter()).most_common(_MOST_VALUES) if number > 1)
         yield AnswerField(path, _kind(one, bool(options)), options, "items" in node, str(node.get("description", "")), rows[path], common)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task
@@ -26,34 +27,51 @@ _MOST_KINDS = 3
 
 
 @dataclass(frozen=True)
+class UnreadableRow:
+    """A row of a file that cannot be read. `row` counts as a spreadsheet does: the header is row 1. `value` is the row itself."""
+
+    row: int | None
+    what: str
+    value: str
+    todo: str
+
+
+@dataclass(frozen=True)
 class FilePreview:
-    """The first rows of a file, and the columns that were guessed.
+    """The first rows of a file that was sent but not yet added, and the columns that were guessed.
 
     Attributes:
+        upload: by what an import names the file; empty for a file that was not sent.
         columns: all columns, in the file's order.
         input: the guessed text column, or two for tasks with pairs.
         label: the guessed column of answers, or one for each field; empty where none looks like one.
         several: whether a cell seems to hold several labels.
         separator: what stands between them; empty for the task's own way.
+        may_have_several: whether texts of this task may have several labels.
+        most_label: the most columns of answers.
         header: whether the first row was taken for the names of the columns.
         attributes: whether the text may be written from several columns; then `input` may name more than two.
         why: how the guesses were made, one sentence each.
         rows: the first rows, by column.
-        facts: how the file was read: format, encoding, delimiter, sheet.
-        faults: the errors of the first rows that cannot be read; `unreadable` is how many there are in the file.
+        facts: how the file was read: format, encoding, delimiter; of a workbook `sheet`, all `sheets`, rows `above` the table.
+        faults: the first rows that cannot be read, which an import leaves out; `unreadable` is how many there are in the file.
     """
 
+    upload: str
+    name: str
     columns: tuple[str, ...]
     input: tuple[str, ...]
     label: tuple[str, ...]
     several: bool
     separator: str
+    may_have_several: bool
+    most_label: int
     header: bool
     attributes: bool
     why: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
     facts: Mapping[str, str]
-    faults: tuple[DataError, ...]
+    faults: tuple[UnreadableRow, ...]
     unreadable: int
 
 
@@ -64,7 +82,7 @@ class ImportResult:
 
     version: DataVersion
     skipped: int
-    faults: tuple[DataError, ...]
+    faults: tuple[str, ...]
 
 
 def preview_file(
@@ -73,13 +91,25 @@ def preview_file(
     settings: Mapping[str, Any] | None = None,
     limits: UploadLimits = LIMITS,
     remembered: ChosenColumns | None = None,
+    upload: str = "",
+    name: str | None = None,
 ) -> FilePreview:
     """Look at the first rows of a file. Raises DataError for a file that cannot be read. `remembered`: see `read_upload`."""
-    told = read_upload("preview", file, task, settings or {}, limits=limits, remembered=remembered)
-    lists = {name: tuple(told[name]) for name in ("columns", "input", "label", "why", "rows")}
-    others = {name: told[name] for name in ("header", "attributes", "several", "separator", "facts")}
-    faults = tuple(map(error_of, told["faults"]))
-    return FilePreview(**{**lists, **others, "faults": faults, "unreadable": told["unreadable"]})
+    preview = read_upload("preview", file, task, settings or {}, limits=limits, remembered=remembered)
+    part: Task = registry.find("tasks", task)
+    preview["faults"] = [_unreadable(error_of(fault)) for fault in preview["faults"]]
+    return FilePreview(
+        upload=upload,
+        name=file.name if name is None else name,
+        may_have_several=bool(part.several),
+        most_label=part.most_columns,
+        **preview,
+    )
+
+
+def _unreadable(error: DataError) -> UnreadableRow:
+    row = None if error.row is None else error.row + error.above
+    return UnreadableRow(row=row, what=error.fault, value=str(error.value), todo=error.todo)
 
 
 def remembered_columns(rows: ProjectRows) -> ChosenColumns | None:
@@ -129,7 +159,7 @@ def import_file(
             first = sorted(kinds.values(), key=lambda fault: fault.row or 0)[:_MOST_KINDS]
             details |= {"skipped": told["skipped"], "faults": [parts_of_error(fault) for fault in first]}
         version = store.rows(project.id).add(_stored(out, name, part), author, "import", details)
-    return ImportResult(version, told["skipped"], faults)
+    return ImportResult(version, told["skipped"], tuple(map(str, faults)))
 
 
 def _stored(lines: Path, source: str, part: Part) -> Iterator[DataRow]:
