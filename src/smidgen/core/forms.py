@@ -108,7 +108,7 @@ class TextMark:
     start: int
     end: int
     label: str
-    score: float | None = None
+    score: float | None
 
 
 class Form(BaseModel):

@@ -5,7 +5,7 @@ import { api, body } from "./client";
 import type { components } from "./schema";
 
 /** From which score a model answers by itself, what share that is, and how many of these answers are wrong: the same on every page. */
-export type OperatingPoint = components["schemas"]["OperatingPointView"];
+export type OperatingPoint = components["schemas"]["OperatingPoint"];
 
 /** The operating point of a build; null where nothing was measured. Asked again when the project's settings change. */
 export function useOperatingPoint(project: string, model: string) {

@@ -31,9 +31,9 @@ def test_a_secret_that_is_set_later_holds_at_once(store: StudioStore, tmp_path: 
     model = load(desk_bundle(tmp_path_factory), 1)
     try:
         (before,) = desk_answers(store.project(project), model, said[:1]) or ()
-        assert before.reply.output["outcome"] == "failed" and "SHOP" in before.reply.facts["why"]
+        assert before.output["outcome"] == "failed" and "SHOP" in before.facts["why"]
         keep_secret(project, "SHOP", f"sqlite:///{tmp_path / 'shop.db'}")
         first, second = desk_answers(store.project(project), model, [said[0], talk]) or ()
     finally:
         model.close()
-    assert [one.reply.output["outcome"] for one in (first, second)] == ["proposed", "done"], "a yes is only rehearsed"
+    assert [one.output["outcome"] for one in (first, second)] == ["proposed", "done"], "a yes is only rehearsed"

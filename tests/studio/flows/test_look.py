@@ -159,7 +159,7 @@ def test_the_queue_has_suspects_first_and_forgets_what_was_answered(store: Studi
     assert queue.suspects == len(open_suspects(store, project)) and queue.unlabelled == 3
     assert [one.reason for one in queue.rows] == ["suspect"] * queue.suspects + ["unlabelled"] * 3
     by_key = {one.row.key: one for one in queue.rows}
-    assert by_key[844].suggestions[0][0] == "delivery" and by_key[845].suggestions[0][0] == "account"
+    assert by_key[844].suggestions[0].label == "delivery" and by_key[845].suggestions[0].label == "account"
     doubted = queue.rows[0].row
     answers = [RowAnswer(844, "delivery"), RowAnswer(846, "weather"), RowAnswer(doubted.key, doubted.output)]
     version = answer_rows(store, project, answers, "ann")

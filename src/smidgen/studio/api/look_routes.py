@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.core.errors import RequestError
+from smidgen.flows.operating_point import OperatingPoint
 from smidgen.studio.api.access import Editor, Viewer
-from smidgen.studio.api.report_routes import OperatingPointView, point_view
-from smidgen.studio.flows.costs import DAYS_A_MONTH, CostQuestion, Source, monthly_saving
-from smidgen.studio.flows.data.findings import FindingItem, OpenFinding, Shape, keep_items, open_findings
-from smidgen.studio.flows.data.labelling import MOST_ANSWERS, RowAnswer, answer_rows, label_queue
+from smidgen.studio.flows.costs import DAYS_A_MONTH, CostQuestion, MonthlySaving, monthly_saving
+from smidgen.studio.flows.data.findings import OpenFinding, keep_items, open_findings
+from smidgen.studio.flows.data.labelling import MOST_ANSWERS, LabelQueue, RowAnswer, answer_rows, label_queue
 from smidgen.studio.flows.data.personal_data import MOST_ROWS as REDACTED_ROWS
 from smidgen.studio.flows.data.personal_data import preview_redaction, redact_rows
 from smidgen.studio.flows.look import ANSWER, newest_look, read_look
 from smidgen.studio.flows.models.project_point import newest_model, project_point
-from smidgen.studio.store.data_rows import DataRow, DataVersion
+from smidgen.studio.store.data_rows import DataVersion
 from smidgen.studio.store.projects import StudioStore
 from smidgen.studio.store.runs import RunState
 
@@ -66,7 +66,7 @@ class LookRun(BaseModel):
     error: dict[str, Any] | None
 
 
-class LookView(BaseModel):
+class DataLook(BaseModel):
     """The first answer from the data: the newest look, and what the newest one that has told its answer said."""
 
     run: LookRun | None = Field(description="The newest look; null before the first one.")
@@ -78,56 +78,8 @@ class LookView(BaseModel):
     by: Literal["meaning", "words"] | None = Field(description="Whether texts are compared by meaning, or by their words alone.")
     why_not: str = Field(description="Why there is no answer: few_rows, one_label, many_labels, other_task; empty where there is one.")
     answer: FirstAnswer | None
-    point: OperatingPointView | None = Field(description="Where the newest model answers by itself; null without one.")
+    point: OperatingPoint | None = Field(description="Where the newest model answers by itself; null without one.")
     seconds: float | None
-
-
-class SavingView(BaseModel):
-    """A month's cost with a large model alone, and with the small one before it, in US dollars."""
-
-    share: float = Field(description="The share of requests that the small model answers.")
-    share_from: Source
-    requests: int
-    model: str
-    models: list[str]
-    machine_usd_per_hour: float
-    llm_usd: float
-    both_usd: float
-    saved: float
-    assumptions: list[str]
-
-
-class NameCount(BaseModel):
-    """A label, and how many rows have it."""
-
-    label: str
-    rows: int
-
-
-class FindingItemView(BaseModel):
-    """One place of a finding that still holds."""
-
-    id: str
-    rows: list[DataRow]
-    other: DataRow | None = Field(description="The row that the first one repeats.")
-    names: list[NameCount]
-    proposed: str | None
-    chance: float | None = Field(description="The probability of the proposed label, or how similar two texts are.")
-    why: str
-
-
-class FindingView(BaseModel):
-    """Something that the check found. `open` counts the items that still hold, `items` are the first of them."""
-
-    kind: str
-    severity: Literal["error", "warning", "note"]
-    count: int
-    text: str
-    todo: str
-    shape: Shape
-    details: dict[str, Any]
-    open: int
-    items: list[FindingItemView]
 
 
 class KeepRequest(BaseModel):
@@ -143,7 +95,7 @@ class RedactRequest(BaseModel):
     keys: list[int] | None = Field(None, min_length=1, max_length=REDACTED_ROWS)
 
 
-class RedactedRowView(BaseModel):
+class RowPreview(BaseModel):
     """A row before and after; `fault`: why it stays as it is."""
 
     key: int
@@ -154,45 +106,20 @@ class RedactedRowView(BaseModel):
     fault: str
 
 
-class RedactionView(BaseModel):
+class RedactionPreview(BaseModel):
     """The first rows as they would be, and how many are meant in all."""
 
     total: int
     most: int = Field(description="Rows that are changed at once.")
-    rows: list[RedactedRowView]
+    rows: list[RowPreview]
 
 
-class RedactedView(BaseModel):
+class AppliedRedaction(BaseModel):
     """Rows that were redacted, as one new version; null where nothing changed."""
 
     version: DataVersion | None
     left: int = Field(description="Rows that could not be made safe, and stay as they are.")
     faults: list[str]
-
-
-class SuggestedLabel(BaseModel):
-    """A label that a quick model gives, and its probability."""
-
-    label: str
-    chance: float
-
-
-class QueuedRowView(BaseModel):
-    """A row to label."""
-
-    row: DataRow
-    reason: Literal["unlabelled", "suspect"]
-    suggestions: list[SuggestedLabel] = Field(description="The likeliest first.")
-
-
-class LabelQueueView(BaseModel):
-    """The next rows to label, and how many wait."""
-
-    look: str | None
-    since: int = Field(description="Rows that were labelled since that look.")
-    unlabelled: int
-    suspects: int
-    rows: list[QueuedRowView]
 
 
 class AnswerEntry(BaseModel):
@@ -212,29 +139,12 @@ class AnswersRequest(BaseModel):
 _NOTHING: dict[str, Any] = {"version": None, "rows": 0, "looked_at": 0, "unlabelled": 0, "by": None, "why_not": "", "seconds": None}
 
 
-def _item(item: FindingItem) -> FindingItemView:
-    return FindingItemView(
-        id=item.id,
-        rows=list(item.rows),
-        other=item.other,
-        names=[NameCount(label=label, rows=rows) for label, rows in item.names],
-        proposed=item.proposed,
-        chance=item.chance,
-        why=item.why,
-    )
-
-
-def _finding(found: OpenFinding, most: int) -> FindingView:
-    plain = {name: getattr(found, name) for name in ("kind", "severity", "count", "text", "todo", "shape")}
-    return FindingView(**plain, details=dict(found.details), open=len(found.items), items=[_item(item) for item in found.items[:most]])
-
-
 def look_routes(store: StudioStore) -> APIRouter:
     """The routes of looks, findings and labelling."""
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["look"])
 
     @router.get("/look")
-    def read_first_answer(person: Viewer, project: str) -> LookView:
+    def read_first_answer(person: Viewer, project: str) -> DataLook:
         """Read the first answer from the data, as far as it is known. A look starts by itself after an import."""
         head = store.project(project).version
         newest, told = newest_look(store, project)
@@ -242,7 +152,7 @@ def look_routes(store: StudioStore) -> APIRouter:
         found = (read_look(told, ANSWER) if told is not None else None) or _NOTHING
         model = newest_model(store, project)
         point = None if model is None else project_point(store, store.project(project), model)
-        return LookView(run=run, head=head, point=point_view(point), **{"answer": None, **found})
+        return DataLook(run=run, head=head, point=point, **{"answer": None, **found})
 
     @router.get("/look/saving")
     def read_saving(
@@ -254,7 +164,7 @@ def look_routes(store: StudioStore) -> APIRouter:
         machine_usd_per_hour: float | None = Query(
             None, ge=0, le=1e4, description="What the small model's machine costs; 0 for one that you have."
         ),
-    ) -> SavingView:
+    ) -> MonthlySaving:
         """Compute what the project's model saves a month, or before there is one, what the first answer would."""
         here = store.project(project)
         _, told = newest_look(store, project)
@@ -263,13 +173,13 @@ def look_routes(store: StudioStore) -> APIRouter:
             raise RequestError("studio.there_is_no_first_answer_yet", value=project, status=409, code="no_answer")  # fmt: skip
         a_day = None if requests is None else requests / DAYS_A_MONTH
         asked = CostQuestion(requests_per_day=a_day, model=model, machine_usd_per_hour=machine_usd_per_hour, risk=risk)
-        return SavingView(**asdict(monthly_saving(store, here, asked)))
+        return monthly_saving(store, here, asked)
 
     @router.get("/findings")
-    def list_findings(person: Viewer, project: str, most: int = Query(50, ge=1, le=_MOST_ITEMS)) -> list[FindingView]:
+    def list_findings(person: Viewer, project: str, most: int = Query(50, ge=1, le=_MOST_ITEMS)) -> list[OpenFinding]:
         """List what the newest look found, the gravest first, with the items that still hold."""
         store.project(project)
-        return [_finding(found, most) for found in open_findings(store, project)]
+        return [replace(found, items=found.items[:most]) for found in open_findings(store, project)]
 
     @router.post("/findings/keep")
     def keep(person: Editor, project: str, body: KeepRequest) -> None:
@@ -277,11 +187,11 @@ def look_routes(store: StudioStore) -> APIRouter:
         keep_items(store.project(project).id, body.ids, body.kept)
 
     @router.post("/personal-data/preview")
-    def preview_placeholders(person: Editor, project: str, body: RedactRequest) -> RedactionView:
+    def preview_placeholders(person: Editor, project: str, body: RedactRequest) -> RedactionPreview:
         """Show rows as they would be with placeholders for their personal data. Nothing is changed."""
         found = preview_redaction(store, project, body.keys)
         rows = [
-            RedactedRowView(
+            RowPreview(
                 key=row.before.key,
                 before=row.before.input,
                 after=row.after.input,
@@ -291,29 +201,20 @@ def look_routes(store: StudioStore) -> APIRouter:
             )
             for row in found.rows
         ]
-        return RedactionView(total=found.total, most=REDACTED_ROWS, rows=rows)
+        return RedactionPreview(total=found.total, most=REDACTED_ROWS, rows=rows)
 
     @router.post("/personal-data", status_code=201)
-    def replace_personal_data(person: Editor, project: str, body: RedactRequest) -> RedactedView:
+    def replace_personal_data(person: Editor, project: str, body: RedactRequest) -> AppliedRedaction:
         """Replace the personal data in rows by placeholders, as one new version. Answers are not touched."""
         made, done = redact_rows(store, project, body.keys, person.name)
         left = sum(bool(row.fault) for row in done.rows)
-        return RedactedView(version=made, left=left, faults=list(done.faults))
+        return AppliedRedaction(version=made, left=left, faults=list(done.faults))
 
     @router.get("/label-queue")
-    def read_label_queue(person: Viewer, project: str, most: int = Query(100, ge=1, le=MOST_ANSWERS)) -> LabelQueueView:
+    def read_label_queue(person: Viewer, project: str, most: int = Query(100, ge=1, le=MOST_ANSWERS)) -> LabelQueue:
         """Read the next rows to label: those that look mislabelled, then those without an answer, the one that teaches most first."""
         store.project(project)
-        queue = label_queue(store, project, most)
-        rows = [
-            QueuedRowView(
-                row=one.row,
-                reason=one.reason,
-                suggestions=[SuggestedLabel(label=label, chance=chance) for label, chance in one.suggestions],
-            )
-            for one in queue.rows
-        ]
-        return LabelQueueView(look=queue.look, since=queue.since, unlabelled=queue.unlabelled, suspects=queue.suspects, rows=rows)
+        return label_queue(store, project, most)
 
     @router.post("/answers", status_code=201)
     def save_answers(person: Editor, project: str, body: AnswersRequest) -> DataVersion | None:

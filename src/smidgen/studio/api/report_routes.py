@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Query
@@ -140,24 +139,6 @@ class ComparisonView(BaseModel):
     row_changes: list[RowChange] = Field(description="The first of them.")
 
 
-class OperatingPointView(BaseModel):
-    """From which score a model answers by itself, what share that is, and how many of these answers are wrong."""
-
-    threshold: float | None = Field(description="Null under a certificate with a threshold for each kind of answer.")
-    share: float = Field(description="The share of rows that it answers by itself.")
-    error: float = Field(description="The share of wrong answers among these; for a graded task the mean of 1 minus the grade.")
-    error_low: float
-    error_high: float
-    rows: int = Field(description="Rows that it was measured on.")
-    measured_on: Literal["test", "certificate"]
-    chosen_by: Literal["default", "user", "certificate"]
-
-
-def point_view(point: OperatingPoint | None) -> OperatingPointView | None:
-    """An operating point as every page gets it."""
-    return None if point is None else OperatingPointView(**asdict(point))
-
-
 class OperatingPointChoice(BaseModel):
     """A point of the risk-coverage curve, by its threshold, and the costs in US dollars that it was chosen by."""
 
@@ -233,9 +214,9 @@ def report_routes(store: StudioStore) -> APIRouter:
         return ComparisonView(**told, rows_changed=len(found.row_changes), row_changes=changes)
 
     @router.get("/operating-point")
-    def read_point(person: Viewer, project: str, model: str) -> OperatingPointView | None:
+    def read_point(person: Viewer, project: str, model: str) -> OperatingPoint | None:
         """Read from which score the model answers by itself; null where nothing was measured."""
-        return point_view(project_point(store, store.project(project), model))
+        return project_point(store, store.project(project), model)
 
     @router.post("/operating-point")
     def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectView:

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from smidgen.flows.operating_point import OperatingPoint
 from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder
 from smidgen.studio.api.access import Operator, Viewer
-from smidgen.studio.api.report_routes import OperatingPointView, point_view
 from smidgen.studio.flows.models.project_point import newest_model
 from smidgen.studio.flows.serving.certificates import read_certificate, revoke_certificate
 from smidgen.studio.flows.serving.live_traffic import list_requests, read_traffic
@@ -59,7 +59,7 @@ class ServingView(BaseModel):
     started: float | None = Field(description="Seconds since 1970.")
     message: str = Field(description="Why it does not answer; empty otherwise.")
     log: list[str] = Field(description="Its last lines, if it has failed.")
-    point: OperatingPointView | None = Field(description="Where that model answers by itself; null where nothing was measured.")
+    point: OperatingPoint | None = Field(description="Where that model answers by itself; null where nothing was measured.")
     newest: str = Field(description="The project's newest model; empty without one.")
     has_fallback_key: bool
     keyed: bool = Field(description="Whether callers need an API key: from the first one that was made on.")
@@ -227,7 +227,7 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             started=status.started,
             message=status.message,
             log=list(status.log),
-            point=point_view(served_point(store, project, status.settings.model)),
+            point=served_point(store, project, status.settings.model),
             newest=newest_model(store, project) or "",
             has_fallback_key=has_fallback_key(project),
             keyed=bool(records.keys(project)),

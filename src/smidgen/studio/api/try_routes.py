@@ -4,49 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 from starlette.responses import FileResponse, StreamingResponse
 
 from smidgen.core.errors import RequestError, SmidgenError
-from smidgen.core.forms import AnswerShape
 from smidgen.core.parts import dialogue_text
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
 from smidgen.server.models import takes_pairs
 from smidgen.studio.api.access import Builder, Editor, Viewer
-from smidgen.studio.api.report_routes import OperatingPointView, point_view
 from smidgen.studio.flows import answer_file
 from smidgen.studio.flows.data import review
+from smidgen.studio.flows.data.review import Correction
 from smidgen.studio.flows.models import answering, large_model
-from smidgen.studio.flows.models.answering import LONGEST_TEXT, TriedAnswer, WrittenPiece
+from smidgen.studio.flows.models.answering import LONGEST_TEXT, AnsweringFacts, TriedAnswer, WrittenPiece
 from smidgen.studio.flows.models.built_models import model_folder
 from smidgen.studio.flows.models.call_words import call_in_words
+from smidgen.studio.flows.models.large_model import LargeAnswer
 from smidgen.studio.flows.models.open_models import OpenModels
 from smidgen.studio.flows.models.project_point import project_point
 from smidgen.studio.flows.run_process import parts_of_error
 from smidgen.studio.flows.serving.shown import shown_kind
-from smidgen.studio.store.data_rows import DataVersion
 from smidgen.studio.store.projects import StudioStore
 
 _MOST_TEXTS = 50
 _MOST_LARGE = 20
-
-
-class AnsweringView(BaseModel):
-    """The ways in which a model can be tried."""
-
-    shape: AnswerShape = Field(description="How its answers are shown.")
-    options: list[str] = Field(description="All labels that it may answer with; empty if its answers are of another kind.")
-    streams: bool = Field(description="Whether `/stream` shows a text while it is written.")
-    pairs: bool = Field(description="Whether it takes two texts.")
-    converses: bool = Field(description="Whether it answers the last message of a conversation.")
-    teachable: bool = Field(description="Whether a large model can be asked to do the same.")
-    point: OperatingPointView | None = Field(description="From which score it answers by itself; null where that is not known.")
-    fitted: bool = Field(description="Whether a score says how good an answer is expected to be; else it only ranks answers.")
+_ANSWER = TypeAdapter(TriedAnswer)
 
 
 class TriedText(BaseModel):
@@ -67,56 +55,6 @@ class AnswerRequest(BaseModel):
     language: str | None = Field(None, max_length=10, description="Of the words for a call; empty for any.")
 
 
-class RunnerUp(BaseModel):
-    """Another answer that was likely."""
-
-    output: Any
-    score: float
-
-
-class MarkView(BaseModel):
-    """A place in the text that the answer names, in characters."""
-
-    start: int
-    end: int
-    label: str
-    score: float | None
-
-
-class WordView(BaseModel):
-    """How much the answer's score falls when these characters are left out; below 0 it rises."""
-
-    start: int
-    end: int
-    second: bool
-    fall: float
-
-
-class WordsView(BaseModel):
-    """Which words mattered. `each`: how many words were left out together; more than 1 for a long text."""
-
-    weights: list[WordView]
-    each: int
-
-
-class TriedAnswerView(BaseModel):
-    """An answer."""
-
-    output: Any
-    text: str = Field(description="The answer as a text.")
-    call_words: str = Field(description="The call that it proposes, in words; empty for an answer that proposes none.")
-    call_exact: str = Field(
-        description="That call as it would go out, with secrets hidden; empty if it is not known how the tool is called."
-    )
-    score: float
-    runners_up: list[RunnerUp]
-    marks: list[MarkView]
-    answers: bool | None = Field(description="Whether the model would answer by itself, or pass this on; null where that is not known.")
-    facts: dict[str, Any]
-    words: WordsView | None
-    seconds: float = Field(description="That the answer took, without loading the model.")
-
-
 class LargeRequest(BaseModel):
     """Texts for a large model. The key is sent to that server and stored nowhere."""
 
@@ -126,30 +64,12 @@ class LargeRequest(BaseModel):
     texts: list[TriedText] = Field(min_length=1, max_length=_MOST_LARGE)
 
 
-class LargeAnswerView(BaseModel):
-    """The large model's answer, or why there is none."""
-
-    output: Any
-    text: str
-    seconds: float
-    why_not: str
-    said: str = Field(description="What it said instead of an answer that can be used.")
-
-
 class CorrectionRequest(BaseModel):
     """The right answer to a text."""
 
     text: str = Field(min_length=1, max_length=LONGEST_TEXT)
     second: str | None = Field(None, max_length=LONGEST_TEXT)
     output: Any
-
-
-class CorrectionView(BaseModel):
-    """The effect of a correction. `version` is null where the data said so already."""
-
-    version: DataVersion | None
-    relabelled: int = Field(description="Rows with this text whose answer changed.")
-    added: bool = Field(description="Whether a row was added.")
 
 
 class AnsweredRows(BaseModel):
@@ -163,14 +83,13 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["try"])
 
     @router.get("/models/{model}/answering")
-    def read_answering(person: Viewer, project: str, model: str) -> AnsweringView:
+    def read_answering(person: Viewer, project: str, model: str) -> AnsweringFacts:
         """Read what can be tried with a model, and the score from which it answers by itself."""
         point = project_point(store, store.project(project), model)
-        found = answering.answering_facts(model_folder(store, project, model), point)
-        return AnsweringView(**{**{name: getattr(found, name) for name in AnsweringView.model_fields}, "point": point_view(point)})
+        return answering.answering_facts(model_folder(store, project, model), point)
 
     @router.post("/models/{model}/answer")
-    def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswerView]:
+    def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswer]:
         """Answer texts, in order. The model stays loaded for the next call."""
         if body.explain and len(body.texts) > 1:
             raise RequestError("studio.this_works_for_single_texts_only", texts=len(body.texts), param="explain")
@@ -183,7 +102,8 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             found = (kind.answers(here, opened, texts) if kind is not None else None) or answering.answer(
                 opened, texts, threshold, body.explain
             )
-        return [_answer_view(one, *call_in_words(here, one.reply.output, body.language or "")) for one in found]
+        calls = [call_in_words(here, one.output, body.language or "") for one in found]
+        return [replace(one, call_words=words, call_exact=exact) for one, (words, exact) in zip(found, calls, strict=True)]
 
     @router.post("/models/{model}/stream", response_class=StreamingResponse)
     def stream(person: Viewer, project: str, model: str, body: TriedText) -> StreamingResponse:
@@ -195,12 +115,11 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         )
 
     @router.post("/models/{model}/large")
-    def ask_large_model(person: Builder, project: str, model: str, body: LargeRequest) -> list[LargeAnswerView]:
+    def ask_large_model(person: Builder, project: str, model: str, body: LargeRequest) -> list[LargeAnswer]:
         """Ask a large model to do the job of this one on some texts, which leave this machine for its server."""
         large = large_model.LargeModel(body.url.strip(), body.model.strip(), body.key.strip())
         with models.using(model_folder(store, project, model)) as opened:
-            found = large_model.ask_large(opened, _texts(opened, body.texts), large)
-        return [LargeAnswerView(**{name: getattr(one, name) for name in LargeAnswerView.model_fields}) for one in found]
+            return large_model.ask_large(opened, _texts(opened, body.texts), large)
 
     @router.get("/answer-files/{run}")
     def read_answers(person: Viewer, project: str, run: str, limit: int = Query(50, ge=1, le=500)) -> AnsweredRows:
@@ -221,11 +140,9 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         answer_file.forget_answers(store, project, run)
 
     @router.post("/corrections", status_code=201)
-    def correct(person: Editor, project: str, body: CorrectionRequest) -> CorrectionView:
+    def correct(person: Editor, project: str, body: CorrectionRequest) -> Correction:
         """Write down the right answer to a text: rows with this text get it, or a new row is added. Undo takes it back."""
-        made = review.correct(store.rows(project), store.project(project), body.text, body.second, body.output, person.name)
-        version = made.version
-        return CorrectionView(version=version, relabelled=made.relabelled, added=made.added)
+        return review.correct(store.rows(project), store.project(project), body.text, body.second, body.output, person.name)
 
     return router
 
@@ -246,27 +163,6 @@ def _said(model: Model, one: TriedText) -> Text:
     return dialogue_text(model.task, messages) or one.text
 
 
-def _answer_view(found: TriedAnswer, call_words: str = "", call_exact: str = "") -> TriedAnswerView:
-    reply, words = found.reply, found.words
-    return TriedAnswerView(
-        output=reply.output,
-        text=found.text,
-        call_words=call_words,
-        call_exact=call_exact,
-        score=reply.score,
-        runners_up=[RunnerUp(output=output, score=score) for output, score in reply.alternatives],
-        marks=[MarkView(start=mark.start, end=mark.end, label=mark.label, score=mark.score) for mark in found.marks],
-        answers=found.answers,
-        facts=dict(reply.facts),
-        words=None if words is None else WordsView(weights=[_word_view(word) for word in words.weights], each=words.each),
-        seconds=found.seconds,
-    )
-
-
-def _word_view(word: Any) -> WordView:
-    return WordView(start=word.start, end=word.end, second=word.second, fall=word.fall)
-
-
 def _written(models: OpenModels, folder: Path, body: TriedText, threshold: float | None) -> Iterator[str]:
     try:
         with models.using(folder) as opened:
@@ -274,7 +170,7 @@ def _written(models: OpenModels, folder: Path, body: TriedText, threshold: float
                 if isinstance(part, WrittenPiece):
                     yield _event("piece", {"text": part.text, "tokens": part.tokens, "seconds": round(part.seconds, 4)})
                 else:
-                    yield _event("answer", _answer_view(part).model_dump(mode="json"))
+                    yield _event("answer", _ANSWER.dump_python(part, mode="json"))
     except SmidgenError as error:
         yield _event("failed", {"message": str(error), **parts_of_error(error)})
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
 from smidgen.core.errors import InputError
-from smidgen.flows.cost_report import ASSUMED, CostReport, reckon_cost
+from smidgen.flows.cost_report import ASSUMED, LargeModelCost, reckon_cost
 from smidgen.flows.operating_point import OperatingPoint, answers_nothing
 from smidgen.judge import cost_estimate
 from smidgen.judge.report import Report
@@ -18,9 +21,10 @@ from smidgen.studio.flows.data.first_answer import shown_point
 from smidgen.studio.flows.look import ANSWER, newest_look, read_look
 from smidgen.studio.flows.models.built_models import model_folder
 from smidgen.studio.flows.models.project_point import newest_model, project_point
+from smidgen.studio.frozen import FrozenModel
 from smidgen.studio.store.projects import Project, StudioStore
 from smidgen.usage import price_list
-from smidgen.usage.break_even import HOURS_A_MONTH, CostSettings
+from smidgen.usage.break_even import HOURS_A_MONTH, CostSettings, PaybackOutcome
 
 DAYS_A_MONTH = HOURS_A_MONTH / 24
 OWN_MODEL = "own"
@@ -66,44 +70,94 @@ class CostQuestion:
     risk: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CostAnswer:
-    """The break-even, and where each figure comes from.
+class CostMonth(FrozenModel):
+    """A month: its requests, and what they cost with the large model alone, the small one alone, and both."""
 
-    Attributes:
-        report: what `smidgen cost` computes. Its first model is the one compared with.
-        sources: where share and tokens come from.
-        point: the model's operating point; None without a model, or where nothing was measured.
-        machine_usd_per_month: machine and energy together, for one machine.
-        energy_usd_per_month: the energy's part of it.
-        saved_per_month: in the first month, with large and small model together.
-        saved_so_far: together, by the end of each month, building included.
-    """
+    number: int
+    requests: float
+    machines: int
+    llm_usd: float
+    slm_usd: float
+    hybrid_usd: float
+    saved_so_far_usd: float = Field(description="With both, by its end, building included.")
 
-    report: CostReport
-    sources: Mapping[str, Source]
-    point: OperatingPoint | None
-    machine_usd_per_month: float
+
+class Payback(FrozenModel):
+    """The outcome of one way over all months."""
+
+    total_usd: float
+    saved_usd: float
+    payback_month: int | None = Field(description="From this month on it has paid; null: never.")
+    from_requests: int | None = Field(description="Requests a month from which on a month costs less; null: at no number.")
+
+
+class LargeModelSaving(FrozenModel):
+    """A large model that one could use instead. Prices are in US dollars."""
+
+    name: str
+    provider: str
+    input_usd: float = Field(description="Per million tokens that it reads.")
+    output_usd: float = Field(description="Per million tokens that it writes.")
+    date: str
+    usd_per_request: float
+    llm_usd: float = Field(description="It alone, over all months.")
+    saved_usd: float = Field(description="Both together against it alone, over all months.")
+    payback_month: int | None
+
+
+class ProjectCosts(FrozenModel):
+    """The break-even of a project's model. `against` begins with the large model that all other figures are about."""
+
+    requests_per_day: float
+    requests_per_month: int
+    tokens_in: float
+    tokens_out: float
+    tokens_from: Source
+    share: float
+    share_from: Source
+    point: OperatingPoint | None = Field(description="The operating point of the model; null without one.")
+    machine_usd_per_hour: float = Field(description="Without energy.")
+    machine_usd_per_month: float = Field(description="With energy.")
     energy_usd_per_month: float
-    saved_per_month: float
-    saved_so_far: tuple[float, ...]
+    texts_per_second: float
+    build_usd: float
+    months: list[CostMonth]
+    llm_usd: float
+    alone: Payback
+    both: Payback
+    saved_per_month_usd: float = Field(description="In the first month, with large and small model together.")
+    against: list[LargeModelSaving]
+    prices_as_of: str
+    training_wh: float | None = Field(description="Measured energy of the training; null where it was not measured.")
+    answers: list[str]
+    assumptions: list[str]
 
 
-def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> CostAnswer:
+class PricedModel(FrozenModel):
+    """An entry of the shipped price list."""
+
+    name: str
+    provider: str
+    input: float = Field(description="US dollars per million tokens that it reads.")
+    output: float = Field(description="US dollars per million tokens that it writes.")
+    date: str
+
+
+def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> ProjectCosts:
     """Compute what a project's model saves. Raises InputError for a model that the project does not have, UnknownPart for a large model
     that the price list does not have."""
     run = asked.bundle_run or newest_model(store, project.id)
     folder = None if run is None else model_folder(store, project.id, run)
-    report = read_bundle_report(folder / "report.json") if folder is not None else None
+    measured = read_bundle_report(folder / "report.json") if folder is not None else None
     assumed = _assumed(project)
     point = None if run is None else project_point(store, project, run)
-    share, share_from = _share(store, project, asked, point, report, asked.risk if asked.risk is not None else assumed.get("risk"))
+    share, share_from = _share(store, project, asked, point, measured, asked.risk if asked.risk is not None else assumed.get("risk"))
     asked = replace(
         asked,
         tokens_in=asked.tokens_in if asked.tokens_in is not None else assumed.get("tokens_in"),
         tokens_out=asked.tokens_out if asked.tokens_out is not None else assumed.get("tokens_out"),
     )
-    tokens_in, tokens_out, tokens_from = _tokens(store, project, asked, report)
+    tokens_in, tokens_out, tokens_from = _tokens(store, project, asked, measured)
     energy = asked.watts / 1000 * asked.usd_per_kwh
     requests = assumed.get("requests", REQUESTS) if asked.requests_per_day is None else asked.requests_per_day * DAYS_A_MONTH
     machine = assumed.get("machine", 0.0) if asked.machine_usd_per_hour is None else asked.machine_usd_per_hour
@@ -119,17 +173,53 @@ def project_costs(store: StudioStore, project: Project, asked: CostQuestion) -> 
         growth_percent=asked.growth_percent,
         months=asked.months,
     )
-    found = reckon_cost(settings, table=_own_prices(asked) if asked.model == OWN_MODEL else None)
-    first = found.against[0].found
+    report = reckon_cost(settings, table=_own_prices(asked) if asked.model == OWN_MODEL else None)
+    full, first = report.asked, report.against[0].found
     saved = [month.llm_usd - month.hybrid_usd for month in first.months]
-    return CostAnswer(
-        report=found,
-        sources={"share": share_from, "tokens": tokens_from},
+    in_all = itertools.accumulate(saved[1:], initial=saved[0] - first.build_usd)
+    return ProjectCosts(
+        requests_per_day=asked.requests_per_day or full.requests_per_month / DAYS_A_MONTH,
+        requests_per_month=full.requests_per_month,
+        tokens_in=full.tokens_in or 0.0,
+        tokens_out=full.tokens_out or 0.0,
+        tokens_from=tokens_from,
+        share=full.share_local or 0.0,
+        share_from=share_from,
         point=point,
+        machine_usd_per_hour=(full.machine_usd_per_hour or 0.0) - energy,
         machine_usd_per_month=(machine + energy) * HOURS_A_MONTH,
         energy_usd_per_month=energy * HOURS_A_MONTH,
-        saved_per_month=saved[0],
-        saved_so_far=tuple(itertools.accumulate(saved, initial=-first.build_usd))[1:],
+        texts_per_second=full.texts_per_second or 0.0,
+        build_usd=first.build_usd,
+        months=[CostMonth(**asdict(month), saved_so_far_usd=total) for month, total in zip(first.months, in_all, strict=True)],
+        llm_usd=first.llm_usd,
+        alone=_payback(first.slm),
+        both=_payback(first.hybrid),
+        saved_per_month_usd=saved[0],
+        against=[_against(one) for one in report.against],
+        prices_as_of=report.as_of,
+        training_wh=report.energy["training_wh"] if report.energy else None,
+        answers=list(report.answers),
+        assumptions=list(report.assumptions),
+    )
+
+
+def _against(one: LargeModelCost) -> LargeModelSaving:
+    return LargeModelSaving(
+        **one.model.model_dump(include={"name", "provider", "input_usd", "output_usd", "date"}),
+        usd_per_request=one.usd_per_request,
+        llm_usd=one.found.llm_usd,
+        saved_usd=one.found.hybrid.saved_usd,
+        payback_month=one.found.hybrid.payback_month,
+    )
+
+
+def _payback(outcome: PaybackOutcome) -> Payback:
+    return Payback(
+        total_usd=outcome.total_usd,
+        saved_usd=outcome.saved_usd,
+        payback_month=outcome.payback_month,
+        from_requests=outcome.from_requests,
     )
 
 
@@ -143,7 +233,7 @@ def _assumed(project: Project) -> Mapping[str, Any]:
         for name, (least, most) in least_and_most.items()
         if isinstance(value := found.get(name), int | float) and least <= value <= most
     }
-    names = [entry["name"] for entry in large_models()]
+    names = [entry.name for entry in large_models()]
     return {**good, "model": found["model"]} if found.get("model") in names else good
 
 
@@ -210,9 +300,9 @@ def _own_prices(asked: CostQuestion) -> dict[str, Any]:
     return {"as_of": today, "models": [{"provider": "", "source": "", "note": "", **entry}]}
 
 
-def large_models() -> list[dict[str, Any]]:
-    """The shipped price list: name, provider, prices in dollars per million tokens, date."""
-    return list(price_list.read()["models"])
+def large_models() -> list[PricedModel]:
+    """The shipped price list."""
+    return [PricedModel(**{name: entry[name] for name in PricedModel.model_fields}) for entry in price_list.read()["models"]]
 
 
 REQUESTS = 10_000
@@ -248,18 +338,17 @@ class MonthlySaving:
 def monthly_saving(store: StudioStore, project: Project, asked: CostQuestion) -> MonthlySaving:
     """Compute what a project saves in a month: the first month of `project_costs`. Raises as that does."""
     answer = project_costs(store, project, replace(asked, months=1))
-    found, first = answer.report, answer.report.against[0]
-    month = first.found.months[0]
-    names = tuple(entry["name"] for entry in sorted(large_models(), key=lambda entry: entry["input"]))
+    month = answer.months[0]
+    names = tuple(entry.name for entry in sorted(large_models(), key=lambda entry: entry.input))
     return MonthlySaving(
-        share=found.asked.share_local or 0.0,
-        share_from=answer.sources["share"],
-        requests=found.asked.requests_per_month,
-        model=first.model.name,
+        share=answer.share,
+        share_from=answer.share_from,
+        requests=answer.requests_per_month,
+        model=answer.against[0].name,
         models=names,
-        machine_usd_per_hour=found.asked.machine_usd_per_hour or 0.0,
+        machine_usd_per_hour=answer.machine_usd_per_hour,
         llm_usd=month.llm_usd,
         both_usd=month.hybrid_usd,
         saved=month.llm_usd - month.hybrid_usd,
-        assumptions=found.assumptions,
+        assumptions=tuple(answer.assumptions),
     )

@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { api, body } from "../../api/client";
 import type { components, operations } from "../../api/schema";
 
-export type Costs = components["schemas"]["CostView"];
+export type Costs = components["schemas"]["ProjectCosts"];
 export type CostQuery = NonNullable<operations["compute_costs_api_v1_projects__project__costs_get"]["parameters"]["query"]>;
 
 /** What a project's model saves. The last figures stay until the next ones are there. */

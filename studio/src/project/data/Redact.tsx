@@ -15,7 +15,7 @@ import styles from "./Versions.module.css";
 
 type Keys = readonly number[] | null;
 
-type Redacted = components["schemas"]["RedactedView"];
+type Redacted = components["schemas"]["AppliedRedaction"];
 
 function useRedact(project: string, onDone: (redacted: Redacted) => void) {
   return useDataChange(project, (keys: Keys) => body(api.POST("/api/v1/projects/{project}/personal-data", { params: { path: { project } }, body: { keys: keys === null ? null : [...keys] } })), onDone);

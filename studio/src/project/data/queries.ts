@@ -6,11 +6,11 @@ import { type RunStory, useRunStory } from "../../api/events";
 import { useDataChange } from "../../api/queries";
 import type { components } from "../../api/schema";
 
-export type Look = components["schemas"]["LookView"];
+export type Look = components["schemas"]["DataLook"];
 export type FirstAnswer = components["schemas"]["FirstAnswer"];
-export type Saving = components["schemas"]["SavingView"];
-export type Finding = components["schemas"]["FindingView"];
-export type FindingItem = components["schemas"]["FindingItemView"];
+export type Saving = components["schemas"]["MonthlySaving"];
+export type Finding = components["schemas"]["OpenFinding"];
+export type FindingItem = components["schemas"]["FindingItem"];
 
 const FOLLOW_MS = 4_000;
 

@@ -1,6 +1,6 @@
 import type { components } from "../../api/schema";
 
-export type QueuedRow = components["schemas"]["QueuedRowView"];
+export type QueuedRow = components["schemas"]["QueuedRow"];
 export type AnswerEntry = components["schemas"]["AnswerEntry"];
 
 /** What somebody has done since the page was opened. `pending` is not saved yet; its first `sending` entries are on their way. */

@@ -4,8 +4,8 @@ import { api, ApiError, body, type ErrorParts } from "../../api/client";
 import type { components } from "../../api/schema";
 import { readEvents } from "../../api/eventStream";
 
-export type Answering = components["schemas"]["AnsweringView"];
-export type Answer = components["schemas"]["TriedAnswerView"];
+export type Answering = components["schemas"]["AnsweringFacts"];
+export type Answer = components["schemas"]["TriedAnswer"];
 export type TriedText = components["schemas"]["TriedText"];
 export type Correction = components["schemas"]["CorrectionRequest"];
 

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from smidgen.bases.starter import starters
 from smidgen.core.errors import InputError
@@ -31,6 +33,14 @@ replaced by placeholders; the model starts from another base; not at all."""
 
 
 @dataclass(frozen=True, slots=True)
+class LabelRows:
+    """A label, and how many rows have it."""
+
+    label: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class FindingItem:
     """One place of a finding.
 
@@ -38,16 +48,16 @@ class FindingItem:
         id: names it for as long as it stays the same.
         rows: the rows concerned; to be mended are all of them.
         other: the row that the first one repeats.
-        names: labels and their numbers of rows, the one to keep first.
+        names: labels, the one to keep first.
         proposed: the label that fits better; of a label with few rows, the nearest one.
-        chance: the probability of that label.
+        chance: the probability of that label, or how similar two texts are.
         why: why two labels look alike, or how similar two texts are.
     """
 
     id: str
     rows: tuple[DataRow, ...] = ()
     other: DataRow | None = None
-    names: tuple[tuple[str, int], ...] = ()
+    names: tuple[LabelRows, ...] = ()
     proposed: str | None = None
     chance: float | None = None
     why: str = ""
@@ -55,16 +65,18 @@ class FindingItem:
 
 @dataclass(frozen=True, slots=True)
 class OpenFinding:
-    """A finding, and those of its items that still hold. `count` is what the look counted; a note without items is a plain fact."""
+    """A finding, and those of its items that still hold. `count` is what the look counted, `open` the items that still hold, of which
+    `items` are the first; a note without items is a plain fact."""
 
     kind: str
-    severity: str
+    severity: Literal["error", "warning", "note"]
     count: int
     text: str
     todo: str
     shape: Shape
     details: Mapping[str, Any]
-    items: tuple[FindingItem, ...] = field(default=())
+    open: int
+    items: tuple[FindingItem, ...]
 
 
 def open_findings(store: StudioStore, project: str) -> list[OpenFinding]:
@@ -150,7 +162,7 @@ def _opened(finding: Mapping[str, Any], now: _Now, kept: frozenset[str]) -> Open
     shown = {name: value for name, value in details.items() if name not in ("proposals", "texts", "pairs")}
     if "mixed" in shown:  # of the rows that are still open
         shown["mixed"] = dict(Counter(f"{item.rows[0].output} → {item.proposed}" for item in items).most_common(_MIX_UPS))
-    return OpenFinding(kind, finding["severity"], finding["count"], finding["text"], finding["todo"], shape, shown, items)
+    return OpenFinding(kind, finding["severity"], finding["count"], finding["text"], finding["todo"], shape, shown, len(items), items)
 
 
 def _no_items(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
@@ -205,7 +217,8 @@ def _conflicts(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[Fin
         if len(counts) > 1:
             ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
             majority = ranked[0][0] if ranked[0][1] > ranked[1][1] else None
-            yield FindingItem(item_id(kind, sorted((row.key, row.output) for row in rows)), rows, names=tuple(ranked), proposed=majority)
+            names = tuple(LabelRows(*one) for one in ranked)
+            yield FindingItem(item_id(kind, sorted((row.key, row.output) for row in rows)), rows, names=names, proposed=majority)
 
 
 def _merges(groups: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], str]]], least: int) -> Any:
@@ -214,7 +227,7 @@ def _merges(groups: Callable[[Mapping[str, Any]], Iterable[tuple[Sequence[str], 
     def read(kind: str, finding: Mapping[str, Any], now: _Now) -> Iterator[FindingItem]:
         nearest = finding["details"].get("nearest", {})
         for group, why in groups(finding["details"]):
-            names = tuple((name, now.labels[name]) for name in group if now.labels.get(name))
+            names = tuple(LabelRows(name, now.labels[name]) for name in group if now.labels.get(name))
             if len(names) >= least:
                 proposed = nearest.get(group[0])
                 into = proposed if now.labels.get(proposed) else None

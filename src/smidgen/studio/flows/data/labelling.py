@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.studio.flows.data.findings import keep_items, open_suspects, suspect_id
@@ -20,13 +22,20 @@ _BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestedLabel:
+    """A label that a quick model gives, and its probability."""
+
+    label: str
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedRow:
-    """A row to label. `reason`: it has no answer, or its answer looks wrong. `suggestions` are labels with probabilities, the likeliest
-    first."""
+    """A row to label. `reason`: it has no answer, or its answer looks wrong. The likeliest of the `suggestions` is the first."""
 
     row: DataRow
     reason: Literal["unlabelled", "suspect"]
-    suggestions: tuple[tuple[str, float], ...]
+    suggestions: tuple[SuggestedLabel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def label_queue(store: StudioStore, project: str, most: int) -> LabelQueue:
             break
         keys = order[start : start + _BATCH]
         found = {row.key: row for row in rows.page(0, _BATCH, RowFilter(unlabelled=True, keys=keys))}
-        queue += [QueuedRow(found[key], "unlabelled", tuple(known.get(key, []))) for key in keys if key in found]
+        queue += [QueuedRow(found[key], "unlabelled", _suggested(known.get(key, []))) for key in keys if key in found]
     if len(queue) < most:
         ordered = set(order)
         for row in rows.each(None, waiting):
@@ -86,11 +95,15 @@ def label_queue(store: StudioStore, project: str, most: int) -> LabelQueue:
     return LabelQueue(told.id if told is not None else None, since, rows.count(waiting), len(suspects), tuple(queue[:most]))
 
 
-def _of_suspect(proposed: str | None, chance: float | None, known: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+def _suggested(known: Sequence[tuple[str, float]]) -> tuple[SuggestedLabel, ...]:
+    return tuple(SuggestedLabel(label, chance) for label, chance in known)
+
+
+def _of_suspect(proposed: str | None, chance: float | None, known: Sequence[tuple[str, float]]) -> tuple[SuggestedLabel, ...]:
     """The check's proposal first, then the quick model's other labels."""
     if proposed is None:
-        return tuple(known)
-    return ((proposed, chance or 0.0), *((label, share) for label, share in known if label != proposed))
+        return _suggested(known)
+    return _suggested([(proposed, chance or 0.0), *((label, share) for label, share in known if label != proposed)])
 
 
 def answer_rows(store: StudioStore, project: str, answers: Sequence[RowAnswer], author: str) -> DataVersion | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.bundles.open import read_manifest
 from smidgen.core.errors import BundleError
@@ -47,22 +49,36 @@ class AnsweringFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """Another answer that was likely."""
+
+    output: Any
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class TriedAnswer:
     """An answer, as pages show it.
 
     Attributes:
-        reply: the model's reply.
         text: the answer as a text.
+        call_words: the call that it proposes, in words; empty for an answer that proposes none.
+        call_exact: that call as it would go out, with secrets hidden; empty if it is not known how the tool is called.
         marks: the places in the text that it names.
-        answers: whether its score reaches the threshold; None without one.
+        answers: whether the model would answer by itself, or pass this on; None where that is not known.
         words: which words mattered; None if not asked for, or if the model's replies have no probability.
-        seconds: that the answer itself took.
+        seconds: that the answer took, without loading the model.
     """
 
-    reply: Reply
+    output: Any
     text: str
+    call_words: str
+    call_exact: str
+    score: float
+    runners_up: tuple[RunnerUp, ...]
     marks: tuple[TextMark, ...]
     answers: bool | None
+    facts: Mapping[str, Any]
     words: WordWeights | None
     seconds: float
 
@@ -111,7 +127,19 @@ def answer(model: Model, texts: Sequence[Text], threshold: float | None, explain
 def tried(model: Model, reply: Reply, threshold: float | None, seconds: float, words: WordWeights | None = None) -> TriedAnswer:
     """A reply as pages show it."""
     sure = None if threshold is None or reply.facts.get("unscored") else reply.output is not None and reply.score >= threshold
-    return TriedAnswer(reply, model.task.content(reply), model.form.marks(reply.output, reply.facts), sure, words, seconds)
+    return TriedAnswer(
+        output=reply.output,
+        text=model.task.content(reply),
+        call_words="",
+        call_exact="",
+        score=reply.score,
+        runners_up=tuple(RunnerUp(output, score) for output, score in reply.alternatives),
+        marks=tuple(model.form.marks(reply.output, reply.facts)),
+        answers=sure,
+        facts=dict(reply.facts),
+        words=words,
+        seconds=seconds,
+    )
 
 
 def write(model: Model, text: Text, threshold: float | None) -> Iterator[WrittenPiece | TriedAnswer]:

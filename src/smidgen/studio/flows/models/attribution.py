@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic.dataclasses import dataclass
+
 
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task
@@ -27,8 +29,8 @@ class WordWeight:
 
     start: int
     end: int
+    second: bool
     fall: float
-    second: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def weigh_words(model: Model, text: Text, reply: Reply, most: int = MOST_PARTS) 
     weights = []
     for (second, start, end), other in zip(groups, without, strict=True):
         left = answer_chance(model.task, other, reply.output, model.form)
-        weights.append(WordWeight(start, end, round(whole - (left or 0.0), 6), bool(second)))
+        weights.append(WordWeight(start, end, bool(second), round(whole - (left or 0.0), 6)))
     return WordWeights(tuple(weights), each)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.abilities import Teaching
 from smidgen.core.errors import InputError, RequestError, TeacherError
@@ -41,7 +42,7 @@ class LargeModel:
         return urlsplit(self.url).hostname or ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class LargeAnswer:
     """The large model's answer to a text: as the task's own value and as a text; or why there is none. `said`: its own words, cut."""
 
