@@ -4,8 +4,8 @@ import { api, body, fileBody } from "./client";
 import type { components } from "./schema";
 
 export type Session = components["schemas"]["SessionView"];
-export type Project = components["schemas"]["ProjectView"];
-export type Goal = components["schemas"]["GoalView"];
+export type Project = components["schemas"]["ProjectOverview"];
+export type Goal = components["schemas"]["Goal"];
 export type Permission = Session["permissions"][number];
 
 /** Who is logged in. */

@@ -32,7 +32,7 @@ def add_tests(store: StudioStore, project: str, rows: list[tuple[str, str]]) -> 
 def test_a_certificate_is_issued_on_rows_that_the_model_never_saw_and_revoked(store: StudioStore, tmp_path: Path) -> None:
     project, model = project_with_model(store, tmp_path / "models")
     before = read_certificate(store, project, model)
-    assert (before.status.state.value, before.rows, before.fewest, before.facts) == ("none", 0, 59, None)
+    assert (before.state, before.rows, before.fewest, before.certificate) == ("none", 0, 59, None)
     told = do(store, project, run_certify, "certify", {"model": model}).result
     assert told is not None and not told["certified"] and "no row to test on" in told["why"]
 
@@ -47,10 +47,10 @@ def test_a_certificate_is_issued_on_rows_that_the_model_never_saw_and_revoked(st
     assert issued is not None and issued["certified"] and issued["certificate"]["alpha"] == 0.1
     assert issued["certificate"]["calibration"]["n"] == 1_530
     now = read_certificate(store, project, model)
-    assert now.status.valid and now.facts is not None and now.audits is not None and now.audits["audits"] == 0
+    assert now.valid and now.certificate is not None and now.audits is not None and now.audits["audits"] == 0
 
     revoke_certificate(store, project, model, "the shop sells other goods")
-    assert read_certificate(store, project, model).status.state.value == "revoked"
+    assert read_certificate(store, project, model).state == "revoked"
 
 
 def test_an_impossible_request_is_refused(store: StudioStore, tmp_path: Path) -> None:

@@ -96,16 +96,16 @@ def test_a_line_learns_from_rows_and_traffic_and_goes_back(store: StudioStore, t
     # What the first version was trained on is never held out; the others are, by their share.
     assert told["rows"]["sources"]["original"] == 200 and told["rows"]["choosing"] > 20 and told["contest"]["n"] > 20
     line = read_line(project)
-    assert line is not None and line.last is not None and line.champion == told["champion"] and line.waiting == 0
-    assert line.history[0].by == "hand" and {version.id for version in line.versions} >= {line.champion}
+    assert line is not None and line.last_outcome is not None and line.champion == told["champion"] and line.waiting == 0
+    assert line.history[-1].by == "hand" and {version.id for version in line.versions} >= {line.champion}
     assert served_name(served_folder(store, project, LINE) or tmp_path) == "support"
     again = do(store, project, run_learn, "learn", {"uncertified": True}).result
     assert again is not None and again["why"] == "there is nothing new to learn from"
     if told["outcome"] == "promoted":
-        go_back(project, line.history[0].champion, "it was better")
+        go_back(project, line.history[-1].champion, "it was better")
         back = read_line(project)
-        assert back is not None and (back.champion, back.history[-1].by, back.history[-1].why) == (
-            line.history[0].champion,
+        assert back is not None and (back.champion, back.history[0].by, back.history[0].why) == (
+            line.history[-1].champion,
             "rollback",
             "it was better",
         )

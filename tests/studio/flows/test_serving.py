@@ -74,7 +74,8 @@ def test_a_model_is_served_found_again_keyed_and_stopped(store: StudioStore, ser
     # Another Studio, as after a restart, finds it; it serves the same keys.
     again = ModelServers(store)
     assert (again.status(project).state, again.status(project).process) == ("running", found.process)
-    key, text = ServerStore(store.database).make_key(project, "shop", "ann")
+    key = ServerStore(store.database).make_key(project, "shop", "ann")
+    text = key.key
     write_keys(store, project)
     assert [ask(found.url, "w01", used).status_code for used in ("", "wrong", text)] == [401, 401, 200]
     ServerStore(store.database).revoke_key(project, key.id)

@@ -31,7 +31,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     store = StudioStore(f"sqlite:///{tmp_path}/studio.db")
     servers = ModelServers(store)
     project, model = project_with_model(store, tmp_path / "models")
-    _, key = ServerStore(store.database).make_key(project, "test", "ann")
+    key = ServerStore(store.database).make_key(project, "test", "ann").key
     write_keys(store, project)
     servers.start(project, ServingSettings(model=model, redact=False), "ann")
     eventually(lambda: servers.status(project).state == "running")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from smidgen.core.rows import Text
 from smidgen.desk.engines import DeskEngine, packed_tools
@@ -12,6 +11,7 @@ from smidgen.desk.studio import desk_serving
 from smidgen.desk.studio.desk_trial import desk_answers
 from smidgen.flows.local_model import Model
 from smidgen.studio.flows.models.answering import TriedAnswer
+from smidgen.studio.flows.serving.shown import ShownPage
 from smidgen.studio.store.projects import Project, StudioStore
 
 
@@ -36,15 +36,15 @@ class ShownDesk:
         """Return the tools without a target."""
         return [tool.name for tool in packed_tools(folder, desk_serving.tool_file(store, project)) if tool.target is None]
 
-    def page(self, store: StudioStore, project: str, url: str, name: str, started: float) -> dict[str, Any]:
+    def page(self, store: StudioStore, project: str, url: str, name: str, started: float) -> ShownPage:
         """Return the line for a site, the preview, and whether the desk runs with former channels or tools."""
         held = desk_serving.held_desk(project)
-        return {
-            "script": desk_serving.script_line(held.public or url, name, str(held.widget.get("colour", ""))),
-            "preview": f"{url}/desk/{name}/preview",
-            "public": held.public,
-            "outdated": desk_serving.is_outdated(store, project, started),
-        }
+        return ShownPage(
+            script=desk_serving.script_line(held.public or url, name, str(held.widget.get("colour", ""))),
+            preview=f"{url}/desk/{name}/preview",
+            public=held.public,
+            outdated=desk_serving.is_outdated(store, project, started),
+        )
 
     def answers(self, project: Project, model: Model, texts: Sequence[Text]) -> list[TriedAnswer] | None:
         """Return a desk's answers with the project's tools as they are now."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from smidgen.core.timestamp import Timestamp
 from smidgen.store.traffic.records import from_timestamp, to_timestamp
 from smidgen.store.traffic.tables import FEEDBACK, REQUESTS
 
@@ -44,7 +45,7 @@ class StoredRequest:
     """
 
     id: str
-    time: datetime
+    time: Timestamp
     asked: str
     input: str | None
     answered_by: str
@@ -77,12 +78,20 @@ class DayCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds for an answer: the median, and the 99th percentile."""
+
+    median: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficFigures:
     """Figures over the stored requests of a time.
 
     Attributes:
         uncertified: answered here, but not under a certificate.
-        local_ms, upstream_ms: (median, 99th percentile) of the answers here and upstream; None without any.
+        local_ms, upstream_ms: of the answers here and upstream; None without any.
         unpriced: answered upstream at an unknown price; `unsaved`: answered here, and what that saved is unknown.
         audited: answered here, and the large model was asked, too.
         reasons: why requests were passed on, the most frequent first.
@@ -100,8 +109,8 @@ class TrafficFigures:
     saved_usd: float
     unpriced: int
     unsaved: int
-    local_ms: tuple[float, float] | None
-    upstream_ms: tuple[float, float] | None
+    local_ms: Latency | None
+    upstream_ms: Latency | None
     reasons: Mapping[str, int]
     days: Sequence[DayCount]
 
@@ -219,8 +228,8 @@ def _corrected() -> sql.ColumnElement[bool]:
     return sql.select(FEEDBACK.c.number).where(FEEDBACK.c.request_id == REQUESTS.c.id, said).exists()
 
 
-def _quantiles(connection: Connection, column: Any, wanted: list[sql.ColumnElement[bool]]) -> tuple[float, float] | None:
-    """The median and the 99th percentile, by the nearest rank."""
+def _quantiles(connection: Connection, column: Any, wanted: list[sql.ColumnElement[bool]]) -> Latency | None:
+    """By the nearest rank."""
     known = [*wanted, column.is_not(None), REQUESTS.c.status == _OK]
     total = connection.scalar(sql.select(sql.func.count()).select_from(REQUESTS).where(*known)) or 0
     if not total:
@@ -230,7 +239,7 @@ def _quantiles(connection: Connection, column: Any, wanted: list[sql.ColumnEleme
         place = max(1, math.ceil(share * total)) - 1
         return float(connection.execute(sql.select(column).where(*known).order_by(column).limit(1).offset(place)).scalar_one())
 
-    return at(0.5), at(0.99)
+    return Latency(at(0.5), at(0.99))
 
 
 def _days(connection: Connection, since: datetime, now: datetime) -> list[DayCount]:

@@ -9,7 +9,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.studio.api.access import Editor, Viewer
-from smidgen.studio.flows.data.captured_rows import CapturedChoice, add_captured, read_captured, traffic_jobs, traffic_sources
+from smidgen.studio.flows.data.captured_rows import (
+    CapturedChoice,
+    CaptureSource,
+    add_captured,
+    read_captured,
+    traffic_jobs,
+    traffic_sources,
+)
 from smidgen.studio.flows.look import queue_look
 from smidgen.studio.store.data_rows import DataRow, DataVersion
 from smidgen.studio.store.projects import StudioStore
@@ -18,18 +25,7 @@ _SHOWN = 20
 _MOST_DAYS = 3_650
 
 
-class TrafficSourceView(BaseModel):
-    """A store of captured requests."""
-
-    id: str = Field(description="`gateway` for what `smidgen serve --capture` stored on this machine, else a project's id.")
-    name: str = Field(description="The project's name; empty for the gateway.")
-    requests: int
-    first: float | None = Field(description="Seconds since 1970.")
-    last: float | None = Field(description="Seconds since 1970.")
-    models: dict[str, int] = Field(description="Requests by the model that they named, the most frequent first.")
-
-
-class TrafficJobView(BaseModel):
+class TrafficJob(BaseModel):
     """A recurring job that a model of this project's kind can do."""
 
     id: str
@@ -47,7 +43,7 @@ class CapturedQuery(BaseModel):
     days: int | None = Field(None, ge=1, le=_MOST_DAYS)
 
 
-class CapturedRowsView(BaseModel):
+class CapturedPreview(BaseModel):
     """The rows that captured requests would bring; the first of them are shown."""
 
     total: int
@@ -62,33 +58,23 @@ def captured_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["data"])
 
     @router.get("/traffic-sources")
-    def list_traffic_sources(person: Viewer, project: str) -> list[TrafficSourceView]:
+    def list_traffic_sources(person: Viewer, project: str) -> list[CaptureSource]:
         """List the stores of captured requests on this machine, the project's own first; those without requests are left out."""
-        return [
-            TrafficSourceView(
-                id=found.id,
-                name=found.name,
-                requests=found.requests,
-                first=found.first.timestamp() if found.first else None,
-                last=found.last.timestamp() if found.last else None,
-                models=dict(found.models),
-            )
-            for found in traffic_sources(store, project)
-        ]
+        return traffic_sources(store, project)
 
     @router.get("/traffic-sources/{source}/jobs")
-    def list_traffic_jobs(person: Viewer, project: str, source: str) -> list[TrafficJobView]:
+    def list_traffic_jobs(person: Viewer, project: str, source: str) -> list[TrafficJob]:
         """List the recurring jobs in a source that a model of this project's kind can do. Takes seconds."""
         return [
-            TrafficJobView(id=job.id, requests=job.tally.requests, labels=list(job.answers.labels)[:_SHOWN], examples=list(job.examples))
+            TrafficJob(id=job.id, requests=job.tally.requests, labels=list(job.answers.labels)[:_SHOWN], examples=list(job.examples))
             for job in traffic_jobs(store, project, source)
         ]
 
     @router.get("/captured-rows")
-    def preview_captured_rows(person: Viewer, project: str, query: Annotated[CapturedQuery, Query()]) -> CapturedRowsView:
+    def preview_captured_rows(person: Viewer, project: str, query: Annotated[CapturedQuery, Query()]) -> CapturedPreview:
         """Show the rows that captured requests would bring. Nothing is changed."""
         found = read_captured(store, project, CapturedChoice(**query.model_dump()))
-        return CapturedRowsView(
+        return CapturedPreview(
             total=len(found.rows),
             test=sum(row.part == "test" for row in found.rows),
             known=found.known,

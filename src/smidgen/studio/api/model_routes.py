@@ -12,10 +12,10 @@ from starlette.requests import Request
 
 from smidgen.core.errors import RequestError
 from smidgen.studio.api.access import Builder, Owner
-from smidgen.studio.api.project_routes import ProjectView, project_view
 from smidgen.studio.api.uploads import FILE_BODY, receive_file
 from smidgen.studio.flows.data.uploads import forget_upload, new_upload
 from smidgen.studio.flows.models.brought_models import open_folder, open_zip
+from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.store.projects import StudioStore
 
 MOST_MODEL = 2 << 30
@@ -35,7 +35,7 @@ def model_routes(store: StudioStore, here: bool) -> APIRouter:
     router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
     @router.post("/uploads", status_code=201, openapi_extra=FILE_BODY)
-    async def open_model_file(person: Builder, request: Request, name: FileName) -> ProjectView:
+    async def open_model_file(person: Builder, request: Request, name: FileName) -> ProjectOverview:
         """Open a model from a ZIP file, as the page Report gives it: a project with the model as a finished build."""
         file, _ = new_upload(name)
         try:
@@ -43,13 +43,13 @@ def model_routes(store: StudioStore, here: bool) -> APIRouter:
             project = await run_in_threadpool(open_zip, store, file, person.name)
         finally:
             forget_upload(file)
-        return project_view(project)
+        return project_overview(project)
 
     @router.post("/folder", status_code=201)
-    def open_model_folder(person: Owner, body: ModelFolder) -> ProjectView:
+    def open_model_folder(person: Owner, body: ModelFolder) -> ProjectOverview:
         """Open a model from a folder of this machine, of which a copy is made. Only where the Studio is open to this machine alone."""
         if not here:
             raise RequestError("studio.this_studio_does_not_open_folders", value=body.path, status=409, code="not_here")
-        return project_view(open_folder(store, Path(body.path), person.name))
+        return project_overview(open_folder(store, Path(body.path), person.name))
 
     return router

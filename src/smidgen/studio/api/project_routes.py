@@ -8,34 +8,19 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from smidgen.flows.recipe_files import MaterialKind
 from smidgen.parts import registry
 from smidgen.store.step_results import limit_of, prune, size_of, step_folders
 from smidgen.studio.api.access import Editor, Owner, Viewer
-from smidgen.studio.flows.material import material_kinds
+from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.flows.samples import begin_project
-from smidgen.studio.store.projects import Project, StudioStore
+from smidgen.studio.store.projects import StudioStore
 
 
-class GoalView(BaseModel):
+class Goal(BaseModel):
     """A kind of job that a model can be built for."""
 
     task: str
     summary: str
-
-
-class ProjectView(BaseModel):
-    """A project."""
-
-    id: str
-    name: str
-    task: str
-    created: float = Field(description="Seconds since 1970.")
-    changed: float = Field(description="Seconds since 1970.")
-    version: int = Field(description="The newest version of its data; 0 before the first import.")
-    settings: dict[str, Any]
-    kinds: list[MaterialKind] = Field(description="The kinds of files that it consists of; empty for a project of rows.")
-    converses: bool = Field(description="Whether its model talks with customers: it has channels and conversations.")
 
 
 class NewProject(BaseModel):
@@ -52,32 +37,17 @@ class ProjectChange(BaseModel):
     settings: dict[str, Any] | None = None
 
 
-class BuildResultsView(BaseModel):
+class BuildResults(BaseModel):
     """The stored results of build steps on this machine."""
 
     bytes: int = Field(description="What they take of the disk.")
     limit: int = Field(description="Above this, the least recently used are removed after each build.")
 
 
-class ClearedView(BaseModel):
+class ClearedResults(BaseModel):
     """The bytes that clearing build results freed."""
 
     freed: int = Field(description="Bytes.")
-
-
-def project_view(project: Project) -> ProjectView:
-    """A project as the API shows it."""
-    return ProjectView(
-        id=project.id,
-        name=project.name,
-        task=project.task,
-        created=project.created,
-        changed=project.changed,
-        version=project.version,
-        settings=dict(project.settings),
-        kinds=material_kinds(project),
-        converses=registry.find("tasks", project.task).serving is not None if project.task in registry.names("tasks") else False,
-    )
 
 
 def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRouter:
@@ -85,40 +55,40 @@ def project_routes(store: StudioStore, delete: Callable[[str], None]) -> APIRout
     router = APIRouter(prefix="/api/v1", tags=["projects"])
 
     @router.get("/goals")
-    def read_goals(person: Viewer) -> list[GoalView]:
+    def read_goals(person: Viewer) -> list[Goal]:
         """List the kinds of jobs. A task that was added to smidgen is in the list by itself."""
-        return [GoalView(task=name, summary=registry.find("tasks", name).summary) for name in registry.names("tasks")]
+        return [Goal(task=name, summary=registry.find("tasks", name).summary) for name in registry.names("tasks")]
 
     @router.get("/build-results")
-    def read_build_results(person: Viewer) -> BuildResultsView:
+    def read_build_results(person: Viewer) -> BuildResults:
         """Say how much of the disk the stored results of build steps take: those of the Studio and those of the commands."""
         folders = step_folders()
-        return BuildResultsView(bytes=size_of(folders), limit=limit_of(folders))
+        return BuildResults(bytes=size_of(folders), limit=limit_of(folders))
 
     @router.delete("/build-results")
-    def clear_build_results(person: Owner) -> ClearedView:
+    def clear_build_results(person: Owner) -> ClearedResults:
         """Remove the results that no running build uses. Models, data and reports stay; the next build takes longer."""
-        return ClearedView(freed=prune(step_folders(), 0))
+        return ClearedResults(freed=prune(step_folders(), 0))
 
     @router.get("/projects")
-    def list_projects(person: Viewer) -> list[ProjectView]:
+    def list_projects(person: Viewer) -> list[ProjectOverview]:
         """List the projects, the last changed first."""
-        return [project_view(project) for project in store.projects()]
+        return [project_overview(project) for project in store.projects()]
 
     @router.post("/projects", status_code=201)
-    def create_project(person: Editor, body: NewProject) -> ProjectView:
+    def create_project(person: Editor, body: NewProject) -> ProjectOverview:
         """Make an empty project for one of the goals. One that consists of files begins with some to fill in."""
-        return project_view(begin_project(store, body.name, body.task))
+        return project_overview(begin_project(store, body.name, body.task))
 
     @router.get("/projects/{project}")
-    def read_project(person: Viewer, project: str) -> ProjectView:
+    def read_project(person: Viewer, project: str) -> ProjectOverview:
         """Read one project."""
-        return project_view(store.project(project))
+        return project_overview(store.project(project))
 
     @router.patch("/projects/{project}")
-    def change_project(person: Editor, project: str, body: ProjectChange) -> ProjectView:
+    def change_project(person: Editor, project: str, body: ProjectChange) -> ProjectOverview:
         """Rename a project, or change its settings."""
-        return project_view(store.update(project, name=body.name, settings=body.settings))
+        return project_overview(store.update(project, name=body.name, settings=body.settings))
 
     @router.delete("/projects/{project}", status_code=204)
     def delete_project(person: Owner, project: str) -> None:

@@ -16,13 +16,13 @@ from smidgen.flows.export.exporter import target_states
 from smidgen.flows.operating_point import OperatingPoint
 from smidgen.judge import wording
 from smidgen.judge.report import Report
-from smidgen.judge.sections import Delta, Measured
 from smidgen.studio.api.access import Builder, Viewer
-from smidgen.studio.api.project_routes import ProjectView, project_view
 from smidgen.studio.flows.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.studio.flows.models.downloads import bundle_file, zip_bundle
 from smidgen.studio.flows.models.member_reports import MemberReport, member_reports
 from smidgen.studio.flows.models.model_report import (
+    ConfusionMap,
+    ModelComparison,
     choose_operating_point,
     compare_models,
     confusion_map,
@@ -30,7 +30,8 @@ from smidgen.studio.flows.models.model_report import (
     read_report,
 )
 from smidgen.studio.flows.models.project_point import project_point
-from smidgen.studio.store.data_rows import DataRow, RowChange, RowFilter
+from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
+from smidgen.studio.store.data_rows import DataRow, RowFilter
 from smidgen.studio.store.projects import StudioStore
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -38,7 +39,7 @@ _MOST_CHANGES = 100
 Verdict = Literal["yes", "barely", "no", "open"]
 
 
-class ExportView(BaseModel):
+class ModelExport(BaseModel):
     """A program that models are exported to, and whether it takes this one."""
 
     target: str
@@ -55,20 +56,7 @@ class ModelFile(BaseModel):
     size: int = Field(description="Bytes.")
 
 
-class MemberReportView(BaseModel):
-    """The report of a member, in short."""
-
-    role: str
-    student: str
-    headline: str
-    metrics: dict[str, Measured]
-    names: dict[str, str] = Field(description="The names of its metrics.")
-    baseline: str | None = Field(description="The strongest baseline; null without one.")
-    baseline_value: float | None = Field(description="The headline metric of that baseline.")
-    file: str = Field(description="Its whole report, among the model's files.")
-
-
-class ReportView(BaseModel):
+class BuiltModel(BaseModel):
     """A model's report, and what goes with it.
 
     `names`: the displayed name of each metric. `baseline_name`: the strongest baseline in words. `verdict`: whether the model is better:
@@ -83,27 +71,10 @@ class ReportView(BaseModel):
     sentence: str = Field(description="The verdict in a sentence.")
     has_answers: bool = Field(description="Whether the answers to single test rows were stored.")
     files: list[ModelFile]
-    members: list[MemberReportView] = Field(description="The reports of the models that it consists of; empty for a model of its own.")
+    members: list[MemberReport] = Field(description="The reports of the models that it consists of; empty for a model of its own.")
 
 
-class ConfusionCell(BaseModel):
-    """Rows of one label that were answered with another, or with the same: the places of both in the list of labels."""
-
-    down: int = Field(description="The wanted label's place.")
-    across: int = Field(description="The answered label's place.")
-    count: int
-
-
-class ConfusionView(BaseModel):
-    """Test rows by wanted and answered label; labels mistaken for each other are neighbours."""
-
-    labels: list[str]
-    cells: list[ConfusionCell] = Field(description="The cells with rows.")
-    left_out: int = Field(description="Labels that are not shown.")
-    left_out_errors: int
-
-
-class AnswerView(BaseModel):
+class TestedAnswer(BaseModel):
     """A test row with the model's answer, and the row as it is in the data now."""
 
     key: int = Field(description="The row's key; 0 where it is not in the data.")
@@ -120,23 +91,7 @@ class AnswerPage(BaseModel):
     """Some answers, and how many there are."""
 
     total: int
-    answers: list[AnswerView]
-
-
-class ComparisonView(BaseModel):
-    """A model beside an earlier one: the headline metric of each, and the change on the test rows that both builds share."""
-
-    earlier: str
-    headline: str
-    before: Measured | None
-    after: Measured | None
-    change: Delta | None
-    shared: int = Field(description="Test rows that both builds share.")
-    gained: int = Field(description="Of these, rows that became right; for graded tasks, better.")
-    lost: int
-    corrected: int = Field(description="Of these, rows whose wanted answer was changed in between.")
-    rows_changed: int = Field(description="Rows that differ between the two versions of the data.")
-    row_changes: list[RowChange] = Field(description="The first of them.")
+    answers: list[TestedAnswer]
 
 
 class OperatingPointChoice(BaseModel):
@@ -152,12 +107,12 @@ def report_routes(store: StudioStore) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/models/{model}", tags=["models"])
 
     @router.get("")
-    def read_model(person: Viewer, project: str, model: str) -> ReportView:
+    def read_model(person: Viewer, project: str, model: str) -> BuiltModel:
         """Read a model's report."""
         report = read_report(store, project, model)
         verdict, sentence = wording.verdict(report)
         files = read_manifest(model_folder(store, project, model)).files
-        return ReportView(
+        return BuiltModel(
             id=model,
             report=report,
             names={name: wording.measure(name) for name in report.metrics},
@@ -166,18 +121,14 @@ def report_routes(store: StudioStore) -> APIRouter:
             sentence=sentence,
             has_answers=bool(read_answers(model)),
             files=[ModelFile(name=name, size=entry.size) for name, entry in sorted(files.items())],
-            members=[_member_view(one) for one in member_reports(model_folder(store, project, model))],
+            members=member_reports(model_folder(store, project, model)),
         )
 
     @router.get("/confusion")
-    def read_confusion(person: Viewer, project: str, model: str) -> ConfusionView | None:
+    def read_confusion(person: Viewer, project: str, model: str) -> ConfusionMap | None:
         """Read which labels the model mistakes for which; null for answers that are not single labels."""
         model_folder(store, project, model)
-        found = confusion_map(read_answers(model))
-        if found is None:
-            return None
-        cells = [ConfusionCell(down=down, across=across, count=count) for down, across, count in found.cells]
-        return ConfusionView(labels=list(found.labels), cells=cells, left_out=found.left_out, left_out_errors=found.left_out_errors)
+        return confusion_map(read_answers(model))
 
     @router.get("/answers")
     def list_answers(
@@ -198,20 +149,14 @@ def report_routes(store: StudioStore) -> APIRouter:
         rows = store.rows(project)
         keys = [one.key for one in shown if one.key]
         now = {row.key: row for row in rows.page(0, len(keys), RowFilter(keys=keys))} if keys else {}
-        return AnswerPage(total=len(found), answers=[_answer_view(one, now.get(one.key)) for one in shown])
+        return AnswerPage(total=len(found), answers=[_tested(one, now.get(one.key)) for one in shown])
 
     @router.get("/changes")
-    def read_changes(person: Viewer, project: str, model: str, earlier: str | None = None) -> ComparisonView | None:
+    def read_changes(person: Viewer, project: str, model: str, earlier: str | None = None) -> ModelComparison | None:
         """Compare a model with an earlier one, by default the one built before it; null where there is none."""
         model_folder(store, project, model)
         other = earlier or earlier_model(store, project, model)
-        if other is None:
-            return None
-        found = compare_models(store, project, other, model)
-        names = ("earlier", "headline", "before", "after", "change", "shared", "gained", "lost", "corrected")
-        changes = list(found.row_changes[:_MOST_CHANGES])
-        told = {name: getattr(found, name) for name in names}
-        return ComparisonView(**told, rows_changed=len(found.row_changes), row_changes=changes)
+        return None if other is None else compare_models(store, project, other, model, _MOST_CHANGES)
 
     @router.get("/operating-point")
     def read_point(person: Viewer, project: str, model: str) -> OperatingPoint | None:
@@ -219,17 +164,19 @@ def report_routes(store: StudioStore) -> APIRouter:
         return project_point(store, store.project(project), model)
 
     @router.post("/operating-point")
-    def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectView:
+    def choose_point(person: Builder, project: str, model: str, body: OperatingPointChoice) -> ProjectOverview:
         """Store from which score on the model is to answer by itself, in the project's settings, for serving."""
-        return project_view(choose_operating_point(store, project, model, body.threshold, body.wrong_cost, body.escalation_cost))
+        return project_overview(choose_operating_point(store, project, model, body.threshold, body.wrong_cost, body.escalation_cost))
 
     @router.get("/exports")
-    def list_exports(person: Viewer, project: str, model: str) -> list[ExportView]:
+    def list_exports(person: Viewer, project: str, model: str) -> list[ModelExport]:
         """List the programs that `smidgen export` writes models for, those that take this one first."""
         folder = model_folder(store, project, model)
         command = f"smidgen export {shlex.quote(str(folder))} --to"
         return [
-            ExportView(target=one.name, summary=one.summary, command="" if one.why else f"{command} {one.name}", why=one.why, todo=one.todo)
+            ModelExport(
+                target=one.name, summary=one.summary, command="" if one.why else f"{command} {one.name}", why=one.why, todo=one.todo
+            )
             for one in target_states(open_bundle(folder))
         ]
 
@@ -250,26 +197,11 @@ def report_routes(store: StudioStore) -> APIRouter:
     return router
 
 
-def _member_view(member: MemberReport) -> MemberReportView:
-    report, base = member.report, member.report.strongest
-    value = base.metrics.get(report.headline) if base is not None else None
-    return MemberReportView(
-        role=member.role,
-        student=report.student.kind,
-        headline=report.headline,
-        metrics=dict(report.metrics),
-        names={name: wording.measure(name) for name in report.metrics},
-        baseline=wording.other_name(base.name) if base is not None else None,
-        baseline_value=value.value if value is not None else None,
-        file=f"members/{member.role}/report.html",
-    )
-
-
 def _is_meant(one: ModelAnswer, wanted: str | None, answer: str | None, wrong: bool) -> bool:
     labels: Sequence[str | None] = one.labels or (None, None)
     return wanted in (None, labels[0]) and answer in (None, labels[1]) and not (wrong and one.grade >= 1)
 
 
-def _answer_view(one: ModelAnswer, now: DataRow | None) -> AnswerView:
+def _tested(one: ModelAnswer, now: DataRow | None) -> TestedAnswer:
     fields = {name: getattr(one, name) for name in ("key", "input", "second", "wanted", "answer", "score", "grade")}
-    return AnswerView(**fields, now=now)
+    return TestedAnswer(**fields, now=now)

@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field
 
 from smidgen.flows.sample_recipes import sample_names, sample_recipe
 from smidgen.studio.api.access import Builder, Editor, Viewer
-from smidgen.studio.api.project_routes import ProjectView, project_view
+from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.flows.samples import create_from_sample, open_sample
 from smidgen.studio.store.projects import StudioStore
 
 
-class SampleView(BaseModel):
+class ProjectSample(BaseModel):
     """An example: a recipe that comes with smidgen, with its data."""
 
     name: str
@@ -33,23 +33,23 @@ def sample_routes(store: StudioStore, wake: Callable[[], None]) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["projects"])
 
     @router.get("/samples")
-    def list_samples(person: Viewer) -> list[SampleView]:
+    def list_samples(person: Viewer) -> list[ProjectSample]:
         """List the examples that a project can begin with."""
         found = [sample_recipe(name) for name in sample_names()]
-        return [SampleView(name=sample.name, task=sample.tree["task"], summary=sample.summary) for sample in found]
+        return [ProjectSample(name=sample.name, task=sample.tree["task"], summary=sample.summary) for sample in found]
 
     @router.post("/samples/{sample}", status_code=201)
-    def start_from_sample(person: Editor, sample: str, body: SampleTitle) -> ProjectView:
+    def start_from_sample(person: Editor, sample: str, body: SampleTitle) -> ProjectOverview:
         """Make a project from an example, with its rows and its recipe."""
         project = create_from_sample(store, sample, person.name, body.name)
         wake()
-        return project_view(project)
+        return project_overview(project)
 
     @router.post("/sample-project", status_code=201)
-    def open_sample_project(person: Builder, body: SampleTitle) -> ProjectView:
+    def open_sample_project(person: Builder, body: SampleTitle) -> ProjectOverview:
         """Open the sample project; it is made where there is none. Without a model, its build is started."""
         project = open_sample(store, person.name, body.name)
         wake()
-        return project_view(project)
+        return project_overview(project)
 
     return router

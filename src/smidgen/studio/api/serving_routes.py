@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +9,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.flows.operating_point import OperatingPoint
-from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder
+from smidgen.store.traffic.requests import RequestFilter, RequestGroup, RequestOrder, StoredRequest
 from smidgen.studio.api.access import Operator, Viewer
 from smidgen.studio.flows.models.project_point import newest_model
-from smidgen.studio.flows.serving.certificates import read_certificate, revoke_certificate
-from smidgen.studio.flows.serving.live_traffic import list_requests, read_traffic
+from smidgen.studio.flows.serving.certificates import ModelCertificate, read_certificate, revoke_certificate
+from smidgen.studio.flows.serving.live_traffic import LiveTraffic, list_requests, read_traffic
 from smidgen.studio.flows.serving.servers import (
     ModelServers,
     ServerState,
@@ -29,10 +28,10 @@ from smidgen.studio.flows.serving.servers import (
     uncalled_tools,
     write_keys,
 )
+from smidgen.studio.flows.serving.shown import ShownPage
 from smidgen.studio.flows.serving.snippets import example_text, snippets
 from smidgen.studio.store.projects import StudioStore
-from smidgen.studio.store.servers import ServerStore, ServingKey
-from smidgen.usage.energy import LARGE_MODEL_WH
+from smidgen.studio.store.servers import MadeKey, ServerStore, ServingKey
 
 _MOST_REQUESTS = 200
 _MOST_DAYS = 366
@@ -40,16 +39,7 @@ _EXAMPLES = 20
 """Rows that are looked through for one that shows how to call the model."""
 
 
-class ShownDeskView(BaseModel):
-    """The desk that the server shows to customers."""
-
-    script: str = Field(description="The line for a site's pages.")
-    preview: str = Field(description="Address of a page of this machine with the chat on it.")
-    public: str = Field(description="The address at which the internet reaches it; empty for none.")
-    outdated: bool = Field(description="Whether channels, secrets or tools have changed since it was started.")
-
-
-class ServingView(BaseModel):
+class ModelServing(BaseModel):
     """The server of a project. It never shows a key."""
 
     state: ServerState
@@ -67,7 +57,7 @@ class ServingView(BaseModel):
         description="Settings of the recipe's `[route]` that limit what goes to the large model, as they hold or would hold."
     )
     snippets: dict[str, str] = Field(description="Lines to paste that call it, by language; empty while it does not run.")
-    desk: ShownDeskView | None = Field(description="The desk that it shows to customers; null if it shows none.")
+    desk: ShownPage | None = Field(description="The desk that it shows to customers; null if it shows none.")
     redrawn: bool = Field(description="Whether the recipe's `[route]` has changed since it was started: the next start follows it.")
     uncalled: list[str] = Field(description="The desk's tools that cannot be called, because no tool file is known: it proposes none.")
 
@@ -79,40 +69,10 @@ class ServingStart(BaseModel):
     fallback_key: str | None = Field(None, max_length=4096)
 
 
-class KeyView(BaseModel):
-    """An API key, without the key itself. Times are in seconds since 1970."""
-
-    id: str
-    name: str
-    author: str
-    created: float
-    revoked: float | None
-
-
 class NewKey(BaseModel):
     """A key to make."""
 
     name: str = Field(min_length=1, max_length=100)
-
-
-class MadeKey(KeyView):
-    """A key that was just made. `key` is shown this once, and stored nowhere."""
-
-    key: str
-
-
-class CertificateView(BaseModel):
-    """How the certificate of a model stands."""
-
-    state: str
-    valid: bool
-    why: str
-    certificate: dict[str, Any] | None
-    audits: dict[str, Any] | None
-    rows: int = Field(description="Test rows that the model has never seen.")
-    fewest: int = Field(description="How many it takes at least, if none of its answers is wrong.")
-    chance: float | None = Field(description="How likely these rows give a certificate, by the model's report; null if it does not tell.")
-    share: float | None = Field(description="The share of the requests that it then answers, about.")
 
 
 class CertificateEnd(BaseModel):
@@ -121,96 +81,17 @@ class CertificateEnd(BaseModel):
     reason: str = Field(min_length=1, max_length=1000)
 
 
-class DayView(BaseModel):
-    """The requests of one day (UTC), by who answered."""
-
-    day: str
-    local: int
-    passed_on: int
-    other: int
-
-
-class LatencyView(BaseModel):
-    """Milliseconds for an answer."""
-
-    median: float
-    p99: float = Field(description="99 of 100 answers take no longer.")
-
-
-class FiguresView(BaseModel):
-    """Figures over the captured requests."""
-
-    requests: int
-    local: int
-    uncertified: int = Field(description="Answered here, but not under a certificate.")
-    passed_on: int
-    cached: int
-    failed: int
-    audited: int
-    corrected: int
-    cost_usd: float
-    saved_usd: float
-    unpriced: int
-    unsaved: int
-    local_ms: LatencyView | None
-    upstream_ms: LatencyView | None
-    reasons: dict[str, int] = Field(description="Why requests were passed on.")
-    days: list[DayView]
-
-
-class TrafficView(BaseModel):
-    """Live traffic."""
-
-    days: int
-    figures: FiguresView | None
-    energy_wh: float | None
-    energy_measured: bool
-    energy_saved_wh: float | None = Field(description="The same requests to a large model, at a published figure, without `energy_wh`.")
-    energy_large_model_wh: float = Field(description="The published figure: watt hours of one request to a large model.")
-    drift: dict[str, Any] | None
-
-
-class CapturedView(BaseModel):
-    """A captured request. Personal data may have been taken out of its texts."""
-
-    id: str
-    time: float
-    asked: str
-    input: str | None
-    answered_by: str
-    why: str
-    status: int
-    local_output: str | None
-    local_score: float | None
-    certificate: str
-    model: str
-    answer: str | None
-    cost_usd: float | None
-    saved_usd: float | None
-    local_ms: float | None
-    upstream_ms: float | None
-    held_out: bool
-    altered: bool
-    audit_answer: str | None
-    corrected: str | None
-    verdict: str | None
-
-
 class CapturedPage(BaseModel):
     """Some captured requests, and how many there are."""
 
     total: int
-    requests: list[CapturedView]
+    requests: list[StoredRequest]
 
 
-def _key(key: ServingKey) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in ("id", "name", "author", "created", "revoked")}
-
-
-def _shown(store: StudioStore, project: str, status: ServerStatus) -> ShownDeskView | None:
+def _shown(store: StudioStore, project: str, status: ServerStatus) -> ShownPage | None:
     folder = served_folder(store, project, status.settings.model)
     kind = None if folder is None else kind_of(folder)
-    return None if kind is None else ShownDeskView(**kind.page(store, project, status.url, status.name, status.started or 0.0))
+    return None if kind is None else kind.page(store, project, status.url, status.name, status.started or 0.0)
 
 
 def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
@@ -218,8 +99,8 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["serving"])
     records = ServerStore(store.database)
 
-    def view(project: str, status: ServerStatus) -> ServingView:
-        return ServingView(
+    def view(project: str, status: ServerStatus) -> ModelServing:
+        return ModelServing(
             state=status.state,
             settings=status.settings,
             url=status.url,
@@ -243,12 +124,12 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         return dict(snippets(status.url, status.name or status.settings.fallback_model, text))
 
     @router.get("/serving")
-    def read_serving(person: Viewer, project: str) -> ServingView:
+    def read_serving(person: Viewer, project: str) -> ModelServing:
         """Read the state of the server. A server that ended by itself is told with its last lines."""
         return view(project, servers.status(store.project(project).id))
 
     @router.post("/serving/start")
-    def start_serving(person: Operator, project: str, body: ServingStart) -> ServingView:
+    def start_serving(person: Operator, project: str, body: ServingStart) -> ModelServing:
         """Start the server. It answers some seconds later."""
         store.project(project)
         if body.fallback_key is not None:
@@ -256,26 +137,26 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         return view(project, servers.start(project, body.settings, person.name))
 
     @router.post("/serving/stop")
-    def stop_serving(person: Operator, project: str) -> ServingView:
+    def stop_serving(person: Operator, project: str) -> ModelServing:
         """Stop the server. Requests that it works on may end first."""
         return view(project, servers.stop(store.project(project).id))
 
     @router.post("/serving/newest")
-    def serve_newest(person: Operator, project: str) -> ServingView:
+    def serve_newest(person: Operator, project: str) -> ModelServing:
         """Serve the newest model in place of the running one, with the same settings. It answers some seconds later."""
         return view(project, servers.serve_newest(store.project(project).id, person.name))
 
     @router.get("/serving/keys")
-    def list_keys(person: Operator, project: str) -> list[KeyView]:
+    def list_keys(person: Operator, project: str) -> list[ServingKey]:
         """List the API keys, the newest first, revoked ones too."""
-        return [KeyView(**_key(key)) for key in records.keys(store.project(project).id)]
+        return records.keys(store.project(project).id)
 
     @router.post("/serving/keys", status_code=201)
     def make_key(person: Operator, project: str, body: NewKey) -> MadeKey:
         """Make an API key, which works at once. As soon as one key exists, calls without a key are refused."""
-        key, text = records.make_key(store.project(project).id, body.name, person.name)
+        key = records.make_key(store.project(project).id, body.name, person.name)
         write_keys(store, project)
-        return MadeKey(**_key(key), key=text)
+        return key
 
     @router.delete("/serving/keys/{key}", status_code=204)
     def revoke_key(person: Operator, project: str, key: str) -> None:
@@ -290,20 +171,9 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         model: str,
         alpha: float = Query(0.05, gt=0, lt=1, description="Share of wrong answers for which `fewest` counts the rows."),
         delta: float = Query(0.05, gt=0, lt=1, description="Chance that a promise of that share does not hold."),
-    ) -> CertificateView:
+    ) -> ModelCertificate:
         """Read how the certificate of a build, or of `line`, stands. A run `certify` issues one."""
-        found = read_certificate(store, store.project(project).id, model, alpha, delta)
-        return CertificateView(
-            state=found.status.state.value,
-            valid=found.status.valid,
-            why=found.status.why,
-            certificate=None if found.facts is None else dict(found.facts),
-            audits=None if found.audits is None else dict(found.audits),
-            rows=found.rows,
-            fewest=found.fewest,
-            chance=None if found.forecast is None else found.forecast.chance,
-            share=None if found.forecast is None else found.forecast.share,
-        )
+        return read_certificate(store, store.project(project).id, model, alpha, delta)
 
     @router.post("/certificates/{model}/revoke", status_code=204)
     def revoke_model_certificate(person: Operator, project: str, model: str, body: CertificateEnd) -> None:
@@ -311,24 +181,10 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
         revoke_certificate(store, store.project(project).id, model, body.reason)
 
     @router.get("/traffic")
-    def read_live_traffic(person: Viewer, project: str, days: int = Query(7, ge=1, le=_MOST_DAYS)) -> TrafficView:
+    def read_live_traffic(person: Viewer, project: str, days: int = Query(7, ge=1, le=_MOST_DAYS)) -> LiveTraffic:
         """Read the figures of the last days, today (UTC) included."""
         model = servers.status(store.project(project).id).settings.model
-        found = read_traffic(store, project, model, days)
-        facts = None if found.figures is None else asdict(found.figures)
-        if facts is not None:
-            for name in ("local_ms", "upstream_ms"):
-                facts[name] = facts[name] and LatencyView(median=facts[name][0], p99=facts[name][1])
-            facts["days"] = [{**day, "day": day["day"].isoformat()} for day in facts["days"]]
-        return TrafficView(
-            days=days,
-            figures=None if facts is None else FiguresView(**facts),
-            energy_wh=found.energy_wh,
-            energy_measured=found.energy_measured,
-            energy_saved_wh=found.energy_saved_wh,
-            energy_large_model_wh=LARGE_MODEL_WH,
-            drift=None if found.drift is None else dict(found.drift),
-        )
+        return read_traffic(store, project, model, days)
 
     @router.get("/traffic/requests")
     def list_captured(
@@ -348,6 +204,6 @@ def serving_routes(store: StudioStore, servers: ModelServers) -> APIRouter:
             since = (datetime.now(UTC) - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
         where = RequestFilter(since, group, why, search)
         total, found = list_requests(store.project(project).id, where, offset, limit, order)
-        return CapturedPage(total=total, requests=[CapturedView(**{**asdict(one), "time": one.time.timestamp()}) for one in found])
+        return CapturedPage(total=total, requests=found)
 
     return router

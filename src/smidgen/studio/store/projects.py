@@ -7,10 +7,10 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
+from pydantic.dataclasses import dataclass
 
 from smidgen.store.database import Database, file_url, parse_url
 from smidgen.store.files import home

@@ -7,10 +7,11 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sql
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from smidgen.store.database import Database
 from smidgen.studio.store.tables import KEYS, REVIEWS, SERVERS, StudioMissing
@@ -41,14 +42,22 @@ class ServerRecord:
 
 @dataclass(frozen=True, slots=True)
 class ServingKey:
-    """An API key of a project's server, without the key itself. `hash` is its SHA-256."""
+    """An API key of a project's server, without the key itself. Times are in seconds since 1970. `hash`: its
+    SHA-256, which no page gets."""
 
     id: str
     name: str
-    hash: str
+    hash: Annotated[str, Field(exclude=True)]
     author: str
     created: float
     revoked: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey(ServingKey):
+    """A key that was just made. `key` is shown this once, and stored nowhere."""
+
+    key: str
 
 
 class ServerStore:
@@ -87,14 +96,15 @@ class ServerStore:
             found = list(connection.execute(chosen))
         return [ServingKey(row.id, row.name, row.hash, row.author, row.created, row.revoked) for row in found]
 
-    def make_key(self, project: str, name: str, author: str) -> tuple[ServingKey, str]:
-        """Make a key. Returns it with its text, which is stored nowhere."""
+    def make_key(self, project: str, name: str, author: str) -> MadeKey:
+        """Make a key."""
         text = KEY_PREFIX + secrets.token_urlsafe(24)
-        key = ServingKey(secrets.token_hex(6), name, hashlib.sha256(text.encode("ascii")).hexdigest(), author, time.time(), None)
+        hashed = hashlib.sha256(text.encode("ascii")).hexdigest()
+        key = MadeKey(secrets.token_hex(6), name, hashed, author, time.time(), None, text)
         values = {"id": key.id, "name": name, "hash": key.hash, "author": author, "created": key.created}
         with self._database.writing() as connection:
             connection.execute(sql.insert(KEYS).values(project=project, **values))
-        return key, text
+        return key
 
     def revoke_key(self, project: str, id: str) -> None:
         """Revoke a key for good."""

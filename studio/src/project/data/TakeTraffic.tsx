@@ -16,7 +16,7 @@ import { Problem } from "../../ui/Problem";
 import { shown } from "./ImportFile";
 import styles from "./TakeTraffic.module.css";
 
-type Source = components["schemas"]["TrafficSourceView"];
+type Source = components["schemas"]["CaptureSource"];
 type Wanted = components["schemas"]["CapturedQuery"];
 
 const DAYS = ["", "30", "7", "1"] as const;

@@ -3,9 +3,9 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Line = components["schemas"]["LineView"];
-export type Queue = components["schemas"]["QueueView"];
-export type Captured = components["schemas"]["CapturedView"];
+export type Line = components["schemas"]["ProjectLine"];
+export type Queue = components["schemas"]["ReviewQueue"];
+export type Captured = components["schemas"]["StoredRequest"];
 
 function at(project: string) {
   return { params: { path: { project } } };

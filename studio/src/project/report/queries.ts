@@ -3,10 +3,10 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type ReportView = components["schemas"]["ReportView"];
+export type ReportView = components["schemas"]["BuiltModel"];
 export type Report = components["schemas"]["Report"];
-export type Answer = components["schemas"]["AnswerView"];
-export type Comparison = components["schemas"]["ComparisonView"];
+export type Answer = components["schemas"]["TestedAnswer"];
+export type Comparison = components["schemas"]["ModelComparison"];
 export type Measured = components["schemas"]["Measured"];
 export type Alternative = components["schemas"]["BuildAlternative"];
 

@@ -4,13 +4,13 @@ import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 import { asked, drafted } from "./draft";
 
-export type Serving = components["schemas"]["ServingView"];
+export type Serving = components["schemas"]["ModelServing"];
 export type ServingStart = components["schemas"]["ServingStart"];
-export type Key = components["schemas"]["KeyView"];
-export type Certificate = components["schemas"]["CertificateView"];
-export type Traffic = components["schemas"]["TrafficView"];
-export type Figures = components["schemas"]["FiguresView"];
-export type Captured = components["schemas"]["CapturedView"];
+export type Key = components["schemas"]["ServingKey"];
+export type Certificate = components["schemas"]["ModelCertificate"];
+export type Traffic = components["schemas"]["LiveTraffic"];
+export type Figures = components["schemas"]["TrafficFigures"];
+export type Captured = components["schemas"]["StoredRequest"];
 
 export const GROUPS = ["all", "local", "uncertified", "passed_on", "cached", "failed", "audited", "corrected", "unpriced"] as const;
 export type Group = (typeof GROUPS)[number];

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Task
 from smidgen.core.placeholders import UNFRAMED
+from smidgen.core.timestamp import Timestamp
 from smidgen.data.splits import SplitSide
 from smidgen.flows.jobs.discovery import FoundJob, find_job, find_jobs
 from smidgen.flows.learn.learning_rows import LineRow
@@ -37,13 +39,14 @@ _MOST_MODELS = 20
 
 @dataclass(frozen=True)
 class CaptureSource:
-    """A store of captured requests: `id` is `gateway`, or the project whose server captured them; `name` is that project's."""
+    """A store of captured requests: `id` is `gateway`, or the project whose server captured them; `name` is that project's. `models` counts
+    requests by the model that they named, the most frequent first."""
 
     id: str
     name: str
     requests: int
-    first: datetime | None
-    last: datetime | None
+    first: Timestamp | None
+    last: Timestamp | None
     models: Mapping[str, int]
 
 

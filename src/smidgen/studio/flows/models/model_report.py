@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.judge import report as reports
@@ -26,16 +26,26 @@ _TOLD = {"headline", "graded", "units", "metrics", "student", "speed", "training
 
 
 @dataclass(frozen=True)
+class ConfusionCell:
+    """Rows of one label that were answered with another, or with the same. `down` is the wanted label's place in the list of labels,
+    `across` the answered one's."""
+
+    down: int
+    across: int
+    count: int
+
+
+@dataclass(frozen=True)
 class ConfusionMap:
     """Test rows by wanted and answered label; neighbours are those mistaken for each other.
 
     Attributes:
-        cells: (place of the wanted label, place of the answered one, rows); empty cells are left out.
+        cells: the cells with rows.
         left_out: labels that are not shown, and the wrong answers among their rows.
     """
 
     labels: tuple[str, ...]
-    cells: tuple[tuple[int, int, int], ...]
+    cells: tuple[ConfusionCell, ...]
     left_out: int
     left_out_errors: int
 
@@ -49,7 +59,7 @@ class ModelComparison:
         change: the change on the test rows that both builds share; None where they share none.
         shared: how many these are. `gained`, `lost`: those that became right, and wrong (graded: better, worse).
         corrected: shared rows whose wanted answer was changed in between.
-        row_changes: rows that differ between the two versions of the data.
+        rows_changed: how many rows differ between the two versions of the data; `row_changes` are the first of them.
     """
 
     earlier: str
@@ -61,6 +71,7 @@ class ModelComparison:
     gained: int
     lost: int
     corrected: int
+    rows_changed: int
     row_changes: Sequence[RowChange]
 
 
@@ -81,7 +92,7 @@ def confusion_map(answers: Sequence[ModelAnswer]) -> ConfusionMap | None:
         return None
     seen = Counter(label for pair in pairs for label in pair)
     table = confusion_table([gold for gold, _ in pairs], [got for _, got in pairs], sorted(seen), MOST_LABELS)
-    cells = tuple((down, across, count) for down, row in enumerate(table.counts) for across, count in enumerate(row) if count)
+    cells = tuple(ConfusionCell(down, across, count) for down, row in enumerate(table.counts) for across, count in enumerate(row) if count)
     return ConfusionMap(table.labels, cells, table.left_out, table.left_out_errors)
 
 
@@ -92,13 +103,14 @@ def earlier_model(store: StudioStore, project: str, model: str) -> str | None:
     return ids[place] if place < len(ids) else None
 
 
-def compare_models(store: StudioStore, project: str, earlier: str, later: str) -> ModelComparison:
+def compare_models(store: StudioStore, project: str, earlier: str, later: str, most_changes: int) -> ModelComparison:
     """Compare two models of a project on the test rows that both builds share, and the versions of their data."""
     first, second = read_report(store, project, earlier), read_report(store, project, later)
     before = {answer.key: answer for answer in read_answers(earlier) if answer.key}
     pairs = [(before[answer.key], answer) for answer in read_answers(later) if answer.key in before]
     change = _change(pairs, second.graded)
     versions = [_version(store, project, model) for model in (earlier, later)]
+    changes = store.rows(project).compare(*versions)
     headline = second.headline
     return ModelComparison(
         earlier=earlier,
@@ -110,7 +122,8 @@ def compare_models(store: StudioStore, project: str, earlier: str, later: str) -
         gained=change.gained if change else 0,
         lost=change.lost if change else 0,
         corrected=sum(one.wanted != other.wanted for one, other in pairs),
-        row_changes=store.rows(project).compare(*versions),
+        rows_changed=len(changes),
+        row_changes=changes[:most_changes],
     )
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.bundles.open import folder_of
 from smidgen.core.errors import InputError
 from smidgen.core.rows import Row, joined
 from smidgen.flows.certify import certificate_status
 from smidgen.flows.certify.certification import CertificateTerms, certificate_standing, revoke
-from smidgen.gateway.certificate_status import CertificateStatus
-from smidgen.stats.certificate_forecast import CertificateChance
 from smidgen.stats.risk_bounds import fewest_rows
 from smidgen.studio.flows.serving.servers import LINE, served_folder
 from smidgen.studio.store.data_rows import DataRow, RowFilter
@@ -27,20 +27,24 @@ class ModelCertificate:
     """How the certificate of a model stands, and the rows that could test it.
 
     Attributes:
-        status: of the certificate.
-        facts: the certificate's facts for a reader; None without one.
+        state, valid, why: how it stands, whether it holds, and why it does not.
+        certificate: its facts for a reader; None without one.
         audits: what audits have found so far; None without a certificate, or where they cannot be read.
         rows: rows that the model has never seen, and that may test it.
         fewest: how many it takes at least for a promise of `alpha` and `delta`, if none of its answers is wrong.
-        forecast: how likely these rows give a certificate, by the model's report; None if it does not tell, or there are too few.
+        chance: how likely these rows give a certificate, by the model's report; None if it does not tell, or there are too few.
+        share: the share of the requests that it then answers, about.
     """
 
-    status: CertificateStatus
-    facts: Mapping[str, Any] | None
+    state: str
+    valid: bool
+    why: str
+    certificate: Mapping[str, Any] | None
     audits: Mapping[str, Any] | None
     rows: int
     fewest: int
-    forecast: CertificateChance | None = None
+    chance: float | None
+    share: float | None
 
 
 def read_certificate(store: StudioStore, project: str, model: str, alpha: float = 0.05, delta: float = 0.05) -> ModelCertificate:
@@ -58,7 +62,18 @@ def read_certificate(store: StudioStore, project: str, model: str, alpha: float 
     facts = paper.facts_for_reader() if paper is not None else None
     fewest = fewest_rows(alpha, delta)
     odds = CertificateTerms(alpha=alpha, delta=delta).odds(folder) if fresh >= fewest else None
-    return ModelCertificate(status, facts, audits, fresh, fewest, odds(fresh) if odds is not None else None)
+    forecast = odds(fresh) if odds is not None else None
+    return ModelCertificate(
+        state=status.state.value,
+        valid=status.valid,
+        why=status.why,
+        certificate=facts,
+        audits=audits,
+        rows=fresh,
+        fewest=fewest,
+        chance=None if forecast is None else forecast.chance,
+        share=None if forecast is None else forecast.share,
+    )
 
 
 def revoke_certificate(store: StudioStore, project: str, model: str, reason: str) -> None:

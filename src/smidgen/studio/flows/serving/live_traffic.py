@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.bundles.open import folder_of, read_manifest
 from smidgen.core.errors import SmidgenError
@@ -27,7 +28,8 @@ class LiveTraffic:
     Attributes:
         figures: over the captured requests; None where none was captured yet.
         energy_wh: watt hours of the model's own answers, and whether they were measured; None where nothing was counted.
-        energy_saved_wh: the same requests to a large model, at a published figure a request, without `energy_wh`.
+        energy_saved_wh: the same requests to a large model, without `energy_wh`.
+        energy_large_model_wh: the published figure: watt hours of one request to a large model.
         drift: the last drift test, as it was written down; None without one.
     """
 
@@ -36,6 +38,7 @@ class LiveTraffic:
     energy_wh: float | None
     energy_measured: bool
     energy_saved_wh: float | None
+    energy_large_model_wh: float
     drift: Mapping[str, Any] | None
 
 
@@ -66,6 +69,7 @@ def read_traffic(store: StudioStore, project: str, model: str, days: int, now: d
         energy[0] if energy else None,
         bool(energy and energy[1]),
         figures.local * LARGE_MODEL_WH - energy[0] if figures and energy else None,
+        LARGE_MODEL_WH,
         _drift(folder) if folder is not None else None,
     )
 

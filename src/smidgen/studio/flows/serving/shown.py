@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.rows import Text
 from smidgen.flows.local_model import Model
@@ -13,6 +15,23 @@ from smidgen.studio.flows.models.answering import TriedAnswer
 from smidgen.studio.store.projects import Project, StudioStore
 
 ROOM = "shown"
+
+
+@dataclass(frozen=True)
+class ShownPage:
+    """What the Studio's page says of a running server that is shown to customers.
+
+    Attributes:
+        script: the line for a site's pages.
+        preview: address of a page of this machine with the chat on it.
+        public: the address at which the internet reaches it; empty for none.
+        outdated: whether channels, secrets or tools have changed since it was started.
+    """
+
+    script: str
+    preview: str
+    public: str
+    outdated: bool
 
 
 class ShownKind(Protocol):
@@ -33,8 +52,8 @@ class ShownKind(Protocol):
     def uncalled(self, store: StudioStore, project: str, folder: Path) -> list[str]:
         """Return the tools of the bundle in a folder that it cannot call, because no tool file is known."""
 
-    def page(self, store: StudioStore, project: str, url: str, name: str, started: float) -> dict[str, Any]:
-        """Return what the Studio's page says of a running server: `script`, `preview`, `public` and `outdated`."""
+    def page(self, store: StudioStore, project: str, url: str, name: str, started: float) -> ShownPage:
+        """Return what the Studio's page says of a running server."""
 
     def answers(self, project: Project, model: Model, texts: Sequence[Text]) -> list[TriedAnswer] | None:
         """Return a model's answers with the project's tools as they are now; None for one without such tools."""
