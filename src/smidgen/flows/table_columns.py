@@ -7,12 +7,14 @@ import io
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import DataError, InputError
 from smidgen.data.item_ids import item_ids
@@ -58,7 +60,7 @@ class TableColumns:
     """
 
     kind: MaterialKind
-    file: str
+    file: Annotated[str, Field(exclude=True)]
     columns: tuple[str, ...]
     chosen: Mapping[str, str]
     optional: tuple[str, ...]

@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body, fileBody } from "./client";
 import type { components } from "./schema";
 
-export type Session = components["schemas"]["SessionView"];
+export type Session = components["schemas"]["SessionState"];
 export type Project = components["schemas"]["ProjectOverview"];
 export type Goal = components["schemas"]["Goal"];
 export type Permission = Session["permissions"][number];
@@ -187,7 +187,7 @@ export function useLookAgain(project: string, upload: string) {
   return useMutation({ mutationFn: (how: { header: boolean; sheet?: string }) => body(api.GET("/api/v1/projects/{project}/uploads/{upload}", { params: { path: { project, upload }, query: how } })) });
 }
 
-export type Run = components["schemas"]["RunView"];
+export type Run = components["schemas"]["Run"];
 
 const UNFINISHED: readonly Run["state"][] = ["queued", "running", "stopping"];
 

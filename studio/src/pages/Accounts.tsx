@@ -16,7 +16,7 @@ import { Problem } from "../ui/Problem";
 import { Main, PageTitle, Shell } from "../ui/Shell";
 import styles from "./Start.module.css";
 
-type Account = components["schemas"]["AccountView"];
+type Account = components["schemas"]["Person"];
 type Role = Account["role"];
 
 const ROLES: readonly Role[] = ["viewer", "builder", "owner"];

@@ -107,7 +107,7 @@ def described() -> dict[str, str]:
         for student in (None, *students_of(registry.find("tasks", task))):
             for section in sections_of(task, student):
                 found.setdefault(section.about, section.name)
-                found |= {one["description"]: f"{section.name}.{name}" for name, one in section.schema["properties"].items()}
+                found |= {one["description"]: f"{section.name}.{name}" for name, one in section.settings["properties"].items()}
             for parts in schemas_of(task, student).values():
                 for name, schema in parts.items():
                     found |= {schema["description"]: name} if "description" in schema else {}
@@ -138,7 +138,7 @@ def test_the_help_of_builds_settings_names_no_flag() -> None:
         for task in registry.names("tasks")
         for student in (None, *students_of(registry.find("tasks", task)))
         for section in sections_of(task, student)
-        for one in section.schema["properties"].values()
+        for one in section.settings["properties"].values()
     }
     assert [text for text in shown if re.search(r"(?<!\w)--\w", text)] == [] and len(shown) > 100
 

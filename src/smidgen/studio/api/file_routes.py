@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from smidgen.core.errors import InputError
 from smidgen.flows.recipe_files import MaterialKind
+from smidgen.flows.table_columns import TableColumns
 from smidgen.studio.api.access import Editor, Viewer
 from smidgen.studio.api.uploads import FILE_BODY, receive_file
 from smidgen.studio.flows.data.uploads import forget_upload, new_upload
-from smidgen.studio.flows.documents.project_documents import take_documents
+from smidgen.studio.flows.documents.project_documents import TakenFiles, take_documents
 from smidgen.studio.flows.material import (
     MOST_FILE_BYTES,
+    ProjectFile,
     delete_file,
     files_named_by_recipes,
     files_of,
@@ -28,7 +30,7 @@ from smidgen.studio.flows.material import (
     read_file,
     write_file,
 )
-from smidgen.studio.flows.material_state import NextStep, material_state
+from smidgen.studio.flows.material_state import MaterialState, material_state
 from smidgen.studio.flows.table_columns import choose_columns, project_columns, take_table
 from smidgen.studio.store.projects import StudioStore
 
@@ -39,62 +41,10 @@ _MOST_ZIP = 1 << 30
 FileName = Annotated[str, Query(min_length=1, max_length=1_000)]
 
 
-class ProjectFileView(BaseModel):
-    """A file of a project: its path from the project's folder, its bytes, and when it was changed."""
-
-    name: str
-    size: int
-    changed: float = Field(description="Seconds since 1970.")
-    named: bool = Field(False, description="Whether a recipe of the project names it: without it, a build fails or leaves a part out.")
-
-
 class ProjectFileText(BaseModel):
     """The text of a file."""
 
     text: str = Field(max_length=_MOST_TEXT)
-
-
-class KindView(BaseModel):
-    """The files that are there of a kind."""
-
-    kind: MaterialKind
-    name: str = Field(description="Its file or folder, from the project's folder.")
-    files: int
-    entries: int = Field(description="Documents, lines, rows or tools in them.")
-    changed: float | None = Field(description="When the newest was changed, in seconds since 1970.")
-    needed: bool = Field(description="Whether there is no model without it.")
-
-
-class MaterialView(BaseModel):
-    """The files of a project by kind, and what to do next."""
-
-    kinds: list[KindView]
-    next: NextStep = Field(description="`fill` the kind named by `fill`, `build`, `rebuild` because files changed since, or `try`.")
-    fill: MaterialKind | None
-
-
-class LeftOutFile(BaseModel):
-    """A file of an upload that was not taken, and why."""
-
-    name: str
-    reason: str
-
-
-class TakenView(BaseModel):
-    """The result of an upload."""
-
-    taken: list[str]
-    left_out: list[LeftOutFile]
-
-
-class TableColumnsView(BaseModel):
-    """The columns of a table, and what each is for."""
-
-    kind: MaterialKind
-    columns: list[str]
-    chosen: dict[str, str] = Field(description="The column of each role, such as `user`, `item` and `time`; empty for none.")
-    optional: list[str] = Field(description="Roles that the table may go without.")
-    guessed: list[str] = Field(description="Roles whose column nobody has chosen yet.")
 
 
 class ColumnsChange(BaseModel):
@@ -109,17 +59,16 @@ def file_routes(store: StudioStore) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["files"])
 
     @router.get("/material")
-    def read_material(person: Viewer, project: str) -> MaterialView:
+    def read_material(person: Viewer, project: str) -> MaterialState:
         """Read what is there of each kind of files, and what to do next. A project of rows has no kinds."""
-        found = material_state(store, store.project(project))
-        return MaterialView(kinds=[KindView(**asdict(one)) for one in found.kinds], next=found.next, fill=found.fill)
+        return material_state(store, store.project(project))
 
     @router.get("/files")
-    def list_files(person: Viewer, project: str) -> list[ProjectFileView]:
+    def list_files(person: Viewer, project: str) -> list[ProjectFile]:
         """List the project's files."""
         found = store.project(project)
         named = files_named_by_recipes(found)
-        return [ProjectFileView(**asdict(file), named=file.name in named) for file in files_of(found)]
+        return [replace(file, named=file.name in named) for file in files_of(found)]
 
     @router.get("/files/text")
     def read_file_text(person: Viewer, project: str, name: FileName) -> ProjectFileText:
@@ -130,9 +79,9 @@ def file_routes(store: StudioStore) -> APIRouter:
             raise InputError("studio.file_is_no_text", value=name) from None
 
     @router.put("/files/text")
-    def write_file_text(person: Editor, project: str, name: FileName, body: ProjectFileText) -> ProjectFileView:
+    def write_file_text(person: Editor, project: str, name: FileName, body: ProjectFileText) -> ProjectFile:
         """Write a text file, new or in place of the one that is there."""
-        return ProjectFileView(**asdict(write_file(store.project(project), name, body.text.encode())))
+        return write_file(store.project(project), name, body.text.encode())
 
     @router.get("/files/content", response_class=Response)
     def download_file(person: Viewer, project: str, name: FileName) -> Response:
@@ -143,7 +92,7 @@ def file_routes(store: StudioStore) -> APIRouter:
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     @router.post("/files/uploads", status_code=201, openapi_extra=FILE_BODY)
-    async def send_file(person: Editor, request: Request, project: str, name: FileName, kind: MaterialKind) -> TakenView:
+    async def send_file(person: Editor, request: Request, project: str, name: FileName, kind: MaterialKind) -> TakenFiles:
         """Send a file of a kind. Documents are added by name, those of a ZIP file one by one; others replace their one file."""
         found = store.project(project)
         material_name(found, kind)  # refuses a kind that the project has not, before anything is sent
@@ -154,22 +103,21 @@ def file_routes(store: StudioStore) -> APIRouter:
         try:
             await receive_file(request, file, most, "studio.file_is_larger_than_mb")
             if kind == "documents":
-                taken = await run_in_threadpool(take_documents, found, file, name)
-                return TakenView(taken=list(taken.taken), left_out=[LeftOutFile(name=one, reason=why) for one, why in taken.left_out])
+                return await run_in_threadpool(take_documents, found, file, name)
             place = await run_in_threadpool(take_table, found, kind, file)
         finally:
             forget_upload(file)
-        return TakenView(taken=[place], left_out=[])
+        return TakenFiles((place,), ())
 
     @router.get("/columns")
-    def read_columns(person: Viewer, project: str) -> list[TableColumnsView]:
+    def read_columns(person: Viewer, project: str) -> list[TableColumns]:
         """Read which column of each table is what: chosen by people, or guessed by its name and content."""
-        return [TableColumnsView(**asdict(one)) for one in project_columns(store.project(project))]
+        return project_columns(store.project(project))
 
     @router.put("/columns")
-    def change_columns(person: Editor, project: str, body: ColumnsChange) -> list[TableColumnsView]:
+    def change_columns(person: Editor, project: str, body: ColumnsChange) -> list[TableColumns]:
         """Choose the columns of a table. An empty name leaves the choice to the guess."""
-        return [TableColumnsView(**asdict(one)) for one in choose_columns(store, store.project(project), body.kind, body.chosen)]
+        return choose_columns(store, store.project(project), body.kind, body.chosen)
 
     @router.delete("/files", status_code=204)
     def remove_file(person: Editor, project: str, name: FileName) -> None:

@@ -10,21 +10,13 @@ from pydantic import BaseModel, Field
 from smidgen.bases.starter import starters
 from smidgen.studio.api.access import Viewer
 from smidgen.studio.flows.recipes.able_students import able_students, check_build
-from smidgen.studio.flows.recipes.build_settings import parts_of, sections_of
+from smidgen.studio.flows.recipes.build_settings import PartFacts, SettingSection, parts_of, sections_of
 from smidgen.studio.store.projects import StudioStore
 
 _BASE_FACTS = ("name", "title", "family", "licence", "megabytes", "automatic", "multilingual")
 
 
-class PartView(BaseModel):
-    """A part: a task, a student, a compression method, an engine."""
-
-    name: str
-    summary: str
-    settings: dict[str, Any] | None = Field(description="The JSON Schema of its settings; null for a part without.")
-
-
-class BaseView(BaseModel):
+class ListedBase(BaseModel):
     """A starter base: pretrained weights that are fetched once."""
 
     name: str
@@ -37,21 +29,13 @@ class BaseView(BaseModel):
     here: bool = Field(description="Whether it is on this machine.")
 
 
-class SectionView(BaseModel):
-    """A section of a recipe."""
-
-    name: str
-    about: str
-    settings: dict[str, Any] = Field(description="The JSON Schema of its settings.")
-
-
 class RecipeSettings(BaseModel):
     """Settings of a build, as a recipe has them: by section, then by name."""
 
     settings: dict[str, Any]
 
 
-class MistakeView(BaseModel):
+class SettingFault(BaseModel):
     """A setting that cannot be used."""
 
     place: str = Field(description="Section and setting, such as `gate.max_loss`; empty where it belongs to none.")
@@ -63,30 +47,25 @@ def part_routes(store: StudioStore) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["parts"])
 
     @router.get("/parts/{room}")
-    def list_parts(person: Viewer, room: str) -> list[PartView]:
+    def list_parts(person: Viewer, room: str) -> list[PartFacts]:
         """List the parts of a room: `tasks`, `students`, `compress` or `engines`. A part that was added to smidgen is listed by itself."""
-        return [PartView(name=part.name, summary=part.summary, settings=_copy(part.schema)) for part in parts_of(room)]
+        return parts_of(room)
 
     @router.get("/bases")
-    def list_bases(person: Viewer) -> list[BaseView]:
+    def list_bases(person: Viewer) -> list[ListedBase]:
         """List the starter bases, and which of them are on this machine. A run of the kind `fetch` fetches one."""
-        return [BaseView(**{name: getattr(one, name) for name in _BASE_FACTS}, here=one.here()) for one in starters().values()]
+        return [ListedBase(**{name: getattr(one, name) for name in _BASE_FACTS}, here=one.here()) for one in starters().values()]
 
     @router.get("/projects/{project}/settings")
-    def list_settings(person: Viewer, project: str, student: str | None = None) -> list[SectionView]:
+    def list_settings(person: Viewer, project: str, student: str | None = None) -> list[SettingSection]:
         """List the settings that a build of the project takes. `student`: the student whose training settings are meant."""
         found = store.project(project)
-        sections = sections_of(found.task, student, [name for name, why in able_students(store, found).items() if not why])
-        return [SectionView(name=section.name, about=section.about, settings=dict(section.schema)) for section in sections]
+        return sections_of(found.task, student, [name for name, why in able_students(store, found).items() if not why])
 
     @router.post("/projects/{project}/settings/check")
-    def check(person: Viewer, project: str, body: RecipeSettings) -> list[MistakeView]:
+    def check(person: Viewer, project: str, body: RecipeSettings) -> list[SettingFault]:
         """Check the settings of a build before it is started. An empty list: it may start."""
         found = check_build(store, store.project(project), body.settings)
-        return [MistakeView(place=mistake.place, message=mistake.text) for mistake in found]
+        return [SettingFault(place=mistake.place, message=mistake.text) for mistake in found]
 
     return router
-
-
-def _copy(schema: Any) -> dict[str, Any] | None:
-    return None if schema is None else dict(schema)

@@ -19,7 +19,9 @@ from smidgen.studio.flows.recipes.able_students import formed_task
 from smidgen.studio.flows.recipes.canvas import (
     CanvasGraph,
     CanvasNode,
+    CanvasPort,
     CanvasWire,
+    SettingMistake,
     graph_of,
     kinds_of,
     schemas_of,
@@ -33,20 +35,13 @@ from smidgen.studio.store.projects import Project, StudioStore
 _MOST_NODES = 100
 
 
-class PortView(BaseModel):
-    """A place where a wire begins or ends. Only ports of one type fit together."""
-
-    name: str
-    type: str
-
-
-class NodeKindView(BaseModel):
+class OfferedNodeKind(BaseModel):
     """A kind of node, with the JSON Schemas of its settings by section of the recipe. The section `""` holds settings of none."""
 
     name: str
     stage: str = Field(description="Where on the way it stands: examples, model or service.")
-    inputs: list[PortView]
-    outputs: list[PortView]
+    inputs: list[CanvasPort]
+    outputs: list[CanvasPort]
     needed: bool = Field(description="Every build takes this step.")
     partner: str = Field(description="Another kind without which it is never there; empty for none.")
     asks: str = Field(description="The kind without which it does nothing; empty for none.")
@@ -54,7 +49,7 @@ class NodeKindView(BaseModel):
     schemas: dict[str, dict[str, Any]]
 
 
-class NodeView(BaseModel):
+class GivenNode(BaseModel):
     """A step of the recipe, with the settings that are given, by section."""
 
     id: str = Field(max_length=300)
@@ -62,7 +57,7 @@ class NodeView(BaseModel):
     settings: dict[str, dict[str, Any]]
 
 
-class WireView(BaseModel):
+class GivenWire(BaseModel):
     """A connection: from an output of one node to an input of another."""
 
     source: str = Field(max_length=300)
@@ -71,35 +66,27 @@ class WireView(BaseModel):
     input: str = Field(max_length=100)
 
 
-class GraphView(BaseModel):
+class RecipeGraph(BaseModel):
     """A recipe as a graph."""
 
-    nodes: list[NodeView] = Field(max_length=_MOST_NODES)
-    wires: list[WireView] = Field(max_length=10 * _MOST_NODES)
+    nodes: list[GivenNode] = Field(max_length=_MOST_NODES)
+    wires: list[GivenWire] = Field(max_length=10 * _MOST_NODES)
 
 
 class DrawnGraph(BaseModel):
     """A graph as somebody drew it. Without wires, the nodes are connected as they belong together."""
 
-    nodes: list[NodeView] = Field(max_length=_MOST_NODES)
-    wires: list[WireView] | None = Field(None, max_length=10 * _MOST_NODES)
+    nodes: list[GivenNode] = Field(max_length=_MOST_NODES)
+    wires: list[GivenWire] | None = Field(None, max_length=10 * _MOST_NODES)
 
 
-class RecipeMistake(BaseModel):
-    """A mistake: its place in the recipe (`gate.max_loss`; empty for one of the wiring), the node that it stands at, and what it is."""
-
-    place: str
-    node: str
-    text: str
-
-
-class RecipeView(BaseModel):
+class ProjectRecipe(BaseModel):
     """A recipe in its three forms, and every mistake in it."""
 
     tree: dict[str, Any]
     text: str
-    graph: GraphView
-    mistakes: list[RecipeMistake]
+    graph: RecipeGraph
+    mistakes: list[SettingMistake]
 
 
 class RecipeForm(BaseModel):
@@ -116,7 +103,7 @@ class RecipeForm(BaseModel):
         return self
 
 
-class RecipePresetView(BaseModel):
+class RecipePreset(BaseModel):
     """Settings for a common case, that go over a recipe's own."""
 
     name: str
@@ -134,9 +121,9 @@ def _dicts(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     return {name: dict(held) for name, held in settings.items()}
 
 
-def _graph_view(graph: CanvasGraph) -> GraphView:
-    nodes = [NodeView(id=node.id, kind=node.kind, settings=_plain(_dicts(node.settings))) for node in graph.nodes]
-    return GraphView(nodes=nodes, wires=[WireView(**asdict(wire)) for wire in graph.wires])
+def _sent_graph(graph: CanvasGraph) -> RecipeGraph:
+    nodes = [GivenNode(id=node.id, kind=node.kind, settings=_plain(_dicts(node.settings))) for node in graph.nodes]
+    return RecipeGraph(nodes=nodes, wires=[GivenWire(**asdict(wire)) for wire in graph.wires])
 
 
 def _read(form: RecipeForm, project: Project) -> tuple[dict[str, Any], CanvasGraph]:
@@ -156,10 +143,9 @@ def _undamaged(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _view(project: Project, tree: dict[str, Any], graph: CanvasGraph, text: str) -> RecipeView:
-    found = [*wiring_mistakes(graph, project.task), *recipe_mistakes(project, tree)]
-    mistakes = [RecipeMistake(**asdict(mistake)) for mistake in found]
-    return RecipeView(tree=_plain(tree), text=text, graph=_graph_view(graph), mistakes=mistakes)
+def _sent(project: Project, tree: dict[str, Any], graph: CanvasGraph, text: str) -> ProjectRecipe:
+    mistakes = [*wiring_mistakes(graph, project.task), *recipe_mistakes(project, tree)]
+    return ProjectRecipe(tree=_plain(tree), text=text, graph=_sent_graph(graph), mistakes=mistakes)
 
 
 def recipe_routes(store: StudioStore) -> APIRouter:
@@ -167,39 +153,39 @@ def recipe_routes(store: StudioStore) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["recipe"])
 
     @router.get("/recipe")
-    def read_recipe(person: Viewer, project: str) -> RecipeView:
+    def read_recipe(person: Viewer, project: str) -> ProjectRecipe:
         """Read the recipe of a project."""
         found = store.project(project)
         tree = recipe_tree(found)
-        return _view(found, tree, graph_of(tree, found.task), recipe_text(found))
+        return _sent(found, tree, graph_of(tree, found.task), recipe_text(found))
 
     @router.post("/recipe/check")
-    def check_recipe(person: Viewer, project: str, body: RecipeForm) -> RecipeView:
+    def check_recipe(person: Viewer, project: str, body: RecipeForm) -> ProjectRecipe:
         """Turn a recipe into its other forms, and tell every mistake in it. Nothing is stored."""
         found = store.project(project)
         tree, graph = _read(body, found)
-        return _view(found, tree, graph, body.text if body.text is not None else written(tree))
+        return _sent(found, tree, graph, body.text if body.text is not None else written(tree))
 
     @router.put("/recipe")
-    def write_recipe(person: Editor, project: str, body: RecipeForm) -> RecipeView:
+    def write_recipe(person: Editor, project: str, body: RecipeForm) -> ProjectRecipe:
         """Give a project a recipe. One with mistakes is refused, with all of them."""
         found = store.project(project)
         tree, graph = _read(body, found)
         saved = save_recipe(store, found, tree, body.text)
-        return _view(saved, tree, graph, recipe_text(saved))
+        return _sent(saved, tree, graph, recipe_text(saved))
 
     @router.get("/recipe/kinds")
-    def list_node_kinds(person: Viewer, project: str, student: str | None = None) -> list[NodeKindView]:
+    def list_node_kinds(person: Viewer, project: str, student: str | None = None) -> list[OfferedNodeKind]:
         """List the kinds of nodes of this project's recipes. `student` chooses whose training settings the student's node has."""
         task = store.project(project).task
         chosen = student if student in registry.names("students") else None
         schemas = schemas_of(task, chosen)
         return [
-            NodeKindView(
+            OfferedNodeKind(
                 name=kind.name,
                 stage=kind.stage,
-                inputs=[PortView(name=port.name, type=port.type) for port in kind.inputs],
-                outputs=[PortView(name=port.name, type=port.type) for port in kind.outputs],
+                inputs=list(kind.inputs),
+                outputs=list(kind.outputs),
                 needed=kind.needed,
                 partner=kind.partner,
                 asks=kind.asks,
@@ -210,10 +196,10 @@ def recipe_routes(store: StudioStore) -> APIRouter:
         ]
 
     @router.get("/recipe/presets")
-    def list_recipe_presets(person: Viewer, project: str) -> list[RecipePresetView]:
+    def list_recipe_presets(person: Viewer, project: str) -> list[RecipePreset]:
         """List settings for common cases of this project's task, as its rows are now."""
         task, _ = formed_task(store, store.project(project))
-        return [RecipePresetView(name=name, settings=dict(settings)) for name, settings in presets_of(task).items()]
+        return [RecipePreset(name=name, settings=dict(settings)) for name, settings in presets_of(task).items()]
 
     return router
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -18,28 +19,11 @@ from smidgen.parts import registry
 from smidgen.studio.api.access import Builder, Permission, Viewer, not_allowed
 from smidgen.studio.flows.supervisor import Supervisor
 from smidgen.studio.store.projects import StudioStore
-from smidgen.studio.store.runs import Run, RunState, RunStore
+from smidgen.studio.store.runs import Run, RunStore
 
 _POLL_SECONDS = 0.4
 _ALIVE_SECONDS = 15.0
-
-
-class RunView(BaseModel):
-    """A piece of work in a process of its own. Times are in seconds since 1970."""
-
-    id: str
-    project: str
-    kind: str
-    state: RunState
-    author: str
-    request: dict[str, Any]
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-    queued: float
-    started: float | None
-    ended: float | None
-    ahead: int | None = Field(None, description="How many runs of all projects go before it; null unless it waits.")
-    number: int | None = Field(None, description="In lists, its place among the project's finished runs of its kind; null before its end.")
+_RUN = TypeAdapter(Run)
 
 
 class NewRun(BaseModel):
@@ -49,29 +33,20 @@ class NewRun(BaseModel):
     request: dict[str, Any] = Field(default_factory=dict)
 
 
-def _view(run: Run, ahead: int | None = None, number: int | None = None) -> RunView:
-    plain = {name: getattr(run, name) for name in ("id", "project", "kind", "state", "author", "queued", "started", "ended")}
-    return RunView(**plain, request=dict(run.request), result=_dict(run.result), error=_dict(run.error), ahead=ahead, number=number)
-
-
-def _dict(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if value is None else dict(value)
-
-
 def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
     """The routes of runs."""
     router = APIRouter(prefix="/api/v1", tags=["runs"])
     runs = RunStore(store.database)
 
     @router.get("/projects/{project}/runs")
-    def list_runs(person: Viewer, project: str) -> list[RunView]:
+    def list_runs(person: Viewer, project: str) -> list[Run]:
         """List the runs of a project, the newest first."""
         ahead = {run.id: place for place, run in enumerate(runs.unfinished()) if run.state == "queued"}
         numbers = runs.numbers(project)
-        return [_view(run, ahead.get(run.id), numbers.get(run.id)) for run in runs.of_project(project)]
+        return [replace(run, ahead=ahead.get(run.id), number=numbers.get(run.id)) for run in runs.of_project(project)]
 
     @router.post("/projects/{project}/runs", status_code=201)
-    def start_run(person: Builder, project: str, body: NewRun) -> RunView:
+    def start_run(person: Builder, project: str, body: NewRun) -> Run:
         """Queue a run. It starts when the runs before it have ended."""
         kinds = registry.names("studio.flows")
         if body.kind not in kinds:
@@ -81,26 +56,26 @@ def run_routes(store: StudioStore, supervisor: Supervisor) -> APIRouter:
             raise not_allowed(person, needed)
         run = runs.enqueue(store.project(project).id, body.kind, body.request, person.name)
         supervisor.wake()
-        return _view(run)
+        return run
 
     @router.get("/runs/{run}")
-    def read_run(person: Viewer, run: str) -> RunView:
+    def read_run(person: Viewer, run: str) -> Run:
         """Read one run."""
-        return _view(runs.get(run))
+        return runs.get(run)
 
     @router.post("/runs/{run}/stop")
-    def stop_run(person: Builder, run: str) -> RunView:
+    def stop_run(person: Builder, run: str) -> Run:
         """Stop a run. What it has finished is kept for when it is resumed."""
         stopped = runs.ask_to_stop(run)
         supervisor.wake()
-        return _view(stopped)
+        return stopped
 
     @router.post("/runs/{run}/resume")
-    def resume_run(person: Builder, run: str) -> RunView:
+    def resume_run(person: Builder, run: str) -> Run:
         """Queue a stopped or failed run again."""
         resumed = runs.resume(run)
         supervisor.wake()
-        return _view(resumed)
+        return resumed
 
     @router.get("/runs/{run}/events", response_class=StreamingResponse)
     async def follow_run(person: Viewer, request: Request, run: str, after: int = 0) -> StreamingResponse:
@@ -128,7 +103,7 @@ async def _events(runs: RunStore, request: Request, run: str, after: int) -> Asy
         if events:
             continue
         if state.finished:
-            yield f"event: end\ndata: {_view(state).model_dump_json()}\n\n"
+            yield f"event: end\ndata: {_RUN.dump_json(state).decode()}\n\n"
             return
         if quiet >= _ALIVE_SECONDS:
             quiet = 0.0

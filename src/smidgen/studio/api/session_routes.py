@@ -12,7 +12,7 @@ from smidgen.server.access import ClientAddress
 from smidgen.studio.api.access import ROLES, Owner, Permission, Person, Role, StudioAccess, cookie_of, set_cookie
 
 
-class SessionView(BaseModel):
+class SessionState(BaseModel):
     """Who is logged in, and what they may do."""
 
     name: str | None = Field(description="The account's name; null where nobody is logged in.")
@@ -30,13 +30,6 @@ class LogIn(BaseModel):
     password: str = Field(min_length=1, max_length=1_000)
 
 
-class AccountView(BaseModel):
-    """An account."""
-
-    name: str
-    role: Role
-
-
 class AccountChange(BaseModel):
     """The role of an account, and its new password where that changes."""
 
@@ -44,7 +37,7 @@ class AccountChange(BaseModel):
     password: str | None = Field(None, min_length=10, max_length=1_000)
 
 
-class LinkView(BaseModel):
+class OneTimeLink(BaseModel):
     """A link that opens the Studio once."""
 
     path: str
@@ -54,10 +47,10 @@ def session_routes(access: StudioAccess, secure: bool, client: ClientAddress) ->
     """The routes of sessions and accounts."""
     router = APIRouter(prefix="/api/v1")
 
-    def view(person: Person | None) -> SessionView:
+    def view(person: Person | None) -> SessionState:
         permissions = sorted(ROLES[person.role]) if person else []
         name, role = (person.name, person.role) if person else (None, None)
-        return SessionView(
+        return SessionState(
             name=name,
             role=role,
             permissions=permissions,
@@ -67,12 +60,12 @@ def session_routes(access: StudioAccess, secure: bool, client: ClientAddress) ->
         )
 
     @router.get("/session", tags=["session"])
-    def read_session(request: Request) -> SessionView:
+    def read_session(request: Request) -> SessionState:
         """Tell who is logged in. Anybody may ask."""
         return view(getattr(request.state, "person", None))
 
     @router.post("/session", tags=["session"])
-    def log_in(request: Request, response: Response, body: LogIn) -> SessionView:
+    def log_in(request: Request, response: Response, body: LogIn) -> SessionState:
         """Log in. Anybody may try; after five failures within a minute the next are refused."""
         cookie = access.log_in(body.name, body.password, client.of(request))
         set_cookie(response, cookie, secure)
@@ -84,20 +77,19 @@ def session_routes(access: StudioAccess, secure: bool, client: ClientAddress) ->
         access.log_out(cookie_of(request.headers))
 
     @router.post("/session/link", tags=["session"])
-    def make_link(person: Owner) -> LinkView:
+    def make_link(person: Owner) -> OneTimeLink:
         """Make a link for another browser on this machine."""
-        return LinkView(path=f"/?link={access.new_link()}")
+        return OneTimeLink(path=f"/?link={access.new_link()}")
 
     @router.get("/accounts", tags=["accounts"])
-    def list_accounts(person: Owner) -> list[AccountView]:
+    def list_accounts(person: Owner) -> list[Person]:
         """List the accounts."""
-        return [AccountView(name=found.name, role=found.role) for found in access.accounts()]
+        return access.accounts()
 
     @router.put("/accounts/{name}", tags=["accounts"])
-    def save_account(person: Owner, name: str, body: AccountChange) -> AccountView:
+    def save_account(person: Owner, name: str, body: AccountChange) -> Person:
         """Make an account, or change its role or password. Its sessions end."""
-        saved = access.save_account(name, body.role, body.password)
-        return AccountView(name=saved.name, role=saved.role)
+        return access.save_account(name, body.role, body.password)
 
     @router.delete("/accounts/{name}", status_code=204, tags=["accounts"])
     def delete_account(person: Owner, name: str) -> None:

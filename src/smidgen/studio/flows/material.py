@@ -10,9 +10,10 @@ import os
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Task
@@ -40,11 +41,15 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port 
 
 @dataclass(frozen=True, slots=True)
 class ProjectFile:
-    """A file of a project: its path from the project's folder, its bytes, and when it was changed, in seconds since 1970."""
+    """A file of a project: its path from the project's folder, its bytes, and when it was changed, in seconds since 1970.
+
+    `named`: in lists, whether a recipe of the project names it. Without it, a build fails or leaves a part out.
+    """
 
     name: str
     size: int
     changed: float
+    named: bool = False
 
 
 def files_of(project: Project, under: str = "") -> list[ProjectFile]:

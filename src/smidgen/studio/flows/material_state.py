@@ -7,9 +7,10 @@ import io
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.parts import Task
 from smidgen.flows.recipe_files import KINDS, MaterialKind, files_kept
@@ -55,7 +56,7 @@ class MaterialState:
 
     kinds: tuple[KindState, ...]
     next: NextStep
-    fill: MaterialKind | None = None
+    fill: MaterialKind | None
 
 
 def material_state(store: StudioStore, project: Project) -> MaterialState:
@@ -71,9 +72,10 @@ def material_state(store: StudioStore, project: Project) -> MaterialState:
         return MaterialState(tuple(states), "fill", missing[0])
     models = models_of(store, project.id)
     if not models:
-        return MaterialState(tuple(states), "build")
+        return MaterialState(tuple(states), "build", None)
     newest = max((state.changed for state in states if state.changed is not None), default=0.0)
-    return MaterialState(tuple(states), "rebuild" if newest > (models[0].started or models[0].queued) else "try")
+    next_step: NextStep = "rebuild" if newest > (models[0].started or models[0].queued) else "try"
+    return MaterialState(tuple(states), next_step, None)
 
 
 def is_empty(kind: str, place: Path) -> bool:

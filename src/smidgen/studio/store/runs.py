@@ -7,10 +7,11 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sql
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from smidgen.store.database import Database
 from smidgen.studio.store.tables import EVENTS, RUNS, StudioError, StudioMissing
@@ -31,6 +32,8 @@ class Run:
         error: `message` and `todo`, once it has failed.
         process: the operating system's number of its process; 0 before it starts.
         attempts: how often it was started: more than once where its process died.
+        ahead: in lists, how many runs of all projects go before it; None unless it waits.
+        number: in lists, its place among the project's finished runs of its kind; None before its end.
     """
 
     id: str
@@ -44,8 +47,10 @@ class Run:
     queued: float
     started: float | None
     ended: float | None
-    process: int
-    attempts: int
+    process: Annotated[int, Field(exclude=True)]
+    attempts: Annotated[int, Field(exclude=True)]
+    ahead: int | None = None
+    number: int | None = None
 
     @property
     def finished(self) -> bool:

@@ -6,7 +6,7 @@ import type { components } from "../../api/schema";
 /** Settings of a build, by section and name, as a recipe has them. */
 export type BuildSettings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-export type Mistake = components["schemas"]["MistakeView"];
+export type Mistake = components["schemas"]["SettingFault"];
 
 /** The settings that a build takes, by section. `student`: whose training settings are meant. */
 export function useSections(project: string, student: string | undefined, enabled: boolean) {

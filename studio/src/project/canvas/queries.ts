@@ -3,14 +3,14 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Recipe = components["schemas"]["RecipeView"];
+export type Recipe = components["schemas"]["ProjectRecipe"];
 export type RecipeForm = components["schemas"]["RecipeForm"];
-export type Mistake = components["schemas"]["RecipeMistake"];
-export type Kind = components["schemas"]["NodeKindView"];
-export type Step = components["schemas"]["NodeView"];
-export type Wire = components["schemas"]["WireView"];
-export type Port = components["schemas"]["PortView"];
-export type Preset = components["schemas"]["RecipePresetView"];
+export type Mistake = components["schemas"]["SettingMistake"];
+export type Kind = components["schemas"]["OfferedNodeKind"];
+export type Step = components["schemas"]["GivenNode"];
+export type Wire = components["schemas"]["GivenWire"];
+export type Port = components["schemas"]["CanvasPort"];
+export type Preset = components["schemas"]["RecipePreset"];
 
 const at = (project: string) => ({ params: { path: { project } } });
 

@@ -3,14 +3,14 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body, fileBody } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Documents = components["schemas"]["DocumentsView"];
-export type DocumentFile = components["schemas"]["DocumentFileView"];
-export type Passage = components["schemas"]["PassageView"];
-export type Tested = components["schemas"]["TestedQuestionView"];
-export type Considered = components["schemas"]["ConsideredView"];
-export type Questions = components["schemas"]["QuestionsView"];
-export type AskedRow = components["schemas"]["AskedRowView"];
-export type Kind = components["schemas"]["KindView"]["kind"];
+export type Documents = components["schemas"]["ProjectDocuments"];
+export type DocumentFile = components["schemas"]["DocumentFile"];
+export type Passage = components["schemas"]["ShownPassage"];
+export type Tested = components["schemas"]["TestedQuestion"];
+export type Considered = components["schemas"]["ConsideredPassage"];
+export type Questions = components["schemas"]["QuestionList"];
+export type AskedRow = components["schemas"]["QuestionEntry"];
+export type Kind = components["schemas"]["KindState"]["kind"];
 
 function at(project: string) {
   return { params: { path: { project } } };
@@ -41,7 +41,7 @@ export function useFilesChanged(project: string): () => Promise<void> {
 }
 
 /** Send one file of a kind; what was left out of it is told. */
-export function sendFile(project: string, kind: Kind, name: string, file: File): Promise<components["schemas"]["TakenView"]> {
+export function sendFile(project: string, kind: Kind, name: string, file: File): Promise<components["schemas"]["TakenFiles"]> {
   return body(api.POST("/api/v1/projects/{project}/files/uploads", { params: { path: { project }, query: { kind, name } }, ...fileBody(file) }));
 }
 

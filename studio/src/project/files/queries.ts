@@ -5,10 +5,10 @@ import { isUnfinished, useRuns } from "../../api/queries";
 import type { components } from "../../api/schema";
 import { useFilesChanged } from "../documents/queries";
 
-export type Material = components["schemas"]["MaterialView"];
-export type KindState = components["schemas"]["KindView"];
-export type TableColumns = components["schemas"]["TableColumnsView"];
-export type ProjectFile = components["schemas"]["ProjectFileView"];
+export type Material = components["schemas"]["MaterialState"];
+export type KindState = components["schemas"]["KindState"];
+export type TableColumns = components["schemas"]["TableColumns"];
+export type ProjectFile = components["schemas"]["ProjectFile"];
 
 function at(project: string) {
   return { params: { path: { project } } };

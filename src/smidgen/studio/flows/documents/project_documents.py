@@ -6,8 +6,10 @@ import functools
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.search.documents import passages as split
@@ -44,11 +46,32 @@ class ReadFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPassage:
+    """A passage of a document. `question`: of a FAQ entry, its question."""
+
+    document: str
+    number: int
+    title: str
+    heading: str
+    text: str
+    page: int | None
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutFile:
+    """A file of an upload that was not taken, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakenFiles:
-    """The result of an upload: the files that are there now, and for each that is not, its name and why."""
+    """The result of an upload: the files that are there now, and those that are not."""
 
     taken: tuple[str, ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOutFile, ...]
 
 
 def read_files(project: Project) -> list[ReadFile]:
@@ -69,6 +92,11 @@ def all_passages(files: Sequence[ReadFile]) -> list[Passage]:
     return found
 
 
+def shown_passage(passage: Passage) -> ShownPassage:
+    """Leave out of a passage what no page shows."""
+    return ShownPassage(passage.document, passage.number, passage.title, passage.heading, passage.text, passage.page, passage.question)
+
+
 def take_documents(project: Project, upload: Path, name: str) -> TakenFiles:
     """Put an uploaded file among the documents, or all files of a ZIP file. A file of the same name is replaced.
 
@@ -81,19 +109,19 @@ def take_documents(project: Project, upload: Path, name: str) -> TakenFiles:
 
 
 def _taken(files: Sequence[tuple[str, bytes]], project: Project, under: str) -> TakenFiles:
-    taken, left = list[str](), list[tuple[str, str]]()
+    taken, left = list[str](), list[LeftOutFile]()
     for name, content in files:
         safe = safe_name(name)
         try:
             taken.append(write_file(project, f"{under}/{safe}", content).name)
         except InputError as error:
-            left.append((name, error.what))
+            left.append(LeftOutFile(name, error.what))
     return TakenFiles(tuple(taken), tuple(left))
 
 
 def _unpacked(project: Project, archive: Path, under: str) -> TakenFiles:
     """The files of a ZIP file, one after another, so that only one is in memory."""
-    taken, left, total = list[str](), list[tuple[str, str]](), 0
+    taken, left, total = list[str](), list[LeftOutFile](), 0
     try:
         with zipfile.ZipFile(archive) as packed:
             entries = [one for one in packed.infolist() if not one.is_dir() and not _is_left(one.filename)]
@@ -104,7 +132,7 @@ def _unpacked(project: Project, archive: Path, under: str) -> TakenFiles:
                 content = _content(packed, entry)
                 total += len(content or b"")
                 if content is None or total > MOST_PROJECT_BYTES:
-                    left.append((entry.filename, "the file is too large"))
+                    left.append(LeftOutFile(entry.filename, "the file is too large"))
                     continue
                 found = _taken([(entry.filename.removeprefix(outer), content)], project, under)
                 taken += found.taken

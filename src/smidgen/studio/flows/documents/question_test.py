@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.flows.local_model import Model
 from smidgen.search.candidates import quoted
 from smidgen.search.documents.document import Passage
 from smidgen.search.passage_search import AskedQuestion, FoundPassage, PassageSearch
-from smidgen.studio.flows.documents.project_documents import ReadFile, all_passages
+from smidgen.studio.flows.documents.project_documents import ReadFile, ShownPassage, all_passages, shown_passage
 
 _KEYWORDS, _MEANING = 4, (0, 2)
 """Places of the signs of a passage: its keywords; its vector and that of its FAQ question."""
@@ -36,7 +37,7 @@ class ConsideredPassage:
         meaning: how near its vector, or that of its FAQ question, is to the question's, at most 1; None without a model.
     """
 
-    passage: Passage
+    passage: ShownPassage
     start: int
     end: int
     keywords: float
@@ -48,10 +49,10 @@ class TestedQuestion:
     """The result: the passages, the best first, and whether the first one is given. `chance`: the probability that it is right; it is
     given from `threshold` on. Both are None without a model."""
 
-    passages: tuple[ConsideredPassage, ...]
     verdict: Verdict
-    chance: float | None = None
-    threshold: float | None = None
+    passages: tuple[ConsideredPassage, ...]
+    chance: float | None
+    threshold: float | None
 
 
 class KeywordSearches:
@@ -77,7 +78,7 @@ class KeywordSearches:
             (found,) = search.find([AskedQuestion(question)])
             considered = _considered(found, search.passages, with_meaning=False)
         considered = tuple(sorted(considered, key=lambda one: -one.keywords))
-        return TestedQuestion(considered, "no_model" if considered else "nothing")
+        return TestedQuestion("no_model" if considered else "nothing", considered, None, None)
 
 
 def ask_model(model: Model, question: str) -> TestedQuestion:
@@ -90,16 +91,16 @@ def ask_model(model: Model, question: str) -> TestedQuestion:
     (reply,) = model.predict([question])
     threshold = getattr(model.form, "threshold", None)
     if not found:
-        return TestedQuestion((), "nothing", threshold=threshold)
+        return TestedQuestion("nothing", (), None, threshold)
     given = reply.output is not None
     chance = reply.score if given else max((score for _, score in reply.alternatives), default=None)
-    return TestedQuestion(_considered(found, search.passages, with_meaning=True), "answered" if given else "unsure", chance, threshold)
+    return TestedQuestion("answered" if given else "unsure", _considered(found, search.passages, with_meaning=True), chance, threshold)
 
 
 def _considered(found: Sequence[FoundPassage], passages: Sequence[Passage], *, with_meaning: bool) -> tuple[ConsideredPassage, ...]:
     return tuple(
         ConsideredPassage(
-            passages[one.place],
+            shown_passage(passages[one.place]),
             *quoted(passages[one.place], one.sentence),
             keywords=one.passage_signs[_KEYWORDS],
             meaning=max(one.passage_signs[place] for place in _MEANING) if with_meaning else None,

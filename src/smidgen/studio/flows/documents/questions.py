@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.flows.recipe_files import MaterialKind

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Task
@@ -23,11 +24,11 @@ _AS_IT_COMES = " prompted: nothing is learnt, and each text takes seconds."
 
 @dataclass(frozen=True)
 class PartFacts:
-    """A part of a room. `schema`: the JSON Schema of its settings; None for a part without."""
+    """A part of a room. `settings`: their JSON Schema; None for a part without."""
 
     name: str
     summary: str
-    schema: Mapping[str, Any] | None
+    settings: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class SettingSection:
 
     name: str
     about: str
-    schema: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
 def parts_of(room: str) -> list[PartFacts]:

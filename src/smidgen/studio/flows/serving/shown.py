@@ -19,7 +19,7 @@ ROOM = "shown"
 
 @dataclass(frozen=True)
 class ShownPage:
-    """What the Studio's page says of a running server that is shown to customers.
+    """The desk that a running server shows to customers, for the page.
 
     Attributes:
         script: the line for a site's pages.
