@@ -3,12 +3,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body, fileBody } from "../api/client";
 import type { components } from "../api/schema";
 
-export type Solver = components["schemas"]["SolverView"];
-export type Plan = components["schemas"]["PlanView"];
+export type Solver = components["schemas"]["OfferedSolver"];
+export type Plan = components["schemas"]["ShownPlan"];
 export type PlanCard = components["schemas"]["PlanCard"];
-export type PlanTable = components["schemas"]["PlanTableView"];
-export type Solved = components["schemas"]["SolvedView"];
-export type Proposal = components["schemas"]["ProposedView"];
+export type PlanTable = components["schemas"]["PlanTable"];
+export type Solved = components["schemas"]["PlanSolution"];
+export type Proposal = components["schemas"]["UnderstoodChange"];
 
 /** The kinds of problems that a library solves. */
 export function useSolvers() {

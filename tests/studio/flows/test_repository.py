@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.code.studio.repository import project_repository, take_archive, take_folder
+from smidgen.code.studio.repository import FileEnding, project_repository, take_archive, take_folder
 from smidgen.core.errors import DataError, InputError
 from smidgen.studio.flows.material import material_path
 from smidgen.studio.flows.samples import begin_project
@@ -37,7 +37,7 @@ def test_a_new_project_has_no_files(project: Project) -> None:
 def test_source_files_of_a_zip_are_kept_and_replace_those_before(project: Project, tmp_path: Path) -> None:
     content = {"shop/till.py": "def total(): ...\n", "shop/keys.py": SECRET, "shop/logo.png": "x", "../out.py": "x = 1\n"}
     found = take_archive(project, packed(tmp_path / "a.zip", content))
-    assert found.names == ("out.py", "shop/till.py") and found.endings == ((".py", 2),)
+    assert found.names == ("out.py", "shop/till.py") and found.endings == (FileEnding(".py", 2),)
     assert any("password" in remark for remark in found.remarks)
     assert not list(material_path(project, "repository").rglob("keys.py"))
     again = take_archive(project, packed(tmp_path / "b.zip", {"app/main.go": "package main\n"}))

@@ -8,24 +8,28 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
 from smidgen.code.flows.code_model import CodeModel
-from smidgen.code.flows.explanation import ExplainedError, explained
+from smidgen.code.flows.explanation import ExplainedError, excerpt, explained
 from smidgen.code.flows.fault import FoundBug, find_bug
-from smidgen.code.flows.made_tests import MadeTests, made_tests, subjects_of
+from smidgen.code.flows.made_tests import MadeTests, made_tests, subjects_of, written_file
 from smidgen.code.flows.repository_place import OpenedCode, open_code
 from smidgen.code.own_code import PythonFile
 from smidgen.code.repository import CodeFile, read_repository
 from smidgen.core.errors import DataError, InputError, RequestError
 from smidgen.flows.local_model import Model
 from smidgen.studio.flows.material import material_path
+from smidgen.studio.frozen import FrozenModel
 from smidgen.studio.store.projects import Project
 
 _GIVEN = "test_given_in_the_studio.py"
 _BUG_SECONDS = 90.0
 _SAMPLES = 2
+_MOST_SUSPECTS, _MOST_REPAIRS = 5, 3
 _RUNNING = threading.Lock()
 """Code is run for one person at a time: it takes a whole core."""
 
@@ -37,6 +41,71 @@ class PythonSubject:
     path: str
     functions: tuple[str, ...]
     tests: bool
+
+
+class CodeLine(FrozenModel):
+    """A line of a file with its number."""
+
+    number: int
+    text: str
+
+
+class ErrorPlace(FrozenModel):
+    """A line of one's own code that an error went through, with the lines around it; none where the file was changed since."""
+
+    file: str
+    line: int
+    function: str
+    lines: list[CodeLine]
+
+
+class ErrorExplanation(FrozenModel):
+    """An error, the own lines that it went through, the innermost first, and what message and source show of its cause."""
+
+    error: str
+    message: str
+    link: str = Field(description="How it came of the error before it; empty for the first.")
+    places: list[ErrorPlace]
+    causes: list[str]
+    remarks: list[str]
+
+
+class FunctionTests(FrozenModel):
+    """Tests that hold on the code, twice, and notice a fault that is put into it."""
+
+    code: str = Field(description="A test file; empty if no test held.")
+    tests: int
+    thrown: dict[str, int] = Field(description="How many others were thrown away, by reason.")
+    noticed: int = Field(description="How many of the faults they notice.")
+    faults: int = Field(description="Small faults that were put into the function.")
+
+
+class FailingTest(FrozenModel):
+    """A test that fails, and the line that tells why."""
+
+    name: str
+    said: str
+
+
+class OneLineRepair(FrozenModel):
+    """A change of one line with which every test passes. `before`: the line as it is; empty where one is inserted."""
+
+    line: int
+    before: str
+    after: str
+
+
+class BugTraces(FrozenModel):
+    """The traces of a bug: the likeliest lines, and changes of one line with which every test passes."""
+
+    file: str
+    failing: list[FailingTest]
+    passing: int
+    suspects: list[CodeLine]
+    repairs: list[OneLineRepair]
+    others: int = Field(description="Further changes that pass every test.")
+    tried: int = Field(description="Changes that were run.")
+    seconds: float
 
 
 def python_subjects(project: Project) -> list[PythonSubject]:
@@ -59,12 +128,12 @@ def _files(project: Project) -> Sequence[CodeFile]:
         return ()
 
 
-def explain_error(project: Project, text: str) -> list[ExplainedError]:
+def explain_error(project: Project, text: str) -> list[ErrorExplanation]:
     """Explain the last traceback in a text with the project's files. Nothing is run. Raises InputError for a text without one."""
-    return explained(text, material_path(project, "repository"))
+    return [_explanation(one) for one in explained(text, material_path(project, "repository"))]
 
 
-def tests_of_function(project: Project, model: Model, file: str, function: str) -> MadeTests:
+def tests_of_function(project: Project, model: Model, file: str, function: str) -> FunctionTests:
     """Tests of a function: those that hold on the code and notice a fault that is put into it.
 
     Raises InputError for a file or a function that the project lacks, RequestError if code is being run already, MachineError where it
@@ -72,10 +141,10 @@ def tests_of_function(project: Project, model: Model, file: str, function: str) 
     """
     with _opened(project, file) as (opened, _):
         (subject,) = subjects_of(opened.file, function)
-        return made_tests(opened, subject, CodeModel(model.runner), samples=_SAMPLES)
+        return _function_tests(made_tests(opened, subject, CodeModel(model.runner), samples=_SAMPLES))
 
 
-def bug_in_file(project: Project, model: Model, file: str, tests: Sequence[str], given: str) -> FoundBug:
+def bug_in_file(project: Project, model: Model, file: str, tests: Sequence[str], given: str) -> BugTraces:
     """Find a bug in a file.
 
     Args:
@@ -91,7 +160,7 @@ def bug_in_file(project: Project, model: Model, file: str, tests: Sequence[str],
         raise InputError("code.failing_tests_are_needed_in_repository", value=file)
     with _opened(project, file, given) as (opened, ahead):
         names = [f"{ahead}{_known(project, test)}" for test in tests] + ([_GIVEN] if given.strip() else [])
-        return find_bug(opened.place, opened.file, names, CodeModel(model.runner), seconds=_BUG_SECONDS)
+        return _bug_traces(find_bug(opened.place, opened.file, names, CodeModel(model.runner), seconds=_BUG_SECONDS))
 
 
 @contextmanager
@@ -120,3 +189,50 @@ def _known(project: Project, file: str) -> str:
     if file not in {one.path for one in _files(project)}:
         raise InputError("code.repository_has_no_such_file", value=file)
     return file
+
+
+def _explanation(found: ExplainedError) -> ErrorExplanation:
+    places = [
+        ErrorPlace(
+            file=place.file.path,
+            line=place.line,
+            function=place.frame.function if place.frame.function != "<module>" else "",
+            lines=[CodeLine(number=number, text=text) for number, text in excerpt(place)] if not place.changed else [],
+        )
+        for place in found.shown_places
+    ]
+    return ErrorExplanation(
+        error=found.error.name,
+        message=found.error.message,
+        link=found.link,
+        places=places,
+        causes=list(found.causes),
+        remarks=list(found.remarks),
+    )
+
+
+def _function_tests(made: MadeTests) -> FunctionTests:
+    return FunctionTests(
+        code=written_file([made]) if made.tests else "",
+        tests=len(made.tests),
+        thrown=dict(made.thrown),
+        noticed=made.noticed,
+        faults=made.faults,
+    )
+
+
+def _bug_traces(found: FoundBug) -> BugTraces:
+    repairs = [
+        OneLineRepair(line=one.edit.line, before="" if one.edit.inserted else found.lines[one.edit.line - 1], after=one.edit.text)
+        for one in found.repairs[:_MOST_REPAIRS]
+    ]
+    return BugTraces(
+        file=found.file,
+        failing=[FailingTest(name=name, said=(said.splitlines() or [""])[0]) for name, said in found.failing],
+        passing=found.passing,
+        suspects=[CodeLine(number=one.line, text=found.lines[one.line - 1]) for one in found.suspects[:_MOST_SUSPECTS]],
+        repairs=repairs,
+        others=max(0, len(found.repairs) - _MOST_REPAIRS),
+        tried=found.tried,
+        seconds=round(found.seconds, 1),
+    )

@@ -8,16 +8,26 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.code.repository import MOST_BYTES, MOST_FILES, SUFFIXES, CodeFile, Repository, read_repository
 from smidgen.core.errors import DataError, InputError
 from smidgen.studio.flows.material import MOST_PROJECT_BYTES, material_path, safe_name
 from smidgen.studio.store.projects import Project
 
+_SHOWN = 500
 _MOST_ENTRIES = 200_000
 """Entries of a ZIP file, whatever they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnding:
+    """An ending of files, such as `.py`, and how many have it."""
+
+    ending: str
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +38,13 @@ class ProjectRepository:
         files: source files that are learnt from or tested on.
         lines: their lines.
         endings: files by ending, the commonest first.
-        names: their paths, in order.
+        names: the paths of the first ones.
         remarks: a sentence for each reason to leave files out.
     """
 
     files: int
     lines: int
-    endings: tuple[tuple[str, int], ...]
+    endings: tuple[FileEnding, ...]
     names: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -117,4 +127,6 @@ def _told(found: Repository) -> ProjectRepository:
     endings = Counter(PurePosixPath(file.path).suffix.lower() for file in found.files)
     lines = sum(file.text.count("\n") + (not file.text.endswith("\n")) for file in found.files)
     names = tuple(file.path for file in found.files)
-    return ProjectRepository(len(names), lines, tuple(endings.most_common()), names, tuple(found.remarks()))
+    return ProjectRepository(
+        len(names), lines, tuple(FileEnding(*one) for one in endings.most_common()), names[:_SHOWN], tuple(found.remarks())
+    )

@@ -6,9 +6,11 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError, SmidgenError
 from smidgen.desk.channels.channel import ConnectedChannel, TriedChannel, open_channel
@@ -19,7 +21,7 @@ TRIAL_SECONDS = 30.0
 _MOST_WORDS = 300
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class ChannelTrial:
     """How a trial ended.
 

@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import sqlalchemy as sql
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from sqlalchemy.engine import Connection
 
 from smidgen.core.errors import DataError
@@ -28,7 +30,7 @@ the business said what the desk should have done."""
 MOST_LISTED = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class DeskCorrection:
     """A reply of the desk that may be wrong or missing, and what is right.
 
@@ -47,7 +49,7 @@ class DeskCorrection:
 
     id: str
     kind: CorrectionKind
-    desk: str
+    desk: Annotated[str, Field(exclude=True)]
     conversation: str
     channel: str
     question: str

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import sqlalchemy as sql
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from smidgen.core.conversations import Outcome
 from smidgen.desk.store.tables import CONVERSATIONS, DELIVERIES, DESK_EVENTS, OPINIONS, OUTBOX, TURNS
@@ -35,7 +37,7 @@ class DeskFigures:
     down: int
 
 
-@dataclass(frozen=True, slots=True)
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(json_schema_serialization_defaults_required=True))
 class DeliveryFigures:
     """How a channel or a listener delivers: what waits, was delivered, is dead; and the last error of what waits or is dead."""
 

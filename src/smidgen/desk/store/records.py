@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
 
 from smidgen.core.conversations import DeskConversation, DeskReply, IncomingMessage, Outcome, OutgoingMessage, Status
 
@@ -134,7 +136,7 @@ class ConversationHead:
     """
 
     id: str
-    desk: str
+    desk: Annotated[str, Field(exclude=True)]
     channel: str
     address: str
     subject: str

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from smidgen.core.conversations import DeskConversation, DeskReply, Status, Turn
+from pydantic import Field
+
+from smidgen.core.conversations import Card, DeskConversation, DeskReply, Outcome, Status, Turn
 from smidgen.core.errors import InputError, RedactionError
 from smidgen.desk.flows.hand_over import HandOverSummary, summarise
 from smidgen.desk.store.conversation_store import ConversationStore
@@ -24,6 +26,7 @@ from smidgen.privacy import text_patterns
 from smidgen.privacy.redactor import Redactor
 from smidgen.privacy.spoken_names import names_said, without_names
 from smidgen.store.calls import CallStore, LoggedCall
+from smidgen.studio.frozen import FrozenModel
 
 HIDDEN = "•••"
 _NUMBERED = re.compile(r"(?=[\w-]*\d[\w-]*\d[\w-]*\d)[\w-]{4,}|\b[A-Za-z]{1,2}\d[A-Za-z\d]? ?\d[A-Za-z]{2}\b")
@@ -33,8 +36,8 @@ _EVENT = "event:"
 
 
 @dataclass(frozen=True)
-class OpenedConversation:
-    """A conversation as people of the business see it.
+class _Opened:
+    """A conversation with its calls, thumbs and letters.
 
     Attributes:
         authors: by turn, the name of the person who said it.
@@ -50,6 +53,100 @@ class OpenedConversation:
     calls: tuple[LoggedCall, ...]
     summary: HandOverSummary
     undelivered: tuple[StoredOutgoing, ...]
+
+
+class ShownCitation(FrozenModel):
+    """Words quoted from a document, and the passage around them."""
+
+    title: str
+    heading: str
+    text: str
+    passage: str
+    page: int | None
+    url: str
+
+
+class ShownCall(FrozenModel):
+    """A call that waited for the customer's yes."""
+
+    tool: str
+    words: str
+    arguments: dict[str, Any]
+
+
+class ShownReply(FrozenModel):
+    """A reply of the desk, for people of the business."""
+
+    outcome: Outcome
+    member: str
+    intent: str
+    score: float
+    why: str
+    step: str = Field(description="The policy's step that it comes from; empty if none was needed.")
+    passed: list[str] = Field(description="The policy's steps before it that could not answer.")
+    email: str = Field(description="Where the customer wants to be written to, if they said so.")
+    citations: list[ShownCitation]
+    cards: list[Card]
+    call: ShownCall | None
+    thumb: Literal["up", "down"] | None
+    comment: str
+
+
+class ShownTurn(FrozenModel):
+    """One message of a conversation. `by`: the person's name, if a person said it."""
+
+    id: str
+    author: Literal["customer", "desk", "person"]
+    by: str
+    text: str
+    time: float
+    reply: ShownReply | None
+
+
+class ShownLoggedCall(FrozenModel):
+    """A call of a tool."""
+
+    time: float
+    tool: str
+    arguments: dict[str, Any]
+    consent: str
+    status: str
+    reason: str
+    seconds: float
+
+
+class ShownSummary(FrozenModel):
+    """All that a person needs to go on."""
+
+    who: str
+    question: str
+    passages: list[str]
+    tried: list[str]
+
+
+class UndeliveredMessage(FrozenModel):
+    """A message that waits to be delivered, or could not be."""
+
+    id: str
+    text: str
+    state: str
+    attempts: int
+    error: str
+
+
+class ShownConversation(FrozenModel):
+    """A conversation with all that belongs to it."""
+
+    id: str
+    channel: str
+    address: str
+    language: str
+    status: Status
+    masked: bool = Field(description="Whether personal data is hidden, because the role may only look.")
+    turns: list[ShownTurn]
+    calls: list[ShownLoggedCall]
+    summary: ShownSummary
+    undelivered: list[UndeliveredMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +198,7 @@ def list_conversations(project: str, where: ConversationFilter, offset: int, lim
     )
 
 
-def open_conversation(project: str, id: str, masked: bool) -> OpenedConversation:
+def open_conversation(project: str, id: str, masked: bool) -> ShownConversation:
     """A conversation with all that belongs to it. Raises ConversationMissing."""
     with conversations_of(project) as store:
         conversation = store.conversation(id)
@@ -110,8 +207,72 @@ def open_conversation(project: str, id: str, masked: bool) -> OpenedConversation
         letters = tuple(one for one in store.outbox.of_conversation(id) if one.state != "delivered")[:_MOST_LETTERS]
     with closing(CallStore(calls_file(project))) as calls:
         logged = tuple(calls.logged(_MOST_CALLS, conversation=id))
-    found = OpenedConversation(conversation, authors, thumbs, logged, summarise(conversation), letters)
-    return _masked(found) if masked else found
+    found = _Opened(conversation, authors, thumbs, logged, summarise(conversation), letters)
+    return _shown(_masked(found) if masked else found, masked)
+
+
+def _shown(found: _Opened, masked: bool) -> ShownConversation:
+    one, summary = found.conversation, found.summary
+    return ShownConversation(
+        id=one.id,
+        channel=one.channel,
+        address=one.address if one.channel != "widget" else "",  # of the widget it is the hash of a token
+        language=one.language,
+        status=one.status,
+        masked=masked,
+        turns=[_shown_turn(turn, found) for turn in one.turns],
+        calls=[
+            ShownLoggedCall(
+                time=call.time.timestamp(),
+                tool=call.tool,
+                arguments=dict(call.arguments),
+                consent=call.consent,
+                status=call.status,
+                reason=call.reason,
+                seconds=call.seconds,
+            )
+            for call in found.calls
+        ],
+        summary=ShownSummary(
+            who=one.channel if one.channel == "widget" else summary.who,
+            question=summary.question,
+            passages=list(summary.passages),
+            tried=list(summary.tried),
+        ),
+        undelivered=[
+            UndeliveredMessage(
+                id=letter.message.id, text=letter.message.text, state=letter.state, attempts=letter.attempts, error=letter.error
+            )
+            for letter in found.undelivered
+        ],
+    )
+
+
+def _shown_turn(turn: Turn, found: _Opened) -> ShownTurn:
+    reply, thumb = turn.reply, found.thumbs.get(turn.id)
+    shown = None
+    if reply is not None:
+        call = reply.call
+        shown = ShownReply(
+            outcome=reply.outcome,
+            member=reply.member,
+            intent=reply.intent,
+            score=reply.score,
+            why=str(reply.facts.get("why", ""))[:300],
+            step=str(reply.facts.get("step", "")),
+            passed=[str(step) for step in reply.facts.get("passed", ())],
+            email=str(reply.facts.get("email", ""))[:300],
+            citations=[
+                ShownCitation(title=one.title, heading=one.heading, text=one.text, passage=one.passage, page=one.page, url=one.url)
+                for one in reply.citations
+            ],
+            cards=list(reply.cards),
+            call=None if call is None else ShownCall(tool=call.tool, words=call.words, arguments=dict(call.arguments)),
+            thumb=None if thumb is None else thumb.verdict,
+            comment="" if thumb is None else thumb.comment,
+        )
+    by = found.authors.get(turn.id, "")
+    return ShownTurn(id=turn.id, author=turn.author, by=by, text=turn.text, time=turn.time.timestamp(), reply=shown)
 
 
 def answer_as_person(project: str, id: str, text: str, by: str, after: Status) -> None:
@@ -213,7 +374,7 @@ def _event_letter(one: DeadEvent) -> DeadLetter:
     return DeadLetter(f"{_EVENT}{one.number}", one.listener, event.conversation, event.kind, one.attempts, event.time, one.error)
 
 
-def _masked(found: OpenedConversation) -> OpenedConversation:
+def _masked(found: _Opened) -> _Opened:
     conversation = found.conversation
     names = names_said([conversation.address, *(turn.text for turn in conversation.turns if turn.author == "customer")])
     turns = tuple(_masked_turn(turn, names) for turn in conversation.turns)

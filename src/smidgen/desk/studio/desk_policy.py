@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.bundles.open import read_manifest
-from smidgen.core.conversations import DeskConversation, DeskReply
+from smidgen.core.conversations import DeskConversation
 from smidgen.core.errors import InputError, RecipeError, SmidgenError
 from smidgen.desk.members import ROLES, role_and_language
 from smidgen.desk.policy import DeskPolicy, parse_policy
@@ -58,7 +60,7 @@ class TriedStep:
     """A step that the policy names for a message. `state`: `answered`, `passed` (it could not answer), `left` (never reached)."""
 
     step: str
-    state: str
+    state: Literal["answered", "passed", "left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class TriedMessage:
         label, score: what the member of intents said, sure or not; empty without one.
         pattern: the pattern of the policy that fits; empty where the steps are those of unknown messages.
         steps: those of the policy, each with what came of it.
-        reply: what it says; None where only the policy was read, because no model was built.
+        outcome, text, facts: of its reply; empty where only the policy was read, because no model was built.
     """
 
     intent: str
@@ -78,7 +80,9 @@ class TriedMessage:
     score: float
     pattern: str
     steps: tuple[TriedStep, ...]
-    reply: DeskReply | None
+    outcome: str
+    text: str
+    facts: Mapping[str, Any]
 
 
 def read_project_policy(store: StudioStore, project: Project) -> tuple[TextFile, PolicyDraft, PolicySurroundings]:
@@ -258,7 +262,7 @@ def try_message(policy: DeskPolicy, message: str, model: Model | None, intent: s
     desk = getattr(model.runner, "desk", None) if model is not None else None
     if desk is None:
         steps = [TriedStep(step, "left") for step in policy.steps(intent)]
-        return TriedMessage(intent, intent, 0.0, _pattern(policy, intent), tuple(steps), None)
+        return TriedMessage(intent, intent, 0.0, _pattern(policy, intent), tuple(steps), "", "", {})
     asked = desk.with_policy(policy)
     conversation = DeskConversation("policy-test", asked.name, "studio")
     for said in before:
@@ -270,7 +274,14 @@ def try_message(policy: DeskPolicy, message: str, model: Model | None, intent: s
     passed, by = reply.facts.get("passed", ()), reply.facts.get("step")
     states = [TriedStep(step, "passed" if step in passed else "answered" if step == by else "left") for step in planned]
     return TriedMessage(
-        reply.intent, str(told.get("label", "")), float(told.get("score", 0.0)), _pattern(policy, reply.intent), tuple(states), reply
+        intent=reply.intent,
+        label=str(told.get("label", "")),
+        score=float(told.get("score", 0.0)),
+        pattern=_pattern(policy, reply.intent),
+        steps=tuple(states),
+        outcome=reply.outcome,
+        text=reply.text,
+        facts=dict(reply.facts),
     )
 
 

@@ -54,13 +54,6 @@ SentName = Annotated[str, Query(min_length=1, max_length=300)]
 _YOU: Chooser = "you"
 
 
-class FieldMistakeView(BaseModel):
-    """A mistake, and the field that it stands at; empty for one of the whole."""
-
-    place: str
-    text: str
-
-
 class ToolPlace(BaseModel):
     """Where a tool stands in its file: in `[tools]`, or chosen of a document or a server, which is `origin`."""
 
@@ -73,7 +66,7 @@ class ToolPlace(BaseModel):
         return ToolKey(self.source, self.origin, self.id)
 
 
-class ToolView(BaseModel):
+class ShownTool(BaseModel):
     """A tool. `settings` is what the file says of it; the rest is empty for a tool that cannot be read."""
 
     place: ToolPlace
@@ -87,10 +80,10 @@ class ToolView(BaseModel):
     schema_: dict[str, Any] = Field(alias="schema", description="The JSON Schema of its arguments.")
     words: dict[str, str] = Field(description="A call in words, by language.")
     variables: dict[str, bool] = Field(description="The variables that it names, and whether each has a value.")
-    mistakes: list[FieldMistakeView]
+    mistakes: list[FieldMistake]
 
 
-class SourceView(BaseModel):
+class ToolSource(BaseModel):
     """A document or a server that tools are chosen of."""
 
     source: Literal["openapi", "mcp"]
@@ -98,14 +91,14 @@ class SourceView(BaseModel):
     settings: dict[str, Any]
 
 
-class ToolsView(BaseModel):
+class ShownTools(BaseModel):
     """The tools of a project. `stamp` goes back with a change: it is refused if somebody else made one meanwhile."""
 
-    tools: list[ToolView]
-    sources: list[SourceView]
+    tools: list[ShownTool]
+    sources: list[ToolSource]
     database: str
     tables: dict[str, list[str]] = Field(description="The columns of each of its tables, where it lies in the project's folder.")
-    mistakes: list[FieldMistakeView] = Field(description="Those that stand at no tool.")
+    mistakes: list[FieldMistake] = Field(description="Those that stand at no tool.")
     text: str
     stamp: str
     secrets: dict[str, bool] = Field(description="Every variable that is named or kept, and whether it has a value. No value is ever told.")
@@ -145,7 +138,7 @@ class CallRequest(BaseModel):
     language: Literal["", "en", "de"] = ""
 
 
-class DryRunView(BaseModel):
+class DryRunResult(BaseModel):
     """The exact call that would be made, with secrets hidden. None was made."""
 
     tool: str = Field(description="Empty if the message asks for no tool.")
@@ -170,7 +163,7 @@ class RunOnceRequest(BaseModel):
     confirmed: Literal[True]
 
 
-class RunOnceView(BaseModel):
+class RunOnceResult(BaseModel):
     """The result of a call. `text`: what a customer would be told; `reason` is for people of the business."""
 
     status: str
@@ -249,38 +242,38 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     """The routes of tools."""
     router = APIRouter(prefix="/api/v1/projects/{project}/tools", tags=["tools"])
 
-    def view(project: str, tools: ProjectTools, kept: bool = True) -> ToolsView:
-        return tools_view(store, project, tools, kept)
+    def view(project: str, tools: ProjectTools, kept: bool = True) -> ShownTools:
+        return shown_tools(store, project, tools, kept)
 
     @router.get("")
-    def read_tools(person: Viewer, project: str) -> ToolsView:
+    def read_tools(person: Viewer, project: str) -> ShownTools:
         """Read the tools of a project, with every mistake at its field."""
         return view(project, read_project_tools(store.project(project)))
 
     @router.post("/check")
-    def check(person: Viewer, project: str, body: ToolChange) -> ToolView:
+    def check(person: Viewer, project: str, body: ToolChange) -> ShownTool:
         """Tell a tool as it would be, with every mistake. Nothing is stored."""
         card = check_tool(store.project(project), body.place.key(), body.settings, body.before.key() if body.before is not None else None)
         return _card(card, tool_environment(project))
 
     @router.put("")
-    def save(person: Editor, project: str, body: ToolChange) -> ToolsView:
+    def save(person: Editor, project: str, body: ToolChange) -> ShownTools:
         """Add or change a tool. Comments of other parts of the file stay. One with mistakes is refused, with all of them."""
         key, before = body.place.key(), body.before.key() if body.before is not None else None
         return view(project, *save_tool(store.project(project), key, body.settings, body.stamp, before))
 
     @router.post("/delete")
-    def remove(person: Editor, project: str, body: ToolRemoval) -> ToolsView:
+    def remove(person: Editor, project: str, body: ToolRemoval) -> ShownTools:
         """Remove a tool from the file."""
         return view(project, delete_tool(store.project(project), body.place.key(), body.stamp))
 
     @router.put("/text")
-    def save_text(person: Editor, project: str, body: ToolText) -> ToolsView:
+    def save_text(person: Editor, project: str, body: ToolText) -> ShownTools:
         """Replace the whole tool file. One with mistakes is refused, with all of them."""
         return view(project, save_tool_text(store.project(project), body.text, body.stamp))
 
     @router.put("/database")
-    def choose_database(person: Editor, project: str, body: DatabaseChoice) -> ToolsView:
+    def choose_database(person: Editor, project: str, body: DatabaseChoice) -> ShownTools:
         """Name the database that queries read, or make one of tables of the project."""
         found = store.project(project)
         if body.tables:
@@ -288,7 +281,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         return view(project, *set_database(found, body.url, body.stamp))
 
     @router.post("/database/uploads", status_code=201, openapi_extra=FILE_BODY)
-    async def send_database(person: Editor, request: Request, project: str, name: SentName, stamp: Stamp = "") -> ToolsView:
+    async def send_database(person: Editor, request: Request, project: str, name: SentName, stamp: Stamp = "") -> ShownTools:
         """Send a SQLite database, and name it as the one that queries read."""
         found = store.project(project)
         file, _ = new_upload(PurePosixPath(name).name)
@@ -299,12 +292,12 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             forget_upload(file)
 
     @router.post("/dry-run")
-    def look_at_call(person: Viewer, project: str, body: CallRequest) -> DryRunView:
+    def look_at_call(person: Viewer, project: str, body: CallRequest) -> DryRunResult:
         """Show the exact call that a message or arguments lead to, with secrets hidden. Nothing is sent."""
         found = store.project(project)
         return _dry_run(found, read_project_tools(found), body)
 
-    def _dry_run(found: Any, tools: ProjectTools, body: CallRequest) -> DryRunView:
+    def _dry_run(found: Any, tools: ProjectTools, body: CallRequest) -> DryRunResult:
         name, arguments, by = body.tool, dict(body.arguments), _YOU
         if body.message.strip():
             newest = models_of(store, found.id)[:1]
@@ -318,7 +311,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
             return _NO_CALL.model_copy(update={"by": by})
         tool = named_tool(tools, name)
         shown = dry_run(found, tool, arguments, body.language)
-        return DryRunView(
+        return DryRunResult(
             tool=name,
             by=by,
             arguments=arguments,
@@ -334,13 +327,13 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         )
 
     @router.post("/run")
-    def run(person: Owner, project: str, body: RunOnceRequest) -> RunOnceView:
+    def run(person: Owner, project: str, body: RunOnceRequest) -> RunOnceResult:
         """Make one call of a tool that only reads. A tool that changes something is refused."""
         found = store.project(project)
         tool = named_tool(read_project_tools(found), body.tool)
         result, text = run_once(found, tool, body.arguments, person.name)
         rows = [dict(row) for row in result.rows]
-        return RunOnceView(
+        return RunOnceResult(
             status=result.status, rows=rows, cut=result.cut, text=text, reason=result.reason, seconds=round(result.seconds, 3)
         )
 
@@ -356,7 +349,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         return [_offered(tool, faults) for tool, faults in operations_in(body.text)]
 
     @router.put("/openapi/{name}")
-    def choose_operations(person: Editor, project: str, name: str, body: DocumentChoice) -> ToolsView:
+    def choose_operations(person: Editor, project: str, name: str, body: DocumentChoice) -> ShownTools:
         """Keep an OpenAPI document, and the operations of it that the desk may call."""
         settings = {"server": body.server, "headers": body.headers}
         return view(project, *save_document(store.project(project), name, body.text, settings, body.chosen, body.stamp))
@@ -368,7 +361,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
         return ServerTools(definitions=entries, tools=[_offered(tool, faults) for tool, faults in tools_described(entries, body.url)])
 
     @router.put("/mcp/{name}")
-    def choose_server_tools(person: Owner, project: str, name: str, body: ServerChoice) -> ToolsView:
+    def choose_server_tools(person: Owner, project: str, name: str, body: ServerChoice) -> ShownTools:
         """Keep what an MCP server says of its tools, and those that the desk may call."""
         found = store.project(project)
         return view(project, *save_server(found, name, body.url, body.headers, body.definitions, body.chosen, body.stamp))
@@ -376,37 +369,32 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     return router
 
 
-_NO_CALL = DryRunView(
+_NO_CALL = DryRunResult(
     tool="", by="you", arguments={}, words="", kind="none", call={}, exact="", missing=[], mistakes={}, waits=False, changes=False, fault=""
 )
 
 
-def tools_view(store: StudioStore, project: str, tools: ProjectTools, kept: bool = True) -> ToolsView:
+def shown_tools(store: StudioStore, project: str, tools: ProjectTools, kept: bool = True) -> ShownTools:
     """The tools of a project as the API tells them. `kept`: whether the file's comments were kept by the last change."""
     tables = database_tables(store.project(project), tools)
     return _view(tools, tables, tool_environment(project), bool(models_of(store, project)), kept)
 
 
-def mistake_views(mistakes: Any) -> list[FieldMistakeView]:
-    """Mistakes as the API tells them."""
-    return [FieldMistakeView(place=one.place, text=one.text) for one in mistakes if isinstance(one, FieldMistake)]
-
-
-def _view(tools: ProjectTools, tables: dict[str, list[str]], known: Mapping[str, str], model: bool, kept: bool) -> ToolsView:
+def _view(tools: ProjectTools, tables: dict[str, list[str]], known: Mapping[str, str], model: bool, kept: bool) -> ShownTools:
     database = tools.tree.get("database")
     named = [name for card in tools.cards for name in card.variables]
     sources = [
-        SourceView(source=source, name=name, settings={key: value for key, value in given.items() if key not in ("operations", "tools")})
+        ToolSource(source=source, name=name, settings={key: value for key, value in given.items() if key not in ("operations", "tools")})
         for source in ("openapi", "mcp")
         for name, given in (tools.tree.get(source) or {}).items()
         if isinstance(given, dict)
     ]
-    return ToolsView(
+    return ShownTools(
         tools=[_card(card, known) for card in tools.cards],
         sources=sources,
         database=database if isinstance(database, str) else "",
         tables=tables,
-        mistakes=mistake_views(tools.mistakes),
+        mistakes=list(tools.mistakes),
         text=tools.file.text,
         stamp=tools.file.stamp,
         secrets={name: name in known for name in sorted({*named, *known})},
@@ -415,9 +403,9 @@ def _view(tools: ProjectTools, tables: dict[str, list[str]], known: Mapping[str,
     )
 
 
-def _card(card: ToolCard, known: Mapping[str, str]) -> ToolView:
+def _card(card: ToolCard, known: Mapping[str, str]) -> ShownTool:
     tool = card.tool
-    return ToolView(
+    return ShownTool(
         place=ToolPlace(source=card.key.source, origin=card.key.origin, id=card.key.id),
         name=tool.name if tool is not None else str(card.settings.get("name") or card.key.id),
         description=tool.description if tool is not None else str(card.settings.get("description", "")),
@@ -429,7 +417,7 @@ def _card(card: ToolCard, known: Mapping[str, str]) -> ToolView:
         schema=dict(tool.schema) if tool is not None else {},
         words=dict(tool.words) if tool is not None else {},
         variables={name: name in known for name in card.variables},
-        mistakes=mistake_views(card.mistakes),
+        mistakes=list(card.mistakes),
     )
 
 

@@ -3,12 +3,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Channels = components["schemas"]["ChannelsView"];
-export type Channel = components["schemas"]["ChannelView"];
-export type Webhook = components["schemas"]["WebhookView"];
-export type Trial = components["schemas"]["TrialView"];
-export type Delivery = components["schemas"]["DeliveryView"];
-export type DeadLetter = components["schemas"]["DeadLetterView"];
+export type Channels = components["schemas"]["CustomerChannels"];
+export type Channel = components["schemas"]["ShownChannel"];
+export type Webhook = components["schemas"]["ShownWebhook"];
+export type Trial = components["schemas"]["ChannelTrial"];
+export type Delivery = components["schemas"]["DeliveryFigures"];
+export type DeadLetter = components["schemas"]["DeadLetter"];
 export type Widget = components["schemas"]["WidgetSettings"];
 
 const LIVE_MS = 10_000;

@@ -4,8 +4,8 @@ import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 import { useFilesChanged } from "../documents/queries";
 
-export type MessageKind = components["schemas"]["MessageKindView"];
-export type MessageKinds = components["schemas"]["MessageKindsView"];
+export type MessageKind = components["schemas"]["MessageKindSteps"];
+export type MessageKinds = components["schemas"]["MessageKinds"];
 
 function at(project: string) {
   return { params: { path: { project } } };

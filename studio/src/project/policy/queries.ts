@@ -3,8 +3,8 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Policy = components["schemas"]["PolicyView"];
-export type Tried = components["schemas"]["TriedMessageView"];
+export type Policy = components["schemas"]["ShownPolicy"];
+export type Tried = components["schemas"]["TriedMessage"];
 
 function at(project: string) {
   return { params: { path: { project } } };

@@ -18,7 +18,7 @@ import { Problem } from "../../ui/Problem";
 import { PageTitle } from "../../ui/Shell";
 import styles from "./Repository.module.css";
 
-type Repository = components["schemas"]["RepositoryView"];
+type Repository = components["schemas"]["ProjectRepository"];
 
 /** The source files that a project learns to complete: a ZIP file of the repository, or its folder on this machine. */
 export function RepositoryPage(): ReactNode {

@@ -3,10 +3,10 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Tests = components["schemas"]["WantedConversationsView"];
-export type Conversation = components["schemas"]["WantedConversationView"];
-export type TurnOf = components["schemas"]["WantedTurnView"];
-export type Result = components["schemas"]["TurnResultView"];
+export type Tests = components["schemas"]["WantedConversations"];
+export type Conversation = components["schemas"]["WantedConversation"];
+export type TurnOf = components["schemas"]["WantedTurn"];
+export type Result = components["schemas"]["ShownTurnResult"];
 
 function at(project: string) {
   return { params: { path: { project } } };

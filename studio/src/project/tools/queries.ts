@@ -3,11 +3,11 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, body, fileBody } from "../../api/client";
 import type { components } from "../../api/schema";
 
-export type Tools = components["schemas"]["ToolsView"];
-export type Tool = components["schemas"]["ToolView"];
+export type Tools = components["schemas"]["ShownTools"];
+export type Tool = components["schemas"]["ShownTool"];
 export type ToolPlace = components["schemas"]["ToolPlace"];
-export type FieldMistake = components["schemas"]["FieldMistakeView"];
-export type DryRun = components["schemas"]["DryRunView"];
+export type FieldMistake = components["schemas"]["FieldMistake"];
+export type DryRun = components["schemas"]["DryRunResult"];
 export type Offered = components["schemas"]["ChoosableTool"];
 
 function at(project: string) {

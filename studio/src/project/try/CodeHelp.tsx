@@ -16,7 +16,7 @@ import layout from "../../ui/Layout.module.css";
 import { Problem } from "../../ui/Problem";
 import styles from "./TryCode.module.css";
 
-type Explained = components["schemas"]["ExplainedErrorView"];
+type Explained = components["schemas"]["ErrorExplanation"];
 type Line = components["schemas"]["CodeLine"];
 
 const TRACEBACK = 'Traceback (most recent call last):\n  File "shop.py", line 6, in total\n    …\nKeyError: \'bunn\'';
@@ -191,7 +191,7 @@ export function FindBug({ project, model }: { project: string; model: string }):
   );
 }
 
-function Found({ found }: { found: components["schemas"]["FoundBugView"] }): ReactNode {
+function Found({ found }: { found: components["schemas"]["BugTraces"] }): ReactNode {
   const { t } = useTranslation();
   const count = found.failing.length + found.passing;
   return (

@@ -18,24 +18,6 @@ from smidgen.studio.api.uploads import FILE_BODY, receive_file
 from smidgen.studio.flows.data.uploads import forget_upload, new_upload
 
 _MOST_ARCHIVE = 1 << 30
-_SHOWN = 500
-
-
-class EndingView(BaseModel):
-    """An ending of files, such as `.py`, and how many have it."""
-
-    ending: str
-    files: int
-
-
-class RepositoryView(BaseModel):
-    """The source files of a project."""
-
-    files: int
-    lines: int
-    endings: list[EndingView]
-    names: list[str] = Field(description="The paths of the first files.")
-    remarks: list[str] = Field(description="Which files are left out, and why.")
 
 
 class RepositoryFolder(BaseModel):
@@ -50,41 +32,31 @@ def repository_routes(host: StudioHost) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/repository", tags=["files"])
 
     @router.get("")
-    def read(person: Viewer, project: str) -> RepositoryView:
+    def read(person: Viewer, project: str) -> ProjectRepository:
         """Read which source files there are."""
-        return _view(project_repository(store.project(project)))
+        return project_repository(store.project(project))
 
     @router.post("/uploads", status_code=201, openapi_extra=FILE_BODY)
     async def send(
         person: Editor, request: Request, project: str, name: Annotated[str, Query(min_length=1, max_length=300)]
-    ) -> RepositoryView:
+    ) -> ProjectRepository:
         """Send a ZIP file of the repository, in place of the files before. Only source files are kept."""
         found = store.project(project)
         file, _ = await run_in_threadpool(new_upload, name)
         try:
             await receive_file(request, file, _MOST_ARCHIVE, "code.source_files_are_larger_than_mb")
-            return _view(await run_in_threadpool(take_archive, found, file))
+            return await run_in_threadpool(take_archive, found, file)
         finally:
             await run_in_threadpool(forget_upload, file)
 
     @router.post("/folder", status_code=201)
-    def name_folder(person: Owner, project: str, body: RepositoryFolder) -> RepositoryView:
+    def name_folder(person: Owner, project: str, body: RepositoryFolder) -> ProjectRepository:
         """Copy the source files of a folder of this machine. Only where the Studio is open to this machine alone."""
         if not here:
             raise RequestError("code.this_studio_does_not_open_folders", value=body.path, status=409, code="not_here")
-        return _view(take_folder(store.project(project), Path(body.path)))
+        return take_folder(store.project(project), Path(body.path))
 
     return router
-
-
-def _view(found: ProjectRepository) -> RepositoryView:
-    return RepositoryView(
-        files=found.files,
-        lines=found.lines,
-        endings=[EndingView(ending=ending, files=count) for ending, count in found.endings],
-        names=list(found.names[:_SHOWN]),
-        remarks=list(found.remarks),
-    )
 
 
 part = repository_routes

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from smidgen.core.settings import is_hidden
+from smidgen.desk.flows.channel_trial import ChannelTrial
 from smidgen.desk.routes.widget_settings import WidgetSettings
 from smidgen.desk.store.figures import DeliveryFigures
 from smidgen.desk.store.records import EventKind
-from smidgen.desk.studio.desk_conversations import dead_letters, delivery_of, move_dead_letter
+from smidgen.desk.studio.desk_conversations import DeadLetter, dead_letters, delivery_of, move_dead_letter
 from smidgen.desk.studio.desk_serving import (
     HeldChannel,
     HeldDesk,
@@ -45,28 +45,7 @@ _MOST_LETTERS = 200
 _PLACE = r"^[a-z][a-z0-9_]{0,29}$"
 
 
-class TrialView(BaseModel):
-    """How the last trial ended. It never shows a key."""
-
-    time: float = Field(description="Seconds since 1970.")
-    works: bool
-    name: str = Field(description="The account's name at the vendor; empty where it has none.")
-    what: str = Field(description="What failed; empty if it works.")
-    value: str
-    todo: str
-
-
-class DeliveryView(BaseModel):
-    """How messages reach their goal."""
-
-    conversations: int
-    waiting: int
-    delivered: int
-    dead: int
-    error: str = Field(description="The last error of what waits, or could not be delivered.")
-
-
-class SecretView(BaseModel):
+class ChannelSecret(BaseModel):
     """A secret of a channel: whether one is kept, and never the secret."""
 
     name: str
@@ -74,32 +53,32 @@ class SecretView(BaseModel):
     kept: bool
 
 
-class ChannelView(BaseModel):
+class ShownChannel(BaseModel):
     """A channel. `fields`: the JSON Schema of its settings."""
 
     kind: str
     on: bool
     settings: dict[str, Any]
     fields: dict[str, Any]
-    secrets: list[SecretView]
+    secrets: list[ChannelSecret]
     address: str = Field(description="Where the vendor sends messages to; empty if it sends none, or the address is not known yet.")
     connects: bool = Field(description="Whether the vendor can be told that address from here.")
-    tried: TrialView | None
-    delivery: DeliveryView
+    tried: ChannelTrial | None
+    delivery: DeliveryFigures
 
 
-class WebhookView(BaseModel):
+class ShownWebhook(BaseModel):
     """A webhook that is told of events."""
 
     name: str
     on: bool
     url: str
     events: list[EventKind]
-    tried: TrialView | None
-    delivery: DeliveryView
+    tried: ChannelTrial | None
+    delivery: DeliveryFigures
 
 
-class ChannelsView(BaseModel):
+class CustomerChannels(BaseModel):
     """Where customers reach a desk."""
 
     desk: str = Field(description="The desk's name; empty before its first build.")
@@ -110,12 +89,12 @@ class ChannelsView(BaseModel):
     keep_days: int
     widget: WidgetSettings
     script: str = Field(description="The line for a site's pages; empty if the address is not known yet.")
-    channels: list[ChannelView]
-    webhooks: list[WebhookView]
+    channels: list[ShownChannel]
+    webhooks: list[ShownWebhook]
     hand_over: list[str]
-    hand_over_delivery: dict[str, DeliveryView]
+    hand_over_delivery: dict[str, DeliveryFigures]
     event_kinds: list[EventKind]
-    widget_delivery: DeliveryView
+    widget_delivery: DeliveryFigures
     dead: int = Field(description="Messages and events that could not be delivered.")
 
 
@@ -144,7 +123,7 @@ class WebhookChange(BaseModel):
     secret: str | None = Field(None, max_length=200)
 
 
-class HeldWebhookView(BaseModel):
+class SavedWebhook(BaseModel):
     """A webhook was saved. `secret`: the one that was made for it, shown this once."""
 
     secret: str | None
@@ -156,28 +135,16 @@ class HandOverChange(BaseModel):
     ways: list[Literal["mail", "chatwoot"]] = Field(max_length=2)
 
 
-class DeadLetterView(BaseModel):
-    """A message or an event that could not be delivered."""
-
-    id: str
-    place: str = Field(description="Its channel, or the listener: `webhook:NAME`, `hand_over:mail`.")
-    conversation: str
-    text: str
-    attempts: int
-    time: float
-    error: str
-
-
 def channel_routes(host: StudioHost) -> APIRouter:
     """The routes of channels."""
     store, servers = host.store, host.servers
     router = APIRouter(prefix="/api/v1/projects/{project}", tags=["desk"])
 
-    def view(project: str) -> ChannelsView:
+    def view(project: str) -> CustomerChannels:
         return _view(store, project, held_desk(project), servers.status(project))
 
     @router.get("/channels")
-    def read_channels(person: Viewer, project: str) -> ChannelsView:
+    def read_channels(person: Viewer, project: str) -> CustomerChannels:
         """Read where customers reach the desk. No secret is in it; viewers do not see the addresses of people."""
         shown = view(store.project(project).id)
         if not person.may("edit"):
@@ -186,39 +153,39 @@ def channel_routes(host: StudioHost) -> APIRouter:
         return shown
 
     @router.put("/site")
-    def change_site(person: Operator, project: str, body: SiteChange) -> ChannelsView:
+    def change_site(person: Operator, project: str, body: SiteChange) -> CustomerChannels:
         """Change how the desk stands on sites. It holds from the desk's next start."""
         hold_site(store.project(project).id, body.public.strip().rstrip("/"), body.widget.given(), body.keep_days)
         return view(project)
 
     @router.put("/channels/{kind}")
-    def change_channel(person: Operator, project: str, kind: str, body: ChannelChange) -> ChannelsView:
+    def change_channel(person: Operator, project: str, kind: str, body: ChannelChange) -> CustomerChannels:
         """Change a channel. It holds from the desk's next start."""
         hold_channel(store.project(project).id, kind, body.on, body.settings, body.secrets)
         return view(project)
 
     @router.post("/channels/{kind}/try")
-    def try_channel(person: Operator, project: str, kind: str) -> TrialView:
+    def try_channel(person: Operator, project: str, kind: str) -> ChannelTrial:
         """Log in at the vendor with the channel's keys. Nothing is sent to customers."""
-        return TrialView(**asdict(try_held_channel(store.project(project).id, kind)))
+        return try_held_channel(store.project(project).id, kind)
 
     @router.post("/channels/{kind}/connect")
-    def connect_channel(person: Operator, project: str, kind: str) -> TrialView:
+    def connect_channel(person: Operator, project: str, kind: str) -> ChannelTrial:
         """Tell the vendor the channel's public address. The desk must have one."""
         desk, public = newest_name(store, store.project(project).id), held_desk(project).public
-        return TrialView(**asdict(connect_held_channel(project, kind, callback(public, desk, kind) if desk and public else "")))
+        return connect_held_channel(project, kind, callback(public, desk, kind) if desk and public else "")
 
     @router.put("/webhooks/{name}")
-    def change_webhook(person: Operator, project: str, name: str, body: WebhookChange) -> HeldWebhookView:
+    def change_webhook(person: Operator, project: str, name: str, body: WebhookChange) -> SavedWebhook:
         """Change a webhook, or add one. It holds from the desk's next start."""
         held = HeldWebhook(on=body.on, url=body.url.strip(), events=tuple(body.events))
-        return HeldWebhookView(secret=hold_webhook(store.project(project).id, name, held, body.secret))
+        return SavedWebhook(secret=hold_webhook(store.project(project).id, name, held, body.secret))
 
     @router.post("/webhooks/{name}/try")
-    def try_webhook(person: Operator, project: str, name: str) -> TrialView:
+    def try_webhook(person: Operator, project: str, name: str) -> ChannelTrial:
         """Send a signed test event (`desk.test`) to a webhook."""
         desk = newest_name(store, store.project(project).id) or "desk"
-        return TrialView(**asdict(try_held_webhook(project, name, desk)))
+        return try_held_webhook(project, name, desk)
 
     @router.delete("/webhooks/{name}", status_code=204)
     def delete_webhook(person: Operator, project: str, name: str) -> None:
@@ -226,16 +193,15 @@ def channel_routes(host: StudioHost) -> APIRouter:
         drop_webhook(store.project(project).id, name)
 
     @router.put("/hand-over")
-    def change_hand_over(person: Operator, project: str, body: HandOverChange) -> ChannelsView:
+    def change_hand_over(person: Operator, project: str, body: HandOverChange) -> CustomerChannels:
         """Choose how people get conversations. It holds from the desk's next start."""
         hold_hand_over(store.project(project).id, tuple(body.ways))
         return view(project)
 
     @router.get("/dead-letters")
-    def list_dead_letters(person: Viewer, project: str, limit: int = Query(50, ge=1, le=_MOST_LETTERS)) -> list[DeadLetterView]:
+    def list_dead_letters(person: Viewer, project: str, limit: int = Query(50, ge=1, le=_MOST_LETTERS)) -> list[DeadLetter]:
         """List messages and events that could not be delivered, the newest first. Viewers see no personal data."""
-        found = dead_letters(store.project(project).id, not person.may("edit"), limit)
-        return [DeadLetterView(**asdict(one)) for one in found]
+        return dead_letters(store.project(project).id, not person.may("edit"), limit)
 
     @router.post("/dead-letters/{letter}/retry", status_code=204)
     def retry_dead_letter(person: Editor, project: str, letter: str) -> None:
@@ -250,14 +216,14 @@ def channel_routes(host: StudioHost) -> APIRouter:
     return router
 
 
-def _view(store: StudioStore, project: str, held: HeldDesk, status: ServerStatus) -> ChannelsView:
+def _view(store: StudioStore, project: str, held: HeldDesk, status: ServerStatus) -> CustomerChannels:
     desk = status.name if status.desk else newest_name(store, project)
     running = status.desk and status.state in ("running", "starting", "silent")
     address = held.public or (status.url if running else "")
     widget = WidgetSettings.model_validate(held.widget)
     channels, listeners = delivery_of(project)
     known = bool(desk and address)
-    return ChannelsView(
+    return CustomerChannels(
         desk=desk,
         running=running,
         outdated=running and is_outdated(store, project, status.started or 0.0),
@@ -271,7 +237,7 @@ def _view(store: StudioStore, project: str, held: HeldDesk, status: ServerStatus
             for kind in channel_kinds()
         ],
         webhooks=[
-            WebhookView(
+            ShownWebhook(
                 name=name,
                 on=one.on,
                 url=one.url,
@@ -289,18 +255,18 @@ def _view(store: StudioStore, project: str, held: HeldDesk, status: ServerStatus
     )
 
 
-def _channel(project: str, kind: str, held: HeldChannel, figures: dict[str, DeliveryFigures], address: str) -> ChannelView:
+def _channel(project: str, kind: str, held: HeldChannel, figures: dict[str, DeliveryFigures], address: str) -> ShownChannel:
     settings = channel_settings(kind)
     secrets = secret_settings(kind)
     helps = {name: settings.model_fields[name].description or "" for name in secrets}
     schema = settings.model_json_schema()
     shown = {name: one for name, one in schema.get("properties", {}).items() if not is_hidden(settings.model_fields[name])}
-    return ChannelView(
+    return ShownChannel(
         kind=kind,
         on=held.on,
         settings=held.settings,
         fields={**schema, "properties": shown},
-        secrets=[SecretView(name=name, help=helps[name], kept=has_secret(project, kind, name)) for name in secrets],
+        secrets=[ChannelSecret(name=name, help=helps[name], kept=has_secret(project, kind, name)) for name in secrets],
         address=address if hears(kind) else "",
         connects=connects(kind),
         tried=_trial(held.tried),
@@ -308,12 +274,12 @@ def _channel(project: str, kind: str, held: HeldChannel, figures: dict[str, Deli
     )
 
 
-def _trial(told: dict[str, Any] | None) -> TrialView | None:
-    return None if told is None else TrialView(**told)
+def _trial(told: dict[str, Any] | None) -> ChannelTrial | None:
+    return None if told is None else ChannelTrial(**told)
 
 
-def _delivery(found: DeliveryFigures | None) -> DeliveryView:
-    return DeliveryView(**asdict(found or DeliveryFigures()))
+def _delivery(found: DeliveryFigures | None) -> DeliveryFigures:
+    return found or DeliveryFigures()
 
 
 part = channel_routes

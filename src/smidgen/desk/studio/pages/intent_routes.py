@@ -15,7 +15,7 @@ from smidgen.studio.flows.tool_files.text_files import read_text
 from smidgen.studio.store.projects import Project
 
 
-class MessageKindView(BaseModel):
+class MessageKindSteps(BaseModel):
     """A kind of message. `steps`: what the policy does with it; empty if the policy cannot be read."""
 
     name: str
@@ -24,10 +24,10 @@ class MessageKindView(BaseModel):
     steps: list[str]
 
 
-class MessageKindsView(BaseModel):
+class MessageKinds(BaseModel):
     """All kinds of message of a desk."""
 
-    kinds: list[MessageKindView]
+    kinds: list[MessageKindSteps]
     stamp: str
     least_kinds: int = Field(description="With fewer, no kinds are told apart.")
 
@@ -54,23 +54,23 @@ def intent_routes(host: StudioHost) -> APIRouter:
     store = host.store
     router = APIRouter(prefix="/api/v1/projects/{project}/intents", tags=["policy"])
 
-    def view(project: Project) -> MessageKindsView:
+    def view(project: Project) -> MessageKinds:
         file, kinds = intents.read_kinds(project)
         policy = read_text(project, "policy", MOST_BYTES).text if "policy" in material_kinds(project) else ""
         steps = steps_of(policy, [kind.name for kind in kinds])
         views = [
-            MessageKindView(name=kind.name, examples=list(kind.examples), outside=kind.outside, steps=steps.get(kind.name, []))
+            MessageKindSteps(name=kind.name, examples=list(kind.examples), outside=kind.outside, steps=steps.get(kind.name, []))
             for kind in kinds
         ]
-        return MessageKindsView(kinds=views, stamp=file.stamp, least_kinds=LEAST_KINDS)
+        return MessageKinds(kinds=views, stamp=file.stamp, least_kinds=LEAST_KINDS)
 
     @router.get("")
-    def read_intents(person: Viewer, project: str) -> MessageKindsView:
+    def read_intents(person: Viewer, project: str) -> MessageKinds:
         """Read the kinds of message, with their examples."""
         return view(store.project(project))
 
     @router.put("")
-    def save_intent(person: Editor, project: str, body: MessageKindChange) -> MessageKindsView:
+    def save_intent(person: Editor, project: str, body: MessageKindChange) -> MessageKinds:
         """Add or change a kind of message. The policy's line for it keeps up with its name."""
         found = store.project(project)
         intents.save_kind(found, body.before, body.name, body.examples, body.stamp)
@@ -80,7 +80,7 @@ def intent_routes(host: StudioHost) -> APIRouter:
         return view(found)
 
     @router.post("/delete")
-    def delete_intent(person: Editor, project: str, body: MessageKindRemoval) -> MessageKindsView:
+    def delete_intent(person: Editor, project: str, body: MessageKindRemoval) -> MessageKinds:
         """Remove a kind of message with its examples. The policy stays as it is."""
         found = store.project(project)
         intents.save_kind(found, body.name, body.name, (), body.stamp)

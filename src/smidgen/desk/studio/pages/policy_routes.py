@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
@@ -13,6 +13,7 @@ from smidgen.desk.studio.desk_policy import (
     MOST_BYTES,
     PolicyDraft,
     PolicySurroundings,
+    TriedMessage,
     draft_from_form,
     draft_of,
     read_project_policy,
@@ -24,22 +25,12 @@ from smidgen.desk.studio.redaction_member import Finder, choose_finder, chosen_f
 from smidgen.desk.texts import TEXTS
 from smidgen.studio.api.access import Builder, Editor, Viewer
 from smidgen.studio.api.host import StudioHost
-from smidgen.studio.api.tool_routes import FieldMistakeView, mistake_views
 from smidgen.studio.flows.models.built_models import model_folder, models_of
 from smidgen.studio.flows.models.open_models import OpenModels
-from smidgen.studio.flows.tool_files.text_files import TextFile
+from smidgen.studio.flows.tool_files.text_files import FieldMistake, TextFile
 from smidgen.studio.store.projects import Project, StudioStore
 
 _LONGEST_MESSAGE = 4_000
-
-
-class FinderView(BaseModel):
-    """A model that finds personal data."""
-
-    model: str = Field(description="Its build; empty for one that no project has any more.")
-    name: str = Field(description="That of its project.")
-    created: str
-    kinds: list[str]
 
 
 class FinderChoice(BaseModel):
@@ -48,21 +39,21 @@ class FinderChoice(BaseModel):
     model: str = Field("", max_length=100, description="Its build; empty for the model that comes with smidgen.")
 
 
-class PolicyView(BaseModel):
+class ShownPolicy(BaseModel):
     """A policy as text and as a form, in step, with its mistakes and what it may name."""
 
     text: str
     form: dict[str, Any] | None = Field(description="Every setting of the policy; null if the text cannot be read.")
-    mistakes: list[FieldMistakeView]
-    remarks: list[FieldMistakeView] = Field(description="Steps that can never answer, as their tool or member is not there.")
+    mistakes: list[FieldMistake]
+    remarks: list[FieldMistake] = Field(description="Steps that can never answer, as their tool or member is not there.")
     stamp: str
     intents: list[str] = Field(description="The intents that the desk's member of intents knows.")
     tools: list[str]
     members: list[str]
     texts: dict[str, dict[str, str]] = Field(description="The desk's own texts, which a policy may replace, by name and language.")
     kinds: list[str] = Field(description="The kinds of personal data that the policy may name.")
-    finder: FinderView | None = Field(description="The desk's own member that finds personal data; null for the model of smidgen itself.")
-    finders: list[FinderView] = Field(description="The models of this Studio that may be that member.")
+    finder: Finder | None = Field(description="The desk's own member that finds personal data; null for the model of smidgen itself.")
+    finders: list[Finder] = Field(description="The models of this Studio that may be that member.")
     model: bool = Field(description="Whether a desk was built that can try messages.")
     kept_comments: bool
 
@@ -89,34 +80,14 @@ class PolicyQuestion(PolicyForm):
         return self
 
 
-class StepView(BaseModel):
-    """A step for a message. `passed`: it could not answer; `left`: it was not reached, or no desk was built to try it."""
-
-    step: str
-    state: Literal["answered", "passed", "left"]
-
-
-class TriedMessageView(BaseModel):
-    """The way of a message through a desk. `outcome` is empty where only the policy was read."""
-
-    intent: str
-    label: str
-    score: float
-    pattern: str
-    steps: list[StepView]
-    outcome: str
-    text: str
-    facts: dict[str, Any]
-
-
-class WantedTurnView(BaseModel):
+class WantedTurn(BaseModel):
     """A message of a test conversation, and what is wanted of the answer."""
 
     say: str = Field(max_length=_LONGEST_MESSAGE)
     expect: dict[str, Any] | None = None
 
 
-class TurnResultView(BaseModel):
+class ShownTurnResult(BaseModel):
     """The answer of a built desk. `right` is null where that was not measured."""
 
     right: bool | None
@@ -126,19 +97,19 @@ class TurnResultView(BaseModel):
     documents: list[str]
 
 
-class WantedConversationView(BaseModel):
+class WantedConversation(BaseModel):
     """A test conversation. `results`: one for each message, where a desk was built; else empty."""
 
     line: int
-    turns: list[WantedTurnView]
-    mistakes: list[FieldMistakeView]
-    results: list[TurnResultView]
+    turns: list[WantedTurn]
+    mistakes: list[FieldMistake]
+    results: list[ShownTurnResult]
 
 
-class WantedConversationsView(BaseModel):
+class WantedConversations(BaseModel):
     """The test conversations of a project."""
 
-    conversations: list[WantedConversationView]
+    conversations: list[WantedConversation]
     stamp: str
     model: str = Field(description="The build whose results are shown; empty without one.")
     documents: list[str] = Field(description="The documents that answers quote, as far as results show them.")
@@ -148,7 +119,7 @@ class ConversationChange(BaseModel):
     """A conversation in place of that of a line; line 0 adds one."""
 
     line: int = Field(0, ge=0)
-    turns: list[WantedTurnView] = Field(min_length=1, max_length=tests.MOST_TURNS)
+    turns: list[WantedTurn] = Field(min_length=1, max_length=tests.MOST_TURNS)
     stamp: str = Field(max_length=64)
 
 
@@ -178,40 +149,40 @@ def policy_routes(host: StudioHost) -> APIRouter:
     def draft(body: PolicyForm, around: PolicySurroundings) -> PolicyDraft:
         return draft_of(body.text, around) if body.form is None else draft_from_form(body.form, body.text, around)
 
-    def view(project: Project, found: PolicyDraft, around: PolicySurroundings, stamp: str) -> PolicyView:
-        return PolicyView(
+    def view(project: Project, found: PolicyDraft, around: PolicySurroundings, stamp: str) -> ShownPolicy:
+        return ShownPolicy(
             text=found.text,
             form=None if found.form is None else dict(found.form),
-            mistakes=mistake_views(found.mistakes),
-            remarks=mistake_views(found.remarks),
+            mistakes=list(found.mistakes),
+            remarks=list(found.remarks),
             stamp=stamp,
             intents=list(around.intents),
             tools=list(around.tools),
             members=list(around.members),
             texts={name: dict(words) for name, words in TEXTS.items()},
             kinds=list(personal_kinds(store, project)),
-            finder=None if (own := chosen_finder(store, project)) is None else _finder(own),
-            finders=[_finder(one) for one in finders(store)],
+            finder=chosen_finder(store, project),
+            finders=list(finders(store)),
             model=bool(newest(project.id)),
             kept_comments=found.kept,
         )
 
     @router.get("/policy")
-    def read_policy(person: Viewer, project: str) -> PolicyView:
+    def read_policy(person: Viewer, project: str) -> ShownPolicy:
         """Read the policy of a desk, and what it may name."""
         found = store.project(project)
         file, read, around = read_project_policy(store, found)
         return view(found, read, around, file.stamp)
 
     @router.post("/policy/check")
-    def check_policy(person: Viewer, project: str, body: PolicyForm) -> PolicyView:
+    def check_policy(person: Viewer, project: str, body: PolicyForm) -> ShownPolicy:
         """Turn a policy into its other form, and tell every mistake in it. Nothing is stored."""
         found = store.project(project)
         around = surroundings(store, found)
         return view(found, draft(body, around), around, body.stamp)
 
     @router.put("/policy")
-    def write_policy(person: Editor, project: str, body: PolicyForm) -> PolicyView:
+    def write_policy(person: Editor, project: str, body: PolicyForm) -> ShownPolicy:
         """Keep a policy. One with mistakes is refused, with all of them."""
         found = store.project(project)
         around = surroundings(store, found)
@@ -219,47 +190,31 @@ def policy_routes(host: StudioHost) -> APIRouter:
         return view(found, saved, around, file.stamp)
 
     @router.put("/policy/finder")
-    def write_finder(person: Editor, project: str, body: FinderChoice) -> PolicyView:
+    def write_finder(person: Editor, project: str, body: FinderChoice) -> ShownPolicy:
         """Choose the model that finds customers' personal data. It is copied into the project."""
         found = choose_finder(store, store.project(project), body.model)
         file, read, around = read_project_policy(store, found)
         return view(found, read, around, file.stamp)
 
     @router.post("/policy/try")
-    def try_policy(person: Viewer, project: str, body: PolicyQuestion) -> TriedMessageView:
+    def try_policy(person: Viewer, project: str, body: PolicyQuestion) -> TriedMessage:
         """Tell what happens with a message under this policy, saved or not. No call is made."""
         found = store.project(project)
         policy = parse_policy(draft(body, surroundings(store, found)).text, "the policy")
         model = newest(project)
         if model and body.message.strip():
             with models.using(model_folder(store, project, model)) as opened:
-                tried = try_message(policy, body.message, opened, body.intent, body.before)
-        else:
-            tried = try_message(policy, body.message, None, body.intent)
-        reply = tried.reply
-        return TriedMessageView(
-            intent=tried.intent,
-            label=tried.label,
-            score=tried.score,
-            pattern=tried.pattern,
-            steps=[StepView(step=one.step, state=one.state) for one in tried.steps],  # type: ignore[arg-type]
-            outcome=reply.outcome if reply is not None else "",
-            text=reply.text if reply is not None else "",
-            facts=dict(reply.facts) if reply is not None else {},
-        )
+                return try_message(policy, body.message, opened, body.intent, body.before)
+        return try_message(policy, body.message, None, body.intent)
 
     _conversation_routes(router, store, models)
     return router
 
 
-def _finder(one: Finder) -> FinderView:
-    return FinderView(model=one.model, name=one.name, created=one.created, kinds=list(one.kinds))
-
-
 def _conversation_routes(router: APIRouter, store: StudioStore, models: OpenModels) -> None:
     """Add the routes of test conversations."""
 
-    def view(project: str, file: TextFile, found: list[tests.TestConversation], now: bool = False) -> WantedConversationsView:
+    def view(project: str, file: TextFile, found: list[tests.TestConversation], now: bool = False) -> WantedConversations:
         model = next((run.id for run in models_of(store, project)), "")
         results: dict[int, list[tests.TurnResult]] = {}
         if model and now:
@@ -270,50 +225,48 @@ def _conversation_routes(router: APIRouter, store: StudioStore, models: OpenMode
         shown = [_conversation(one, results.get(one.line, [])) for one in found]
         quoted = {name for one in shown for result in one.results for name in result.documents}
         wanted = {str(turn.expect["document"]) for one in shown for turn in one.turns if turn.expect and turn.expect.get("document")}
-        return WantedConversationsView(conversations=shown, stamp=file.stamp, model=model, documents=sorted(quoted | wanted))
+        return WantedConversations(conversations=shown, stamp=file.stamp, model=model, documents=sorted(quoted | wanted))
 
     @router.get("/test-conversations")
-    def read_conversations(person: Viewer, project: str) -> WantedConversationsView:
+    def read_conversations(person: Viewer, project: str) -> WantedConversations:
         """Read the test conversations, with what the newest build answered to those that it measured."""
         return view(project, *tests.read_conversation_tests(store.project(project)))
 
     @router.put("/test-conversations")
-    def save_conversation(person: Editor, project: str, body: ConversationChange) -> WantedConversationsView:
+    def save_conversation(person: Editor, project: str, body: ConversationChange) -> WantedConversations:
         """Add or change a conversation. One with mistakes is refused, with all of them."""
         turns = [turn.model_dump(exclude_none=True) for turn in body.turns]
         return view(project, *tests.save_conversation(store.project(project), body.line, turns, body.stamp))
 
     @router.post("/test-conversations/delete")
-    def delete_conversation(person: Editor, project: str, body: ConversationRemoval) -> WantedConversationsView:
+    def delete_conversation(person: Editor, project: str, body: ConversationRemoval) -> WantedConversations:
         """Remove a conversation."""
         return view(project, *tests.delete_conversation(store.project(project), body.line, body.stamp))
 
     @router.post("/test-conversations/import")
-    def import_conversations(person: Editor, project: str, body: ConversationImport) -> WantedConversationsView:
+    def import_conversations(person: Editor, project: str, body: ConversationImport) -> WantedConversations:
         """Add conversations of a JSONL file, all of them or none."""
         return view(project, *tests.import_conversations(store.project(project), body.text, body.replaces, body.stamp))
 
     @router.post("/test-conversations/measure")
-    def measure_conversations(person: Builder, project: str) -> WantedConversationsView:
+    def measure_conversations(person: Builder, project: str) -> WantedConversations:
         """Answer all conversations with the newest build, and compare. Nothing is stored; calls that only read may be made."""
         return view(project, *tests.read_conversation_tests(store.project(project)), now=True)
 
 
-def _conversation(one: tests.TestConversation, results: list[tests.TurnResult]) -> WantedConversationView:
-    turns = [WantedTurnView(say=str(turn.get("say", ""))[:_LONGEST_MESSAGE], expect=_expected(turn.get("expect"))) for turn in one.turns]
-    return WantedConversationView(
-        line=one.line, turns=turns, mistakes=mistake_views(one.mistakes), results=[_result(found) for found in results]
-    )
+def _conversation(one: tests.TestConversation, results: list[tests.TurnResult]) -> WantedConversation:
+    turns = [WantedTurn(say=str(turn.get("say", ""))[:_LONGEST_MESSAGE], expect=_expected(turn.get("expect"))) for turn in one.turns]
+    return WantedConversation(line=one.line, turns=turns, mistakes=list(one.mistakes), results=[_result(found) for found in results])
 
 
 def _expected(given: Any) -> dict[str, Any] | None:
     return dict(given) if isinstance(given, dict) else None
 
 
-def _result(found: tests.TurnResult) -> TurnResultView:
+def _result(found: tests.TurnResult) -> ShownTurnResult:
     answer = found.answer or {}
     call = answer.get("call") or {}
-    return TurnResultView(
+    return ShownTurnResult(
         right=found.right,
         outcome=str(answer.get("outcome", "")),
         text=str(answer.get("text", "")),

@@ -21,6 +21,7 @@ from smidgen.plans.flows.sample_plans import sample_solvers
 from smidgen.plans.flows.studio_plans import (
     MAX_SECONDS,
     MAX_TABLE_BYTES,
+    PlanTable,
     StudioPlan,
     all_plans,
     create_plan,
@@ -51,7 +52,7 @@ _INERT = {
 """Headers of a plan's own file, which is shown and runs nothing."""
 
 
-class SolverView(BaseModel):
+class OfferedSolver(BaseModel):
     """A solver: a kind of problem that a library solves."""
 
     name: str
@@ -63,16 +64,7 @@ class SolverView(BaseModel):
     sample: bool = Field(description="Whether it has a sample with tables.")
 
 
-class PlanTableView(BaseModel):
-    """A table that a plan may have."""
-
-    setting: str
-    help: str
-    needed: bool
-    file: str = Field(description="Its file's name; empty if none was sent.")
-
-
-class ChangeView(BaseModel):
+class CountedChange(BaseModel):
     """A change that counts."""
 
     words: str
@@ -80,7 +72,7 @@ class ChangeView(BaseModel):
     at: str
 
 
-class SolvedTableView(BaseModel):
+class SolvedTable(BaseModel):
     """A table of a solution: its first rows, as texts."""
 
     name: str
@@ -90,15 +82,15 @@ class SolvedTableView(BaseModel):
     count: int
 
 
-class SolvedView(BaseModel):
+class PlanSolution(BaseModel):
     """The last solution of a plan."""
 
     status: Status
     sentences: list[str]
     remarks: list[str]
-    changes: list[ChangeView]
+    changes: list[CountedChange]
     seconds: float
-    tables: list[SolvedTableView]
+    tables: list[SolvedTable]
     pictures: list[str]
     files: list[str]
 
@@ -114,7 +106,7 @@ class PlanCard(BaseModel):
     changed: float
 
 
-class ReaderView(BaseModel):
+class ChangeReader(BaseModel):
     """A built model that may read sentences."""
 
     project: str
@@ -122,7 +114,7 @@ class ReaderView(BaseModel):
     chosen: bool
 
 
-class PlanView(BaseModel):
+class ShownPlan(BaseModel):
     """A plan: its tables, its settings and its last solution."""
 
     id: str
@@ -130,9 +122,9 @@ class PlanView(BaseModel):
     solver: str
     settings: dict[str, Any]
     seconds: float
-    tables: list[PlanTableView]
-    readers: list[ReaderView] = Field(description="The models that may read sentences which change the plan.")
-    solved: SolvedView | None
+    tables: list[PlanTable]
+    readers: list[ChangeReader] = Field(description="The models that may read sentences which change the plan.")
+    solved: PlanSolution | None
 
 
 class NewPlan(BaseModel):
@@ -158,7 +150,7 @@ class WantedChange(BaseModel):
     change: dict[str, Any] | None = None
 
 
-class ProposedView(BaseModel):
+class UnderstoodChange(BaseModel):
     """A change as it was understood; it counts after `POST .../changes`."""
 
     change: dict[str, Any]
@@ -187,10 +179,10 @@ def plan_routes(host: StudioHost) -> APIRouter:
 
 def _list_routes(router: APIRouter) -> None:
     @router.get("/solvers")
-    def list_solvers(person: Viewer) -> list[SolverView]:
+    def list_solvers(person: Viewer) -> list[OfferedSolver]:
         """List the kinds of problems that can be solved."""
         samples = sample_solvers()
-        return [_solver_view(registry.find(ROOM, name), name in samples) for name in registry.names(ROOM)]
+        return [_offered(registry.find(ROOM, name), name in samples) for name in registry.names(ROOM)]
 
     @router.get("/plans")
     def list_plans(person: Viewer) -> list[PlanCard]:
@@ -210,12 +202,12 @@ def _list_routes(router: APIRouter) -> None:
 
 def _table_routes(router: APIRouter, store: StudioStore) -> None:
     @router.get("/plans/{plan}")
-    def read_plan(person: Viewer, plan: str) -> PlanView:
+    def read_plan(person: Viewer, plan: str) -> ShownPlan:
         """Read a plan."""
         return _plan_view(store, studio_plan(plan))
 
     @router.put("/plans/{plan}/settings")
-    def change_settings(person: Editor, plan: str, body: PlanSettings) -> PlanView:
+    def change_settings(person: Editor, plan: str, body: PlanSettings) -> ShownPlan:
         """Replace the settings of a plan."""
         solve: dict[str, Any] = {"seconds": body.seconds}
         if body.reader is not None:
@@ -225,7 +217,7 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
     @router.post("/plans/{plan}/tables/{setting}/uploads", openapi_extra=FILE_BODY)
     async def send_table(
         person: Editor, request: Request, plan: str, setting: str, name: Annotated[str, Query(min_length=1, max_length=300)]
-    ) -> PlanView:
+    ) -> ShownPlan:
         """Send a table, in place of the one before."""
         file, _ = await run_in_threadpool(new_upload, name)
         try:
@@ -235,25 +227,25 @@ def _table_routes(router: APIRouter, store: StudioStore) -> None:
             await run_in_threadpool(forget_upload, file)
 
     @router.delete("/plans/{plan}/tables/{setting}")
-    def remove_table(person: Editor, plan: str, setting: str) -> PlanView:
+    def remove_table(person: Editor, plan: str, setting: str) -> ShownPlan:
         """Take a table away."""
         return _plan_view(store, set_table(plan, setting, None))
 
 
 def _solving_routes(router: APIRouter, store: StudioStore) -> None:
     @router.post("/plans/{plan}/solve")
-    def solve(person: Editor, plan: str, changes: Literal["keep", "forget"] = "keep") -> PlanView:
+    def solve(person: Editor, plan: str, changes: Literal["keep", "forget"] = "keep") -> ShownPlan:
         """Solve a plan, with the changes made so far or without them."""
         return _plan_view(store, solve_plan(plan, changes == "keep"))
 
     @router.post("/plans/{plan}/proposals")
-    def propose(person: Editor, plan: str, body: WantedChange) -> ProposedView:
+    def propose(person: Editor, plan: str, body: WantedChange) -> UnderstoodChange:
         """Understand a change. Nothing is changed."""
         found = propose_change(plan, body.change if body.change is not None else body.sentence)
-        return ProposedView(change=dict(found.change), words=found.words, score=found.score, unread=list(found.unread), rest=found.rest)
+        return UnderstoodChange(change=dict(found.change), words=found.words, score=found.score, unread=list(found.unread), rest=found.rest)
 
     @router.post("/plans/{plan}/changes")
-    def confirm(person: Editor, plan: str, body: ConfirmedChange) -> PlanView:
+    def confirm(person: Editor, plan: str, body: ConfirmedChange) -> ShownPlan:
         """Make a change that a person confirmed, and solve the plan again."""
         return _plan_view(store, make_change(plan, body.change, body.sentence))
 
@@ -263,8 +255,10 @@ def _solving_routes(router: APIRouter, store: StudioStore) -> None:
         return FileResponse(result_file(plan, name), headers=_INERT)
 
 
-def _solver_view(solver: Solver, sample: bool) -> SolverView:
-    return SolverView(
+def _offered(solver: Solver, sample: bool) -> OfferedSolver:
+    changes = dict(solver.changes) or None
+    schema = settings_schema(solver.settings)
+    return OfferedSolver(
         name=solver.name,
         title=solver.title,
         summary=solver.summary,
@@ -280,28 +274,28 @@ def _plan_card(plan: StudioPlan) -> PlanCard:
     return PlanCard(id=plan.id, name=plan.name, solver=plan.solver.name, title=plan.solver.title, status=status, changed=plan.changed)
 
 
-def _plan_view(store: StudioStore, plan: StudioPlan) -> PlanView:
-    tables = [PlanTableView(setting=one.setting, help=one.help, needed=one.needed, file=one.file) for one in plan.tables]
-    return PlanView(
+def _plan_view(store: StudioStore, plan: StudioPlan) -> ShownPlan:
+    return ShownPlan(
         id=plan.id,
         name=plan.name,
         solver=plan.solver.name,
         settings=dict(plan.settings),
         seconds=float(plan.solve.get("seconds", 10.0)),
-        tables=tables,
-        readers=_reader_views(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
-        solved=_solution_view(plan.id, plan.solved) if plan.solved is not None else None,
+        tables=list(plan.tables),
+        readers=_readers(store, plan.solver, str(plan.solve.get("changes", ""))) if plan.solver.changes else [],
+        solved=_solved(plan.id, plan.solved) if plan.solved is not None else None,
     )
 
 
-def _reader_views(store: StudioStore, solver: Solver, chosen: str) -> list[ReaderView]:
+def _readers(store: StudioStore, solver: Solver, chosen: str) -> list[ChangeReader]:
+    """The projects with a model that reads fields of this solver's changes, and no others."""
     found = []
     for project in store.projects():
         if "fields" in registry.declared("tasks", project.task, "answer_kinds", ()) and models_of(store, project.id):
             folder = _reader_folder(store, project.id)
             fields = _model_fields(folder)
             if str(folder) == chosen or (fields and fields <= set(solver.changes["properties"])):
-                found.append(ReaderView(project=project.id, name=project.name, chosen=str(folder) == chosen))
+                found.append(ChangeReader(project=project.id, name=project.name, chosen=str(folder) == chosen))
     return found
 
 
@@ -317,14 +311,14 @@ def _reader_folder(store: StudioStore, project: str) -> Path:
     return model_folder(store, project, builds[0].id if builds else "")
 
 
-def _solution_view(plan: str, content: Mapping[str, Any]) -> SolvedView:
+def _solved(plan: str, content: Mapping[str, Any]) -> PlanSolution:
     names = list(content["files"])
-    tables = [_table_view(result_file(plan, f"{name}.csv"), title) for name, title in content["tables"].items()]
-    return SolvedView(
+    tables = [_table(result_file(plan, f"{name}.csv"), title) for name, title in content["tables"].items()]
+    return PlanSolution(
         status=content["status"],
         sentences=content["sentences"],
         remarks=content["remarks"],
-        changes=[ChangeView(words=one["words"], sentence=one["sentence"], at=one["at"]) for one in content["changes"]],
+        changes=[CountedChange(words=one["words"], sentence=one["sentence"], at=one["at"]) for one in content["changes"]],
         seconds=content["seconds"],
         tables=tables,
         pictures=[name for name in names if name.endswith(".svg")],
@@ -332,7 +326,7 @@ def _solution_view(plan: str, content: Mapping[str, Any]) -> SolvedView:
     )
 
 
-def _table_view(file: Path, title: str) -> SolvedTableView:
+def _table(file: Path, title: str) -> SolvedTable:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream)
         columns, rows, count = next(reader), [], 0
@@ -340,7 +334,7 @@ def _table_view(file: Path, title: str) -> SolvedTableView:
             count += 1
             if count <= _SHOWN_ROWS:
                 rows.append(row)
-    return SolvedTableView(name=file.stem, title=title, columns=columns, rows=rows, count=count)
+    return SolvedTable(name=file.stem, title=title, columns=columns, rows=rows, count=count)
 
 
 part = plan_routes

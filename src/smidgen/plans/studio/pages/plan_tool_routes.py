@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from smidgen.plans.studio.plan_tools import add_plan
 from smidgen.studio.api.access import Owner
 from smidgen.studio.api.host import StudioHost
-from smidgen.studio.api.tool_routes import ToolsView, tools_view
+from smidgen.studio.api.tool_routes import ShownTools, shown_tools
 
 
 class PlanChoice(BaseModel):
@@ -23,9 +23,9 @@ def plan_tool_routes(host: StudioHost) -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/tools", tags=["tools"])
 
     @router.put("/plan")
-    def choose_plan(person: Owner, project: str, body: PlanChoice) -> ToolsView:
+    def choose_plan(person: Owner, project: str, body: PlanChoice) -> ShownTools:
         """Add the tools of a plan: the desk asks it at once, and changes it after a yes."""
-        return tools_view(host.store, project, *add_plan(host.store.project(project), body.plan, body.stamp))
+        return shown_tools(host.store, project, *add_plan(host.store.project(project), body.plan, body.stamp))
 
     return router
 

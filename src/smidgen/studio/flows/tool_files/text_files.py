@@ -6,7 +6,8 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from pydantic.dataclasses import dataclass
 
 from smidgen.core.errors import InputError, RequestError
 from smidgen.flows.recipe_files import MaterialKind
