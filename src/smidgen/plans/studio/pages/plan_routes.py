@@ -256,8 +256,6 @@ def _solving_routes(router: APIRouter, store: StudioStore) -> None:
 
 
 def _offered(solver: Solver, sample: bool) -> OfferedSolver:
-    changes = dict(solver.changes) or None
-    schema = settings_schema(solver.settings)
     return OfferedSolver(
         name=solver.name,
         title=solver.title,

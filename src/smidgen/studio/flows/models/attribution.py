@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-
 from smidgen.core.forms import Form
 from smidgen.core.parts import Task
 from smidgen.core.replies import Reply
