@@ -15,7 +15,7 @@ import pytest
 
 from .conftest import ROOT, Shell, copy_source
 
-DROPPED = {"tasks": "rating.py", "students": "ordinal.py"}
+DROPPED = (("tasks", "rating.py"), ("students", "ordinal.py"), ("tasks", "mailbox.py"))
 SAID = {
     5: ("loved", "perfect", "brilliant", "wonderful", "excellent"),
     4: ("good", "nice", "happy", "pleased", "solid"),
@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of the source in which nothing is new but the two files, and data."""
     folder = tmp_path_factory.mktemp("dropped")
     copy_source(folder)
-    for room, name in DROPPED.items():
+    for room, name in DROPPED:
         target = folder / "src" / "smidgen" / room / name
         assert not target.exists(), "a dropped file must be a new one"
         shutil.copyfile(ROOT / "tests" / "house" / "dropped" / name, target)
@@ -239,3 +239,24 @@ for change in ({"low": 5}, {"high": "5"}, {"spread": 0}, {"spread": None}, {"hig
         print("refused:", error)
 """
     assert len([line for line in run(code=code).splitlines() if line.startswith("refused:")]) == 5
+
+
+def mailbox(folder: Path, count: int, seed: int) -> Path:
+    """A folder of text files for each kind of review."""
+    rng = random.Random(seed)
+    for stars, words in SAID.items():
+        kind = folder / f"stars-{stars}"
+        kind.mkdir(parents=True)
+        for number in range(count):
+            text = f"{rng.choice(words)} {rng.choice(THINGS)}; {rng.choice(STORY)}, {rng.choice(STORY)} {number}"
+            (kind / f"{number}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_another_learns_from_files_instead_of_a_table(run: Run, place: Path) -> None:
+    mailbox(place / "mails", 40, 3)
+    mailbox(place / "fresh-mails", 10, 4)
+    made = json.loads(run("build", "--task", "mailbox", "--mailbox", "mails", "--threads", "1", "--out", "sorter", "--json"))
+    assert made["metrics"]["accuracy"]["value"] > 0.9 and made["student"]["kind"] == "linear"
+    found = json.loads(run("eval", "sorter", "--data", "fresh-mails", "--json"))
+    assert found["n"] == 50 and found["metrics"]["accuracy"]["value"] > 0.9
