@@ -16,24 +16,17 @@ from smidgen.parts import registry
 from smidgen.server.access import LOCAL_HOSTS, ClientAddress, HostMiddleware
 from smidgen.server.errors import handle_in
 from smidgen.studio.api.access import StudioAccess, StudioGuard, Viewer
-from smidgen.studio.api.captured_routes import captured_routes
-from smidgen.studio.api.cost_routes import cost_routes
-from smidgen.studio.api.data_routes import data_routes
-from smidgen.studio.api.document_routes import document_routes
+from smidgen.studio.api.data_routes import captured_routes, data_routes
 from smidgen.studio.api.errors import STUDIO_RESPONSES, tell_errors
-from smidgen.studio.api.file_routes import file_routes
+from smidgen.studio.api.file_routes import document_routes, file_routes
 from smidgen.studio.api.host import StudioHost
-from smidgen.studio.api.learn_routes import learn_routes
 from smidgen.studio.api.look_routes import look_routes
-from smidgen.studio.api.model_routes import model_routes
 from smidgen.studio.api.pages import pages
-from smidgen.studio.api.part_routes import part_routes
-from smidgen.studio.api.project_routes import project_routes
-from smidgen.studio.api.recipe_routes import recipe_routes
-from smidgen.studio.api.report_routes import report_routes
+from smidgen.studio.api.project_routes import model_routes, project_routes, sample_routes
+from smidgen.studio.api.recipe_routes import part_routes, recipe_routes
+from smidgen.studio.api.report_routes import cost_routes, report_routes
 from smidgen.studio.api.run_routes import run_routes
-from smidgen.studio.api.sample_routes import sample_routes
-from smidgen.studio.api.serving_routes import serving_routes
+from smidgen.studio.api.serving_routes import learn_routes, serving_routes
 from smidgen.studio.api.session_routes import session_routes
 from smidgen.studio.api.tool_routes import tool_routes
 from smidgen.studio.api.try_routes import try_routes

@@ -1,11 +1,14 @@
-"""`/api/v1/projects/{project}/code` and `…/models/{model}/code`: explain an error, write tests, find a bug."""
+"""`/api/v1/projects/{project}/code` and `…/repository`: explain an error, write tests, find a bug; the source files of a project."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from smidgen.code.studio.code_trial import (
     BugTraces,
@@ -17,8 +20,12 @@ from smidgen.code.studio.code_trial import (
     python_subjects,
     tests_of_function,
 )
-from smidgen.studio.api.access import Builder, Viewer
+from smidgen.code.studio.repository import ProjectRepository, project_repository, take_archive, take_folder
+from smidgen.core.errors import RequestError
+from smidgen.studio.api.access import Builder, Editor, Owner, Viewer
 from smidgen.studio.api.host import StudioHost
+from smidgen.studio.api.uploads import FILE_BODY, receive_file
+from smidgen.studio.flows.data.uploads import forget_upload, new_upload
 from smidgen.studio.flows.models.built_models import model_folder
 
 _MOST_TEXT = 200_000
@@ -76,4 +83,53 @@ def code_routes(host: StudioHost) -> APIRouter:
     return router
 
 
-part = code_routes
+_MOST_ARCHIVE = 1 << 30
+
+
+class RepositoryFolder(BaseModel):
+    """A folder of this machine."""
+
+    path: str = Field(min_length=1, max_length=4_000)
+
+
+def repository_routes(host: StudioHost) -> APIRouter:
+    """The routes of repositories. `here`: the Studio is open to this machine alone, so that its owner may name a folder."""
+    store, here = host.store, host.here
+    router = APIRouter(prefix="/api/v1/projects/{project}/repository", tags=["files"])
+
+    @router.get("")
+    def read(person: Viewer, project: str) -> ProjectRepository:
+        """Read which source files there are."""
+        return project_repository(store.project(project))
+
+    @router.post("/uploads", status_code=201, openapi_extra=FILE_BODY)
+    async def send(
+        person: Editor, request: Request, project: str, name: Annotated[str, Query(min_length=1, max_length=300)]
+    ) -> ProjectRepository:
+        """Send a ZIP file of the repository, in place of the files before. Only source files are kept."""
+        found = store.project(project)
+        file, _ = await run_in_threadpool(new_upload, name)
+        try:
+            await receive_file(request, file, _MOST_ARCHIVE, "code.source_files_are_larger_than_mb")
+            return await run_in_threadpool(take_archive, found, file)
+        finally:
+            await run_in_threadpool(forget_upload, file)
+
+    @router.post("/folder", status_code=201)
+    def name_folder(person: Owner, project: str, body: RepositoryFolder) -> ProjectRepository:
+        """Copy the source files of a folder of this machine. Only where the Studio is open to this machine alone."""
+        if not here:
+            raise RequestError("code.this_studio_does_not_open_folders", value=body.path, status=409, code="not_here")
+        return take_folder(store.project(project), Path(body.path))
+
+    return router
+
+
+def code_pages(host: StudioHost) -> APIRouter:
+    """The routes of help with code, and of the repository."""
+    router = code_routes(host)
+    router.routes.extend(repository_routes(host).routes)
+    return router
+
+
+part = code_pages

@@ -1,4 +1,4 @@
-"""`/api/v1/projects/{project}/policy` and `…/test-conversations`: a desk's policy as form and text, and the test conversations."""
+"""`/api/v1/projects/{project}/policy`, `…/intents` and `…/test-conversations`: a desk's policy, its kinds of message, and its tests."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pydantic import BaseModel, Field, model_validator
 
 from smidgen.desk.policy import parse_policy
 from smidgen.desk.studio import conversation_tests as tests
+from smidgen.desk.studio import intents
 from smidgen.desk.studio.desk_policy import (
     MOST_BYTES,
     PolicyDraft,
     PolicySurroundings,
     TriedMessage,
+    change_line,
     draft_from_form,
     draft_of,
     read_project_policy,
     save_policy,
+    steps_of,
     surroundings,
     try_message,
 )
@@ -25,10 +28,87 @@ from smidgen.desk.studio.redaction_member import Finder, choose_finder, chosen_f
 from smidgen.desk.texts import TEXTS
 from smidgen.studio.api.access import Builder, Editor, Viewer
 from smidgen.studio.api.host import StudioHost
+from smidgen.studio.flows.material import material_kinds
 from smidgen.studio.flows.models.built_models import model_folder, models_of
 from smidgen.studio.flows.models.open_models import OpenModels
-from smidgen.studio.flows.tool_files.text_files import FieldMistake, TextFile
+from smidgen.studio.flows.table_columns import LEAST_KINDS
+from smidgen.studio.flows.tool_files.text_files import FieldMistake, TextFile, read_text
 from smidgen.studio.store.projects import Project, StudioStore
+
+
+class MessageKindSteps(BaseModel):
+    """A kind of message. `steps`: what the policy does with it; empty if the policy cannot be read."""
+
+    name: str
+    examples: list[str]
+    outside: bool = Field(description="Whether it is the kind of messages that are none of the others.")
+    steps: list[str]
+
+
+class MessageKinds(BaseModel):
+    """All kinds of message of a desk."""
+
+    kinds: list[MessageKindSteps]
+    stamp: str
+    least_kinds: int = Field(description="With fewer, no kinds are told apart.")
+
+
+class MessageKindChange(BaseModel):
+    """A kind in place of the one named `before`, or one more where that is empty."""
+
+    before: str = Field("", max_length=500)
+    name: str = Field(max_length=500)
+    examples: list[str] = Field(min_length=1, max_length=intents.MOST_EXAMPLES)
+    step: str = Field("", max_length=200, description="The policy's one step for it from now on; empty leaves the policy as it is.")
+    stamp: str = Field(max_length=64)
+
+
+class MessageKindRemoval(BaseModel):
+    """A kind to remove, with its examples."""
+
+    name: str = Field(min_length=1, max_length=500)
+    stamp: str = Field(max_length=64)
+
+
+def intent_routes(host: StudioHost) -> APIRouter:
+    """The routes of the kinds of message."""
+    store = host.store
+    router = APIRouter(prefix="/api/v1/projects/{project}/intents", tags=["policy"])
+
+    def view(project: Project) -> MessageKinds:
+        file, kinds = intents.read_kinds(project)
+        policy = read_text(project, "policy", MOST_BYTES).text if "policy" in material_kinds(project) else ""
+        steps = steps_of(policy, [kind.name for kind in kinds])
+        views = [
+            MessageKindSteps(name=kind.name, examples=list(kind.examples), outside=kind.outside, steps=steps.get(kind.name, []))
+            for kind in kinds
+        ]
+        return MessageKinds(kinds=views, stamp=file.stamp, least_kinds=LEAST_KINDS)
+
+    @router.get("")
+    def read_intents(person: Viewer, project: str) -> MessageKinds:
+        """Read the kinds of message, with their examples."""
+        return view(store.project(project))
+
+    @router.put("")
+    def save_intent(person: Editor, project: str, body: MessageKindChange) -> MessageKinds:
+        """Add or change a kind of message. The policy's line for it keeps up with its name."""
+        found = store.project(project)
+        intents.save_kind(found, body.before, body.name, body.examples, body.stamp)
+        if "policy" in material_kinds(found):
+            name = " ".join(body.name.split())
+            change_line(store, found, body.before or name, name, body.step)
+        return view(found)
+
+    @router.post("/delete")
+    def delete_intent(person: Editor, project: str, body: MessageKindRemoval) -> MessageKinds:
+        """Remove a kind of message with its examples. The policy stays as it is."""
+        found = store.project(project)
+        intents.save_kind(found, body.name, body.name, (), body.stamp)
+        return view(found)
+
+    return router
+
 
 _LONGEST_MESSAGE = 4_000
 
@@ -275,4 +355,11 @@ def _result(found: tests.TurnResult) -> ShownTurnResult:
     )
 
 
-part = policy_routes
+def policy_pages(host: StudioHost) -> APIRouter:
+    """The routes of what a desk does with each kind of message."""
+    router = intent_routes(host)
+    router.routes.extend(policy_routes(host).routes)
+    return router
+
+
+part = policy_pages

@@ -1,4 +1,4 @@
-"""`/api/v1/solvers` and `/api/v1/plans`: problems that a library solves from tables, changed by sentences."""
+"""`/api/v1/solvers` and `/api/v1/plans`: problems that a library solves from tables, changed by sentences; a plan as a desk's tools."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ from smidgen.plans.flows.studio_plans import (
 )
 from smidgen.plans.solver_recipe import ROOM
 from smidgen.plans.solving import Solver, Status
-from smidgen.studio.api.access import Editor, Viewer
+from smidgen.plans.studio.plan_tools import add_plan
+from smidgen.studio.api.access import Editor, Owner, Viewer
 from smidgen.studio.api.host import StudioHost
+from smidgen.studio.api.tool_routes import ShownTools, shown_tools
 from smidgen.studio.api.uploads import FILE_BODY, receive_file
 from smidgen.studio.flows.data.uploads import forget_upload, new_upload
 from smidgen.studio.flows.models.built_models import model_folder, models_of
@@ -335,4 +337,30 @@ def _table(file: Path, title: str) -> SolvedTable:
     return SolvedTable(name=file.stem, title=title, columns=columns, rows=rows, count=count)
 
 
-part = plan_routes
+class PlanChoice(BaseModel):
+    """A plan of the Studio, which was made."""
+
+    plan: str = Field(min_length=1, max_length=100)
+    stamp: str = Field(max_length=64)
+
+
+def plan_tool_routes(host: StudioHost) -> APIRouter:
+    """The route."""
+    router = APIRouter(prefix="/api/v1/projects/{project}/tools", tags=["tools"])
+
+    @router.put("/plan")
+    def choose_plan(person: Owner, project: str, body: PlanChoice) -> ShownTools:
+        """Add the tools of a plan: the desk asks it at once, and changes it after a yes."""
+        return shown_tools(host.store, project, *add_plan(host.store.project(project), body.plan, body.stamp))
+
+    return router
+
+
+def plan_pages(host: StudioHost) -> APIRouter:
+    """The routes of plans, and of a plan as tools."""
+    router = plan_routes(host)
+    router.routes.extend(plan_tool_routes(host).routes)
+    return router
+
+
+part = plan_pages
