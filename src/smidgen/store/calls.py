@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from sqlalchemy import Column, ColumnElement, Float, Index, Integer, MetaData, S
 
 from smidgen.core.conversations import Facts
 from smidgen.core.errors import MachineError
-from smidgen.store.database import Database, current, file_url, migrate, parse_url
+from smidgen.store.database import Database, JsonText, current, file_url, migrate, parse_url
 
 Waiting: TypeAlias = Literal["taken", "unknown", "expired"]
 """How a search for a proposed call ended."""
@@ -42,7 +41,7 @@ _PROPOSED = Table(
     Column("conversation", String(64), nullable=False, index=True),
     Column("tool", String(128), nullable=False),
     Column("fingerprint", String(64), nullable=False),
-    Column("arguments", Text, nullable=False),
+    Column("arguments", JsonText, nullable=False),
     Column("words", Text, nullable=False),
     Column("expires", Float, nullable=False),
     Column("state", String(16), nullable=False),
@@ -65,7 +64,7 @@ _CALLS = Table(
     Column("channel", String(64), nullable=False),
     Column("address", String(64), nullable=False),
     Column("tool", String(128), nullable=False),
-    Column("arguments", Text, nullable=False),
+    Column("arguments", JsonText, nullable=False),
     Column("consent", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("size", Integer, nullable=False),
@@ -172,7 +171,7 @@ class CallStore:
                 "conversation": who,
                 "tool": call.tool,
                 "fingerprint": call.fingerprint,
-                "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
+                "arguments": call.arguments,
                 "words": call.words,
                 "expires": now.timestamp() + seconds,
                 "state": "waiting",
@@ -188,12 +187,12 @@ class CallStore:
             row = connection.execute(select(_PROPOSED).where(mine)).one_or_none()
             if row is None:
                 return "unknown", None
-            changed = connection.execute(update(_PROPOSED).where(mine).values(state="taken", arguments="{}", words=""))
+            changed = connection.execute(update(_PROPOSED).where(mine).values(state="taken", arguments={}, words=""))
             if changed.rowcount != 1:
                 return "unknown", None
         if row.expires < now.timestamp():
             return "expired", None
-        return "taken", WaitingCall(row.tool, row.fingerprint, json.loads(row.arguments), row.words)
+        return "taken", WaitingCall(row.tool, row.fingerprint, row.arguments, row.words)
 
     def begin_lookup(self, limits: Sequence[LookupLimit], now: datetime) -> str | None:
         """Count a look-up against each of these limits, as failed until `end_lookup` says otherwise; returns its id, or None if one of
@@ -226,7 +225,7 @@ class CallStore:
     def add(self, call: LoggedCall) -> None:
         """Add an entry to the log."""
         values: dict[str, Any] = {name: getattr(call, name) for name in LoggedCall.__slots__}
-        values |= {"time": call.time.timestamp(), "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)}
+        values["time"] = call.time.timestamp()
         with self._base.writing() as connection:
             connection.execute(insert(_CALLS).values(**values))
 
@@ -255,7 +254,7 @@ class CallStore:
 
 def _entry(row: Mapping[Any, Any]) -> LoggedCall:
     values = {name: row[name] for name in LoggedCall.__slots__}
-    return LoggedCall(**{**values, "time": datetime.fromtimestamp(row["time"], UTC), "arguments": json.loads(row["arguments"])})
+    return LoggedCall(**{**values, "time": datetime.fromtimestamp(row["time"], UTC)})
 
 
 def _hashed(made: str) -> str:

@@ -7,11 +7,13 @@ second package to every server, and scripts that are run by their path.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Table, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy import Connection, Dialect, Table, Text, TypeDecorator, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -42,6 +44,27 @@ def parse_url(given: str, name: str) -> URL:
     if url.drivername == _POSTGRES:
         return url
     raise InputError("store.this_is_not_url_of", value=url.drivername, name=name, postgres=_POSTGRES)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A column of text that holds a value as JSON; NULL for None. `allow_nan`: whether numbers may be infinite or undefined."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, allow_nan: bool = True) -> None:
+        super().__init__()
+        self.allow_nan = allow_nan
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """The value as it is stored."""
+        if value is None:
+            return None
+        return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False, allow_nan=self.allow_nan)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """The value as it was given."""
+        return None if value is None else json.loads(value)
 
 
 class Database:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any, Literal
 
 import sqlalchemy as sql
@@ -356,18 +357,7 @@ class _Edit:
         project = self._rows.project
         rows = self.connection.execute(sql.select(sql.func.count()).select_from(ROWS).where(self._rows._at(None))).scalar_one()
         version = DataVersion(self._next, time.time(), self._author, self._action, self._details, int(rows), self._changed, self._reverses)
-        stored = {
-            "project": project,
-            "number": version.number,
-            "time": version.time,
-            "author": version.author,
-            "action": version.action,
-            "details": json.dumps(dict(version.details), ensure_ascii=False),
-            "rows": version.rows,
-            "changed": version.changed,
-            "reverses": version.reverses,
-        }
-        self.connection.execute(sql.insert(VERSIONS).values(stored))
+        self.connection.execute(sql.insert(VERSIONS).values(project=project, **asdict(version)))
         self.connection.execute(sql.update(PROJECTS).where(PROJECTS.c.id == project).values(version=version.number, changed=version.time))
         return version
 
@@ -434,7 +424,7 @@ def _row(row: Any) -> DataRow:
 
 
 def _version(row: Any) -> DataVersion:
-    return DataVersion(row.number, row.time, row.author, row.action, json.loads(row.details), row.rows, row.changed, row.reverses)
+    return DataVersion(**{field.name: getattr(row, field.name) for field in fields(DataVersion)})
 
 
 def _batches(rows: Iterable[DataRow]) -> Iterator[list[DataRow]]:

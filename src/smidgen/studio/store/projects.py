@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sql
@@ -55,7 +55,7 @@ class StudioStore:
     def projects(self) -> list[Project]:
         """All projects, the last changed first."""
         with self.database.reading() as connection:
-            return [_project(row) for row in connection.execute(sql.select(PROJECTS).order_by(PROJECTS.c.changed.desc()))]
+            return [Project(**row._asdict()) for row in connection.execute(sql.select(PROJECTS).order_by(PROJECTS.c.changed.desc()))]
 
     def project(self, id: str) -> Project:
         """One project."""
@@ -63,30 +63,21 @@ class StudioStore:
             row = connection.execute(sql.select(PROJECTS).where(PROJECTS.c.id == id)).one_or_none()
         if row is None:
             raise StudioMissing("studio.there_is_no_such_project", value=id)
-        return _project(row)
+        return Project(**row._asdict())
 
     def create(self, name: str, task: str, settings: Mapping[str, Any] | None = None) -> Project:
         """Make an empty project."""
         now = time.time()
         project = Project(secrets.token_hex(6), name, task, now, now, 0, dict(settings or {}))
-        stored = {
-            "id": project.id,
-            "name": name,
-            "task": task,
-            "created": now,
-            "changed": now,
-            "version": 0,
-            "settings": _json(project.settings),
-        }
         with self.database.writing() as connection:
-            connection.execute(sql.insert(PROJECTS).values(stored))
+            connection.execute(sql.insert(PROJECTS).values(asdict(project)))
         return project
 
     def update(self, id: str, *, name: str | None = None, settings: Mapping[str, Any] | None = None) -> Project:
         """Rename a project, or merge settings into its own."""
         current = self.project(id)
         merged = {**current.settings, **(settings or {})}
-        values = {"name": name or current.name, "settings": _json(merged), "changed": time.time()}
+        values = {"name": name or current.name, "settings": merged, "changed": time.time()}
         with self.database.writing() as connection:
             connection.execute(sql.update(PROJECTS).where(PROJECTS.c.id == id).values(values))
         return self.project(id)
@@ -100,11 +91,3 @@ class StudioStore:
     def rows(self, project: str) -> ProjectRows:
         """The rows of a project's data."""
         return ProjectRows(self.database, project)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), ensure_ascii=False)
-
-
-def _project(row: Any) -> Project:
-    return Project(row.id, row.name, row.task, row.created, row.changed, row.version, json.loads(row.settings))

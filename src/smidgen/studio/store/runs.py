@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sql
@@ -82,7 +82,7 @@ class RunStore:
     def enqueue(self, project: str, kind: str, request: Mapping[str, Any], author: str) -> Run:
         """Add a run to the end of the queue."""
         id = new_run_id()
-        values = {"id": id, "project": project, "kind": kind, "state": "queued", "author": author, "request": _json(request)}
+        values = {"id": id, "project": project, "kind": kind, "state": "queued", "author": author, "request": request}
         with self._database.writing() as connection:
             connection.execute(sql.insert(RUNS).values(**values, queued=time.time(), process="0", attempts=0))
         return self.get(id)
@@ -91,7 +91,7 @@ class RunStore:
         """Add a run whose work was done elsewhere. Nothing waits for it, and nothing starts it."""
         now = time.time()
         values = {"id": id, "project": project, "kind": kind, "state": "done", "author": author, "process": "0", "attempts": 0}
-        told = {"request": _json(request), "result": _json(result), "queued": now, "started": now, "ended": now}
+        told = {"request": request, "result": result, "queued": now, "started": now, "ended": now}
         with self._database.writing() as connection:
             connection.execute(sql.insert(RUNS).values(**values, **told))
         return self.get(id)
@@ -158,8 +158,7 @@ class RunStore:
         error: Mapping[str, Any] | None = None,
     ) -> None:
         """Write down how a run ended."""
-        told = {name: None if value is None else _json(value) for name, value in (("result", result), ("error", error))}
-        values = {"state": state, "ended": time.time(), "process": "0", **told}
+        values = {"state": state, "ended": time.time(), "process": "0", "result": result, "error": error}
         self._move(id, ("running", "stopping"), values)
 
     def is_stopping(self, id: str) -> bool:
@@ -172,13 +171,14 @@ class RunStore:
         last = sql.select(sql.func.coalesce(sql.func.max(EVENTS.c.number), 0)).where(EVENTS.c.run == id)
         with self._database.writing() as connection:
             number = int(connection.execute(last).scalar_one()) + 1
-            connection.execute(sql.insert(EVENTS).values(run=id, number=number, time=time.time(), kind=kind, body=_json(body)))
+            connection.execute(sql.insert(EVENTS).values(run=id, number=number, time=time.time(), kind=kind, body=body))
 
     def events(self, id: str, after: int = 0) -> list[RunEvent]:
         """The next events of a run after the one of this number, at most a thousand."""
-        chosen = sql.select(EVENTS).where(EVENTS.c.run == id, EVENTS.c.number > after).order_by(EVENTS.c.number).limit(_MOST_EVENTS)
+        columns = [EVENTS.c[field.name] for field in fields(RunEvent)]
+        chosen = sql.select(*columns).where(EVENTS.c.run == id, EVENTS.c.number > after).order_by(EVENTS.c.number).limit(_MOST_EVENTS)
         with self._database.reading() as connection:
-            return [RunEvent(row.number, row.time, row.kind, json.loads(row.body)) for row in connection.execute(chosen)]
+            return [RunEvent(**row._asdict()) for row in connection.execute(chosen)]
 
     def _move(self, id: str, states: tuple[str, ...], values: Mapping[str, Any]) -> bool:
         with self._database.writing() as connection:
@@ -186,13 +186,5 @@ class RunStore:
             return moved.rowcount > 0
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-
-
 def _run(row: Any) -> Run:
-    loaded = [None if text is None else json.loads(text) for text in (row.request, row.result, row.error)]
-    return Run(
-        row.id, row.project, row.kind, row.state, row.author, loaded[0] or {}, loaded[1], loaded[2],
-        row.queued, row.started, row.ended, int(row.process), row.attempts,
-    )  # fmt: skip
+    return Run(**{**row._asdict(), "request": row.request or {}, "process": int(row.process)})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 import sqlalchemy as sql
@@ -60,6 +60,9 @@ class MadeKey(ServingKey):
     key: str
 
 
+_KEY = [KEYS.c[field.name] for field in fields(ServingKey)]
+
+
 class ServerStore:
     """The servers of all projects. Each method raises StudioError where the database fails."""
 
@@ -70,19 +73,18 @@ class ServerStore:
         """The server of a project; None if it was never started."""
         with self._database.reading() as connection:
             row = connection.execute(sql.select(SERVERS).where(SERVERS.c.project == project)).one_or_none()
-        return None if row is None else _record(row)
+        return None if row is None else ServerRecord(**{**row._asdict(), "wanted": bool(row.wanted)})
 
     def started(self, project: str, settings: Mapping[str, Any], author: str, process: str) -> None:
         """Write down that a server was started."""
-        values: dict[str, Any] = {"settings": json.dumps(dict(settings), ensure_ascii=False), "author": author, "process": process}
-        values |= {"wanted": 1, "started": time.time(), "ended": None, "error": None}
+        record = ServerRecord(project, True, dict(settings), author, process, time.time(), None, None)
         with self._database.writing() as connection:
             connection.execute(sql.delete(SERVERS).where(SERVERS.c.project == project))
-            connection.execute(sql.insert(SERVERS).values(project=project, **values))
+            connection.execute(sql.insert(SERVERS).values(asdict(record)))
 
     def ended(self, project: str, error: Mapping[str, Any] | None, process: str) -> None:
         """Write down that this process has ended: because somebody stopped it, or with an error. A later process stays as it is."""
-        values = {"wanted": 0, "ended": time.time(), "error": None if error is None else json.dumps(dict(error), ensure_ascii=False)}
+        values = {"wanted": 0, "ended": time.time(), "error": error}
         mine = sql.and_(SERVERS.c.project == project, SERVERS.c.process == process)
         with self._database.writing() as connection:
             connection.execute(sql.update(SERVERS).where(mine).values(values))
@@ -91,20 +93,18 @@ class ServerStore:
 
     def keys(self, project: str) -> list[ServingKey]:
         """The keys of a project, the newest first, revoked ones too."""
-        chosen = sql.select(KEYS).where(KEYS.c.project == project).order_by(KEYS.c.created.desc(), KEYS.c.id)
+        chosen = sql.select(*_KEY).where(KEYS.c.project == project).order_by(KEYS.c.created.desc(), KEYS.c.id)
         with self._database.reading() as connection:
-            found = list(connection.execute(chosen))
-        return [ServingKey(row.id, row.name, row.hash, row.author, row.created, row.revoked) for row in found]
+            return [ServingKey(**row._asdict()) for row in connection.execute(chosen)]
 
     def make_key(self, project: str, name: str, author: str) -> MadeKey:
         """Make a key."""
         text = KEY_PREFIX + secrets.token_urlsafe(24)
         hashed = hashlib.sha256(text.encode("ascii")).hexdigest()
-        key = MadeKey(secrets.token_hex(6), name, hashed, author, time.time(), None, text)
-        values = {"id": key.id, "name": name, "hash": key.hash, "author": author, "created": key.created}
+        key = ServingKey(secrets.token_hex(6), name, hashed, author, time.time(), None)
         with self._database.writing() as connection:
-            connection.execute(sql.insert(KEYS).values(project=project, **values))
-        return key
+            connection.execute(sql.insert(KEYS).values(project=project, **asdict(key)))
+        return MadeKey(**asdict(key), key=text)
 
     def revoke_key(self, project: str, id: str) -> None:
         """Revoke a key for good."""
@@ -129,8 +129,3 @@ class ServerStore:
         with self._database.writing() as connection:
             connection.execute(sql.delete(REVIEWS).where(mine))
             connection.execute(sql.insert(REVIEWS).values(values))
-
-
-def _record(row: Any) -> ServerRecord:
-    error = None if row.error is None else json.loads(row.error)
-    return ServerRecord(row.project, bool(row.wanted), json.loads(row.settings), row.author, row.process, row.started, row.ended, error)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from smidgen.core.errors import NotStored, SmidgenError
-from smidgen.store.database import current, migrate
+from smidgen.store.database import JsonText, current, migrate
 
 METADATA = MetaData()
 
@@ -36,7 +36,7 @@ PROJECTS = Table(
     Column("created", Double, nullable=False),
     Column("changed", Double, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("settings", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
 )
 """`version` is the newest version of the data, 0 before the first import. `settings` is a JSON object."""
 
@@ -48,7 +48,7 @@ VERSIONS = Table(
     Column("time", Double, nullable=False),
     Column("author", String, nullable=False),
     Column("action", String, nullable=False),
-    Column("details", Text, nullable=False),
+    Column("details", JsonText, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("changed", Integer, nullable=False),
     Column("reverses", Integer),
@@ -84,9 +84,9 @@ RUNS = Table(
     Column("kind", String, nullable=False),
     Column("state", String, nullable=False),
     Column("author", String, nullable=False),
-    Column("request", Text, nullable=False),
-    Column("result", Text),
-    Column("error", Text),
+    Column("request", JsonText(allow_nan=False), nullable=False),
+    Column("result", JsonText(allow_nan=False)),
+    Column("error", JsonText(allow_nan=False)),
     Column("queued", Double, nullable=False),
     Column("started", Double),
     Column("ended", Double),
@@ -104,7 +104,7 @@ EVENTS = Table(
     Column("number", Integer, primary_key=True),
     Column("time", Double, nullable=False),
     Column("kind", String, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", JsonText(allow_nan=False), nullable=False),
 )
 """What a run told of itself, in order: steps, figures, remarks. `body` is a JSON object."""
 
@@ -134,12 +134,12 @@ SERVERS = Table(
     METADATA,
     Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
     Column("wanted", Integer, nullable=False),
-    Column("settings", Text, nullable=False),
+    Column("settings", JsonText, nullable=False),
     Column("author", String, nullable=False),
     Column("process", String, nullable=False),
     Column("started", Double),
     Column("ended", Double),
-    Column("error", Text),
+    Column("error", JsonText),
 )
 """The server of each project's model. `wanted` is 1 from its start to its stop. `process` names the operating system's process: its number
 and when it started. `error` says how it ended by itself."""
