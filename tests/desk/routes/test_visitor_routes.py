@@ -322,8 +322,7 @@ def test_visitors_need_no_key_and_open_nothing_else(tmp_path: Path) -> None:
         assert shown.client.get("/desk/widget.js").status_code == 200
         closed = ("/v1/models", "/metrics", "/desk/shop/webhooks", "/desk/", "/desk/shop", "/desk/../v1/models", "/desk/shop/preview")
         odd = ("/desk/a/b/frame", "/desk/assets/x", "/desk/x/conversations/1/2/3/4/5", "/desk//frame", "/desk/x/conversationsx")
-        for path in (*closed, *odd):
-            assert shown.client.get(path).status_code == 401, path
+        assert [path for path in (*closed, *odd) if shown.client.get(path).status_code != 401] == []
         assert shown.client.get("/desk/x/conversations/1/turns/2/feedback").status_code == 405
 
 
