@@ -26,8 +26,7 @@ from smidgen.gateway.certificate import Certificate, Reference
 from smidgen.store import files, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.spending_ledger import NANO, Reservation, SpendingLedger
-from smidgen.store.usage_records import WAIT_ERROR, DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
-from smidgen.usage.budgets import today
+from smidgen.store.usage_records import WAIT_ERROR, DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, today, wait_bucket
 
 
 def certified(bundle: Path) -> Certificate:

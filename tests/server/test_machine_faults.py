@@ -30,7 +30,6 @@ from smidgen.store import spending_ledger, sqlite_wal
 from smidgen.store import usage_records as accounts
 from smidgen.store.traffic.records import TrafficError
 from smidgen.store.traffic.store import opened
-from smidgen.usage import budgets
 
 PATIENCE = RetryPolicy(tries=1)
 ON = {"capture": "answers", "capture_redact": "allow", "capture_held_out": 0.0}
@@ -150,7 +149,7 @@ def test_the_account_is_kept_in_memory_and_written_later(gateway: Any, monkeypat
         assert metric(running, "smidgen_account_failures_total") >= 1
     told = running.client.get("/smidgen/account").json()
     assert told["unwritten"] is False and told["periods"][0]["total"]["local"] == 3
-    assert sum(entry.requests for entry in accounts.read(budgets.today()).entries.values()) == 3
+    assert sum(entry.requests for entry in accounts.read(accounts.today()).entries.values()) == 3
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
@@ -231,4 +230,4 @@ def test_a_disk_that_is_really_full(gateway: Any, upstream: UpstreamStub, home: 
         assert running.post(CHAT, asking(UNSURE)).content == WHOLE
         assert running.post("/v1/feedback", {"request_id": id, "verdict": "up"}).status_code == 200
         assert running.client.get("/smidgen/account").json()["unwritten"] is False
-        assert spending_ledger.read(budgets.today())["all"].requests <= 1
+        assert spending_ledger.read(accounts.today())["all"].requests <= 1

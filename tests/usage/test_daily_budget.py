@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from smidgen.core.errors import InputError, RecipeError
-from smidgen.usage.budgets import TokenBound, daily_budget, is_free, today, token_bound, until_tomorrow
+from smidgen.store.usage_records import today
+from smidgen.usage.budgets import TokenBound, daily_budget, is_free, token_bound, until_tomorrow
 
 CHAT = b"/chat/completions"
 KEY = b"sk-shop"

@@ -17,8 +17,7 @@ from smidgen.store import files, spending_ledger
 from smidgen.store import usage_records as accounts
 from smidgen.store.line import Line, is_line
 from smidgen.store.spending_ledger import NANO
-from smidgen.store.usage_records import UsageKey, UsageSums, UsageTotals
-from smidgen.usage.budgets import today
+from smidgen.store.usage_records import UsageKey, UsageSums, UsageTotals, today
 from smidgen.usage.energy import ESTIMATED, MEASURED
 from smidgen.watch import drift_record
 

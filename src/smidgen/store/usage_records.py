@@ -16,6 +16,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,11 @@ VERSION = 1
 KEPT_DAYS = 400
 _WAIT_SECONDS = 5.0
 _NAME = "the account"
+
+
+def today(now: datetime | None = None) -> str:
+    """The day that a request counts in, in UTC."""
+    return (now or datetime.now(UTC)).astimezone(UTC).date().isoformat()
 
 
 class UsageKey(NamedTuple):

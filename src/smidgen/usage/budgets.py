@@ -198,11 +198,6 @@ def daily_budget(day: float | None, file: Path | None) -> DailyBudget | None:
     return DailyBudget(usd, {name: entry.sha256 for name, entry in found.key.items()})
 
 
-def today(now: datetime | None = None) -> str:
-    """The day that a request counts in, in UTC."""
-    return (now or datetime.now(UTC)).astimezone(UTC).date().isoformat()
-
-
 def until_tomorrow(now: datetime | None = None) -> float:
     """Seconds until the next day begins."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)

@@ -20,7 +20,7 @@ OLD = "2025-01-01"
 def test_old_days_go_by_a_clock_that_is_believed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, run, days = [1e9], [0.0], ["2026-06-01"]
     monkeypatch.setattr("smidgen.server.gateway.budget_guard.WallClock", lambda: WallClock(lambda: now[0], lambda: run[0]))
-    monkeypatch.setattr("smidgen.usage.budgets.today", lambda: days[0])
+    monkeypatch.setattr("smidgen.store.usage_records.today", lambda: days[0])
     told: list[str] = []
     forget = SpendingLedger.forget
     monkeypatch.setattr(SpendingLedger, "forget", lambda self, day: told.append(day) or forget(self, day))

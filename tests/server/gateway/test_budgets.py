@@ -21,8 +21,8 @@ from smidgen.server.gateway.budget_guard import budget_plan
 from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger
 from smidgen.store.spending_ledger import NANO, ScopeSpending
+from smidgen.store.usage_records import today
 from smidgen.usage import price_list
-from smidgen.usage.budgets import today
 
 CHAT = "/v1/chat/completions"
 PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=2.0)

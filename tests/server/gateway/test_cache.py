@@ -27,7 +27,7 @@ from smidgen.gateway.upstreams import RetryPolicy
 from smidgen.server.gateway import response_cache
 from smidgen.store import usage_records as accounts
 from smidgen.store.traffic.store import opened
-from smidgen.usage.budgets import today
+from smidgen.store.usage_records import today
 
 PATIENCE = RetryPolicy(tries=2, first=0.001, longest=0.002, total=1.0)
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"

@@ -19,7 +19,7 @@ from tests.upstream_stub import WHOLE, Said, UpstreamStub, chunk
 from smidgen.flows.local_model import Model
 from smidgen.server.gateway import response_stream
 from smidgen.store import usage_records
-from smidgen.usage.budgets import today
+from smidgen.store.usage_records import today
 
 LUNA = "gpt-6-luna"
 COST = 3 * 0.1e-6 + 2 * 0.5e-6

@@ -26,9 +26,7 @@ from smidgen.server.gateway import prices
 from smidgen.server.ops import usage_account
 from smidgen.store import spending_ledger
 from smidgen.store import usage_records as accounts
-from smidgen.store.usage_records import UsageKey, UsageTotals
-from smidgen.usage import budgets
-from smidgen.usage.budgets import today
+from smidgen.store.usage_records import UsageKey, UsageTotals, today
 
 SSE = {"Content-Type": "text/event-stream"}
 DONE = b"data: [DONE]\n\n"
@@ -251,7 +249,7 @@ def test_a_day_ends_at_midnight_utc(gateway: Any, model: Model, monkeypatch: pyt
     certify(model)
     days = iter(["2026-03-01", "2026-03-01", "2026-03-02"])
     clock = {"day": "2026-03-01"}
-    monkeypatch.setattr(budgets, "today", lambda now=None: clock["day"])
+    monkeypatch.setattr(accounts, "today", lambda now=None: clock["day"])
     with gateway() as server:
         for day in days:
             clock["day"] = day

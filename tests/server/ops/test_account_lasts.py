@@ -15,8 +15,8 @@ from tests.server.serving import serving
 
 from smidgen.flows.local_model import Model, load
 from smidgen.store import usage_records as accounts
+from smidgen.store.usage_records import today
 from smidgen.usage import energy
-from smidgen.usage.budgets import today
 from smidgen.usage.energy import WATTS_PER_BUSY_CORE, seconds_of
 
 

@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def book(registry: CollectorRegistry, file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountWriter]:
     """One that writes when it is told to."""
-    monkeypatch.setattr("smidgen.usage.budgets.today", lambda now=None: DAY)
+    monkeypatch.setattr("smidgen.store.usage_records.today", lambda now=None: DAY)
     made = AccountWriter(AccountMetrics(registry), dict, file, every=3600)
     yield made
     made.close()
@@ -107,7 +107,7 @@ def test_old_days_go_by_a_clock_that_is_believed_alone(registry: CollectorRegist
     """One that is set two years ahead would take the whole account with it, some seconds later."""
     now, run = [datetime(2026, 3, 1, tzinfo=UTC).timestamp()], [0.0]
     monkeypatch.setattr("smidgen.server.ops.usage_account.WallClock", lambda: WallClock(lambda: now[0], lambda: run[0]))
-    monkeypatch.setattr("smidgen.usage.budgets.today", lambda: datetime.fromtimestamp(now[0], UTC).date().isoformat())
+    monkeypatch.setattr("smidgen.store.usage_records.today", lambda: datetime.fromtimestamp(now[0], UTC).date().isoformat())
     old = KEY._replace(day="2025-01-01")
     usage_records.add(UsageSums({old: UsageTotals(requests=1)}), "another", 1, "2025-01-01", file)
     book = AccountWriter(AccountMetrics(registry), dict, file, every=3600)

@@ -47,9 +47,9 @@ from smidgen.server.models import ServedBundle
 from smidgen.server.ops.prometheus import ServerMetrics
 from smidgen.server.ops.usage_account import AccountWriter
 from smidgen.server.request import RequestBody, StreamedBody, UsageRecord
+from smidgen.store import usage_records
 from smidgen.store.traffic.records import AuditAnswer
 from smidgen.store.usage_records import UsageKey, UsageTotals
-from smidgen.usage import budgets as budgets
 
 MOST_IN_FLIGHT = 8
 """Most audits being asked at a time."""
@@ -145,7 +145,7 @@ class Auditor:
         folder = getattr(model, "folder", None)
         if folder is None:
             return
-        record = UsageRecord(budgets.today())  # a separate record: the client's request is counted already
+        record = UsageRecord(usage_records.today())  # a separate record: the client's request is counted already
         loop = asyncio.get_running_loop()
         grading = functools.partial(self._graded, model, paper, replies[0], call, asked, record, id)
         asking = loop.create_task(self._asked(folder, paper, grading))
@@ -177,7 +177,7 @@ class Auditor:
             return
         if self._left_alone(paper, call):
             return
-        record = UsageRecord(budgets.today())
+        record = UsageRecord(usage_records.today())
         checking = asyncio.get_running_loop().create_task(self._graded(model, paper, replies[0], call, asked, record, ""))
         self._asking.add(checking)
 
@@ -330,7 +330,8 @@ class Auditor:
         """Add the audit to the account, with the upstream's usage. `record`: the audit's; None for one that did not start."""
         if self._account_writer is None:
             return
-        key, entry = UsageKey(record.day if record is not None else budgets.today(), bundle, "audit", outcome), UsageTotals(requests=1)
+        day = record.day if record is not None else usage_records.today()
+        key, entry = UsageKey(day, bundle, "audit", outcome), UsageTotals(requests=1)
         if record is not None:
             entry.add(record.paid)
         self._account_writer.take(key, entry)

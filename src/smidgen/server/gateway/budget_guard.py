@@ -27,10 +27,11 @@ from smidgen.server.ops.wall_clock import WallClock
 from smidgen.server.request import RequestBody
 from smidgen.server.settings import ServeSettings
 from smidgen.store import spending_ledger as ledgers
+from smidgen.store import usage_records
 from smidgen.store.spending_ledger import NANO, LimitReached, Reservation, SpendingLedger
-from smidgen.store.usage_records import UsageTotals
+from smidgen.store.usage_records import UsageTotals, today
 from smidgen.usage import budgets, price_list
-from smidgen.usage.budgets import ALL, DailyBudget, today
+from smidgen.usage.budgets import ALL, DailyBudget
 from smidgen.usage.price_list import spelt
 
 _NONE = AnswerUsage(0, 0)
@@ -146,7 +147,7 @@ class BudgetGuard:
 
     async def _held(self, limits: Mapping[str, int | None], nano: int) -> Reservation | LimitReached:
         """Reserve the amount. If the client disconnects meanwhile, release it."""
-        work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, budgets.today(), limits, nano))
+        work = asyncio.ensure_future(asyncio.to_thread(self._set_aside, usage_records.today(), limits, nano))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

@@ -29,7 +29,6 @@ from smidgen.server.ops.wall_clock import WallClock
 from smidgen.server.request import MOST_OF_ONE_ANSWER, OTHER_MODEL, HttpRequest, UsageRecord, request_of
 from smidgen.store import usage_records
 from smidgen.store.usage_records import DayPrice, UsageKey, UsageSums, UsageTotals, WaitBucket, wait_bucket
-from smidgen.usage import budgets as budgets
 from smidgen.usage.energy import Consumed, Consumption
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class AccountWriter:
         if self._pending is None:
             return True
         try:
-            usage_records.add(self._pending, self._writer, self._number, budgets.today(), self._file, self._clock.believed())
+            usage_records.add(self._pending, self._writer, self._number, usage_records.today(), self._file, self._clock.believed())
         except OSError as error:
             self._failed(str(error))
             return False
@@ -278,7 +277,7 @@ class UsageMiddleware:
             await self._app(scope, receive, send)
             return
         request = request_of(scope)
-        request.usage = UsageRecord(budgets.today())
+        request.usage = UsageRecord(usage_records.today())
         seen = _SeenAnswer(request.usage)
         began = time.perf_counter()
 
