@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -41,6 +41,11 @@ class RowCells(dict[str, Any]):
 def joined(text: Text) -> str:
     """A text, or a pair, as one string: for hashing, for showing, for methods without pairs."""
     return text if isinstance(text, str) else f"{text[0]}\n{text[1]}"
+
+
+def with_inputs(raw: Mapping[str, Any], texts: Sequence[Text]) -> Mapping[str, Any]:
+    """A raw output of a model with its inputs added as `inputs`, because a task judges a written text by its input."""
+    return {**raw, "inputs": [joined(text) for text in texts]}
 
 
 def in_parts(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:

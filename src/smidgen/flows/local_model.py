@@ -18,9 +18,9 @@ from smidgen.core.errors import BundleError, InputError, RequestError, SmidgenEr
 from smidgen.core.forms import Form
 from smidgen.core.parts import Engine, Raw, Runner, Task
 from smidgen.core.replies import Replies, Reply, Request
-from smidgen.core.rows import Text
+from smidgen.core.rows import Text, with_inputs
 from smidgen.flows import text_generation
-from smidgen.flows.text_generation import TextWriter, improve, is_checked, release_runner, with_inputs
+from smidgen.flows.text_generation import TextWriter, improve, is_checked, release_runner
 from smidgen.machine.processor import threads as thread_count
 from smidgen.parts import registry
 from smidgen.store.line import Line
@@ -73,8 +73,10 @@ class Model:
         if not texts:
             return []
         with self._turn:
-            raw = improve(self.task, self.form, self.runner, texts, self.runner.run(texts))
-        return self.task.decode(raw, self.form)
+            raw = self.runner.run(texts)
+            if isinstance(self.runner, TextWriter):
+                raw = improve(self.task, self.form, self.runner, texts, raw)
+        return self.task.decode(with_inputs(raw, texts), self.form)
 
     def first(self, texts: Sequence[Text]) -> list[Reply]:
         """Return the model's first replies, without a second attempt at faulty texts."""

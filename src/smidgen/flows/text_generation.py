@@ -14,7 +14,7 @@ from smidgen.core.errors import EngineError, RequestError
 from smidgen.core.forms import Form
 from smidgen.core.parts import Raw, Runner, Task
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text, joined
+from smidgen.core.rows import Text, with_inputs
 from smidgen.parts import registry
 
 
@@ -33,11 +33,6 @@ def release_runner(runner: Runner) -> None:
     close = getattr(runner, "close", None)
     if close is not None:
         close()
-
-
-def with_inputs(raw: Raw, texts: Sequence[Text]) -> Raw:
-    """Return a raw output with the inputs added as `inputs`, because a task judges a written text by its input."""
-    return {**raw, "inputs": [joined(text) for text in texts]}
 
 
 _DIGITS = 6

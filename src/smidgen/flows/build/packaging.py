@@ -20,14 +20,13 @@ from smidgen.core.errors import GateError
 from smidgen.core.parts import WHOLE, Base, own_grades
 from smidgen.core.progress import Progress
 from smidgen.core.replies import Reply
-from smidgen.core.rows import Text, evenly, in_parts
+from smidgen.core.rows import Text, evenly, in_parts, with_inputs
 from smidgen.core.version import VERSION
 from smidgen.data.source import DataSettings
 from smidgen.flows import local_model
 from smidgen.flows.build import training
 from smidgen.flows.build.candidates import choose_candidate, with_every_form
 from smidgen.flows.build.work import BuildContext, Candidate, Draft, Work
-from smidgen.flows.text_generation import with_inputs
 from smidgen.judge import parity, quality_gate
 from smidgen.judge.page import render
 from smidgen.judge.quality_gate import GateSettings

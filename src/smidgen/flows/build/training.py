@@ -19,11 +19,11 @@ from smidgen.core.errors import EngineError
 from smidgen.core.forms import Form
 from smidgen.core.parts import PUBLISHED, Compressor, EngineSpec, Raw, Student, Training, Workspace
 from smidgen.core.progress import Progress
-from smidgen.core.rows import Row, Text, in_parts
+from smidgen.core.rows import Row, Text, in_parts, with_inputs
 from smidgen.core.settings import Settings
 from smidgen.flows.build.timing import Timing, measure_speed, with_guess_cost
 from smidgen.flows.build.work import BuildContext, StudentVariant, TrainedFiles, Work
-from smidgen.flows.text_generation import improve, is_checked, open_runner, with_inputs
+from smidgen.flows.text_generation import improve, is_checked, open_runner
 from smidgen.parts import registry
 from smidgen.store.files import code_hash, content_hash, file_hash, rows_hash
 from smidgen.store.weight_files import described_hashes
