@@ -1,7 +1,8 @@
 """Floor 2: the tasks, one file each. docs/how-to/add-a-part.md shows how to add one.
 
 A task is a subclass of `core.parts.Task` in its own file, with a line `part = ...`; nothing else changes. It must have four methods. An
-ability that only some tasks have is an object of a class in `core.abilities`, or None. The answer's form is a subclass of `core.forms.Form`, or one of those there:
+ability that only some tasks have is an object of a class in `core.abilities`, or None. The answer's form is a subclass of
+`core.forms.Form`, or one of those there:
 
     class MoodForm(Form):
         high: Annotated[StrictInt, Field(ge=1, le=10)]
