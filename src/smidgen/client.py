@@ -116,7 +116,7 @@ class StudioClient:
         end = time.monotonic() + timeout
         while (found := self.call("GET", f"runs/{run}"))["state"] not in _FINISHED:
             if time.monotonic() > end:
-                raise StudioRefusal("client.run_goes_on_for_longer_than_timeout", value=f"{timeout:g} s")
+                raise StudioRefusal("client.run_outlasts_timeout", value=f"{timeout:g} s")
             time.sleep(_POLL_SECONDS)
         if found["state"] != "done":
             error = found["error"] or {"message": f"the run was {found['state']}"}

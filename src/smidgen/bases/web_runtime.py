@@ -162,7 +162,7 @@ def _by_http(url: str, box: Path) -> None:
                     for piece in reply.iter_bytes():
                         size += len(piece)
                         if size > asset.most:
-                            raise BaseError("bases.gives_more_than_bytes", value=asset.name, place=place, most=asset.most)
+                            raise BaseError("bases.mirror_sends_too_many_bytes", value=asset.name, place=place, most=asset.most)
                         target.write(piece)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise BaseError(f"{place}: {_first_line(error)}", value=asset.name, todo="Check the network.") from error

@@ -247,4 +247,4 @@ def _walk(folder: Path) -> Iterator[str]:
                 elif entry.is_file(follow_symlinks=False):
                     yield name
                 else:
-                    raise BundleError("bundles.folder_holds_something_that_is_not_file", value=name, file=name)
+                    raise BundleError("bundles.folder_has_something_not_a_file", value=name, file=name)

@@ -63,10 +63,10 @@ def open_bundle(path: Path, verify: bool = True) -> Bundle:
     for name in sorted(manifest.files.keys() - set(present)):
         raise BundleError("bundles.file_is_missing", value=name, file=name)
     for name in sorted(set(present) - manifest.files.keys() - {MANIFEST}):
-        raise BundleError("bundles.there_is_file_that_manifest_does", value=name, file=name)
+        raise BundleError("bundles.file_is_not_in_manifest", value=name, file=name)
     for name in manifest.engine.files:
         if name not in manifest.files:
-            raise BundleError("bundles.engine_needs_file_that_manifest_does", value=name, file=name)
+            raise BundleError("bundles.engine_needs_file_not_in_manifest", value=name, file=name)
     for name, entry in manifest.files.items():
         file = folder / name
         if file.stat().st_size != entry.size or (verify and file_hash(file) != entry.sha256):
@@ -99,7 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(facts, dict):
         raise BundleError("bundles.manifest_is_not_object", value=type(facts).__name__, file=MANIFEST)
     if odd := _odd_value(facts):
-        raise BundleError("bundles.manifest_holds", value=MANIFEST, odd=odd, file=MANIFEST)
+        raise BundleError("bundles.manifest_has_invalid_value", value=MANIFEST, odd=odd, file=MANIFEST)
     # Before its form is checked: a later format may have another.
     version = facts.get("format_version")
     if version != FORMAT_VERSION or isinstance(version, bool):
@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise BundleError("bundles.manifest_is_not_valid_at", value=first["msg"], where=where, file=MANIFEST) from error
+        raise BundleError("bundles.manifest_is_invalid", value=first["msg"], where=where, file=MANIFEST) from error
     return manifest
 
 
@@ -150,7 +150,7 @@ def _refuse_names(facts: dict[str, Any]) -> None:
     for name in [*(files if isinstance(files, dict) else []), *(needed if isinstance(needed, list) else [])]:
         fault = name_fault(name) if isinstance(name, str) else "its name is not a text"
         if fault:
-            raise BundleError("bundles.manifest_names_file", value=name, cause=fault, file=str(name))
+            raise BundleError("bundles.manifest_names_file_of_wrong_kind", value=name, cause=fault, file=str(name))
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def open_version(line: Line, id: str) -> Bundle:
         raise InputError("bundles.line_has_no_such_version", name=id, folder=line.folder, known=known)
     bundle = open_bundle(folder)
     if bundle.id != id:
-        raise BundleError("bundles.version_is_another_bundle_than_its", name=bundle.id, folder=folder, file=POINTER)
+        raise BundleError("bundles.version_differs_from_its_folder", name=bundle.id, folder=folder, file=POINTER)
     return bundle
 
 

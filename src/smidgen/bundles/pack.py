@@ -30,7 +30,7 @@ def pack(source: Path, manifest: Manifest, out: Path) -> Manifest:
     twins = {name.casefold(): name for name in names}
     if len(twins) != len(names):
         name = next(name for name in names if twins[name.casefold()] != name)
-        raise BundleError("bundles.two_files_differ_only_in_capitals_which", value=name, file=name)
+        raise BundleError("bundles.two_files_differ_only_in_case", value=name, file=name)
     for name in manifest.engine.files:
         if name not in names:
             raise BundleError("bundles.file_that_engine_needs_is_missing", value=name, file=name)
@@ -69,14 +69,12 @@ def refuse_foreign(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BundleError("bundles.path_for_bundle_is_not_folder", value=str(out))
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise BundleError("bundles.folder_for_bundle_holds_something", value=str(out))
+        raise BundleError("bundles.folder_for_bundle_is_not_a_bundle", value=str(out))
     if (out / MANIFEST).is_file():
         strangers = [name for name in files_below(out) if name != MANIFEST and name not in _known(out)]
         if strangers:
             raise BundleError(
-                "bundles.folder_holds_older_bundle_and_more_files"
-                if len(strangers) > 1
-                else "bundles.folder_holds_older_bundle_and_one_more_file",
+                "bundles.folder_has_older_bundle_and_more_files" if len(strangers) > 1 else "bundles.folder_has_older_bundle_and_one_file",
                 value=f"{out}: {', '.join(strangers[:3])}",
                 strangers=len(strangers),
                 file=strangers[0],

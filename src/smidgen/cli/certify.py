@@ -50,7 +50,9 @@ def certify(
     if not any(asked.values()) and is_line(bundle):
         _recertify(bundle, settings, as_json)
     elif sum(asked.values()) != 1:
-        raise InputError("cli.one_thing_at_time_certify_show", value=" ".join(name for name, given in asked.items() if given) or "nothing")
+        raise InputError(
+            "cli.one_thing_at_time_certify_show_or_revoke", value=" ".join(name for name, given in asked.items() if given) or "nothing"
+        )
     elif revoke is not None:
         _revoke(bundle, revoke, as_json)
     elif show:
@@ -87,7 +89,9 @@ def _recertify(line: Path, settings: CertifySettings, as_json: bool) -> None:
     given = settings.given()
     refused = [name for name in ("segment", "judge", "judge_errors", "input", "label") if name in given]
     if refused or "judge" in (given.get("loss"), given.get("reference")):
-        raise InputError("cli.rows_that_line_holds_out", value=" ".join(f"--{name.replace('_', '-')}" for name in refused) or "judge")
+        raise InputError(
+            "cli.held_out_rows_have_no_columns_or_judge", value=" ".join(f"--{name.replace('_', '-')}" for name in refused) or "judge"
+        )
     terms = {name: given[name] for name in settings_of(LineCertificateSettings) if name in given and given[name] != "likeness"}
     with Screen(quiet=as_json) as screen, closing(load(line, settings.file.threads)) as model:
         done = recertify(model, LineCertificateSettings(**{"likely": 0.0, **terms}), screen)

@@ -65,7 +65,7 @@ def demo(
     """
     if studio:
         if hybrid or fast or folder is not None:
-            raise InputError("cli.studio_sample_project_takes_no_such", value="--studio")
+            raise InputError("cli.studio_sample_project_takes_no_such_flag", value="--studio")
         registry.find("demos", "studio")(port, no_open, as_json)
         return
     if desk:
@@ -119,7 +119,7 @@ def _hybrid(folder: Path, fast: bool, threads: int | None, as_json: bool) -> Non
     else:
         results.closing(ran)
     if not ran.tally.certified:
-        raise GateError("cli.no_version_could_be_certified_so_every", alpha=f"{plan.alpha:.0%}")
+        raise GateError("cli.no_version_could_be_certified", alpha=f"{plan.alpha:.0%}")
 
 
 def _copy(folder: Path) -> None:
@@ -129,7 +129,7 @@ def _copy(folder: Path) -> None:
     for name in FILES:
         target, content = folder / name, (sample / name).read_bytes()
         if target.exists() and target.read_bytes() != content:
-            raise InputError("cli.folder_holds_another_file_of_this_name", value=str(target))
+            raise InputError("cli.folder_has_another_file_of_this_name", value=str(target))
         target.write_bytes(content)
 
 

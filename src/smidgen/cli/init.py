@@ -53,10 +53,10 @@ def init(
         raise InputError("cli.recipe_names_its_own_task", recipe=recipe, task=task)
     files = _of_recipe(recipe, folder) if recipe is not None else _of_task(task or "classify", folder)
     if (folder / "smidgen.json").exists():
-        raise InputError("cli.this_folder_holds_bundle_and_more_files", value=str(folder))
+        raise InputError("cli.folder_has_bundle", value=str(folder))
     there = [file for file in files if file.exists()]
     if there:
-        raise InputError("cli.file_that_would_be_written_is_already", value=str(there[0]))
+        raise InputError("cli.file_to_write_already_exists", value=str(there[0]))
     for file, content in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as stream:

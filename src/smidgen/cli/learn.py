@@ -46,7 +46,7 @@ def learn(
 
     schedule, traffic = settings.repeat.schedule(), settings.traffic
     if not traffic.use and (schedule is not None or traffic.jobs):
-        raise InputError("cli.jobs_and_repeated_learning_need", value="--no-traffic")
+        raise InputError("cli.jobs_and_repeated_learning_need_traffic", value="--no-traffic")
 
     def once(wanted: LearnSettings) -> None:
         with Screen(quiet=as_json) as screen:

@@ -137,7 +137,7 @@ def _check(settings: ServeSettings) -> bool:
 
     def local() -> None:
         if settings.local.mode == "never" and not settings.fallback.urls:
-            raise InputError("cli.with_local_never_no_bundle_answers")
+            raise InputError("cli.local_never_needs_fallback")
 
     checks: tuple[Callable[[], object], ...] = (
         take,
@@ -156,7 +156,7 @@ def _check(settings: ServeSettings) -> bool:
         except InputError as error:
             mistakes.append(error)
     if len(mistakes) > 1:
-        raise RecipeError("cli.settings_do_not_fit", value=len(mistakes), mistakes=[str(error) for error in mistakes])
+        raise RecipeError("cli.settings_have_mistakes", value=len(mistakes), mistakes=[str(error) for error in mistakes])
     if mistakes:
         raise mistakes[0]
     return any(key is not None for key in keys)

@@ -79,7 +79,7 @@ def code(
     if task == "bug" and not test:
         raise InputError("code.failing_tests_are_needed", value=source)
     if to is not None and to.exists():
-        raise InputError("code.there_is_such_file_already", value=str(to))
+        raise InputError("code.file_already_exists", value=str(to))
     opened = open_code(repo, path, python, or_unconfined=unconfined)
     if not opened.place.confined:
         errors.print("[yellow]There is no sandbox here:[/] the code that runs can reach the network and your files.")

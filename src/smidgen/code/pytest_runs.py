@@ -112,7 +112,7 @@ class TestingPlace:
         size = sum((self.repository / name).stat().st_size for name in self.files)
         if size > _MOST_COPIED:
             value = f"{size / 1e6:,.0f} MB in {len(self.files):,} files"
-            raise InputError("code.folder_is_too_large_to_be_copied_into", value=value)
+            raise InputError("code.folder_is_too_large_for_sandbox", value=value)
         limits = SandboxLimits(seconds=seconds, output=_OUTPUT, disk=_DISK + size)
         result = run_confined(work, limits, confined=self.confined)
         return _read(result, len(variants), self.python)
@@ -126,7 +126,7 @@ def _read(result: SandboxResult, count: int, python: Interpreter) -> list[RanVar
         except ValueError:  # cut at a limit
             continue
         if "missing" in told:
-            raise MachineError("code.pytest_is_not_there_for_python", value=python.path, path=python.path)
+            raise MachineError("code.pytest_is_not_installed", value=python.path, path=python.path)
         variant = found[told["variant"]]
         if "test" in told:
             variant.tests.append(RanTest(told["test"], told["outcome"], told["said"], frozenset(told["lines"]), told["seconds"]))
@@ -155,5 +155,5 @@ def import_paths(paths: Sequence[str], file: str) -> tuple[str, list[str]]:
         parts.insert(0, folder.name)
         folder = folder.parent
     if not parts or not all(part.isidentifier() for part in parts):
-        raise InputError("code.this_file_cannot_be_imported_under_its", value=file)
+        raise InputError("code.file_has_no_valid_module_name", value=file)
     return ".".join(parts), list(dict.fromkeys([str(folder), ".", *(["src"] if any(one.startswith("src/") for one in there) else [])]))

@@ -114,7 +114,7 @@ def read_repository(folder: Path, *, untracked: bool = False) -> Repository:
         found.append(CodeFile(path, text))
     if not found:
         reasons = f"{len(left_out)} files left out" if left_out else "no file with the ending of a programming language"
-        raise DataError("code.folder_holds_no_source_code_that_can", value=f"{folder}: {reasons}")
+        raise DataError("code.folder_has_no_readable_source_code", value=f"{folder}: {reasons}")
     return Repository(tuple(found), tuple(left_out))
 
 

@@ -280,7 +280,7 @@ def _listed(file: Path) -> list[Row] | None:
             elif not found:
                 return None
             else:
-                raise DataError("code.line_is_no_gap_with_what_fills_it", value=line.strip()[:80], row=number)
+                raise DataError("code.line_is_not_a_gap_example", value=line.strip()[:80], row=number)
     return found or None
 
 

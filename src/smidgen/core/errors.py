@@ -281,9 +281,9 @@ _FAULTS = {
     _errno.ENOENT: "core.there_is_no_such_file_or_folder",
     _errno.ENOTDIR: "core.part_of_path_is_file",
     _errno.EISDIR: "core.this_is_folder_not_file",
-    _errno.ELOOP: "core.symbolic_links_lead_in_circle",
+    _errno.ELOOP: "core.symbolic_links_form_loop",
     _errno.ENAMETOOLONG: "core.name_is_too_long",
-    _errno.EIO: "core.disk_cannot_be_read",
+    _errno.EIO: "core.disk_cannot_be_read_or_written",
 }
 """The message of each of the system's error numbers."""
 

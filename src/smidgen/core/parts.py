@@ -329,14 +329,14 @@ class Training:
     def labels(self) -> LabelForm:
         """The labels to answer with. Raises TrainError for a job of another kind."""
         if self.form.labelling is None:
-            raise TrainError("core.this_student_only_gives_labels_and_task", value="--student")
+            raise TrainError("core.student_only_gives_labels", value="--student")
         return self.form.labelling
 
     @property
     def tags(self) -> TagSet:
         """The spans to find in texts. Raises TrainError for a job of another kind."""
         if self.form.tagging is None:
-            raise TrainError("core.this_student_only_finds_spans_and_task", value="--student")
+            raise TrainError("core.student_only_finds_spans", value="--student")
         return self.form.tagging
 
 

@@ -103,7 +103,7 @@ def resolve(wanted: str, columns: Sequence[str], file: str, flag: str, most: int
     """The columns that a user named: one name, or up to `most` joined by commas. Raises DataError for one that is not in the file."""
     names = _parted(wanted, columns)
     if len(names) > most:
-        raise DataError("data.too_many_columns_for", value=wanted, flag=flag, most=most, file=file)
+        raise DataError("data.too_many_columns_for_option", value=wanted, flag=flag, most=most, file=file)
     for name in names:
         if name not in columns:
             raise _missing(name, columns, file, flag)
@@ -125,7 +125,7 @@ def choose_input(columns: Sequence[str], sample: Sequence[Record], file: str, gi
     scores = {name: _prose(texts[name]) for name in columns}
     best = max(columns, key=lambda name: scores[name])
     if scores[best] <= 0:
-        raise NoTextColumn("data.no_column_looks_like_text_to_learn_from", value=", ".join(columns), file=file)
+        raise NoTextColumn("data.no_column_looks_like_text", value=", ".join(columns), file=file)
     return ColumnChoice((best,), "guessed")
 
 

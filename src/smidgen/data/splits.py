@@ -38,9 +38,9 @@ def split_rows(
         InputError: share out of range, or lists of different length.
     """
     if not 0 < share < 1:
-        raise InputError("data.share_to_hold_out_must_lie_between_0", value=share)
+        raise InputError("data.held_out_share_is_out_of_range", value=share)
     if len(strata) != len(rows) or (groups is not None and len(groups) != len(rows)):
-        raise InputError("data.strata_and_groups_need_one_entry_row", rows=len(rows))
+        raise InputError("data.strata_and_groups_differ_in_length", rows=len(rows))
     units = _units(rows, strata, seed, groups)
     total = Counter(strata)
     quota = {stratum: _quota(stratum, count, share, seed, minimum_per_stratum) for stratum, count in total.items()}

@@ -391,8 +391,8 @@ def check_copy_target(table: DataTable, out: Path, originals: Iterable[Path], wh
     """Raise DataError if `out` is one of the `originals`, or its name belongs to another format than the table's. `what` names the copy in
     the message: "cleaned file"."""
     if any(original.exists() and out.exists() and original.samefile(out) for original in originals):
-        raise DataError("data.would_replace_original", value=str(out), copy=what, file=table.name)
+        raise DataError("data.copy_would_replace_original", value=str(out), copy=what, file=table.name)
     owner = next((source for source in sources().values() if out.suffix.lower() in source.suffixes), None)
     if out.is_dir() or (owner is not None and owner.name != table.source.name):
         wanted = table.source.suffixes[0]
-        raise DataError("data.must_have_format_of_original", value=str(out), copy=what, wanted=wanted, file=table.name)
+        raise DataError("data.copy_must_have_format_of_original", value=str(out), copy=what, wanted=wanted, file=table.name)

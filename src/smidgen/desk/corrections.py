@@ -14,7 +14,7 @@ from smidgen.desk.store.conversation_store import ConversationStore
 def review(corrections: Path | None, approved: Path | None, into: Path | None, as_json: bool) -> None:
     """Write, read or use the corrections of a desk's conversations."""
     if corrections is not None and (approved is not None or into is not None):
-        raise InputError("desk.write_table_or_read_it", value="--corrections")
+        raise InputError("desk.corrections_are_written_or_read", value="--corrections")
     told: dict[str, object] = {}
     with ConversationStore() as store:
         if corrections is not None:

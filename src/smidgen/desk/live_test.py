@@ -148,7 +148,7 @@ def _check_command(tool: Tool, target: McpTarget, values: Mapping[str, str]) -> 
     """Refuse a started server that changes something and may work on the real data: its command must name a variable of the copy."""
     named = VARIABLE.findall(" ".join(target.started))
     if tool.changes and not named:
-        raise InputError("desk.tool_that_changes_something_works", value=tool.name)
+        raise InputError("desk.changing_tool_uses_no_test_copy", value=tool.name)
     for name in named:
         _check_other(name, values)
 

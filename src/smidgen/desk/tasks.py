@@ -371,7 +371,7 @@ def _rows_of(given: Any, number: int) -> Iterator[Row]:
 
 def _conversations(settings: DeskSettings) -> list[Row]:
     if settings.conversations is None:
-        raise RecipeError("desk.desk_is_measured_on_conversations", value="desk.conversations")
+        raise RecipeError("desk.no_conversations_are_named", value="desk.conversations")
     return list(read_conversations(Path(settings.conversations)))
 
 

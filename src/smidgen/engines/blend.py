@@ -38,7 +38,7 @@ class BlendEngine(Engine):
             if not isinstance(member, Mapping) or not isinstance(member.get("options"), Mapping) or not _weighs(member):
                 raise EngineError("engines.member_of_blend_is_invalid", value=member)
         if any(member["engine"] == self.name for member in members):
-            raise EngineError("engines.blend_cannot_hold_blend", value=self.name)
+            raise EngineError("engines.blend_cannot_contain_blend", value=self.name)
         runners = [registry.find("engines", member["engine"]).open(folder, member["options"], threads) for member in members]
         return BlendRunner(runners, [float(m["weight"]) for m in members], [float(m["temperature"]) for m in members])
 

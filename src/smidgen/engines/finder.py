@@ -64,7 +64,7 @@ class FinderEngine(Engine):
         def computed(texts: Sequence[str]) -> Floats32:
             found = encoder.run([prefix + text for text in texts])["embedding"]
             if found.shape[1] != width:
-                raise EngineError("engines.encoder_vectors_do_not_fit_those", value=found.shape)
+                raise EngineError("engines.encoder_vectors_do_not_fit_passages", value=found.shape)
             return np.asarray(found, np.float32)
 
         reader = TokenMatchReader(encoder.token_states, _KEPT) if reads else None

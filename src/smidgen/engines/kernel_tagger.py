@@ -55,7 +55,7 @@ class KernelTaggerEngine(Engine):
             or any(count < 1 for count in choices)
             or not _are_shares(lexical, signs, len(choices))
         ):
-            raise EngineError("engines.heads_cannot_be_used", value=f"{level}, {gamma}, {choices}"[:200])
+            raise EngineError("engines.settings_of_heads_are_invalid", value=f"{level}, {gamma}, {choices}"[:200])
         tensors = Tensors(folder / "tag_heads.safetensors")
         chain = chain_of(tensors)
         states = tensors.get(tag_heads.STATES, None, chain.tags)
@@ -65,7 +65,7 @@ class KernelTaggerEngine(Engine):
         chosen = tensors.get(tag_heads.CHOSEN, len(landmarks), sum(choices))
         bias = tensors.get(tag_heads.BIAS, chain.tags)
         if own and [len(own)] != choices[:1]:
-            raise EngineError("engines.heads_have_other_kinds", kinds=len(own), expected=choices[:1])
+            raise EngineError("engines.heads_have_other_number_of_kinds", kinds=len(own), expected=choices[:1])
         heads = TagHeads(index, states, words, bias, chain, landmarks, chosen, choices, gamma, lexical, own, signs)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         pad = pad_of(tokenizer)

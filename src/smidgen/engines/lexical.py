@@ -46,7 +46,7 @@ class LexicalEngine(Engine):
         tensors = Tensors(folder / "lexical.safetensors")
         chain = chain_of(tensors)
         if any(count < 1 for count in choices):
-            raise EngineError("engines.choice_without_values_cannot_be_made", value=choices)
+            raise EngineError("engines.choice_has_no_values", value=choices)
         chosen = tensors.get("choices.weight", len(terms) + 1, sum(choices)) if choices else None
         runner = LexicalRunner(index, names, level, tensors.get("weight", len(index), chain.tags), chain)
         return runner if chosen is None else runner.choosing(choices, terms, chosen)

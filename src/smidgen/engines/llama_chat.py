@@ -70,9 +70,9 @@ def read(given: Mapping[str, Any]) -> LlamaOptions:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         known = ", ".join(LlamaOptions.model_fields)
-        raise EngineError("engines.engine_option_is_unknown", value=first["msg"], where=where, known=known) from error
+        raise EngineError("engines.engine_option_is_invalid", value=first["msg"], where=where, known=known) from error
     if found.adapter is not None and found.adapter not in found.adapters:
-        raise EngineError("engines.engine_option_adapter_names_none_of_its", value=found.adapter)
+        raise EngineError("engines.engine_option_adapter_is_unknown", value=found.adapter)
     return found
 
 
@@ -382,7 +382,7 @@ class TriedSchemas:
                 self._held.popitem(last=False)
         if not held:
             raise RequestError(
-                "engines.answer_cannot_be_held_to_this_json", value=line, status=400, code="invalid_json_schema", param="response_format"
+                "engines.answer_cannot_be_held_to_schema", value=line, status=400, code="invalid_json_schema", param="response_format"
             )
 
 
@@ -457,7 +457,7 @@ class LlamaPrompt:
             found += [*self._between, *self.begun(part)]
         found += self._after
         if not found:
-            raise RequestError("engines.there_is_nothing_to_write_from", value=plain, status=400, code="empty_prompt", param="prompt")
+            raise RequestError("engines.prompt_is_empty", value=plain, status=400, code="empty_prompt", param="prompt")
         if len(found) >= self._context:
             raise self._too_long(f"{len(found)} tokens")
         return found

@@ -44,7 +44,7 @@ class LoadedFiles:
             self._first = found
         for path in self._paths:
             if found[path] != self._first[path]:
-                raise EngineError("engines.bundle_files_were_changed_since_it_was", value=path)
+                raise EngineError("engines.bundle_files_changed_since_opening", value=path)
 
 
 def _facts(path: str) -> _FileFacts:

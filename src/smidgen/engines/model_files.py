@@ -45,7 +45,7 @@ class Tensors:
         fits = tensor.ndim == len(shape) and all(want is None or want == have for want, have in zip(shape, tensor.shape, strict=True))
         if not fits:
             value = f"{self._file}: {name} is {tensor.shape}, not {shape}"
-            raise EngineError("engines.tensor_does_not_fit_others", value=value)
+            raise EngineError("engines.shape_of_tensor_does_not_fit", value=value)
         return tensor
 
 
@@ -62,7 +62,7 @@ def chain_of(tensors: Tensors) -> TagChain:
     try:
         return TagChain(tensors.get("transitions", None, None))
     except ValueError as error:
-        raise EngineError("engines.chain_is_invalid", value=str(error)) from error
+        raise EngineError("engines.transition_matrix_is_invalid", value=str(error)) from error
 
 
 class TokenizedText(Protocol):

@@ -72,7 +72,7 @@ def open_session(file: Path) -> InferenceSession:
     try:
         outside = external_tensor(file)
     except ValueError as error:
-        raise EngineError("engines.model_is_not_whole_onnx_file", value=file.name, error=error) from None
+        raise EngineError("engines.model_is_not_valid_onnx", value=file.name, error=error) from None
     if outside is not None:
         raise EngineError("engines.model_reads_tensor_from_another_file", value=outside)
     options = onnxruntime.SessionOptions()
@@ -175,7 +175,7 @@ class OnnxRunner:
     def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
         """The states of each text's tokens, in order. Raises EngineError if the graph does not yield them."""
         if STATES not in {entry.name for entry in self._session.get_outputs()}:
-            raise EngineError("engines.graph_does_not_yield_states_of_tokens", value=STATES)
+            raise EngineError("engines.graph_does_not_yield_token_states", value=STATES)
         found = []
         for text in texts:
             (encoding,) = self._tokens.encode([text])  # alone: a batch would come without the places of its tokens

@@ -61,7 +61,7 @@ class StaticRunner:
         own = np.arange(self._token_count)
         self._rows = tensors.get("token_rows", None).astype(np.int64) if "token_rows" in tensors else own
         if self._rows.max(initial=-1) >= self._token_count or (np.diff(self._keys) <= 0).any():
-            raise EngineError("engines.rows_of_tokens_and_pairs_do_not_fit", value=rows)
+            raise EngineError("engines.token_and_pair_rows_do_not_fit", value=rows)
         self._hidden: tuple[Floats, Floats] | None = None
         width = 0
         if "hidden.weight" in tensors:

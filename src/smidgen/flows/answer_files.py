@@ -153,7 +153,7 @@ def answer_file_for(
         return TableAnswers(columns, delimiter, facts["encoding"] if table else "utf-8", name, form)
     if suffix in _LINES:
         return JsonLinesAnswers()
-    raise InputError("flows.answers_cannot_be_written", value=out)
+    raise InputError("flows.answers_cannot_be_written_in_format", value=out)
 
 
 def answer_line(reply: Reply) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def error_file_for(out: str, table: DataTable) -> AnswerFile:
     Raises InputError for an unsupported format and for standard output.
     """
     if out == STDIN:
-        raise InputError("flows.errors_go_to_file", value=out)
+        raise InputError("flows.errors_need_a_file", value=out)
     kind = answer_file_for(out, table.columns, table.facts)
     return JsonRecords(table.columns) if isinstance(kind, JsonLinesAnswers) else kind
 
@@ -268,7 +268,7 @@ _MESSAGE_COLUMNS = ("conversation", "message", "wanted", "given")
 def error_file_of_messages(out: str) -> AnswerFile:
     """Choose the kind of the file of wrong messages by its name. Raises as `error_file_for` does."""
     if out == STDIN:
-        raise InputError("flows.errors_go_to_file", value=out)
+        raise InputError("flows.errors_need_a_file", value=out)
     kind = answer_file_for(out, _MESSAGE_COLUMNS, {})
     return JsonRecords(_MESSAGE_COLUMNS) if isinstance(kind, JsonLinesAnswers) else kind
 

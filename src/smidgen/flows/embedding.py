@@ -120,7 +120,7 @@ def open_cache_encoder() -> Callable[[str], NDArray[np.float32] | None]:
     """
     embed = embedder(threads=1)
     if embed is None:
-        raise InputError("flows.near_texts_are_found_by_starter_encoder", value="minilm")
+        raise InputError("flows.similar_texts_need_starter_encoder", value="minilm")
     tokens = ModelTokenizer(starters()["minilm"].verify().folder, MAX_TOKENS + 1)
 
     def vector(text: str) -> NDArray[np.float32] | None:

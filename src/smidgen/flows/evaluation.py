@@ -147,14 +147,14 @@ def evaluate(
             raise InputError("flows.large_model_is_asked_single_texts", value=str(file))
         kind = answer_files.error_file_of_messages(errors) if errors is not None else None
         if tools_env is not None and task.serving is None:
-            raise InputError("flows.calls_are_made_for_desks", value=model.name)
+            raise InputError("flows.calls_are_only_made_for_desks", value=model.name)
         tried = task.serving.replies(model, [row.input for row in own], tools_env, tools) if task.serving is not None else None
         found = _measured(model, own, 0, progress, tried)
         if kind is None or errors is None:
             return found
         return replace(found, errors=answer_files.write_wrong_messages(errors, task, model.form, found.rows, found.replies, kind))
     if tools_env is not None:
-        raise InputError("flows.calls_are_made_in_conversations", value=str(file))
+        raise InputError("flows.calls_are_only_made_in_conversations", value=str(file))
     table = open_table(file, input=input, label=label, remembered=model.columns, most_labels=task.most_columns)
     for choice, flag in ((table.input, "--input"), (table.label, "--label")):
         if choice is not None and choice.how == "guessed":

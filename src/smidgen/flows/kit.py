@@ -96,7 +96,7 @@ def own_wheel(out: Path) -> Path:
     """Build smidgen's wheel from the clone that is running. Raises KitError if there is no clone, or the wheel cannot be built."""
     clone = Path(__file__).resolve().parents[3]
     if not (clone / "pyproject.toml").is_file():
-        raise KitError("flows.smidgen_was_not_installed_from_clone_so", value=str(clone))
+        raise KitError("flows.smidgen_was_not_installed_from_clone", value=str(clone))
     # If the build backend is installed, building without isolation needs no network.
     isolated = [] if _installed("hatchling") is None else ["--no-build-isolation"]
     _pip(["wheel", "--quiet", "--no-deps", *isolated, "--wheel-dir", str(out), str(clone)])

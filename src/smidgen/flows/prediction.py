@@ -75,7 +75,7 @@ _Texts = Iterator[tuple[int, Record, Text | DataError]]
 def _other_than_source(source: str, out: str) -> None:
     """Raise InputError if the answers would overwrite the source."""
     if STDIN not in (source, out) and Path(out).exists() and Path(source).expanduser().samefile(out):
-        raise InputError("flows.answers_would_replace_file_that_is_read", value=out)
+        raise InputError("flows.answers_would_replace_input_file", value=out)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _locked(out: Path) -> Iterator[None]:
             yield
             lock.unlink(missing_ok=True)
     except filelock.Timeout:
-        raise SmidgenError("flows.another_run_of_smidgen_predict_writes", value=str(out)) from None
+        raise SmidgenError("flows.another_predict_run_writes_to_file", value=str(out)) from None
 
 
 def _texts(table: DataTable) -> _Texts:

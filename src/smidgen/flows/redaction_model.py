@@ -204,7 +204,7 @@ def finder(
 @functools.cache
 def _shipped(folder: Path, threads: int | None) -> Model:
     if not folder.exists():
-        raise BundleError("flows.redaction_model_does_not_come", value=folder.name)
+        raise BundleError("flows.redaction_model_is_not_included", value=folder.name)
     return load(folder, threads)
 
 

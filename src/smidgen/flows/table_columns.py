@@ -184,7 +184,7 @@ def with_columns_of(tree: Mapping[str, Any], task: str, folder: Path, named: Col
         roles = {role: own for role, own in ROLES[one.kind].items() if own.setting not in named}
         unknown = next((own for role, own in roles.items() if not one.chosen[role] and not own.optional), None)
         if unknown is not None:
-            raise InputError("flows.no_column_looks_like", value=", ".join(one.columns), partition=unknown.setting.partition(".")[2])
+            raise InputError("flows.no_column_fits_this_role", value=", ".join(one.columns), partition=unknown.setting.partition(".")[2])
         found = name_columns(found, ROLES[one.kind], {role: one.chosen[role] for role in roles})
         if guessed := {role: one.chosen[role] for role in roles if role in one.guessed}:
             flags = ", ".join(f"--{roles[role].setting.partition('.')[2]}" for role in guessed)

@@ -321,7 +321,7 @@ def read(file: Path) -> Certificate:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise CertificateError("gateway.certificate_is_not_valid_at", value=first["msg"], where=where or "its whole") from error
+        raise CertificateError("gateway.certificate_field_is_invalid", value=first["msg"], where=where or "its whole") from error
 
 
 def register(paper: Certificate) -> None:
@@ -340,7 +340,7 @@ def registered(sha256: str) -> list[Certificate]:
     try:
         return [read(file) for file in sorted(folder.glob("*.json"))]
     except CertificateError as error:
-        raise CertificateError("gateway.register_of_bundle_certificates", value=f"{folder}: {error.what}") from error
+        raise CertificateError("gateway.certificate_register_cannot_be_read", value=f"{folder}: {error.what}") from error
 
 
 def _register_folder(sha256: str) -> Path:

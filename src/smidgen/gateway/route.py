@@ -71,9 +71,7 @@ def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | 
     except ValueError:
         quality = math.nan
     if not 0 < quality <= 1:
-        raise RequestError(
-            "gateway.quality_behind_model_name_is_no_number", value=name, bundle=bundle, code="invalid_quality", param="model"
-        )
+        raise RequestError("gateway.quality_in_model_name_is_invalid", value=name, bundle=bundle, code="invalid_quality", param="model")
     return RequestedModel(bundle, quality)
 
 

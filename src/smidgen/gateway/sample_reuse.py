@@ -199,5 +199,5 @@ def _read(file: Path) -> SampleTest:
         if not fine:
             raise ValueError("a number is out of range")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CertificateError("gateway.record_of_earlier_test_on_sample", value=f"{file}: {error}") from error
+        raise CertificateError("gateway.record_of_earlier_test_cannot_be_read", value=f"{file}: {error}") from error
     return look

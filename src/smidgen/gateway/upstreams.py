@@ -22,7 +22,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 def checked_url(url: str) -> str:
     """The base URL without a slash at its end. Raises InputError if it is not plain http or https; the error never repeats a secret."""
     if any(not 32 < ord(sign) < 127 for sign in url):
-        raise InputError("gateway.fallback_url_holds_space_or_another", url=len(url))
+        raise InputError("gateway.fallback_url_has_invalid_characters", url=len(url))
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -31,7 +31,7 @@ def checked_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise InputError("gateway.fallback_url_has_user_or_password_in_it", value=host or "")
     if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise InputError("gateway.fallback_url_is_not_one_of_http", value=url[:100])
+        raise InputError("gateway.fallback_url_is_not_http", value=url[:100])
     if parts.query or parts.fragment:
         raise InputError("gateway.fallback_url_has_query_or_fragment", value=f"{parts.scheme}://{parts.netloc}{parts.path}")
     return url.rstrip("/")

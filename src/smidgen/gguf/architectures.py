@@ -67,7 +67,7 @@ def shape_of(folder: Path) -> DecoderShape:
     config, name = config_of(folder), str(folder)
     shape, kind = shape_in(config, name), config.get("model_type")
     if kind != "qwen2" and (config.get("attention_bias") or config.get("mlp_bias")):
-        raise BaseError("gguf.with_biases_in_its_layers", value=name, kind=kind)
+        raise BaseError("gguf.biases_cannot_be_trained", value=name, kind=kind)
     return shape
 
 
@@ -75,15 +75,15 @@ def shape_in(config: Mapping[str, Any], name: str) -> DecoderShape:
     """The shape in a config of transformers; `name` is the model's, for errors. Raises as `shape_of`."""
     kind = str(config.get("model_type"))
     if kind not in _ACTS:
-        raise BaseError("gguf.decoder_of_architecture", value=name, kind=kind, acts=", ".join(_ACTS))
+        raise BaseError("gguf.architecture_cannot_be_trained", value=name, kind=kind, acts=", ".join(_ACTS))
     act = config.get("hidden_act") or config.get("hidden_activation") or _ACTS[kind]
     if act != _ACTS[kind]:
-        raise BaseError("gguf.with_activation_cannot_be_trained_here", value=name, kind=kind, act=act, acts=_ACTS[kind])
+        raise BaseError("gguf.activation_cannot_be_trained", value=name, kind=kind, act=act, acts=_ACTS[kind])
     heads, gemma, layers = int(config["num_attention_heads"]), kind == "gemma3_text", int(config["num_hidden_layers"])
     head = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
     # Qwen's config states a window that it does not use.
     if not gemma and config.get("use_sliding_window"):
-        raise BaseError("gguf.that_attends_in_windows", value=name, kind=kind)
+        raise BaseError("gguf.sliding_windows_cannot_be_trained", value=name, kind=kind)
     if gemma:
         _plain_gemma(config, head, name)
     rope = rope_of(config)
@@ -123,7 +123,7 @@ def _plain_gemma(config: Mapping[str, Any], head: int, name: str) -> None:
         "no window": not config.get("sliding_window"),
     }
     if found := [what for what, there in odd.items() if there]:
-        raise BaseError("gguf.gemma3_text_with_cannot_be_trained_here", value=name, found=found[0])
+        raise BaseError("gguf.gemma3_variant_cannot_be_trained", value=name, found=found[0])
 
 
 def rope_of(config: Mapping[str, Any], kind: str = "full_attention") -> dict[str, Any]:
@@ -145,7 +145,7 @@ def stretch_of(config: Mapping[str, Any], head: int, name: str) -> tuple[float, 
     if kind == "default":
         return ()
     if kind != "llama3":
-        raise BaseError("gguf.decoder_that_stretches_its_positions", value=name, kind=kind)
+        raise BaseError("gguf.rope_scaling_cannot_be_trained", value=name, kind=kind)
     factor, low, high = float(rope["factor"]), float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
     theta, trained = float(rope.get("rope_theta") or 10000.0), float(rope["original_max_position_embeddings"])
     found = []
@@ -194,7 +194,7 @@ _LAYER_BACK, _GEMMA_BACK = ({short: long for long, short in names.items()} for n
 def architecture_of(kind: Any) -> str:
     """The GGUF name of an architecture of transformers. Raises BaseError if it is not in `ARCHITECTURES`."""
     if kind not in ARCHITECTURES:
-        raise BaseError("gguf.weights_of_architecture_are_not_known", value=str(kind), kind=kind, architectures=", ".join(ARCHITECTURES))
+        raise BaseError("gguf.weights_of_architecture_are_unknown", value=str(kind), kind=kind, architectures=", ".join(ARCHITECTURES))
     return ARCHITECTURES[kind]
 
 

@@ -58,10 +58,10 @@ def config_of(facts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], n
     """
     kind = str(facts.get("general.architecture", "none"))
     if kind not in _FAMILIES:
-        raise BaseError("gguf.architecture_is_not_known_here_known", value=name, kind=kind, families=", ".join(_FAMILIES))
+        raise BaseError("gguf.architecture_is_unknown", value=name, kind=kind, families=", ".join(_FAMILIES))
     stretch = facts.get(_STRETCH)
     if ("rope_freqs.weight" in shapes and not stretch) or facts.get(f"{kind}.rope.scaling.type", "none") != "none":
-        raise BaseError("gguf.model_stretches_its_positions_rope", value=name)
+        raise BaseError("gguf.rope_scaling_cannot_be_read", value=name)
     table = shapes.get("token_embd.weight", ())
     if len(table) != 2:
         raise BaseError("gguf.file_has_no_table_of_token_vectors", value=name)
@@ -136,7 +136,7 @@ def _tokenizer_config(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _number(facts: Mapping[str, Any], key: str, name: str) -> float:
     value = facts.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise BaseError("gguf.file_does_not_say_as_number_above_0", value=name, key=key)
+        raise BaseError("gguf.metadata_number_is_missing", value=name, key=key)
     return value
 
 
@@ -160,4 +160,4 @@ def _write(file: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(file)
     except OSError as error:
-        raise BaseError("gguf.files_that_belong_to_base", value=str(file), strerror=error.strerror) from error
+        raise BaseError("gguf.base_files_cannot_be_written", value=str(file), strerror=error.strerror) from error

@@ -229,7 +229,7 @@ class GgufSource:
             self._pad(stream)
             for tensor, array in zip(self.tensors, data, strict=True):
                 if array.nbytes != kinds[tensor.name][1]:
-                    raise EngineError("gguf.packed_tensor_is_not_of_announced_size", value=tensor.name)
+                    raise EngineError("gguf.packed_tensor_has_wrong_size", value=tensor.name)
                 stream.write(array.tobytes())
                 self._pad(stream)
 
@@ -248,7 +248,7 @@ class GgufSource:
                 keys += struct.pack("<Q", len(key)) + key.encode("ascii") + struct.pack("<II", _UINT32, value)
                 count += 1
             else:
-                raise EngineError("gguf.number_in_gguf_metadata_is_of_unusual", value=key)
+                raise EngineError("gguf.metadata_number_has_unusual_type", value=key)
         return bytes(keys), count
 
     def _read(self) -> None:

@@ -40,13 +40,13 @@ def tokenizer_of(facts: Mapping[str, Any]) -> Tokenizer:
     if kind == "llama" and facts.get("general.architecture") == "gemma3":
         return _of_pieces(facts, name)
     if kind != "gpt2":
-        raise BaseError("gguf.tokenizer_of_is_of_kind_not_byte_level", value=name, name=name, kind=kind)
+        raise BaseError("gguf.tokenizer_is_not_byte_level_bpe", value=name, name=name, kind=kind)
     if pre not in _SPLITS:
         known = ", ".join(sorted(_SPLITS))
-        raise BaseError("gguf.how_tokenizer_of_splits_text", value=pre, name=name, known=known)
+        raise BaseError("gguf.pre_tokenizer_is_unknown", value=pre, name=name, known=known)
     tokens, merges = _texts(facts, "tokens"), _texts(facts, "merges")
     if not tokens or not merges or len(set(tokens)) != len(tokens):
-        raise BaseError("gguf.file_lists_of_tokens_and_merges", value=name)
+        raise BaseError("gguf.token_and_merge_lists_are_invalid", value=name)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     pairs = [_pair(merge, vocabulary, name) for merge in merges]
     tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre == "llama-bpe"))
@@ -64,7 +64,7 @@ def _of_pieces(facts: Mapping[str, Any], name: str) -> Tokenizer:
     tokens, scores = _texts(facts, "tokens"), facts.get("tokenizer.ggml.scores")
     kinds = facts.get("tokenizer.ggml.token_type") or []
     if not tokens or not isinstance(scores, list) or not len(scores) == len(tokens) == len(kinds) == len(set(tokens)):
-        raise BaseError("gguf.file_lists_of_tokens_kinds_and_scores", value=name)
+        raise BaseError("gguf.token_and_score_lists_do_not_match", value=name)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     plain = [number for number, kind in enumerate(kinds) if kind == _NORMAL]
     merges = [
@@ -118,7 +118,7 @@ def _pair(merge: str, vocabulary: Mapping[str, int], name: str) -> tuple[str, st
     cut = merge.find(" ", 1)
     left, right = merge[:cut], merge[cut + 1 :]
     if cut < 1 or left not in vocabulary or right not in vocabulary or left + right not in vocabulary:
-        raise BaseError("gguf.merge_of_tokenizer_of_is_not_one_of_two", value=merge, name=name)
+        raise BaseError("gguf.merge_is_not_of_two_tokens", value=merge, name=name)
     return left, right
 
 
@@ -210,12 +210,12 @@ def vocabulary_of(folder: Path, size: int) -> GgufVocabulary:
     model = told.get("model") or {}
     pieces = is_sentencepiece(told)
     if not pieces and not is_byte_level(told):
-        raise BaseError("gguf.tokenizer_is_not_of_kind_that_can", value=str(file))
+        raise BaseError("gguf.tokenizer_cannot_be_written_as_gguf", value=str(file))
     by_id = {int(number): (token, BYTE if pieces and SINGLE_BYTE.fullmatch(token) else NORMAL) for token, number in model["vocab"].items()}
     for added in told.get("added_tokens") or ():
         by_id[int(added["id"])] = added["content"], CONTROL if added["special"] else USER_DEFINED
     if max(by_id) >= size:
-        raise BaseError("gguf.tokenizer_has_ids_up_to_model_rows", value=str(file), by_id=max(by_id), size=size)
+        raise BaseError("gguf.tokenizer_has_more_ids_than_model_rows", value=str(file), by_id=max(by_id), size=size)
     entries = [by_id.get(number, (f"[PAD{number}]", UNUSED)) for number in range(size)]
     merges = tuple(merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"])
     tokens, kinds = tuple(token for token, _ in entries), tuple(kind for _, kind in entries)
@@ -249,7 +249,7 @@ def _pre(folder: Path, told: Mapping[str, Any]) -> str:
             if found is not None:
                 return found
     shape = json.dumps(told.get("pre_tokenizer"), ensure_ascii=False)
-    raise BaseError("gguf.how_tokenizer_splits_text_before_its", value=shape)
+    raise BaseError("gguf.pre_tokenizer_has_no_gguf_name", value=shape)
 
 
 def _steps(pre: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -119,7 +119,7 @@ def write_adapter(
     for long, (first, second) in factors.items():
         short = gguf_name(long, architecture)
         if first.dim() != 2 or second.dim() != 2 or first.shape[0] != second.shape[1]:
-            raise BaseError("gguf.factors_of_do_not_fit", value=(*first.shape, *second.shape), long=long)
+            raise BaseError("gguf.lora_factors_do_not_fit", value=(*first.shape, *second.shape), long=long)
         heads = rotary_heads(short, architecture, *heads_of(config))
         named[f"{short}.lora_a"] = first
         named[f"{short}.lora_b"] = interleaved(second, heads) if heads else second

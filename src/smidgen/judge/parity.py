@@ -136,7 +136,7 @@ def require(facts: ParityFacts) -> None:
     ]
     if total > len(lines):
         lines.append(f"and {total - len(lines)} more")
-    raise GateError("judge.served_model_is_not_model_that_was", value="; ".join(found), total=total, n=facts.n, changed=lines)
+    raise GateError("judge.served_model_differs_from_trained", value="; ".join(found), total=total, n=facts.n, changed=lines)
 
 
 def failures(facts: ParityFacts) -> list[str]:
@@ -181,7 +181,7 @@ def check(rows: Sequence[Row], replies: Sequence[Reply]) -> None:
     bad = np.flatnonzero(~(np.isfinite(scores) & (scores >= -1e-6) & (scores <= 1 + 1e-6)))
     if len(bad):
         raise GateError(
-            "judge.served_model_gave_score",
+            "judge.served_model_gave_invalid_score",
             value=replies[int(bad[0])].score if not math.isnan(scores[bad[0]]) else "nan",
             bad=int(bad[0]) + 1,
             scores=len(scores),

@@ -180,7 +180,7 @@ def interpreter_of(repository: Path, python: str, *, confined: bool = True) -> I
     folders = [str(repository)]
     if repository not in base.parents:
         if not _PYTHON_NAME.fullmatch(base.name) or not any(base.parent.parent.glob("lib*/python3*")):
-            raise MachineError("machine.this_is_not_link_to_python", value=f"{python}: {base}")
+            raise MachineError("machine.this_is_not_python", value=f"{python}: {base}")
         folders += [str(base), *(str(place) for name in ("lib", "lib64") if (place := base.parent.parent / name).is_dir())]
     environment = [str(place) for place in (Path(python).parent.parent,) if place.is_dir()]
     done = run_confined(SandboxWork([python, "-I", "-c", _TOLD], readable=[*environment, *folders[1:]]), confined=confined)

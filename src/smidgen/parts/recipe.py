@@ -231,7 +231,7 @@ def found_from(folder: Path, settings: S) -> S:
 
 def recipe_mistakes(mistakes: list[str], source: str) -> RecipeError:
     """The error that tells all mistakes of a recipe."""
-    return RecipeError("parts.recipe_has", value=source, count=_count(mistakes), mistakes=mistakes)
+    return RecipeError("parts.recipe_has_mistakes", value=source, count=_count(mistakes), mistakes=mistakes)
 
 
 def _lift(tree: dict[str, Any]) -> None:

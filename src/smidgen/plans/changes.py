@@ -33,7 +33,7 @@ def checked_sentence(solver: Solver, sentence: str) -> str:
         value = f"{len(sentence):,} letters"
         raise InputError("plans.sentence_is_too_long", value=value, longest_sentence=MAX_SENTENCE_LENGTH)
     if "\0" in sentence or HALVES.search(sentence):
-        raise InputError("plans.text_holds_nul_or_half_character", value=sentence)
+        raise InputError("plans.text_has_invalid_character", value=sentence)
     return sentence
 
 
@@ -41,7 +41,7 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
     """The change without its empty fields. Raises InputError if the solver takes none, or not this one, naming the field. `sentence`: the
     one that it was read from."""
     if not solver.changes:
-        raise InputError("plans.sentence_cannot_change_this_kind", value=solver.name)
+        raise InputError("plans.sentence_cannot_change_this_plan", value=solver.name)
     change = _without_empty(given)
     if not isinstance(change, Mapping) or not change:
         if sentence:
@@ -52,7 +52,7 @@ def valid_change(solver: Solver, given: Any, sentence: str = "") -> Change:
             )
         raise InputError("plans.change_is_empty", value=_json(given), changes=", ".join(solver.changes.get("properties", {})))
     if HALVES.search(_json(change)):
-        raise InputError("plans.text_holds_nul_or_half_character", value=str(change))
+        raise InputError("plans.text_has_invalid_character", value=str(change))
     from jsonschema import Draft202012Validator
 
     mistake = next(iter(sorted(Draft202012Validator(dict(solver.changes)).iter_errors(change), key=lambda one: list(one.path))), None)

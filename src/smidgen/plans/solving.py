@@ -129,7 +129,7 @@ class Solver(ABC):
 
     def changed(self, problem: Any, change: Change) -> Any:
         """The problem after a change that fits `changes`. Raises InputError for something that the problem lacks; nothing is guessed."""
-        raise InputError("plans.sentence_cannot_change_this_kind", value=self.name)
+        raise InputError("plans.sentence_cannot_change_this_plan", value=self.name)
 
     def shown_change(self, problem: Any, change: Change) -> str:
         """The change as one sentence, for a person to confirm before it counts. Raises as `changed` does."""

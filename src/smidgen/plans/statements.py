@@ -17,7 +17,7 @@ def checked(solution: Solution) -> Solution:
     for statement in solution.statements:
         strange = strange_numbers(statement.text, known)
         if strange:
-            raise EngineError("plans.sentence_to_write_states_numbers_that_result_lacks", value=statement.text, strange=", ".join(strange))
+            raise EngineError("plans.written_sentence_states_unknown_numbers", value=statement.text, strange=", ".join(strange))
     return solution
 
 

@@ -210,7 +210,7 @@ def _looking(until: float, between: Callable[[], None]) -> Callable[[], None]:
 
 
 def _too_long(most: int) -> RequestTooLong:
-    return RequestTooLong("privacy.request_is_too_long_to_be_looked", most=most)
+    return RequestTooLong("privacy.request_is_too_long_to_search", most=most)
 
 
 class _SpanMemory:

@@ -101,7 +101,7 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
         if action not in list(Action):
             close = difflib.get_close_matches(action, list(Action), n=1)
             raise InputError(
-                "privacy.this_is_no_action_for_kind_but_one_is_near" if close else "privacy.this_is_no_action_for_kind",
+                "privacy.action_for_kind_may_be_misspelt" if close else "privacy.action_for_kind_is_unknown",
                 value=word,
                 kind=kind,
                 close=close[0] if close else None,
@@ -109,6 +109,6 @@ def policy_of(profile: str, given: Sequence[str] = (), kinds: Iterable[str] = ()
         if kind in changes:
             raise InputError("privacy.kind_is_named_twice", value=kind)
         if kind == FILE and action in (Action.MASK, Action.BESIDE):
-            raise InputError("privacy.file_cannot_be_masked_because", value=word)
+            raise InputError("privacy.file_cannot_be_masked", value=word)
         changes[kind] = Action(action)
     return Policy(ready.name, ready.others, {**ready.actions, **changes})

@@ -172,7 +172,7 @@ def readable(text: str) -> None:
     if len(text) > MOST_CHARACTERS:
         raise RedactionError("privacy.text_is_too_long_to_be_read_whole", value=size, most_characters=MOST_CHARACTERS)
     if not text.isascii() and HALVES.search(text):
-        raise RedactionError("privacy.text_holds_half_character", value=size)
+        raise RedactionError("privacy.text_is_invalid_unicode", value=size)
 
 
 @dataclass
@@ -322,7 +322,7 @@ class Redactor:
         kinds = self._shown(plain, rest)
         if kinds or half:
             raise RedactionError(
-                "privacy.personal_data_is_left_in_text_seen_only", value=_named(kinds) or ("a part of a value" if half else "a long number")
+                "privacy.personal_data_is_left_once_normalised", value=_named(kinds) or ("a part of a value" if half else "a long number")
             )
         decoded = encodings.references_decoded(encodings.percent_decoded(plain))
         if decoded != plain and (kinds := self._shown(_plainly(decoded), plain)):

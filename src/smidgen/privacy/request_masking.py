@@ -201,7 +201,7 @@ class BodyWalk:
         written = str(value) if isinstance(value, int) else repr(value)
         if request_structure.is_ordinary(name, value) or not math.isfinite(value) or self._mask(written, label) == written:
             return value
-        raise RedactionError("privacy.number_of_interface_may_be_personal", value=name)
+        raise RedactionError("privacy.number_may_be_personal_data", value=name)
 
     def _item(self, value: Any, name: str, label: FieldContext, depth: int) -> Any:
         """Return the masked item of a list. A part of a message or an input may be of a type that is not text."""
@@ -312,7 +312,7 @@ def _deep() -> RedactionError:
 
 
 def _kept(name: str) -> RedactionError:
-    return RedactionError("privacy.request_goes_on_from_what_upstream", value=name)
+    return RedactionError("privacy.request_continues_what_upstream_keeps", value=name)
 
 
 def _is_tokens(value: Any) -> bool:

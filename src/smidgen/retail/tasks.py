@@ -218,7 +218,7 @@ class Recommend(Task):
         several = [items for items in customers if len(items) > 1]
         if len(several) < LEAST_CUSTOMERS:
             value = f"{len(customers)} customers, {len(several)} of them with two different items or more"
-            raise DataError("retail.there_are_too_few_customers_to_learn", value=value, least_customers=LEAST_CUSTOMERS)
+            raise DataError("retail.there_are_too_few_customers", value=value, least_customers=LEAST_CUSTOMERS)
         return _divided(several, len(customers) - len(several), sum(len(row.output) for row in rows) - sum(map(len, customers)), seed)
 
     def calibrate(self, raw: Raw, rows: Sequence[Row], form: RankedForm, settings: RecommendSettings) -> RankedForm:
@@ -297,7 +297,7 @@ def _single(text: Text) -> str:
 
 def _example(row: Row) -> Row:
     if len(row.output) != 1:
-        raise DataError("retail.next_item_is_one_item", value=row.output, row=row.number or None)
+        raise DataError("retail.next_item_must_be_one_item", value=row.output, row=row.number or None)
     return Row(_single(row.input), row.output[0], row.number)
 
 

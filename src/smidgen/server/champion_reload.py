@@ -141,7 +141,7 @@ class ChampionReload:
         with contextlib.ExitStack() as undo:
             undo.callback(model.close)
             if model.name != name:
-                raise InputError("server.line_has_another_name_than_when_it_was", value=model.name)
+                raise InputError("server.line_was_renamed", value=model.name)
             warm(model)
             if not self._stopping:
                 undo.pop_all()

@@ -127,7 +127,7 @@ def require_logprobs(model: ServedBundle, wanted: bool) -> None:
     """Raise RequestError if log probabilities are wanted and the model drafts tokens, for which it has none."""
     if wanted and model.manifest.engine.options.get("draft", "none") != "none":
         raise RequestError(
-            "server.model_guesses_tokens_ahead", value=model.name, status=400, code="logprobs_not_supported", param="logprobs"
+            "server.drafted_tokens_have_no_logprobs", value=model.name, status=400, code="logprobs_not_supported", param="logprobs"
         )
 
 

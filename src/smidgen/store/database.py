@@ -43,7 +43,7 @@ def parse_url(given: str, name: str) -> URL:
         return url.set(database=str(Path(url.database).expanduser().resolve()))
     if url.drivername == _POSTGRES:
         return url
-    raise InputError("store.this_is_not_url_of", value=url.drivername, name=name, postgres=_POSTGRES)
+    raise InputError("store.database_url_is_invalid", value=url.drivername, name=name, postgres=_POSTGRES)
 
 
 class JsonText(TypeDecorator[Any]):

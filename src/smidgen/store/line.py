@@ -253,7 +253,7 @@ class Line:
                     self._write(LinePointer(name=name[:100] or "model", key=secrets.token_hex(16), held_out=share))
         found = self.read()
         if held_out is not None and held_out != found.held_out:
-            raise InputError("store.line_holds_out_another_share_and_text", its=f"{found.held_out:g}", asked=f"{held_out:g}")
+            raise InputError("store.line_holds_out_another_share", its=f"{found.held_out:g}", asked=f"{held_out:g}")
         return found
 
     def undo(self) -> None:

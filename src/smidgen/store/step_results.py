@@ -94,7 +94,7 @@ class StepResults:
                 self._share_files(part)
                 part.replace(done)
         except filelock.Timeout:
-            raise StepBusy("store.another_process_is_at_work_on_same", value=name) from None
+            raise StepBusy("store.another_process_runs_same_build", value=name) from None
         self._made[key] = done
         return done
 

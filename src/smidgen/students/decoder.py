@@ -339,7 +339,7 @@ def _possible(base: Path, settings: DecoderSettings) -> None:
 
     shape = shape_of(base)
     if shape.near and settings.drop_layers:
-        raise TrainError("students.no_layer_of_gemma_can_be_dropped_every", value=settings.drop_layers)
+        raise TrainError("students.no_layer_of_gemma_can_be_dropped", value=settings.drop_layers)
     check_layers_left(shape.layers, settings.drop_layers)
     if settings.drop_neurons:
         neurons_left(shape.inner, settings.drop_neurons)

@@ -151,7 +151,7 @@ def token_encoder(folder: Path, max_length: int) -> EncodeTokens:
 
     model = load_encoder(folder, torch.float32)
     if not isinstance(model, FastBert):
-        raise TrainError("students.states_of_tokens_can_be_had_of_bert", value=folder.name)
+        raise TrainError("students.token_states_need_bert", value=folder.name)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)

@@ -209,7 +209,7 @@ def _remembered(questions: Floats32, answers: Sequence[frozenset[tuple[int, int]
 def given_passages(training: Training) -> list[Passage]:
     """The passages that the task gathered. Raises TrainError if there are none."""
     if training.material is None or not (training.material / PASSAGES).is_file():
-        raise TrainError("students.this_student_answers_from_documents", value="--documents")
+        raise TrainError("students.documents_are_missing", value="--documents")
     return read_passages(json.loads((training.material / PASSAGES).read_text(encoding="utf-8")))
 
 

@@ -280,7 +280,7 @@ def _mixed(tensors: dict[str, Tensor], base: Path, share: float) -> dict[str, Te
         return tensors
     own = {name.removeprefix("bert."): tensor for name, tensor in load_file(str(base / "model.safetensors")).items()}
     if not any(name in own for name in tensors):
-        raise TrainError("students.none_of_trained_weights_is_weight", value=str(base))
+        raise TrainError("students.no_trained_weight_belongs_to_base", value=str(base))
     return {
         name: torch.lerp(tensor.float(), own[name].float(), share).to(tensor.dtype)
         if name in own and own[name].shape == tensor.shape

@@ -150,7 +150,7 @@ class MergeTable:
     def __init__(self, folder: Path) -> None:
         told = read_json(folder / "tokenizer.json")
         if not falls_to_bytes(told):
-            raise BaseError("students.tokenizer_is_not_byte_pair_encoding", value=str(folder))
+            raise BaseError("students.tokenizer_cannot_be_trimmed", value=str(folder))
         self._number: dict[str, int] = told["model"]["vocab"]
         self._token = {at: text for text, at in self._number.items()}
         self._merges = [pair(merge) for merge in told["model"]["merges"]]
@@ -359,7 +359,7 @@ def kept_by_encoder(vocabulary: dict[str, int], used: Counter[int], always: set[
     """The numbers of the tokens to keep, ascending. Raises TrainError if `always` and the single characters are more than `most`."""
     kept = always | {number for piece, number in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
     if len(kept) > most:
-        raise TrainError("students.too_few_tokens_to_hold_single", value=most, kept=len(kept))
+        raise TrainError("students.too_few_tokens_for_single_characters", value=most, kept=len(kept))
     by_use = iter([number for number, _ in sorted(used.items(), key=lambda entry: (-entry[1], entry[0]))])
     in_order = iter(sorted(vocabulary.values()))
     while len(kept) < most:

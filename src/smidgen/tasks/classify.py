@@ -291,12 +291,12 @@ def _check(rows: Sequence[Row], in_scope: list[str], counts: Counter[str], multi
     if len(in_scope) < 2 and not (multi_label and in_scope):
         raise DataError("tasks.data_has_one_label_only", value=in_scope[0] if in_scope else "none")
     if len(in_scope) > _MOST_LABELS:
-        raise DataError("tasks.label_column_has_too_many_different", value=len(in_scope))
+        raise DataError("tasks.label_column_has_too_many_values", value=len(in_scope))
     once = [label for label in in_scope if counts[label] < 2]
     if once:
         row = next(row for row in rows if once[0] in _as_list(row.output))
         raise DataError(
-            "tasks.label_is_seen_once_such_labels" if len(once) > 1 else "tasks.label_is_seen_once_such_label",
+            "tasks.several_labels_are_seen_once" if len(once) > 1 else "tasks.one_label_is_seen_once",
             value=once[0],
             once=len(once),
             row=row.number,

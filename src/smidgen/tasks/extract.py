@@ -258,7 +258,7 @@ def _of_fields(rows: Sequence[Row], settings: ExtractSettings) -> bool:
     spans_in = next((row for row in rows if isinstance(row.output, list) and row.output), None)
     if objects and spans_in is not None:
         raise DataError(
-            "tasks.some_rows_have_spans_and_others_object",
+            "tasks.rows_mix_spans_and_fields",
             span_row=spans_in.number,
             field_row=objects[0].number,
             row=spans_in.number or None,
@@ -366,7 +366,7 @@ def _check(rows: Sequence[Row], counts: Counter[str], asked: Sequence[str]) -> N
     if once:
         row = next(row for row in rows if any(span["label"] == once[0] for span in row.output))
         raise DataError(
-            "tasks.kind_of_span_is_seen_once_such_kinds" if len(once) > 1 else "tasks.kind_of_span_is_seen_once_such_kind",
+            "tasks.several_kinds_of_span_are_seen_once" if len(once) > 1 else "tasks.one_kind_of_span_is_seen_once",
             value=once[0],
             once=len(once),
             row=row.number or None,

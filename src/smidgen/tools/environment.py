@@ -18,7 +18,7 @@ def expanded(text: str, environment: Mapping[str, str]) -> str:
         if not found:
             raise InputError("tools.tool_needs_environment_variable", value=match[1], match=match[1])
         if any(ord(char) < 32 or ord(char) == 127 for char in found):
-            raise InputError("tools.environment_variable_has_control", value=match[1])
+            raise InputError("tools.variable_has_control_characters", value=match[1])
         return found
 
     return VARIABLE.sub(value, text)

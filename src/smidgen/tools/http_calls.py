@@ -113,7 +113,7 @@ def _base(template: str, environment: Mapping[str, str]) -> tuple[str, str]:
     if not parts.hostname or parts.query or parts.fragment or set(base) & set("@{}\\ "):
         raise InputError("tools.address_of_tool_has_no_host", value="…")
     if parts.scheme != "https" and not (parts.scheme == "http" and on_this_machine(parts.hostname)):
-        raise InputError("tools.tool_address_must_be_https_or_http", value=parts.scheme)
+        raise InputError("tools.tool_address_must_be_https", value=parts.scheme)
     if rest[:1] not in ("", "/", "?"):
         raise InputError("tools.argument_may_not_stand_in_host", value="…")
     return base, rest
@@ -254,7 +254,7 @@ def _redirected(url: str, location: str, changes: bool) -> str:
     to = urljoin(url, location)
     one, two = _split(url), _split(to)
     if (one.scheme, one.hostname, one.port) != (two.scheme, two.hostname, two.port) or two.username is not None:
-        raise InputError("tools.server_redirects_to_another_host_which", value=two.hostname or "…")
+        raise InputError("tools.server_redirects_to_another_host", value=two.hostname or "…")
     if changes:
         raise OutcomeUnknown("tools.server_answered_with_redirect", value=two.hostname or "…")
     return to

@@ -104,7 +104,7 @@ def call_tool(target: McpTarget, values: Facts, environment: Mapping[str, str], 
     async def called(client: Any) -> list[Any]:
         entry = next((one for one in await _listed(client) if one["name"] == target.tool), None)
         if entry is None or _described(entry) != target.description:
-            raise InputError("tools.mcp_server_describes_this_tool", value=target.tool)
+            raise InputError("tools.mcp_server_describes_tool_differently", value=target.tool)
         begun.append(True)
         return _rows(await client.call_tool(target.tool, arguments, read_timeout_seconds=MOST_SECONDS))
 

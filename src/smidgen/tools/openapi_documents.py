@@ -61,7 +61,7 @@ def _document(file: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RecipeError("tools.openapi_document_cannot_be_read", value=file.name, error=error) from None
     if not isinstance(document, Mapping) or not str(document.get("openapi", "")).startswith("3."):
-        raise RecipeError("tools.this_is_no_openapi_3_document", value=file.name)
+        raise RecipeError("tools.this_is_not_openapi_3_document", value=file.name)
     return document
 
 

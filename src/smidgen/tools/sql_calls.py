@@ -135,7 +135,7 @@ def _in_sqlite(file: Path, sql: str, bound: Mapping[str, Any], most: int) -> lis
     except sqlite3.Error as error:
         slow = "interrupted" in str(error)
         raise InputError(
-            "tools.query_took_longer_than_s" if slow else "tools.query_cannot_be_run",
+            "tools.query_took_too_long" if slow else "tools.query_cannot_be_run",
             value=sql[:100],
             most_seconds=f"{MOST_SECONDS:.0f}" if slow else None,
             error=error,
@@ -171,7 +171,7 @@ def psycopg_statement(sql: str) -> str:
 
 def _in_postgres(url: URL, sql: str, bound: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
     if barred := _BARRED_IN_POSTGRES.search(sql):
-        raise InputError("tools.query_is_refused_this_function", value=barred[1])
+        raise InputError("tools.function_is_not_allowed_in_query", value=barred[1])
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 

@@ -68,7 +68,7 @@ def read() -> Recording:
     rows = sample()
     facts = json.loads((importlib.resources.files("smidgen") / "samples" / "homeware" / FILE).read_text(encoding="utf-8"))
     if facts["sample_sha256"] != rows_hash(rows):
-        raise DataError("cli.recording_is_of_other_messages", value=FILE, file=FILE)
+        raise DataError("cli.recording_does_not_match_sample", value=FILE, file=FILE)
     said = [label for _, label in rows]
     for number, label in facts["errors"].items():
         said[int(number)] = label

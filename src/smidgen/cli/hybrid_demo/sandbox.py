@@ -54,7 +54,7 @@ class Sandbox:
         strangers = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in _OWN)
         ours = (self.folder / MARKER).is_file() or not any(self.folder.iterdir())
         if strangers or not ours:
-            raise InputError("cli.folder_holds_something_other", folder=self.folder, strangers=", ".join(strangers) or "no " + MARKER)
+            raise InputError("cli.folder_has_files_not_of_demo", folder=self.folder, strangers=", ".join(strangers) or "no " + MARKER)
         for name in _OWN:
             place = self.folder / name
             if place.is_dir():
@@ -101,7 +101,7 @@ class Sandbox:
             raise DemoError("cli.command_of_demo_took_too_long", words=words[0], longest_command=f"{_LONGEST_COMMAND:.0f}") from None
         if done.returncode:
             raise DemoError(
-                "cli.command_of_demo_ended_with_exit_code",
+                "cli.command_of_demo_failed",
                 value=shown(words),
                 returncode=done.returncode,
                 stderr=done.stderr[-_TAIL:].strip(),
@@ -129,7 +129,7 @@ class Sandbox:
             finally:
                 code = _stop(process)
         if code:
-            raise DemoError("cli.gateway_did_not_end_well", given_code=code, log=log)
+            raise DemoError("cli.gateway_exited_with_error", given_code=code, log=log)
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment without the user's own smidgen settings and keys: no key may reach the recording."""
@@ -247,5 +247,5 @@ class GatewayClient:
         except httpx.HTTPError as error:
             raise DemoError("cli.gateway_cannot_be_reached", value=f"{path}: {error}") from None
         if reply.status_code != 200:
-            raise DemoError("cli.gateway_answered_with_http", value=reply.text[:300], path=path, status_code=reply.status_code)
+            raise DemoError("cli.gateway_answered_with_http_error", value=reply.text[:300], path=path, status_code=reply.status_code)
         return reply

@@ -74,7 +74,7 @@ def explained(text: str, repository: Path) -> list[ExplainedError]:
     """
     errors = read_tracebacks(text)
     if not errors:
-        raise InputError("code.text_holds_no_traceback_of_python", value=text.strip()[:80])
+        raise InputError("code.text_has_no_python_traceback", value=text.strip()[:80])
     try:
         whole = repository.resolve() in (Path.home(), Path(repository.resolve().anchor))  # all of a person's files are no repository
         code = OwnCode(() if whole else read_repository(repository, untracked=True).files)

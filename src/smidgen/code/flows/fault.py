@@ -140,10 +140,10 @@ def _check(file: PythonFile, first: RanVariant, fails: bool, runs: bool) -> None
         raise InputError("code.no_test_was_run", value=first.ended or file.path)
     if not fails:
         value = f"{len(first.tests)} tests"
-        raise InputError("code.every_test_passes_so_nothing_points", value=value)
+        raise InputError("code.every_test_passes", value=value)
     if not runs:
         said = next(test.said for test in first.tests if test.outcome not in (PASSED, "skipped"))
-        raise InputError("code.no_failing_test_runs_line_of_this_file", value=file.path, said=said)
+        raise InputError("code.no_failing_test_runs_this_file", value=file.path, said=said)
 
 
 def _asked(model: CodeModel | None, file: PythonFile, lines: Sequence[int], progress: Progress) -> tuple[dict[int, float], list[LineEdit]]:

@@ -70,7 +70,7 @@ def subjects_of(file: PythonFile, name: str | None) -> Sequence[AnyFunction]:
     found = [one for one in functions if one.name == name] if name else [one for one in functions if not one.name.startswith("_")]
     if not found:
         there = ", ".join(one.name for one in functions) or "none"
-        raise InputError("code.no_such_function_at_top_of_file", value=name or file.path, there=there)
+        raise InputError("code.no_such_top_level_function", value=name or file.path, there=there)
     return found[:_MOST_SUBJECTS]
 
 

@@ -38,11 +38,11 @@ def open_code(repository: Path, source: str, python: str | None, *, or_unconfine
     folder = repository.resolve()
     given = next((file for file in (Path(source).resolve(), folder / source) if file.is_file()), None)
     if given is None or folder not in given.parents:
-        raise InputError("code.there_is_no_such_file_in_folder_of_your", source=source, folder=folder)
+        raise InputError("code.there_is_no_such_file_in_code_folder", source=source, folder=folder)
     path = given.relative_to(folder).as_posix()
     file = PythonFile(path, given.read_text(encoding="utf-8", errors="replace"))
     if given.suffix != ".py" or file.tree is None:
-        raise InputError("code.this_is_not_file_of_valid_python", value=source)
+        raise InputError("code.file_is_not_valid_python", value=source)
     files = working_files(folder)
     files = files if path in files else [*files, path]
     module, paths = import_paths(files, path)

@@ -173,7 +173,7 @@ def _opened(project: Project, file: str, given: str = "") -> Iterator[tuple[Open
     ahead = f"{place.name}/" if (place / "__init__.py").is_file() else ""
     name = _known(project, file)
     if not _RUNNING.acquire(blocking=False):
-        raise RequestError("code.code_is_being_run_already", value=file, status=409, code="busy")
+        raise RequestError("code.code_is_already_running", value=file, status=409, code="busy")
     try:
         with tempfile.TemporaryDirectory(prefix="smidgen-code-") as scratch:
             top = Path(scratch).resolve()

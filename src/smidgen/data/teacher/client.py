@@ -509,7 +509,7 @@ class TeacherClient:
         """Wait as long as the server asks, or twice as long at every try, with jitter so that not all requests come back at once."""
         if busy.after is not None and busy.after > LONGEST_AFTER:
             raise TeacherError(
-                "data.teacher_server_asks_for_wait_of_minutes", value=self._settings.source, after=f"{busy.after / 60:.0f}", why=busy.why
+                "data.teacher_server_asks_for_long_wait", value=self._settings.source, after=f"{busy.after / 60:.0f}", why=busy.why
             )
         with self._lock:
             self.retried += 1

@@ -182,7 +182,7 @@ def leaves(value: Any) -> Iterator[str]:
     """Every text in a JSON value: itself, or those of a list or an object, with its field names. Whole numbers are read as texts, others
     are not. Raises RedactionError for bytes."""
     if isinstance(value, bytes):
-        raise RedactionError("data.cell_holds_bytes_which_cannot_be_read", size=len(value))
+        raise RedactionError("data.cell_has_binary_data", size=len(value))
     if isinstance(value, dict):
         for name, inner in value.items():
             yield str(name)

@@ -149,7 +149,7 @@ class TriedChannel(Channel, Protocol):
 
 def given_up(name: str) -> DeliveryError:
     """The error of a message that may have arrived, and that is not sent a second time."""
-    return DeliveryError("desk.may_have_message_already", name=name, passing=False, unsure=True)
+    return DeliveryError("desk.message_may_have_arrived_already", name=name, passing=False, unsure=True)
 
 
 @runtime_checkable
@@ -193,7 +193,7 @@ def secret(variable: str, name: str, environment: Mapping[str, str] | None = Non
     if not value:
         # A value in the place of the variable's name may be the secret itself.
         known = variable if variable.replace("_", "").isupper() and len(variable) < 60 else f"{len(variable)} characters"
-        raise InputError("desk.is_not_in_environment", value=known, name=name)
+        raise InputError("desk.secret_is_not_in_environment", value=known, name=name)
     return value
 
 
@@ -218,9 +218,9 @@ def is_recent(stamp: str, now: float | None = None) -> bool:
 
 def unverified(name: str) -> RequestError:
     """The error for a request that the vendor did not sign."""
-    return RequestError("desk.signature_of_request_to_is_wrong", value="401", name=name, status=401, code="invalid_signature")
+    return RequestError("desk.signature_of_vendor_request_is_wrong", value="401", name=name, status=401, code="invalid_signature")
 
 
 def unreadable(name: str, why: str) -> RequestError:
     """The error for a signed request that cannot be read."""
-    return RequestError("desk.request_to_cannot_be_read", value=why, name=name, status=400, code="invalid_request")
+    return RequestError("desk.vendor_request_cannot_be_read", value=why, name=name, status=400, code="invalid_request")

@@ -83,7 +83,7 @@ class EmailChannel:
         hosts = ((settings.imap_host, settings.imap_security), (settings.smtp_host or settings.imap_host, settings.smtp_security))
         for host, security in hosts:
             if security == "none" and host not in _LOOPBACK:
-                raise InputError("desk.mail_server_without_encryption_must", value=host)
+                raise InputError("desk.mail_server_needs_encryption", value=host)
         self._password = secret(settings.password_env, "the mailbox's password", environment)
         self.box = MailAccount(settings.address, settings.people, self._password.encode(), settings.any_reply_to)
         self._senders: OrderedDict[str, deque[float]] = OrderedDict()

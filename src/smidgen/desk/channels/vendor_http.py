@@ -32,7 +32,7 @@ def checked_base(url: str, name: str) -> str:
     clean = url.isascii() and not any(sign.isspace() for sign in url) and not parts.query and not parts.fragment
     safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
     if not host or port == 0 or not clean or not safe or parts.username is not None or parts.password is not None:
-        raise InputError("desk.url_of_cannot_be_used", value=host or "no host", name=name)
+        raise InputError("desk.service_url_cannot_be_used", value=host or "no host", name=name)
     return url.rstrip("/")
 
 
@@ -90,12 +90,12 @@ class VendorApi:
             after = retry_after(headers)
             return DeliveryError("desk.vendor_is_busy_or_broken", value=value, name=self.name, passing=True, after=after, unsure=unsure)
         if status in (401, 403):
-            return DeliveryError("desk.refused_key", value=value, name=self.name, passing=True, after=_KEY_SECONDS)
+            return DeliveryError("desk.vendor_refused_key", value=value, name=self.name, passing=True, after=_KEY_SECONDS)
         return self.final(value)
 
     def final(self, value: str) -> DeliveryError:
         """The error of a message that this vendor will never take."""
-        return DeliveryError("desk.refused_message", value=value, name=self.name, passing=False)
+        return DeliveryError("desk.vendor_refused_message", value=value, name=self.name, passing=False)
 
     def passing(self, value: str, after: float | None = None) -> DeliveryError:
         """The error of a message that this vendor may take later."""

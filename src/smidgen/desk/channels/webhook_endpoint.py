@@ -53,6 +53,4 @@ class WebhookEndpoint:
         raise self._error(f"HTTP {status}", passing=status != 410, after=after)
 
     def _error(self, value: str, passing: bool, after: float | None = None, unsure: bool = False) -> DeliveryError:
-        return DeliveryError(
-            "desk.webhook_at_did_not_take_message", value=value, host=self._host, passing=passing, after=after, unsure=unsure
-        )
+        return DeliveryError("desk.webhook_did_not_take_message", value=value, host=self._host, passing=passing, after=after, unsure=unsure)

@@ -65,7 +65,7 @@ def connect_channel(
         channel = open_channel(kind, settings, environment)
         try:
             if not isinstance(channel, ConnectedChannel):
-                raise InputError("desk.this_vendor_is_told_address_on_its_own", value=kind)
+                raise InputError("desk.address_is_entered_at_vendor", value=kind)
             channel.connect(address)
         finally:
             channel.close()

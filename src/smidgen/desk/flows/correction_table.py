@@ -68,7 +68,7 @@ def _decide(store: ConversationStore, row: Mapping[str, str], said: str, by: str
         return "waiting"
     answer = _ANSWERS.get(said)
     if answer is None:
-        raise InputError("desk.approve_says_neither_yes_no_nor", value=said[:40])
+        raise InputError("desk.approval_is_unreadable", value=said[:40])
     id = (row.get("id") or "").strip()
     if answer == "no":
         corrections.reject(store, id, by)

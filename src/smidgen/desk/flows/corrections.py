@@ -227,7 +227,7 @@ def data_files(recipe: Path) -> DeskDataFiles:
         if named and file.suffix == ".toml":
             found[role] = (file.parent, _recipe(file))
     if not found:
-        raise InputError("desk.this_recipe_has_no_data_to_add", value=str(recipe))
+        raise InputError("desk.recipe_takes_no_corrections", value=str(recipe))
     answers = found.get("answer")
     documents = answers[1].get("answer", {}).get("documents") if answers is not None else None
     asked = answers[1].get("data", {}).get("train") if answers is not None else None

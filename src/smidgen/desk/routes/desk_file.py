@@ -42,7 +42,7 @@ class DeskFile(ChannelFile):
             told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
             return {str(name): str(value) for name, value in told.items()}
         except (OSError, ValueError, AttributeError):
-            raise InputError("desk.file_with_secrets_of_tools", value=str(file)) from None
+            raise InputError("desk.tool_secrets_cannot_be_read", value=str(file)) from None
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class VisitorLimit:
             self._used.popitem(last=False)
         if not allowed:
             raise RequestError(
-                "desk.these_are_too_many_messages_in_short",
+                "desk.too_many_messages_in_short_time",
                 most=self._most,
                 seconds=f"{self._seconds:g}",
                 status=429,

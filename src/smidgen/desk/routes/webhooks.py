@@ -38,7 +38,7 @@ def _add(router: APIRouter, served: dict[str, ServedDesk]) -> None:
         headers = {key.lower(): value for key, value in request.headers.items()}
         asked = WebhookRequest(request.method, headers, dict(request.query_params), await _body(request))
         if at_once.locked():
-            raise RequestError("desk.too_many_webhooks_at_time", value=name, status=503, code="overloaded")
+            raise RequestError("desk.too_many_webhooks_at_once", value=name, status=503, code="overloaded")
         async with at_once:
             brought, _ = await asyncio.to_thread(channels.receive, name, asked)
         return PlainTextResponse(brought.body, brought.status, media_type=brought.content_type)

@@ -88,9 +88,9 @@ def facts_text(facts: Facts, name: str, most: int = MOST_FACTS) -> str:
     try:
         text = json.dumps(dict(facts), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
-        raise DataError("desk.cannot_be_stored", value=str(error)[:200], name=name) from None
+        raise DataError("desk.part_cannot_be_stored", value=str(error)[:200], name=name) from None
     if len(text) > most:
-        raise DataError("desk.is_too_long_to_be_stored", value=len(text), name=name, most=most)
+        raise DataError("desk.part_is_too_long_to_be_stored", value=len(text), name=name, most=most)
     return clean(text)
 
 
@@ -112,4 +112,4 @@ def _citation_to_json(one: Citation) -> dict[str, Any]:
 
 
 def _unreadable(name: str, error: Exception) -> DataError:
-    return DataError("desk.cannot_be_read", value=shown(str(error)), name=name)
+    return DataError("desk.stored_part_cannot_be_read", value=shown(str(error)), name=name)

@@ -242,4 +242,4 @@ def _values(message: IncomingMessage, desk: str) -> dict[str, Any]:
 def check_name(name: str, value: str) -> None:
     """Raise DataError for a name that is empty, too long, or no valid text."""
     if not value or len(value) > MOST_NAME or clean(value) != value:
-        raise DataError("desk.message_cannot_be_stored_its_is_missing", value=value[:80], name=name, most_name=MOST_NAME)
+        raise DataError("desk.message_lacks_valid_name", value=value[:80], name=name, most_name=MOST_NAME)

@@ -119,7 +119,7 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
     wrong = [f"line {one.line}: {fault.text}" for one in found for fault in one.mistakes[:1]]
     if wrong or not found:
         raise RecipeError(
-            "desk.conversations_cannot_be_used" if found else "desk.this_is_no_file_of_conversations", found=len(found), mistakes=wrong[:50]
+            "desk.conversations_cannot_be_used" if found else "desk.file_has_no_conversations", found=len(found), mistakes=wrong[:50]
         )
     with changing(project, "conversations", MOST_BYTES, stamp) as file:
         added = [line for line in text.removeprefix("\ufeff").splitlines() if line.strip()]
@@ -128,7 +128,7 @@ def import_conversations(project: Project, text: str, replaces: bool, stamp: str
 
 def _check_line(lines: Sequence[str], line: int) -> None:
     if not 0 < line <= len(lines):
-        raise InputError("desk.visitor_has_no_such_conversation", value=line)
+        raise InputError("desk.test_conversation_is_missing", value=line)
 
 
 def _kept(project: Project, file: TextFile, lines: Sequence[str]) -> tuple[TextFile, list[TestConversation]]:

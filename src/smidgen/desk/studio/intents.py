@@ -81,7 +81,7 @@ def _check(held: Sequence[MessageKind], before: str, name: str, examples: Sequen
     if not name or len(name) > LONGEST_NAME or set(name) & set("*?[]"):
         raise InputError("desk.kind_of_message_has_invalid_name", value=name, most=LONGEST_NAME)
     if name.lower() in [kind.name.lower() for kind in others]:
-        raise InputError("desk.there_is_such_kind_of_message_already", value=name)
+        raise InputError("desk.kind_of_message_exists_already", value=name)
     if not LEAST_EXAMPLES <= len(examples) <= MOST_EXAMPLES:
         count = len(examples)
         raise InputError("desk.kind_of_message_has_wrong_number_of_examples", count=count, least=LEAST_EXAMPLES, most=MOST_EXAMPLES)

@@ -104,7 +104,7 @@ def _split(work: Work, told: list[Row]) -> Work:
     divided = task.split(rows, work.recipe.asked, work.recipe.seed)
     if divided is not None:
         if settings.test is not None:
-            raise DataError("flows.this_task_keeps_rows_of_its_own_data", value=settings.test)
+            raise DataError("flows.task_takes_no_test_file", value=settings.test)
         if not (divided.fit and divided.held and divided.test):
             value = f"{len(divided.fit)} to learn from, {len(divided.held)} for calibration, {len(divided.test)} to test on"
             raise DataError("flows.too_few_rows_to_keep_some_apart", value=value)
@@ -178,7 +178,9 @@ def _given_test(work: Work, rows: list[Row]) -> tuple[list[Row], list[Row], str,
     if rows and not kept:
         raise DataError("flows.test_file_holds_every_training_row", test=settings.test, rows=len(rows))
     if work.form.labelling is not None and (wanted := work.form.labelling.foreign(task.labelled(row.output, work.form) for row in test)):
-        raise DataError("flows.no_label_of_test_file_is_one", test=settings.test, wanted=wanted[0], labels=min(work.form.labelling.labels))
+        raise DataError(
+            "flows.no_test_label_is_in_training_file", test=settings.test, wanted=wanted[0], labels=min(work.form.labelling.labels)
+        )
     return kept, test, rows_hash((row.input, row.output) for row in test), len(rows) - len(kept)
 
 
@@ -188,7 +190,7 @@ def check_errors_file(work: Work) -> None:
         return
     settings = work.recipe.settings(DataSettings)
     if work.task.writes or work.recipe.settings(TeacherSettings).source is not None or settings.train in (None, STDIN):
-        raise InputError("flows.errors_over_all_rows_need_task_classify", value=work.errors)
+        raise InputError("flows.errors_over_all_rows_cannot_be_made", value=work.errors)
     answer_files.error_file_for(work.errors, training_table(work))
 
 
@@ -199,7 +201,7 @@ def training_table(work: Work) -> DataTable:
     settings, task = work.recipe.settings(DataSettings), registry.find("tasks", work.recipe.task)
     input, label = task.examples.columns(work.recipe.asked) if task.examples is not None else (None, None)
     if task.examples is not None and not ((input or settings.input) and (label or settings.label)):
-        raise RecipeError("flows.columns_to_make_examples", value=settings.train)
+        raise RecipeError("flows.columns_of_examples_are_not_named", value=settings.train)
     return open_table(path_of(str(settings.train), work.recipe), input=input, label=label, settings=settings, most_labels=task.most_columns)
 
 

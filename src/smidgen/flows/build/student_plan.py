@@ -78,7 +78,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     barred = dict(work.form.unfit_students)
     barred |= {name: why for name in asked.named if (why := registry.find("students", name).why_not(work.form))}
     if task.baseline in asked.among:
-        raise RecipeError("flows.baseline_is_trained_anyway_and_never", value=task.baseline, baseline=task.baseline)
+        raise RecipeError("flows.baseline_cannot_be_among_students", value=task.baseline, baseline=task.baseline)
     able = [name for name in asked.named if more or name not in barred]
     if asked.named and not able:
         raise RecipeError(
@@ -95,7 +95,7 @@ def students_to_train(work: Work, progress: Progress, *, more: bool = False) -> 
     baseline = [task.baseline] if task.baseline and (asked.baseline != "none" or asked.kind == task.baseline) else []
     _made_small(recipe, [kind for kind in (*alone, *baseline) if kind in asked.named or (not asked.named and kind != task.baseline)])
     if not baseline and recipe.settings(GateSettings).must_beat_baseline:
-        raise RecipeError("flows.gate_asks_for_model_that_beats_baseline")
+        raise RecipeError("flows.gate_needs_baseline")
     return [*alone, *baseline, *joint]
 
 
@@ -121,7 +121,9 @@ def _made_small(recipe: Recipe, kinds: Sequence[str]) -> None:
     if engines & set(registry.find("compress", asked).engines):
         return
     able = [name for name in registry.names("compress") if engines & set(registry.find("compress", name).engines)]
-    raise RecipeError("flows.chosen_method_cannot_make_smaller", value=asked, kinds=" or ".join(kinds), methods=", ".join([*able, "auto"]))
+    raise RecipeError(
+        "flows.compress_method_does_not_fit_student", value=asked, kinds=" or ".join(kinds), methods=", ".join([*able, "auto"])
+    )
 
 
 def families_of(kinds: Sequence[str]) -> list[str]:
@@ -142,7 +144,7 @@ def bases_of(work: Work, kinds: Sequence[str], progress: Progress, encoder: str 
         return {family: lookup.find(usual.get(family, AUTO), progress, family) for family in families}
     named = lookup.find(asked, progress, families[0] if len(families) == 1 else None)
     if named.family not in families:
-        raise BaseError("flows.this_base_is_of_family_and_is_needed", value=asked, family=named.family, families=" or ".join(families))
+        raise BaseError("flows.base_is_of_wrong_family", value=asked, family=named.family, families=" or ".join(families))
     return {family: named if named.family == family else lookup.find(AUTO, progress, family) for family in families}
 
 
@@ -153,7 +155,7 @@ def settings_of(work: Work, kind: str) -> Settings:
     settings: type[Settings] = registry.find("students", kind).settings
     given = recipe.sections["train"]
     if kind == owner and not isinstance(given, settings) and given.model_fields_set:
-        raise RecipeError("flows.settings_in_train_are_those_of_another", value=", ".join(sorted(given.model_fields_set)), kind=kind)
+        raise RecipeError("flows.train_settings_are_for_another_student", value=", ".join(sorted(given.model_fields_set)), kind=kind)
     return _rounding(recipe, given if kind == owner and isinstance(given, settings) else settings())
 
 
@@ -267,9 +269,9 @@ def _of_bundle(place: Path, form: Form, progress: Progress) -> Base:
     manifest = bundle.manifest
     weights = [name for name in manifest.engine.files if name.endswith(".gguf")]
     if manifest.engine.engine != "llama" or not weights:
-        raise RecipeError("flows.this_bundle_does_not_write", value=str(place))
+        raise RecipeError("flows.guide_does_not_write", value=str(place))
     if len(weights) > 1:
-        raise RecipeError("flows.this_bundle_stores_its_training", value=str(place))
+        raise RecipeError("flows.guide_has_separate_adapter", value=str(place))
     told, own = read_task(manifest)[1].writing.instruction, form.writing.instruction
     if told != own:
         progress.say(f"the guide was trained with another instruction ({told[:80]!r}), and now gets this one")

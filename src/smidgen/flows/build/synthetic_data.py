@@ -50,7 +50,7 @@ def require_single(work: Work) -> None:
     """Raise RecipeError for a task without generated examples."""
     several = work.form.labelling is not None and work.form.labelling.multi_label
     if several or work.task.teaching is None or any(not isinstance(row.input, str) for row in work.fit[:1]):
-        raise RecipeError("flows.examples_can_be_made_for_single_texts", value=work.task.name)
+        raise RecipeError("flows.examples_cannot_be_made_for_task", value=work.task.name)
 
 
 def plan_generation(work: Work, teacher: RemoteTeacher, embed: Embed | None) -> GenerationPlan:

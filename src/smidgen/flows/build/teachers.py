@@ -201,9 +201,9 @@ class BundleTeacher(Teacher):
         if self._model.manifest.task != task.name or other:
             self._model.close()
             raise RecipeError(
-                "flows.this_bundle_is_made_for_task_in_another"
+                "flows.teacher_bundle_has_another_shape"
                 if self._model.manifest.task == task.name
-                else "flows.this_bundle_is_made_for_task",
+                else "flows.teacher_bundle_has_another_task",
                 value=str(folder),
                 task=self._model.manifest.task,
                 name=task.name,
@@ -276,7 +276,7 @@ def open_teacher(work: Work, context: BuildContext, embed: Embed | None) -> Teac
     if not settings.url:
         return BundleTeacher(work.recipe.folder / Path(settings.source).expanduser(), task, work.form, context.threads)
     if task.teaching is None:
-        raise RecipeError("flows.larger_model_cannot_be_asked_to_do", value=task.name)
+        raise RecipeError("flows.larger_model_cannot_do_this_task", value=task.name)
     teacher = open_remote(settings, work.task, work.form, work.fit, embed, context.fresh, context.threads)
     if task.teacher_sources is not None:
         teacher.with_sources = functools.partial(task.teacher_sources.attach, settings=work.recipe.asked)
@@ -329,7 +329,7 @@ def uses_redaction_model(settings: TeacherSettings) -> bool:
 def _budget(settings: TeacherSettings) -> RunBudget:
     """The limits, with prices. Raises RecipeError for a teacher elsewhere without any limit, and for dollars without prices."""
     if not settings.local and settings.budget_usd is None and settings.budget_tokens is None:
-        raise RecipeError("flows.teacher_that_is_not_on_this_machine", value=settings.source)
+        raise RecipeError("flows.remote_teacher_needs_budget", value=settings.source)
     listed = next((entry for entry in price_list.read()["models"] if _plain(entry["name"]) == _plain(settings.model)), None)
     price_in = settings.price_in if settings.price_in is not None else listed["input"] if listed else None
     price_out = settings.price_out if settings.price_out is not None else listed["output"] if listed else None

@@ -80,11 +80,11 @@ def _require_use(settings: TeacherSettings, uses: Sequence[Use], work: Work) -> 
     if "compare" in uses and not settings.url:
         raise RecipeError("flows.bundle_is_compared_by_smidgen_eval", value=settings.source)
     if "generate" in uses and work.task.teacher_sources is not None and data.train is None and work.given is None:
-        raise RecipeError("flows.what_teacher_makes_is_kept_if_it_helps", value=settings.source)
+        raise RecipeError("flows.teacher_examples_need_rows_of_people", value=settings.source)
     if "label" in uses and data.unlabelled is None:
         raise RecipeError("flows.teacher_has_nothing_to_label", value=settings.source)
     if "score" in uses and not {"label", "generate"} & set(uses):
-        raise RecipeError("flows.teacher_has_no_answers_of_its_own", value=", ".join(uses))
+        raise RecipeError("flows.teacher_has_no_answers_to_mark", value=", ".join(uses))
 
 
 class _Teaching:
@@ -131,7 +131,7 @@ class _Teaching:
         if "generate" not in self._uses:
             return None
         if not isinstance(self._teacher, RemoteTeacher):
-            raise RecipeError("flows.bundle_labels_and_cannot_make_examples", value=self._settings.source)
+            raise RecipeError("flows.bundle_cannot_make_examples", value=self._settings.source)
         require_single(self._work)
         return self._teacher
 
@@ -170,7 +170,7 @@ class _Teaching:
         dropped["the text is there already"] = len(repeated - leaked)
         kept = [row for place, row in enumerate(rows) if place not in leaked and place not in repeated]
         if not kept:
-            raise DataError("flows.file_of_unlabelled_inputs_holds_nothing", value=settings.unlabelled)
+            raise DataError("flows.unlabelled_file_has_nothing_new", value=settings.unlabelled)
         return kept
 
     def _affordable(self, pool: list[Row]) -> list[Row]:
@@ -270,7 +270,7 @@ def try_teacher(work: Work, context: BuildContext, teacher: Teacher, embed: Embe
     verdicts = teacher.verdicts(rows, 1, "try the teacher on your own rows", context.progress)
     heard = [(row, verdict) for row, verdict in zip(rows, verdicts, strict=True) if verdict.agreement or verdict.why_not not in _NOT_ASKED]
     if not heard:
-        raise TeacherError("flows.teacher_could_not_be_tried_on_any", value=verdicts[0].why_not if verdicts else "no rows")
+        raise TeacherError("flows.teacher_could_not_be_tried", value=verdicts[0].why_not if verdicts else "no rows")
     quality, unit = quality_of(task, work.form, heard), quality_unit(task)
     alone, needed, reason = _quality_needed(work, embed)
     if settings.min_quality is not None:
@@ -354,7 +354,7 @@ def _embed(work: Work, context: BuildContext) -> Embed | None:
 
 
 def _no_room(value: str) -> TeacherError:
-    return TeacherError("flows.budget_has_no_room_for_single_label", value=value)
+    return TeacherError("flows.budget_has_no_room_after_trial", value=value)
 
 
 def joined_with(work: Work, taught: Sequence[Row], facts: TeacherFacts) -> Work:

@@ -186,7 +186,7 @@ def joined(work: Work, context: BuildContext, files: TrainedFiles, members: Sequ
         for member in members:
             for name in member.spec.files:
                 if (out / name).is_file() and (out / name).read_bytes() != (member.folder / name).read_bytes():
-                    raise EngineError("flows.two_members_of_blend_have_different", value=name, partners=part.partners[0])
+                    raise EngineError("flows.blend_members_have_conflicting_files", value=name, partners=part.partners[0])
                 shutil.copyfile(member.folder / name, out / name)
         return spec
 

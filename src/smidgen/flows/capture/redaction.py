@@ -212,7 +212,7 @@ class CaptureRedactor:
         """
         texts = _readable((said.corrected, said.comment))
         if texts is None:
-            raise RedactionError("flows.feedback_has_parts", value=said.request_id)
+            raise RedactionError("flows.feedback_cannot_be_searched", value=said.request_id)
         redactor = self._redactor(asked, self._found(texts))
         answered = self._answering(asked, redactor, key, self._choices.get(said.request_id, ()))
         safe = redactor.twice(

@@ -236,7 +236,7 @@ def _refuse_refuted(model: Model, rows_sha256: str, marks: RowFingerprints, name
             share = max(share, marks.share_in(RowFingerprints.read(gone.marks)))
         if share > revocation.MOST_REFUTED:
             raise InputError(
-                "flows.this_is_sample_of_revoked_certificate" if share == 1 else "flows.of_rows_are_of_sample_of_revoked",
+                "flows.this_is_sample_of_revoked_certificate" if share == 1 else "flows.rows_are_of_revoked_sample",
                 value=name,
                 share=None if share == 1 else (f"{share:.0%}"),
             )
@@ -279,5 +279,5 @@ def _segments(
         return [""] * len(rows)
     groups = [answer_group(reply) for reply in replies]
     if None in groups or (table is not None and table.label is None):
-        raise InputError("flows.segments_by_label_need_one_label_per", value=by)
+        raise InputError("flows.segments_by_label_need_single_labels", value=by)
     return [None if gives_nothing(reply) else group for reply, group in zip(replies, groups, strict=True)]

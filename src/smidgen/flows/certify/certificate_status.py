@@ -156,7 +156,7 @@ def begin_audits(bundle: Path, paper: Certificate) -> None:
     for audit, before in furthest.values():
         if audit.evidence > 1:
             raise InputError(
-                "flows.most_of_these_rows_certified_before",
+                "flows.audits_speak_against_these_rows",
                 evidence=f"{audit.evidence:.3g}",
                 alpha=f"{before.alpha:g}",
                 delta=f"{before.delta:g}",
@@ -181,7 +181,7 @@ def _before(bundle: Path, paper: Certificate) -> list[Certificate]:
         there = papers.read(papers.place(bundle))
     except CertificateError as error:
         if not error.missing and not found:
-            raise CertificateError("flows.certificate_beside_bundle", value=error.what) from error
+            raise CertificateError("flows.certificate_beside_bundle_is_unreadable", value=error.what) from error
     else:
         found += [there] if all(one.id != there.id for one in found) else []
     return [one for one in found if _renews(one, paper)]
@@ -193,7 +193,7 @@ def _extent(audit: SequentialAudit) -> tuple[int, float]:
 
 
 def _lost(paper: Certificate, error: Exception) -> CertificateError:
-    return CertificateError("flows.audits_of_certificate_cannot_be_started", value=f"{error} ({certificate_audit.audit_file(paper.id)})")
+    return CertificateError("flows.audits_cannot_be_started_or_continued", value=f"{error} ({certificate_audit.audit_file(paper.id)})")
 
 
 def _renews(before: Certificate, paper: Certificate) -> bool:

@@ -231,7 +231,7 @@ def certify_pairs(
     known = report.read(model.folder / "report.json")
     tries = threshold_steps([(point.threshold, point.coverage) for point in known.risk_coverage.points] if known.risk_coverage else [])
     if not tries:
-        raise InputError("flows.bundle_report_has_no_risk_coverage", value=model.name)
+        raise InputError("flows.bundle_report_has_no_risk_curve", value=model.name)
     moment = now or datetime.now(UTC)
     friend = known_data(model, known, moment, built_from)
     unchecked = (*friend.unchecked, *drawn.unchecked)
@@ -307,9 +307,7 @@ def _foretell(model: Model, terms: CertificateTerms, n: int, progress: Progress)
         return None
     found, said = odds(n), describe_odds(odds, n, fewest_rows(terms.alpha, terms.level))
     if found.chance < terms.likely:
-        raise CertificateError(
-            "flows.no_test_was_made_because_it_would", value=said, facts={"certified": False, "n": n, "forecast": asdict(found)}
-        )
+        raise CertificateError("flows.test_would_probably_fail", value=said, facts={"certified": False, "n": n, "forecast": asdict(found)})
     progress.say(said)
     return found
 
@@ -348,15 +346,17 @@ def _check_terms(terms: CertificateTerms) -> None:
         PromiseSettings(**{name: getattr(terms, name) for name in ("alpha", "delta", "overall", "valid_days", "audit_days")})
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError("flows.is_out_of_range", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
+        raise InputError(
+            "flows.certificate_term_is_out_of_range", value=first["input"], setting=first["loc"][0], reason=first["msg"]
+        ) from None
     check_reference(terms.loss, terms.reference)
     if terms.loss == "judge" and terms.reference != "judge":
-        raise InputError("flows.with_loss_judge_judge_is_reference", reference=terms.reference)
+        raise InputError("flows.loss_judge_needs_reference_judge", reference=terms.reference)
     named = terms.reference == "model" or terms.loss == "judge"
     if terms.model and (not named or len(terms.model) > MOST_NAME or not terms.model.isprintable()):
-        raise InputError("flows.large_model_name_is_one_line_and_needs", value=terms.model[:MOST_NAME])
+        raise InputError("flows.reference_model_name_is_invalid", value=terms.model[:MOST_NAME])
     if (terms.reference == "judge") != (terms.judge is not None):
-        raise InputError("flows.reference_judge_and_judge_errors_belong", value=terms.reference)
+        raise InputError("flows.reference_judge_needs_judge_errors", value=terms.reference)
     if terms.judge is not None and not 0 <= terms.judge.wrong <= terms.judge.reviewed >= 1:
         raise InputError("flows.judge_errors_is_not_k_wrong_of_n", value=f"{terms.judge.wrong}/{terms.judge.reviewed}")
 

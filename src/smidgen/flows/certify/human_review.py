@@ -219,16 +219,16 @@ def open_review(folder: Path, store: TrafficStore, share: float | None = None, n
     paper = found.certificate
     # A certificate that is stale because audits are missing holds again once they come.
     if not (found.valid or found.state in REVIVED_BY_AUDITS) or paper is None:
-        raise CertificateError("flows.bundle_has_no_valid_certificate_so", value=f"{found.state.value}: {found.why}")
+        raise CertificateError("flows.bundle_has_no_certificate_to_audit", value=f"{found.state.value}: {found.why}")
     if paper.reference.kind not in _OF_PEOPLE or paper.measure:
-        raise InputError("flows.people_can_only_audit_certificate", name=folder.name, words=paper.reference.words)
+        raise InputError("flows.people_cannot_audit_this_certificate", name=folder.name, words=paper.reference.words)
     file = certificate_audit.audit_file(paper.id).with_suffix(".reviews.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(file.with_suffix(".lock"), timeout=0):
             yield HumanReview(folder, manifest, paper, store, _state(file, share, _declared(paper)), file)
     except filelock.Timeout:
-        raise InputError("flows.another_review_of_this_certificate", value=str(folder)) from None
+        raise InputError("flows.another_review_is_running", value=str(folder)) from None
 
 
 def _segment(pending: Sequence[Any]) -> str | None:
@@ -266,5 +266,5 @@ def _state(file: Path, share: float | None, declared: float | None) -> _ReviewSt
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise CertificateError("flows.state_of_review_cannot_be_read", value=f"{file}: {error}") from error
     if share is not None and share != state.share:
-        raise InputError("flows.review_of_this_certificate_began", asked=f"{share:g}", begun=f"{state.share:g}")
+        raise InputError("flows.review_began_with_another_share", asked=f"{share:g}", begun=f"{state.share:g}")
     return state

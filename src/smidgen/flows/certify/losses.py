@@ -87,7 +87,7 @@ def choose_loss(choice: Choice, task: Task, form: Form, marking: Marking | None 
 def check_loss(choice: Choice, task: Task) -> None:
     """Raise InputError if the task has no such loss. This check needs no bundle."""
     if choice != "likeness" and task.grading is None:
-        raise InputError("flows.only_written_texts_have_choice", choice=choice, name=task.name)
+        raise InputError("flows.loss_is_only_for_written_texts", choice=choice, name=task.name)
 
 
 def missed_attributes(task: Task, form: Form, text: Text, reply: Reply) -> float:

@@ -13,7 +13,7 @@ from smidgen.core.settings import SectionedSettings, Settings, setting
 def check_reference(loss: str, reference: str) -> None:
     """Raise InputError if a loss and a reference do not go together."""
     if (loss == "attributes") != (reference == "request"):
-        raise InputError("flows.request_itself_is_reference_with_loss", loss=loss, reference=reference)
+        raise InputError("flows.request_is_reference_for_attributes_only", loss=loss, reference=reference)
 
 
 class PromiseSettings(Settings):

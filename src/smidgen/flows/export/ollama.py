@@ -40,7 +40,7 @@ class Ollama:
         template, system, _ = _template(decoder)
         odd = decoder.split_alike()
         if odd is not None:
-            raise ExportRefusal("flows.prompt_as_one_text_is_split_into_other", value=odd)
+            raise ExportRefusal("flows.prompt_as_one_text_has_other_tokens", value=odd)
         modelfile(decoder, template, system)
 
     def write(self, bundle: Bundle, out: Path) -> ExportNotes:

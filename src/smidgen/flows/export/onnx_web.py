@@ -70,13 +70,13 @@ class OnnxWeb:
         engine_of(bundle, _ENGINES, "onnx-web")
         form = form_of(manifest)
         if not form.page:
-            raise ExportRefusal("flows.only_classifiers_and_taggers_can", value=manifest.task)
+            raise ExportRefusal("flows.onnx_web_needs_classifier_or_tagger", value=manifest.task)
         if manifest.engine.engine == "onnx":
             return
         told = json.loads((bundle.folder / "tokenizer.json").read_text(encoding="utf-8"))
         kinds = [(told.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
         if kinds not in (["WordPiece", "BertNormalizer", "BertPreTokenizer"], ["WordPiece", None, "BertPreTokenizer"]):
-            raise ExportRefusal("flows.page_own_script_runs_only_bert", value=" ".join(map(str, kinds)))
+            raise ExportRefusal("flows.onnx_web_needs_wordpiece_tokenizer", value=" ".join(map(str, kinds)))
         if form.answer_schema is not None:
             browser_schema(form.answer_schema)
 
@@ -147,7 +147,7 @@ def browser_pattern(pattern: str) -> str:
             elif following and not following.isalnum():
                 made.append(following)
             else:
-                raise ExportRefusal("flows.browser_reads_pattern_of_schema", value=pattern)
+                raise ExportRefusal("flows.browser_reads_pattern_differently", value=pattern)
         elif inside and letter == "]":
             inside = False
             made.append(letter)
@@ -167,7 +167,7 @@ def browser_pattern(pattern: str) -> str:
         elif not inside and letter == "]":
             made.append("\\]")
         elif not inside and letter in "*+?}" and following == "+":
-            raise ExportRefusal("flows.browser_reads_pattern_of_schema", value=pattern)
+            raise ExportRefusal("flows.browser_reads_pattern_differently", value=pattern)
         else:
             made.append(letter)
     return "".join(made)

@@ -346,7 +346,7 @@ def _open_line(folder: Path, ask: LearnSettings, jobs: Sequence[LineJob]) -> Lin
     """Open the line, or create it if the settings name a task, a bundle or a job."""
     line = Line(folder)
     if not is_line(folder) and ask.line.task is None and ask.line.bundle is None and not jobs:
-        raise InputError("flows.there_is_no_line_here_and_no_task", value=str(folder))
+        raise InputError("flows.new_line_needs_task", value=str(folder))
     line.begin(ask.line.name or folder.resolve().name, ask.line.hold_out)
     return line
 

@@ -177,7 +177,7 @@ class KnownData:
         """Raise InputError if a file, or its rows, are those that the bundle was made from or measured on."""
         met = self.hashes.get(file_sha256) or self.hashes.get(rows_sha256)
         if met:
-            raise InputError("flows.this_is", value=name, met=met)
+            raise InputError("flows.data_were_used_for_this_bundle", value=name, met=met)
 
     def knows(self, text: Text) -> bool:
         """Return True if a text is in a file that the bundle was made from or measured on, or its line learns from it.

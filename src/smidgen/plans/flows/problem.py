@@ -208,7 +208,7 @@ def _read_tables(recipe: SolverRecipe) -> dict[str, ProblemTable]:
         rows = []
         for number, record in opened.records():
             if number > MAX_TABLE_ROWS:
-                raise DataError("plans.table_has_more_than_rows", value=str(file), most_rows=MAX_TABLE_ROWS, file=opened.name, row=number)
+                raise DataError("plans.table_has_too_many_rows", value=str(file), most_rows=MAX_TABLE_ROWS, file=opened.name, row=number)
             rows.append((number, record))
         found[name] = ProblemTable(opened.name, opened.columns, rows)
     return found
@@ -252,7 +252,7 @@ def write_plan(plan: SolvedPlan, folder: Path) -> list[str]:
         old = {name for name in read_plan(folder / PLAN)["files"] if Path(name).name == name}
     foreign = sorted(name for name in made if name not in old and (folder / name).exists())
     if foreign:
-        raise InputError("plans.file_that_would_be_written_is_already", value=str(folder / foreign[0]))
+        raise InputError("plans.output_file_exists_already", value=str(folder / foreign[0]))
     for name in (*(name for name in made if name != PLAN), PLAN):
         files.write(folder / name, made[name])
     for name in old - set(made):

@@ -98,7 +98,7 @@ class ServedPlan:
         texts = [statement.text for statement in statements]
         sentence = " ".join(texts[:_SENTENCES_IN_ANSWER])
         if strange := strange_numbers(sentence, plan["result"]):
-            raise EngineError("plans.sentence_states_numbers_that_result_lacks", value=sentence, strange=", ".join(strange))
+            raise EngineError("plans.sentence_states_unknown_numbers", value=sentence, strange=", ".join(strange))
         at = datetime.fromtimestamp((self._folder / PLAN).stat().st_mtime, UTC)
         facts = dict(statements[0].facts) if len(statements) == 1 else {}
         return {"sentence_en": sentence, **facts, "solved": at.date().isoformat()}

@@ -252,7 +252,7 @@ def _read_recipe(folder: Path) -> dict[str, Any]:
 def _write_recipe(folder: Path, tree: Mapping[str, Any]) -> None:
     text = written(laid_over(tree, ()))
     if HALVES.search(text):
-        raise InputError("plans.text_holds_nul_or_half_character", value=tree["name"])
+        raise InputError("plans.text_has_invalid_character", value=tree["name"])
     files.write(folder / _RECIPE, text.encode("utf-8"))
 
 

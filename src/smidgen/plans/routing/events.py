@@ -125,7 +125,7 @@ def edit(problem: Problem, event: Mapping[str, Any]) -> Edit:
     unknown = [name for name in event if name != "kind" and name not in _OF_KIND.get(str(kind), event)]
     if unknown:
         raise InputError(
-            "plans.event_of_kind_takes_no", value=event[unknown[0]], kind=kind, strange=unknown[0], of_kind=", ".join(_OF_KIND[str(kind)])
+            "plans.event_has_no_such_field", value=event[unknown[0]], kind=kind, strange=unknown[0], of_kind=", ".join(_OF_KIND[str(kind)])
         )
     if kind in _ON_STREETS:
         return _on_streets(problem, event, str(kind))
@@ -201,7 +201,7 @@ def _with_part_of_day(words: str, sentence: str) -> str:
 def _named(event: Mapping[str, Any], field: str) -> str:
     value = event.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise InputError("plans.event_names_no", value=event.get("kind"), field=field)
+        raise InputError("plans.event_lacks_name", value=event.get("kind"), field=field)
     return value
 
 
@@ -229,7 +229,7 @@ def known_as(name: str, known: Iterable[str], what: str) -> str:
     near = difflib.get_close_matches(sought, [folded(other) for other in names], n=3, cutoff=0.5)
     meant = [other for other in names if folded(other) in near][:3]
     raise InputError(
-        "plans.none_of_this_kind_has_this_name_but_some_are_near" if meant else "plans.none_of_this_kind_has_this_name",
+        "plans.nothing_has_this_name_but_some_are_near" if meant else "plans.nothing_has_this_name",
         value=name,
         kind=what,
         meant=" or ".join(meant) if meant else None,
@@ -481,7 +481,7 @@ def _hours_changed(problem: Problem, event: Mapping[str, Any]) -> Edit:
     opens, closes = _new_hours(event, stop)
     if closes < opens:
         value = f"{clock(opens)}–{clock(closes)}"
-        raise InputError("plans.would_close_before_it_opens", value=value, name=stop.name)
+        raise InputError("plans.stop_would_close_before_it_opens", value=value, name=stop.name)
     text = f"{stop.name} takes goods from {clock(opens)} to {clock(closes)} instead of {clock(stop.opens)} to {clock(stop.closes)}."
     changed = replace(stop, opens=opens, closes=closes)
     return Edit(replace(problem, stops=tuple(changed if other is stop else other for other in problem.stops)), text)

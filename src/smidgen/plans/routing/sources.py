@@ -98,7 +98,7 @@ def _request_matrix(client: Any, base: str, body: Any) -> list[list[dict[str, An
     except httpx.HTTPError as error:
         raise InputError("plans.valhalla_server_cannot_be_asked", value=type(error).__name__) from None
     except (ValueError, RecursionError):
-        raise InputError("plans.valhalla_server_did_not_answer", status_code=answer.status_code) from None
+        raise InputError("plans.valhalla_answer_is_not_json", status_code=answer.status_code) from None
     if answer.status_code != 200:
         error_text = content.get("error") if isinstance(content, dict) else None
         value = f"HTTP {answer.status_code}: {one_line(str(error_text or ''), None)}"
@@ -107,5 +107,5 @@ def _request_matrix(client: Any, base: str, body: Any) -> list[list[dict[str, An
     shape = (len(body["sources"]), len(body["targets"]))
     fits = isinstance(found, list) and len(found) == shape[0]
     if not fits or any(not isinstance(line, list) or len(line) != shape[1] for line in found or ()):
-        raise InputError("plans.valhalla_server_answer_has_another", rows=shape[0], columns=shape[1])
+        raise InputError("plans.valhalla_answer_has_wrong_size", rows=shape[0], columns=shape[1])
     return [[cell if isinstance(cell, dict) else {} for cell in line] for line in found or ()]

@@ -207,7 +207,7 @@ def _same_units(stops: ProblemTable, vans: ProblemTable) -> None:
     load, room = NamedColumns(stops), NamedColumns(vans)
     if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
         value = f"{load.written('demand')}, {room.written('capacity')}"
-        raise DataError("plans.loads_and_capacities_are_in_different", value=value, unit=load.unit("demand"), file=vans.file)
+        raise DataError("plans.loads_and_capacities_differ_in_unit", value=value, unit=load.unit("demand"), file=vans.file)
 
 
 def _travel_remarks(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:

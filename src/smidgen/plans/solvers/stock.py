@@ -303,7 +303,7 @@ def _named_item(name: str, known: Mapping[str, str]) -> str:
         raise InputError("plans.several_items_have_this_name", value=name, shown=shown)
     near = difflib.get_close_matches(name, list(known.values()), n=3, cutoff=0.5)
     raise InputError(
-        "plans.no_item_of_tables_has_this_name_but_some_are_near" if near else "plans.no_item_of_tables_has_this_name",
+        "plans.no_item_has_this_name_but_some_are_near" if near else "plans.no_item_of_tables_has_this_name",
         value=name,
         near=" or ".join(near) if near else None,
     )
@@ -345,7 +345,7 @@ def _stocked(problem: StockProblem, change: Change) -> StockedItem:
 
 def _need(change: Change, name: str, words: str) -> Any:
     if name not in change:
-        raise InputError("plans.change_does_not_say", value=str(dict(change)), words=words)
+        raise InputError("plans.change_is_incomplete", value=str(dict(change)), words=words)
     return change[name]
 
 
@@ -403,7 +403,7 @@ def _lead_items(problem: StockProblem, change: Change) -> list[str]:
     if len(found) != 1:
         near = difflib.get_close_matches(supplier, list(known.values()), n=3, cutoff=0.5)
         raise InputError(
-            "plans.no_supplier_of_table_has_this_name" if not found else "plans.several_suppliers_have_it",
+            "plans.no_supplier_of_table_has_this_name" if not found else "plans.several_suppliers_have_this_name",
             value=supplier,
             shown_names=shown_names(near or sorted(known.values())),
         )

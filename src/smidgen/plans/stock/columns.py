@@ -103,7 +103,7 @@ def read_numbers(table: ProblemTable, name: str, empty: float | None = None) -> 
     marks = {mark for text in {text for _, text in cells} if text and (mark := numbers.mark(text)) is not None}
     if len(marks) > 1:
         number, text = next((number, text) for number, text in cells if numbers.mark(text) == ",")
-        raise DataError("plans.column_has_decimal_points_and_decimal", value=text, file=table.file, row=number, column=name)
+        raise DataError("plans.column_mixes_decimal_marks", value=text, file=table.file, row=number, column=name)
     mark, known, found = next(iter(marks), None), dict[str, float](), []
     for number, text in cells:
         if text not in known:
@@ -162,7 +162,7 @@ def _day_first(cells: Iterable[tuple[int, str]], file: str, name: str) -> bool:
             open_row = (number, text)
     if len(rows_by_order) > 1:
         value = f"rows {rows_by_order[True]} and {rows_by_order[False]}"
-        raise DataError("plans.day_comes_first_in_some_dates_and_month", value=value, file=file, column=name)
+        raise DataError("plans.dates_mix_day_and_month_order", value=value, file=file, column=name)
     if not rows_by_order and open_row is not None:
         row, text = open_row
         raise DataError("plans.date_can_be_read_in_two_ways", value=text, file=file, row=row, column=name)

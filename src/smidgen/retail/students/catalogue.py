@@ -55,7 +55,7 @@ class CatalogueStudent(Student):
         """Make vectors of all texts, and choose the weight of likeness on held-out rows. Raises TrainError if there is no base."""
         settings = training.settings if isinstance(training.settings, CatalogueSettings) else CatalogueSettings()
         if training.base is None:
-            raise TrainError("retail.texts_of_goods_are_compared_by_base", value="none")
+            raise TrainError("retail.comparing_texts_needs_base", value="none")
         purchases = read_purchases(training)
         encoder = _write_encoder(training.base.folder, space.folder, settings.max_length)
         space.progress.start("read the texts of the goods")

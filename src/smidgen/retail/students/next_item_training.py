@@ -105,7 +105,7 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
             step += 1
         progress.advance(1)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
-        raise TrainError("retail.transformer_numbers_are_no_longer", step=step)
+        raise TrainError("retail.transformer_numbers_are_not_finite", step=step)
     arrays = {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in network.state_dict().items()}
     untaught = np.ones(len(purchases.goods), np.bool_)
     untaught[np.concatenate([np.zeros(0, np.int64), *rows])] = False

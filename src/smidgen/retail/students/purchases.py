@@ -290,7 +290,7 @@ def _require_memory(size: int) -> None:
     if needed > 0.9 * free:
         fits = int((0.9 * free * (1 << 20) / 12) ** 0.5)
         raise MachineError(
-            "retail.weighing_items_takes_mb_of_memory", size=size, needed=f"{needed:,.0f}", free=f"{free:,.0f}", fits=fits // 100 * 100
+            "retail.weighing_items_needs_more_memory", size=size, needed=f"{needed:,.0f}", free=f"{free:,.0f}", fits=fits // 100 * 100
         )
 
 

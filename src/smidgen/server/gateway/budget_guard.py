@@ -72,7 +72,7 @@ def budget_plan(settings: ServeSettings) -> BudgetPlan | None:
         raise InputError("server.budget_is_given_but_no_fallback", value="--budget-day")
     unpriced = [model for model in settings.fallback.models if prices.of(model) is None]
     if unpriced:
-        raise InputError("server.budget_cannot_be_enforced_because_price", value=unpriced[0])
+        raise InputError("server.budget_needs_price_of_model", value=unpriced[0])
     return BudgetPlan(budget, prices, settings.budget.max_output_tokens)
 
 
@@ -110,7 +110,7 @@ class BudgetGuard:
         try:
             self.ledger = SpendingLedger(file)
         except OSError as error:
-            raise SmidgenError("server.spending_ledger_cannot_be_read_so", value=str(error), path=file or ledgers.place()) from error
+            raise SmidgenError("server.spending_ledger_cannot_be_read", value=str(error), path=file or ledgers.place()) from error
 
     @property
     def limits(self) -> Mapping[str, float]:

@@ -62,7 +62,7 @@ def check_held_out(settings: ServeSettings) -> None:
             value="--held-out-aside",
         )
     if settings.capture.held_out == 0:
-        raise InputError("server.held_out_texts_are_to_be_set_aside")
+        raise InputError("server.no_text_is_held_out_to_set_aside")
 
 
 def held_out_test(service: Service) -> IsHeldOut | None:

@@ -70,7 +70,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
     urls = [upstreams_module.checked_url(url) for url in settings.fallback.urls]
     if not urls:
         if settings.fallback.models or settings.fallback.key_env:
-            raise InputError("server.model_or_key_is_given_for_fallback_but", value="--fallback")
+            raise InputError("server.fallback_model_or_key_needs_url", value="--fallback")
         if settings.fallback.pass_paths:
             raise InputError("server.path_to_pass_on_is_given_but_no_fallback", value="--pass")
         if settings.privacy.on or settings.privacy.kinds or settings.privacy.bundle:
@@ -84,7 +84,7 @@ def fallback_targets(settings: ServeSettings, environment: Mapping[str, str] | N
         raise InputError("server.each_fallback_needs_name_of_its_model", urls=len(urls), models=len(settings.fallback.models))
     named = settings.fallback.key_env
     if named and len(named) != len(urls):
-        raise InputError("server.each_fallback_has_key_of_its_own_key", urls=len(urls), named=len(named))
+        raise InputError("server.each_fallback_needs_its_own_key", urls=len(urls), named=len(named))
     names = [*named] or [_default(place) for place in range(len(urls))]
     given = known_secrets(settings.access.secrets, names, environment)
     keys = [_key(given, name, wanted=bool(named)) for name in names]
@@ -225,7 +225,7 @@ def _key(environment: Mapping[str, str], name: str, wanted: bool) -> str | None:
             raise InputError("server.fallback_key_is_not_set", value=name, name=name)
         return None
     if not all(32 < ord(sign) < 127 for sign in key):
-        raise InputError("server.fallback_key_holds_characters", key=len(key), name=name)
+        raise InputError("server.fallback_key_has_invalid_characters", key=len(key), name=name)
     return key
 
 

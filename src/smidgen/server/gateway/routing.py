@@ -105,7 +105,7 @@ def job_matcher(models: Iterable[ServedBundle]) -> JobMatcher:
     lines = {model.name: line for model in models if isinstance(line := getattr(model, "line", None), Line)}
     jobs = {name: [job for job in line.read().jobs if job.told] for name, line in lines.items()}
     if not any(jobs.values()):
-        raise InputError("server.no_line_that_is_served_has_job_to_take", value=", ".join(lines) or "no line")
+        raise InputError("server.no_served_line_has_job_to_take", value=", ".join(lines) or "no line")
     with opened(make=False) as store:
         return JobMatcher(jobs, store.template)
 
@@ -309,7 +309,7 @@ def _check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
     before = body.get(_PREVIOUS_RESPONSE) if body is not None and path == RESPONSES else None
     if isinstance(before, str) and before.startswith(LOCAL_RESPONSE_ID):
         raise RequestError(
-            "server.response_that_this_goes_on_from_was",
+            "server.previous_response_is_not_stored",
             value=before,
             status=400,
             code="previous_response_not_found",
@@ -317,4 +317,4 @@ def _check_previous_response(path: str, body: Mapping[str, Any] | None) -> None:
         )
     named = path.removeprefix(f"{RESPONSES}/") if path.startswith(f"{RESPONSES}/{LOCAL_RESPONSE_ID}") else ""
     if named:
-        raise RequestError("server.this_response_was_made_here", value=named, status=404, code="not_found")
+        raise RequestError("server.local_response_is_not_stored", value=named, status=404, code="not_found")

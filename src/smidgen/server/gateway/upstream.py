@@ -146,7 +146,7 @@ class Upstream:
         try:
             target = self._target(call.tail, call.query)
         except (ValueError, httpx.InvalidURL):
-            raise RequestError("server.path_is_none", status=400, code="bad_path") from None
+            raise RequestError("server.path_is_invalid", status=400, code="bad_path") from None
         crossing = upstream_headers(headers, self._key, own_authorization=self._own, own_headers=self._own_headers)
         request = httpx.Request(call.method, target, headers=crossing, content=flow)
         request.extensions["timeout"] = self._timeout

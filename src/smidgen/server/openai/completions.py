@@ -93,7 +93,7 @@ def _input(model: ServedBundle, prompt: str, suffix: str | None) -> Text:
     if reach is not None:
         return read_part(*((prompt, suffix) if suffix else read_marks(prompt) or (prompt, "")), reach)
     if suffix:
-        raise RequestError("server.this_model_does_not_fill_gaps", value=model.name, code="suffix_not_supported", param="suffix")
+        raise RequestError("server.model_cannot_fill_in_the_middle", value=model.name, code="suffix_not_supported", param="suffix")
     return prompt
 
 

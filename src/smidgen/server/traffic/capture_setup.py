@@ -36,10 +36,10 @@ _MOST_LABELS_BYTES = 4_000_000
 def check_labels(capture: CaptureSettings) -> None:
     """Raise InputError for labels or known names without capture, as `read_labels` does, and for invalid known names."""
     if capture.known and not (capture.on and capture.redact == "mask"):
-        raise InputError("server.known_names_are_given_but_nothing", value="--capture-known")
+        raise InputError("server.known_names_need_masked_capture", value="--capture-known")
     PublicNames(capture.known)
     if capture.labels is not None and not capture.on:
-        raise InputError("server.labels_are_given_for_captured_answers", value="--capture-labels")
+        raise InputError("server.capture_labels_need_capture", value="--capture-labels")
     labels_of(capture)
 
 

@@ -77,7 +77,7 @@ def opened(url: str | None = None, held_out: float | None = None, make: bool = T
         raise InputError("store.held_out_share_is_out_of_range", value=held_out)
     database = Database(url_of(url), "the traffic store", TrafficError)
     if not make and database.file is not None and not database.file.exists():
-        raise TrafficError("store.there_is_no_traffic_store_because", value=database.shown)
+        raise TrafficError("store.there_is_no_traffic_store", value=database.shown)
     return TrafficStore(database, held_out)
 
 
@@ -459,7 +459,7 @@ class TrafficStore:
     def _still_there(self) -> None:
         """Raise TrafficError if the file was deleted: a deleted file accepts all writes, and all of them are lost."""
         if not self._database.there:
-            raise TrafficError("store.traffic_store_was_deleted_while_it_was", value=self.place)
+            raise TrafficError("store.traffic_store_was_deleted_meanwhile", value=self.place)
 
     def _opened(self) -> None:
         """Open the database if it is not open, or if its file was replaced."""

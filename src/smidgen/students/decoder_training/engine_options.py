@@ -134,7 +134,7 @@ def choose_drafting(
     Raises TrainError for `lookup` with a schema.
     """
     if asked == "lookup" and schema:
-        raise TrainError("students.answers_in_schema_are_scored")
+        raise TrainError("students.schema_answers_cannot_be_drafted")
     if asked == "none":
         return DraftingChoice(None, "none, as asked")
     if asked == "auto" and schema:

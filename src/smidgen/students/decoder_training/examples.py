@@ -98,7 +98,7 @@ def examples_of(rows: Sequence[Row], prompt: DecoderPrompt, tokenizer: Tokenizer
     lessons = _made(rows, prompt, tokenizer, most, every=prompt.reach is not None)
     if lessons.left_out > _MOST_LEFT_OUT * (lessons.left_out + len(lessons.lessons)):
         raise TrainError(
-            "students.many_examples_are_too_long_and_cut",
+            "students.many_examples_are_too_long",
             left_out=lessons.left_out,
             total=lessons.left_out + len(lessons.lessons),
             most=most,

@@ -69,7 +69,7 @@ def opened_weights(folder: Path) -> LazyWeights:
     """The weights of a base, read one by one, from the files that its hash covers. Raises BaseError if the folder has no weights."""
     files = weight_files(folder)
     if not files:
-        raise BaseError("students.base_has_no_weights_model_safetensors", value=str(folder))
+        raise BaseError("students.base_has_no_weights", value=str(folder))
     if files[0].suffix == ".gguf":
         from smidgen.gguf.weights import readers
 
@@ -160,7 +160,7 @@ def open_decoder(folder: Path) -> StoredDecoder:
     told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     base = Path(told["base"])
     if not base.is_dir():
-        raise BaseError("students.base_that_this_model_was_trained", value=str(base))
+        raise BaseError("students.base_of_this_model_is_gone", value=str(base))
     settings = told["settings"] if told["taught"] else {}
     left = {name: told.get(name) for name in ("kept", "layers", "neurons")}
     return StoredDecoder(folder, base, shape_of(folder), config_of(folder), told["facts"], settings, **left)
@@ -255,7 +255,7 @@ def guide_model(guide: Path, base: Path, student: Path, kept: Sequence[int] | No
     if own == tokenizer_hash(base):
         rows = kept
     elif own != tokenizer_hash(student):
-        raise TrainError("students.guide_tokens_are_not_student", value=str(guide))
+        raise TrainError("students.guide_has_other_tokens", value=str(guide))
     shape, weights = shape_of(guide), opened_weights(guide)
     count = len(rows) if rows is not None else shape_of(student).vocabulary
     places = torch.arange(count) if rows is None else torch.tensor(list(rows))

@@ -128,7 +128,7 @@ def gap_prompt(folder: Path, reach: tuple[int, int]) -> DecoderPrompt:
         if first is not None and second is not None and third is not None:
             break
     else:
-        raise BaseError("students.base_has_no_marks_for_gap_in_text_such", value=str(folder))
+        raise BaseError("students.base_cannot_fill_in_the_middle", value=str(folder))
     ends = [number for name in _ENDS if (number := tokenizer.token_to_id(name)) is not None]
     ends += [end] if (end := _end(tokenizer, config)) is not None else []
     if not ends:

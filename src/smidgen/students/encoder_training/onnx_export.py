@@ -65,7 +65,7 @@ class ExportedHead:
         head = ExportedHead(**{name: facts[name] for name in ExportedHead.__dataclass_fields__ if name in facts})
         for name, value, known in (("pooling", head.pooling, ("mean", "cls", "tokens")), ("hidden", head.hidden, (None, *ACTIVATIONS))):
             if value not in known:
-                raise TrainError("students.smidgen_student_json_unknown", value=value, name=name, map=", ".join(map(str, known)))
+                raise TrainError("students.student_file_has_unknown_value", value=value, name=name, map=", ".join(map(str, known)))
         return head
 
 
@@ -95,7 +95,7 @@ def trace(folder: Path, head: ExportedHead, file: Path, opset: int) -> None:
     }
     missing = [name for name in encoder.load_state_dict(tensors, strict=False).missing_keys if not name.startswith("pooler.")]
     if missing:
-        raise TrainError("students.weights_lack_tensor_that_config_asks", value=missing[0])
+        raise TrainError("students.weights_lack_tensor", value=missing[0])
 
     module = _module(torch, encoder.eval(), own, head)
     with_types = getattr(config, "type_vocab_size", 0) > 1
@@ -185,7 +185,7 @@ def export_encoder(folder: Path, out: Path) -> EngineSpec:
         head = replace(head, max_length=min(head.max_length, config["max_position_embeddings"]))
         onnx.save_model(bert(config, _tensors(folder), head), out / "model.onnx")
     elif head.states:
-        raise TrainError("students.states_of_tokens_can_be_had_of_bert", value=config.get("model_type"))
+        raise TrainError("students.token_states_need_bert", value=config.get("model_type"))
     else:
         trace(folder, head, out / "model.onnx", OPSET)
     shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
@@ -329,7 +329,7 @@ class _Graph:
 
     def tensor(self, name: str) -> NDArray[Any]:
         if name not in self.tensors:
-            raise TrainError("students.weights_lack_tensor_that_config_asks", value=name)
+            raise TrainError("students.weights_lack_tensor", value=name)
         return self.tensors[name]
 
     def constant(self, name: str, value: NDArray[Any]) -> str:

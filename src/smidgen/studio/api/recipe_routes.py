@@ -141,7 +141,7 @@ def _undamaged(tree: dict[str, Any]) -> dict[str, Any]:
     """The tree itself. Raises InputError for a text in it that no file holds."""
     said = json.dumps(tree, ensure_ascii=False, default=str)
     if HALVES.search(said) or "\\u0000" in said:
-        raise InputError("studio.text_holds_nul_or_half_character")
+        raise InputError("studio.text_has_invalid_character")
     return tree
 
 

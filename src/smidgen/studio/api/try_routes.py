@@ -92,7 +92,7 @@ def try_routes(store: StudioStore, models: OpenModels) -> APIRouter:
     def answer(person: Viewer, project: str, model: str, body: AnswerRequest) -> list[TriedAnswer]:
         """Answer texts, in order. The model stays loaded for the next call."""
         if body.explain and len(body.texts) > 1:
-            raise RequestError("studio.this_works_for_single_texts_only", texts=len(body.texts), param="explain")
+            raise RequestError("studio.explanation_needs_single_text", texts=len(body.texts), param="explain")
         folder = model_folder(store, project, model)
         threshold = _threshold(store, project, model)
         here = store.project(project)

@@ -40,7 +40,7 @@ def run_certify(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[
         asked = CertifyRequest(**run.request)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError("studio.cannot_be_used", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
+        raise InputError("studio.setting_cannot_be_used", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
     use_store(traffic_url(run.project))
     folder = certified_folder(store, run.project, asked.model)
     try:

@@ -254,7 +254,7 @@ def _share(
     if first is None and asked.risk is None:
         first = shown_point(points)
     if first is None and asked.risk is not None:
-        raise InputError("studio.these_rows_cannot_show_how_few_answers", value=asked.risk)
+        raise InputError("studio.rows_cannot_show_this_risk", value=asked.risk)
     return (first["coverage"], "rows") if first is not None else (ASSUMED, "assumed")
 
 

@@ -40,7 +40,7 @@ def run_learn(store: StudioStore, run: Run, progress: RunProgress) -> Mapping[st
         asked = LearnRequest(**run.request)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError("studio.cannot_be_used", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
+        raise InputError("studio.setting_cannot_be_used", value=first["input"], setting=first["loc"][0], reason=first["msg"]) from None
     use_store(traffic_url(run.project))
     folder, scratch = line_folder(run.project), run_folder(run.id)
     begun = folder.with_suffix(".json")  # beside the line: it takes only files of its own

@@ -146,7 +146,7 @@ class RunStore:
         """Queue a stopped or failed run again. What it had finished is not done anew."""
         values = {"state": "queued", "error": None, "ended": None, "queued": time.time()}
         if not self._move(id, ("stopped", "failed"), values):
-            raise StudioError("studio.only_run_that_was_stopped_or_failed_can", value=self.get(id).state)
+            raise StudioError("studio.run_cannot_be_resumed", value=self.get(id).state)
         return self.get(id)
 
     def finish(

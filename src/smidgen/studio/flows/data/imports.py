@@ -173,7 +173,7 @@ def take_several(store: StudioStore, project: Project) -> Project:
     """Let a text of a project have several labels, from now on. Raises InputError for a task in which that makes no difference."""
     part: Task = registry.find("tasks", project.task)
     if not part.several:
-        raise InputError("studio.text_of_this_task_has_no_labels", value=project.task)
+        raise InputError("studio.task_does_not_take_several_labels", value=project.task)
     return save_recipe(store, project, laid_over(recipe_tree(project), {project.task: dict(part.several)}))
 
 

@@ -100,7 +100,7 @@ def can_redact(task: str) -> bool:
 def _refuse_other_tasks(store: StudioStore, project: str) -> None:
     task = store.project(project).task
     if not can_redact(task):
-        raise InputError("studio.answers_that_quote_their_text_would", value=task)
+        raise InputError("studio.redaction_would_break_quotations", value=task)
 
 
 def _meant(store: StudioStore, project: str, keys: Sequence[int] | None) -> list[DataRow]:

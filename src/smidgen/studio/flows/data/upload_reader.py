@@ -227,9 +227,9 @@ class _Sheet:
         self.rows += 1
         self._size += len(line) + 1
         if self.rows * len(self._table.columns) > self._limits.cells:
-            raise DataError("studio.file_has_more_than_cells", value=self._table.name, cells=self._limits.cells)
+            raise DataError("studio.file_has_too_many_cells", value=self._table.name, cells=self._limits.cells)
         if self._size > self._limits.unpacked:
-            raise DataError("studio.file_rows_come_to_more_than_mib", value=self._table.name, unpacked=self._limits.unpacked >> 20)
+            raise DataError("studio.file_rows_are_too_large", value=self._table.name, unpacked=self._limits.unpacked >> 20)
         self._stream.write(line + "\n")
 
 

@@ -55,7 +55,7 @@ def write_questions(project: Project, rows: Sequence[AskedRow], state: str) -> Q
     if held.state != state:
         raise RequestError("studio.somebody_else_has_changed_questions", value=_KIND, status=409, code="changed")
     if held.unreadable:
-        raise InputError("studio.file_of_questions_has_lines", unreadable=held.unreadable)
+        raise InputError("studio.questions_file_has_unreadable_lines", unreadable=held.unreadable)
     return _written(project, rows)
 
 
@@ -64,13 +64,13 @@ def add_question(project: Project, row: AskedRow) -> QuestionList:
     held = read_questions(project)
     kept = [one for one in held.rows if one.question != row.question]
     if held.unreadable:
-        raise InputError("studio.file_of_questions_has_lines", unreadable=held.unreadable)
+        raise InputError("studio.questions_file_has_unreadable_lines", unreadable=held.unreadable)
     return _written(project, [*kept, row])
 
 
 def _written(project: Project, rows: Sequence[AskedRow]) -> QuestionList:
     if len(rows) > MOST_QUESTIONS or any(len(row.question) > _LONGEST or len(row.text or "") > _LONGEST for row in rows):
-        raise InputError("studio.these_are_too_many_questions_or_too", rows=len(rows), most_questions=MOST_QUESTIONS, longest=_LONGEST)
+        raise InputError("studio.questions_are_too_many_or_too_long", rows=len(rows), most_questions=MOST_QUESTIONS, longest=_LONGEST)
     lines = [json.dumps(_told(row), ensure_ascii=False) for row in rows if row.question.strip()]
     write_file(project, material_name(project, _KIND), "".join(f"{line}\n" for line in lines).encode())
     return read_questions(project)

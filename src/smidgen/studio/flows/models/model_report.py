@@ -158,5 +158,5 @@ def _point(report: Report, threshold: float) -> CoveragePoint:
     points = report.risk_coverage.points if report.risk_coverage else ()
     found = next((point for point in points if abs(point.threshold - threshold) < 1e-9), None)
     if found is None:
-        raise InputError("studio.no_point_of_risk_coverage_curve", value=threshold)
+        raise InputError("studio.no_point_has_this_threshold", value=threshold)
     return found

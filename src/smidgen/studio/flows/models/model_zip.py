@@ -104,7 +104,7 @@ def _entries(found: Sequence[zipfile.ZipInfo], archive: Path) -> Mapping[str, zi
         named[name] = entry
     total = sum(entry.file_size for entry in files)
     if total > max(_SMALL, _MOST_GROWTH * archive.stat().st_size):
-        raise BundleError("studio.zip_file_content_is_far_larger", total=total >> 20, file=archive.name)
+        raise BundleError("studio.zip_file_content_is_too_large", total=total >> 20, file=archive.name)
     check_room(total)
     return named
 
@@ -127,7 +127,7 @@ def _fault(entry: zipfile.ZipInfo, name: str, outer: str, seen: set[str]) -> str
 def check_room(size: int) -> None:
     """Raise InputError for a bundle of too many bytes, and where the disk has no room for it."""
     if size > MOST_UNPACKED:
-        raise InputError("studio.model_is_larger_than_gb", most_unpacked=MOST_UNPACKED >> 30, size=size >> 20)
+        raise InputError("studio.model_is_too_large", most_unpacked=MOST_UNPACKED >> 30, size=size >> 20)
     free = shutil.disk_usage(home()).free
     if size + _SPARE > free:
         raise InputError("studio.there_is_not_enough_room_on_disk", free=free >> 20)

@@ -54,7 +54,7 @@ def changing(project: Project, kind: MaterialKind, most: int, stamp: str) -> Ite
     with _changing:
         now = read_text(project, kind, most)
         if now.stamp != stamp:
-            raise RequestError("studio.somebody_else_has_changed", value=now.name, status=409, code="changed_meanwhile")
+            raise RequestError("studio.file_was_changed_meanwhile", value=now.name, status=409, code="changed_meanwhile")
         yield now
 
 
