@@ -130,8 +130,8 @@ def cache_directives(headers: Iterable[tuple[bytes, bytes]]) -> CacheDirectives:
     for word in words:
         name, _, value = word.partition("=")
         if name.strip() == "max-age":
-            said = value.strip().strip('"')
-            fresh = min(fresh, float(said[:9]) if said.isascii() and said.isdigit() else 0.0)
+            age = value.strip().strip('"')
+            fresh = min(fresh, float(age[:9]) if age.isascii() and age.isdigit() else 0.0)
     return CacheDirectives("no-store" not in words, "no-cache" not in words and fresh > 0, fresh)
 
 
@@ -229,10 +229,10 @@ class CacheKeys:
             body: as it is sent, masked.
             model: the name that the upstream is asked for.
         """
-        asked = {name: value for name, value in body.items() if name not in TRANSPORT} | {"model": model}
+        fields = {name: value for name, value in body.items() if name not in TRANSPORT} | {"model": model}
         around = [scope, path, query.decode("latin-1"), _headers_that_count(headers)]
-        key = self._hash(["whole", *around, asked])
-        found = _split_text(path, asked)
+        key = self._hash(["whole", *around, fields])
+        found = _split_text(path, fields)
         if found is None:
             return CacheKey(key, None, "")
         template, text = found
@@ -251,16 +251,16 @@ def _headers_that_count(headers: Iterable[tuple[bytes, bytes]]) -> list[list[str
     )
 
 
-def _split_text(path: str, asked: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
+def _split_text(path: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
     """A request without its last text, and that text; None if there is none."""
     if path == COMPLETIONS:
-        return {name: value for name, value in asked.items() if name != "prompt"}, str(asked["prompt"])
-    *before, last = asked["messages"]
+        return {name: value for name, value in fields.items() if name != "prompt"}, str(fields["prompt"])
+    *before, last = fields["messages"]
     content = last.get("content")
     if last.get("role") != "user" or not isinstance(content, str):
         return None
-    said = {name: value for name, value in last.items() if name != "content"}
-    return {**{name: value for name, value in asked.items() if name != "messages"}, "messages": [before, said]}, content
+    message = {name: value for name, value in last.items() if name != "content"}
+    return {**{name: value for name, value in fields.items() if name != "messages"}, "messages": [before, message]}, content
 
 
 EVENTS = "text/event-stream"
@@ -321,14 +321,14 @@ def answer_events(path: str, answer: CachedAnswer, facts: Mapping[str, Any], usa
     logs = choice.get("logprobs")
     if path == CHAT:
         message = {name: value for name, value in choice["message"].items() if value is not None}
-        said: list[dict[str, Any]] = [
+        parts: list[dict[str, Any]] = [
             {"delta": {"role": "assistant", "content": ""}, "logprobs": None},
             {"delta": message, "logprobs": logs},
         ]
         last: dict[str, Any] = {"delta": {}}
     else:
-        said, last = [{"text": choice["text"], "logprobs": logs}], {"text": ""}
-    pieces: list[dict[str, Any]] = [{**common, "choices": [{"index": 0, **one, "finish_reason": None}]} for one in said]
+        parts, last = [{"text": choice["text"], "logprobs": logs}], {"text": ""}
+    pieces: list[dict[str, Any]] = [{**common, "choices": [{"index": 0, **one, "finish_reason": None}]} for one in parts]
     ending = {"index": 0, **last, "logprobs": None, "finish_reason": choice["finish_reason"]}
     pieces.append({**common, "choices": [ending], "smidgen": dict(facts)})
     if usage:
@@ -357,9 +357,9 @@ def _assembled(path: str, body: bytes) -> dict[str, Any] | None:
                     message[name] = message.get(name, "") + value
                 elif value and name != "role":
                     return None
-    said = {"message": {"role": "assistant", **message}} if path == CHAT else {"text": text}
+    content = {"message": {"role": "assistant", **message}} if path == CHAT else {"text": text}
     kind = "chat.completion" if path == CHAT else "text_completion"
-    done = {**head, "object": kind, "choices": [{"index": 0, **said, "logprobs": None, "finish_reason": finish}]}
+    done = {**head, "object": kind, "choices": [{"index": 0, **content, "logprobs": None, "finish_reason": finish}]}
     return {**done, "usage": usage} if usage else done
 
 

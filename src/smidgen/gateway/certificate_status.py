@@ -190,8 +190,8 @@ class CertificateStatus:
         """The entry of a segment; None if it is not certified."""
         if self.certificate is None:
             return None
-        wanted = (segment or "") if self.certificate.by else ""
-        return next((entry for entry in self.certificate.answering if entry.segment == wanted), None)
+        name = (segment or "") if self.certificate.by else ""
+        return next((entry for entry in self.certificate.answering if entry.segment == name), None)
 
     def json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -63,11 +63,11 @@ def requested_model(name: object, bundles: Collection[str]) -> RequestedModel | 
         return None
     if name in bundles:
         return RequestedModel(name)
-    bundle, at, said = name.rpartition("@")
+    bundle, at, quality_text = name.rpartition("@")
     if not at or bundle not in bundles:
         return None
     try:
-        quality = float(said)
+        quality = float(quality_text)
     except ValueError:
         quality = math.nan
     if not 0 < quality <= 1:
@@ -144,29 +144,29 @@ def decision_within(known: RoutingDecision, body: Mapping[str, Any], tokens: int
     return replace(known, why=UNANSWERED, detail=f"{bound} cuts it short")
 
 
-def decision_before(standing: CertificateStatus, asked: RequestedModel) -> RoutingDecision:
+def decision_before(standing: CertificateStatus, requested: RequestedModel) -> RoutingDecision:
     """The decision before the small model is asked; if it is `local`, the model's answer will decide."""
     if not standing.valid or standing.certificate is None:
         unknown = standing.valid or standing.state is CertificateState.NONE
         return RoutingDecision(why="no certificate" if unknown else standing.state.value)
     found = standing.certificate
-    if not asked.names_bundle and asked.jobs.isdisjoint(found.calibration.jobs):
+    if not requested.names_bundle and requested.jobs.isdisjoint(found.calibration.jobs):
         return RoutingDecision(why=JOB, detail="its certificate was not tested on requests of this job")
-    if not asked.names_bundle and found.reference.large not in ("", asked.model):
+    if not requested.names_bundle and found.reference.large not in ("", requested.model):
         return RoutingDecision(why=CertificateState.REFERENCE.value, detail="it names another than the certificate does")
-    if not asked.allows(found.alpha):
-        return RoutingDecision(why=QUALITY, detail=f"{asked.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")
+    if not requested.allows(found.alpha):
+        return RoutingDecision(why=QUALITY, detail=f"{requested.quality:g} is asked for, and the certificate says {1 - found.alpha:g}")
     return RoutingDecision(certificate=found.id)
 
 
 def decision_after(
-    standing: CertificateStatus, asked: RequestedModel, replies: Sequence[Reply], body: Mapping[str, Any]
+    standing: CertificateStatus, requested: RequestedModel, replies: Sequence[Reply], body: Mapping[str, Any]
 ) -> RoutingDecision:
     """The decision by the small model's answer. `replies`: all its answers; only a single one is certified.
 
     If the certificate is by a column, the request's `metadata` must have it.
     """
-    known = decision_before(standing, asked)
+    known = decision_before(standing, requested)
     if not known.local or standing.certificate is None:
         return known
     judged = _judged(replies, body, known.certificate)
@@ -216,8 +216,8 @@ def segment_of(by: str, reply: Reply, body: Mapping[str, Any]) -> str | None:
         return None
     if by == BY_LABEL:
         return answer_group(reply)
-    told = body.get("metadata")
-    value = told.get(by) if isinstance(told, Mapping) else None
+    metadata = body.get("metadata")
+    value = metadata.get(by) if isinstance(metadata, Mapping) else None
     return value.strip() if isinstance(value, str) and value.strip() else None
 
 

@@ -54,10 +54,10 @@ def face(service: Service) -> APIRouter:
 
     @router.post("/v1/classify", response_model=Verdicts, summary="Answer many texts at once")
     async def classify(body: ClassifyRequest, request: Request) -> Response:
-        asked = face_request(request)
-        model = service.find(body.model, asked)
+        received = face_request(request)
+        model = service.find(body.model, received)
         texts: list[Text] = [body.input] if isinstance(body.input, str) else [*body.input]
-        replies = await service.ask(model, texts, asked, "input")
+        replies = await service.ask(model, texts, received, "input")
         contents = [model.task.content(reply) for reply in replies]
         results = [
             {"index": place, "content": content, **reply_fields(reply, body.top_k)}

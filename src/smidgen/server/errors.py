@@ -82,7 +82,7 @@ def failure(
     return answer({"error": {**body["error"], **(parts or {})}, **(beside or {})}, status, sent)
 
 
-def told(error: RequestError) -> dict[str, Any]:
+def error_body(error: RequestError) -> dict[str, Any]:
     """Return the body of a refusal, for a stream that has begun."""
     body = _shape(error.status, str(error), error.code, error.param)
     return {"error": {**body["error"], **coded(error)}}
@@ -115,8 +115,8 @@ def invalid(mistakes: Sequence[Mapping[str, Any]]) -> Response:
 def unrouted(scope: Scope, error: HTTPException) -> Response:
     """Return the response to a request without a route, or with an incomplete body."""
     status = error.status_code
-    asked = shown(f"{scope['method']} {scope['path']}", 120)
-    message = f"{error.detail}: {asked}. {REMEDY.get(status, '')}".strip()
+    request = shown(f"{scope['method']} {scope['path']}", 120)
+    message = f"{error.detail}: {request}. {REMEDY.get(status, '')}".strip()
     return failure(status, message, _CODES.get(status, "http_error"), headers=error.headers)
 
 

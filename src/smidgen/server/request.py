@@ -337,12 +337,12 @@ class UsageRecord:
         """Record a bundle's answers to texts, with estimated sizes."""
         self._local(model, sum(read), sum(written), counted=False)
 
-    def wrote_text(self, model: str, said: int, usage: TextUsage | None) -> None:
+    def wrote_text(self, model: str, estimate: int, usage: TextUsage | None) -> None:
         """Record a text that a bundle wrote: `usage` as the bundle counted it, else an estimate, `said`."""
         if usage is not None:
             self._local(model, usage.prompt, usage.written, counted=True)
         else:
-            self._local(model, 0, said, counted=False)
+            self._local(model, 0, estimate, counted=False)
 
     def upstream(self, paid: UsageTotals) -> None:
         """Record an upstream's usage. It is bounded, because an upstream may report any number."""

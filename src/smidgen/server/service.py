@@ -146,8 +146,8 @@ class Service:
         self.metering.answered(model.name, queues.labels, replies)
         request.replies += replies
         if request.usage is not None:
-            said = [token_count(model.task.content(reply)) for reply in replies]
-            request.usage.answered_texts(model.name, [token_count(joined(text)) for text in texts], said)
+            written = [token_count(model.task.content(reply)) for reply in replies]
+            request.usage.answered_texts(model.name, [token_count(joined(text)) for text in texts], written)
         return replies
 
     def operating_score(self, model: ServedBundle) -> tuple[float | None, float | None]:

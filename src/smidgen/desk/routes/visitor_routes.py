@@ -25,7 +25,7 @@ from smidgen.desk.routes.served_desk import ServedDesk, desks_of
 from smidgen.desk.routes.visitor_limits import KnownVisitors, VisitorLimit
 from smidgen.desk.routes.visits import Accepted, Visits
 from smidgen.server.access import from_other_origin
-from smidgen.server.errors import told
+from smidgen.server.errors import error_body
 from smidgen.server.reply_json import answer, as_json
 from smidgen.server.request import face_request, face_router
 from smidgen.server.service import Service
@@ -267,12 +267,12 @@ def _stream(counter: DeskCounter, conversation: str, work: Callable[[Accepted], 
                 events.put_nowait(("turn", {"turn": turn}))
             events.put_nowait(("end", {"status": shown["status"]}))
         except RequestError as error:
-            events.put_nowait(("error", {**told(error), "status": error.status}))
+            events.put_nowait(("error", {**error_body(error), "status": error.status}))
         except Exception as error:  # noqa: BLE001 the stream has begun: the visitor is told in it, and the log has the reason
             named = error.what if isinstance(error, SmidgenError) else type(error).__name__
             _log.error("the desk %s failed: %s", counter.served.desk.name, named)
             failed = RequestError("desk.desk_failed", status=500, code="internal_error")
-            events.put_nowait(("error", {**told(failed), "status": failed.status}))
+            events.put_nowait(("error", {**error_body(failed), "status": failed.status}))
 
     async def sent() -> AsyncIterator[bytes]:
         task = asyncio.ensure_future(done())

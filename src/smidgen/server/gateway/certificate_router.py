@@ -102,7 +102,7 @@ class _Course:
         checks: where to note what the reference says of this text, if it is to be asked; None if it is not.
     """
 
-    asked: RequestedModel
+    requested: RequestedModel
     body: Mapping[str, Any]
     model: ServedBundle
     reader: StatusReader
@@ -145,25 +145,25 @@ class CertificateRouter:
         self._auditor, self._is_held_out, self._local_at_last = auditor, is_held_out, local_at_last and mode != "never"
         self._mode = mode
 
-    async def __call__(self, request: HttpRequest, send: Send, asked: RequestedModel) -> None:
+    async def __call__(self, request: HttpRequest, send: Send, requested: RequestedModel) -> None:
         """Send the bundle's answer if its certificate allows, else the fallback's."""
-        course = await self._decided(request, asked)
+        course = await self._decided(request, requested)
         if course.decision.local and course.local is not None:
             await self._answer(request, send, course, course.local)
         elif course.uncertified and course.local is not None:
-            self._service.metering.routed.labels(course.asked.bundle, "local", course.uncertified).inc()
+            self._service.metering.routed.labels(course.requested.bundle, "local", course.uncertified).inc()
             await self._send(request, send, course, course.local, uncertified=course.uncertified, error=course.error)
         else:
             await self._escalate(request, send, course)
 
-    async def _decided(self, request: HttpRequest, asked: RequestedModel) -> _Course:
+    async def _decided(self, request: HttpRequest, requested: RequestedModel) -> _Course:
         """Decide who answers: first by what is known before the bundle is asked, then by its answer."""
         body = request.json or {}
-        model = self._service.find(asked.bundle, request)
+        model = self._service.find(requested.bundle, request)
         reader = certificate_of(self._service, model)
         standing = await read_status(reader)
         odd = why_ineligible(request.path, body, eligibility_of(model.task))
-        course = _Course(asked, body, model, reader, standing, route.decision_before(standing, asked), odd)
+        course = _Course(requested, body, model, reader, standing, route.decision_before(standing, requested), odd)
         if self._mode == "never":
             course.decision = RoutingDecision(why=route.NEVER, detail="the operator lets no bundle answer")
             return course
@@ -180,7 +180,7 @@ class CertificateRouter:
         if (request.local_seconds or 0) > _LOOK_AGAIN_SECONDS:
             course.standing = await read_status(reader)
         if course.local is not None:
-            found = route.decision_after(course.standing, asked, course.local.replies, body)
+            found = route.decision_after(course.standing, requested, course.local.replies, body)
             course.decision = route.decision_within(found, body, token_count(course.local.text) if found.local else 0)
             self._weigh(request, course, course.local)
         else:
@@ -193,17 +193,17 @@ class CertificateRouter:
         if not course.decision.local or paper is None:
             return
         heavy = self._service.noted(course.model, _HEAVY, lambda _: HeavyTexts())
-        said = text_of(request.path, course.body)
-        if heavy.escalates(said, local.replies, paper):
+        text = text_of(request.path, course.body)
+        if heavy.escalates(text, local.replies, paper):
             course.decision = route.repeated_decision(course.decision)
-            course.checks = heavy if self._auditor is not None and heavy.take_check(said) else None
+            course.checks = heavy if self._auditor is not None and heavy.take_check(text) else None
 
     async def _decide_uncertified(self, request: HttpRequest, course: _Course) -> None:
         """Let a bundle that never had a certificate answer from its operating point on, if the operator says so."""
         if self._mode != "measured":
             return
         least, course.error = self._service.operating_score(course.model)
-        open_to = course.standing.state is CertificateState.NONE and course.asked.names_bundle and course.asked.quality is None
+        open_to = course.standing.state is CertificateState.NONE and course.requested.names_bundle and course.requested.quality is None
         if least is None or not open_to or course.odd is not None:
             return
         if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
@@ -221,40 +221,40 @@ class CertificateRouter:
     async def _answer(self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer) -> None:
         """Send the bundle's answer under its certificate. The auditor may audit it."""
         note_answer(course.reader, course.standing)
-        self._service.metering.routed.labels(course.asked.bundle, "local", "").inc()
+        self._service.metering.routed.labels(course.requested.bundle, "local", "").inc()
         await self._send(request, send, course, local)
         if self._auditor is not None:
             own = request.identity.id if request.identity.id.startswith(OWN_ID_PREFIX) else ""  # a client may reuse an id
-            call, said = self._fallback.call(request, course.asked), text_of(request.path, course.body)
-            self._auditor.consider(course.model, course.standing.certificate, local.replies, call, said, own)
+            call, text = self._fallback.call(request, course.requested), text_of(request.path, course.body)
+            self._auditor.consider(course.model, course.standing.certificate, local.replies, call, text, own)
 
     async def _escalate(self, request: HttpRequest, send: Send, course: _Course) -> None:
         """Send the fallback's answer; if there is none, the bundle's, if that may replace it."""
         audited = await self._drawn_all_the_same(request, course)
         checks = course.checks
         if checks is not None and course.local is not None and self._auditor is not None:
-            said, call = text_of(request.path, course.body), self._fallback.call(request, course.asked)
-            self._auditor.check(course.model, course.standing.certificate, course.local.replies, call, said, checks.settle)
+            text, call = text_of(request.path, course.body), self._fallback.call(request, course.requested)
+            self._auditor.check(course.model, course.standing.certificate, course.local.replies, call, text, checks.settle)
         replaceable = (
-            self._local_at_last and self._mode != "never" and course.odd is None and course.asked.names_bundle and not course.failed
+            self._local_at_last and self._mode != "never" and course.odd is None and course.requested.names_bundle and not course.failed
         )
         try:
-            await self._fallback(request, send, course.asked, course.decision, replaceable)
+            await self._fallback(request, send, course.requested, course.decision, replaceable)
             if audited is not None and course.local is not None and self._auditor is not None:
                 # Audit the answer that the bundle would have given: once an audit is answered, the certificate holds again.
-                said = text_of(request.path, course.body)
-                self._auditor.consider(course.model, course.standing.certificate, course.local.replies, audited, said, drawn=True)
+                text = text_of(request.path, course.body)
+                self._auditor.consider(course.model, course.standing.certificate, course.local.replies, audited, text, drawn=True)
         except Unreachable as error:
             if not replaceable:
                 raise
             if course.local is None:
                 if request.held is not None:
                     request.held.release_ended()  # the model may have been replaced and closed while waiting for the upstream
-                course.model = self._service.find(course.asked.bundle, request)
+                course.model = self._service.find(course.requested.bundle, request)
                 await self._ask(request, course)
             if course.local is None:
                 raise
-            self._service.metering.routed.labels(course.asked.bundle, "local", error.uncertified).inc()
+            self._service.metering.routed.labels(course.requested.bundle, "local", error.uncertified).inc()
             await self._send(request, send, course, course.local, uncertified=error.uncertified)
 
     async def _drawn_all_the_same(self, request: HttpRequest, course: _Course) -> UpstreamCall | None:
@@ -266,14 +266,14 @@ class CertificateRouter:
             return None
         if self._is_held_out is not None and self._is_held_out(text_of(request.path, course.body)):
             return None
-        call = self._fallback.call(request, course.asked)
-        if not self._auditor.draws(course.asked.bundle, course.standing.certificate, call):
+        call = self._fallback.call(request, course.requested)
+        if not self._auditor.draws(course.requested.bundle, course.standing.certificate, call):
             return None
         await self._ask(request, course)
         if course.local is None:
             return None
         valid = replace(course.standing, state=CertificateState.VALID)
-        found = route.decision_after(valid, course.asked, course.local.replies, course.body)
+        found = route.decision_after(valid, course.requested, course.local.replies, course.body)
         return call if route.decision_within(found, course.body, token_count(course.local.text)).local else None
 
     async def _ask(self, request: HttpRequest, course: _Course) -> None:
@@ -307,7 +307,7 @@ class CertificateRouter:
         self, request: HttpRequest, send: Send, course: _Course, local: LocalAnswer, uncertified: str = "", error: float | None = None
     ) -> None:
         """Send the bundle's answer, with headers that name its origin."""
-        bundle, decision, price, sizes = course.asked.bundle, course.decision, self._savings.price, self._savings.sizes
+        bundle, decision, price, sizes = course.requested.bundle, course.decision, self._savings.price, self._savings.sizes
         asks, says = texts_to_read(course.body), local.text
         measured = sizes.of(bundle, token_count(asks)) if sizes is not None else None
         if request.usage is not None:

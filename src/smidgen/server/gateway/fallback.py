@@ -255,7 +255,7 @@ class FallbackAnswerer:
         others = [(name, value) for name, value in request.headers if name != _VIA]
         return [*others, (_VIA, b",".join(filter(None, (request.header(_VIA), self._name))))]
 
-    def call(self, request: HttpRequest, asked: RequestedModel | None, replaceable: bool = False) -> UpstreamCall:
+    def call(self, request: HttpRequest, requested: RequestedModel | None, replaceable: bool = False) -> UpstreamCall:
         """Return a request as it goes upstream. `replaceable`: a bundle answers if no upstream does."""
         assert request.body is not None, "it was read"
         named = request.model
@@ -265,7 +265,7 @@ class FallbackAnswerer:
             request.query,
             self.headers(request),
             request.body,
-            _renamed(asked),
+            _renamed(requested),
             replaceable,
             named[:_LONGEST_MODEL] if isinstance(named, str) else "",
             request.identity,
@@ -276,27 +276,27 @@ class FallbackAnswerer:
         self,
         request: HttpRequest,
         send: Send,
-        asked: RequestedModel | None = None,
+        requested: RequestedModel | None = None,
         decision: RoutingDecision | None = None,
         replaceable: bool = False,
     ) -> None:
         """Send the answer. Raises Unreachable if no upstream answers; RequestError, 499, if the client disconnects meanwhile."""
         assert request.receive is not None, "its body was read"
-        await while_there(request.receive, request.body, self._pass(request, send, asked, decision, replaceable))
+        await while_there(request.receive, request.body, self._pass(request, send, requested, decision, replaceable))
 
     async def _pass(
-        self, request: HttpRequest, send: Send, asked: RequestedModel | None, decision: RoutingDecision | None, replaceable: bool
+        self, request: HttpRequest, send: Send, requested: RequestedModel | None, decision: RoutingDecision | None, replaceable: bool
     ) -> None:
-        bundle, why = (asked.bundle if asked else ""), (decision.why if decision else "passed")
+        bundle, why = (requested.bundle if requested else ""), (decision.why if decision else "passed")
         began = perf_counter()  # a uvloop's clock counts whole milliseconds
         try:
-            given = await self._answer(self.call(request, asked, replaceable))
+            given = await self._answer(self.call(request, requested, replaceable))
         except Unreachable as error:
             error.counted, error.marks = (bundle, "none", why), answer_headers("none", "", decision)
             raise
         by = "cache" if given.cached else "upstream"
         self._metering.routed.labels(bundle, by, why).inc()
-        named = given.upstream.model if _renamed(asked) else request.model
+        named = given.upstream.model if _renamed(requested) else request.model
         cost = 0.0 if given.cached else None
         said = answer_headers(by, named if isinstance(named, str) else "", decision, FROM_CACHE if given.cached else "", cost=cost)
         # The account knows only the price of the upstream's own model.
@@ -312,6 +312,6 @@ class FallbackAnswerer:
         await relay(given.response, timed, [*said, *given.said], given.upstream.waits)
 
 
-def _renamed(asked: RequestedModel | None) -> bool:
+def _renamed(requested: RequestedModel | None) -> bool:
     """Return True if the upstream's own model name replaces the request's, which names a bundle."""
-    return asked is not None and asked.names_bundle
+    return requested is not None and requested.names_bundle

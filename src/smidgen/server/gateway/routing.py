@@ -202,22 +202,22 @@ class GatewayMiddleware:
         scope["route"] = RoutedPath(path) if path in CERTIFIED_PATHS or path == _MODELS else RoutedPath()
         read = request.json if request.method == "POST" else None
         _check_previous_response(path, read)
-        asked = self._asked(request, read)
+        requested = self._requested(request, read)
         if not isinstance(body, RequestBody):
-            await self._pass(request, send, asked)
-        elif path in CERTIFIED_PATHS and asked is not None:
-            await gateway.router(request, send, asked.at_least(rules.quality))
+            await self._pass(request, send, requested)
+        elif path in CERTIFIED_PATHS and requested is not None:
+            await gateway.router(request, send, requested.at_least(rules.quality))
         elif face and path == _MODELS:
             await send_models(listing(service), gateway.fallback, gateway.answerer.headers(request), request.query, send)
-        elif face and path == _SYSTEMONE and (asked is not None or body.model in _ANY):
-            request.judge = RequestCertificates(service, (asked or RequestedModel("")).at_least(rules.quality).quality)
-            if asked is not None and asked.bundle != body.model:
-                request.body = RequestBody(with_model(body.raw, asked.bundle))
+        elif face and path == _SYSTEMONE and (requested is not None or body.model in _ANY):
+            request.judge = RequestCertificates(service, (requested or RequestedModel("")).at_least(rules.quality).quality)
+            if requested is not None and requested.bundle != body.model:
+                request.body = RequestBody(with_model(body.raw, requested.bundle))
             await self._app(scope, request.replayed(), send)
-        elif face and self._is_ours(path, asked):
+        elif face and self._is_ours(path, requested):
             await self._app(scope, request.replayed(), _marked(send, self._direct(request)))
         else:
-            await self._pass(request, send, asked)
+            await self._pass(request, send, requested)
 
     def _check(self, request: HttpRequest, face: bool) -> None:
         """Raise RequestError for a request that is not allowed, before its body is read. `face`: whether a face answers at its path."""
@@ -232,27 +232,27 @@ class GatewayMiddleware:
         if self._gateway.answerer.has_seen(request):
             raise RequestError("server.server_is_its_own_fallback", value=path, status=508, code="fallback_loop")
 
-    def _asked(self, request: HttpRequest, read: Mapping[str, Any] | None) -> RequestedModel | None:
+    def _requested(self, request: HttpRequest, read: Mapping[str, Any] | None) -> RequestedModel | None:
         """Return the bundle that a request is for, if any, and record it for the account."""
         rules, usage = self._gateway.rules, request.usage
-        asked = requested_model(request.model, self._gateway.service.models)
-        if asked is None and read is not None and rules.job_matcher is not None:
-            asked = rules.job_matcher(request.path, read)
+        requested = requested_model(request.model, self._gateway.service.models)
+        if requested is None and read is not None and rules.job_matcher is not None:
+            requested = rules.job_matcher(request.path, read)
         if usage is not None:
-            usage.meant(asked.bundle if asked is not None else "", request.model)
-            if rules.sized and asked is not None and read is not None and isinstance(read.get("messages", []), list):
+            usage.meant(requested.bundle if requested is not None else "", request.model)
+            if rules.sized and requested is not None and read is not None and isinstance(read.get("messages", []), list):
                 usage.request_tokens = token_count(texts_to_read(read))
-        return asked
+        return requested
 
-    async def _pass(self, request: HttpRequest, send: Send, asked: RequestedModel | None) -> None:
-        no_face = RoutingDecision(why=route.INELIGIBLE, detail="no bundle answers at this path") if asked is not None else None
-        await self._gateway.answerer(request, send, asked, no_face)
+    async def _pass(self, request: HttpRequest, send: Send, requested: RequestedModel | None) -> None:
+        no_face = RoutingDecision(why=route.INELIGIBLE, detail="no bundle answers at this path") if requested is not None else None
+        await self._gateway.answerer(request, send, requested, no_face)
 
-    def _is_ours(self, path: str, asked: RequestedModel | None) -> bool:
+    def _is_ours(self, path: str, requested: RequestedModel | None) -> bool:
         """Return True if the request is for a face. On a path shared with the upstream, it must name a bundle."""
         if path.startswith(f"{_MODELS}/"):
             return path.removeprefix(f"{_MODELS}/") in self._gateway.service.models
-        return path not in _BY_MODEL or (asked is not None and asked.quality is None)
+        return path not in _BY_MODEL or (requested is not None and requested.quality is None)
 
     def _direct(self, request: HttpRequest) -> Headers:
         """Return the headers of a face's direct answer: which bundle gave it, and that nobody else was asked."""
@@ -262,12 +262,12 @@ class GatewayMiddleware:
         return answer_headers("local", bundle, uncertified=_DIRECT, cost=0.0 if request.method == "POST" else None)
 
 
-def _marked(send: Send, said: Headers) -> Send:
+def _marked(send: Send, added: Headers) -> Send:
     """Return a send function that adds these headers."""
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *said]}
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
         await send(message)
 
     return marked
@@ -276,14 +276,14 @@ def _marked(send: Send, said: Headers) -> Send:
 async def send_models(found: dict[str, Any], fallback: Fallback, headers: Headers, query: bytes, send: Send) -> None:
     """Send the list of models, with the upstreams' models after the local ones. Repeated names are left out."""
     leaving = (await fallback.guard.leaving(UpstreamCall("GET", b"/models", query, headers, RequestBody(b"")))).call
-    asked = await asyncio.gather(*(_upstream_models(upstream, leaving.headers, leaving.query) for upstream in fallback.upstreams))
+    lists = await asyncio.gather(*(_upstream_models(upstream, leaving.headers, leaving.query) for upstream in fallback.upstreams))
     names = {card["id"] for card in found["data"]}
-    for cards in asked:
+    for cards in lists:
         for card in cards or ():
             if isinstance(card, dict) and isinstance(card.get("id"), str) and card["id"] not in names:
                 names.add(card["id"])
                 found["data"].append(card)
-    unasked = [upstream.name for upstream, cards in zip(fallback.upstreams, asked, strict=True) if cards is None]
+    unasked = [upstream.name for upstream, cards in zip(fallback.upstreams, lists, strict=True) if cards is None]
     body = as_json({**found, "smidgen": {"upstreams_not_listed": unasked}})
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *answer_headers("local", "")]
     await send({"type": "http.response.start", "status": 200, "headers": head})

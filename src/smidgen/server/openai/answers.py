@@ -30,7 +30,7 @@ from smidgen.core.replies import Reply
 from smidgen.core.rows import Text
 from smidgen.core.tool_calls import CallMode, FoundCall, ToolAnswer, ToolsAsked
 from smidgen.gateway.headers import Headers
-from smidgen.server.errors import told
+from smidgen.server.errors import error_body
 from smidgen.server.models import Generation, ServedBundle, merged_replies, read_generations
 from smidgen.server.reply_json import answer, as_json
 from smidgen.server.request import HttpRequest
@@ -71,7 +71,7 @@ async def _with_failure(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for one in events:
             yield one
     except RequestError as error:
-        yield event(told(error))
+        yield event(error_body(error))
 
 
 Facts: TypeAlias = Mapping[str, Any]
@@ -321,14 +321,14 @@ def _check_schema(response_format: Mapping[str, Any] | None, schema: Mapping[str
     if response_format is None or kind in ("text", "json_object"):
         return
     wrapped = response_format.get("json_schema")
-    asked = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
-    if kind != "json_schema" or not isinstance(asked, Mapping):
+    requested = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
+    if kind != "json_schema" or not isinstance(requested, Mapping):
         raise _unfit_fields(f"type {kind!r}"[:80])
-    wanted, mistakes = field_schema.normal(asked)
+    normal, mistakes = field_schema.normal(requested)
     if mistakes:
         raise _unfit_fields(mistakes[0])
-    if _unordered(field_schema.bare(wanted)) != _unordered(field_schema.bare(dict(schema))):
-        own, others = set(schema["properties"]), set(wanted["properties"])
+    if _unordered(field_schema.bare(normal)) != _unordered(field_schema.bare(dict(schema))):
+        own, others = set(schema["properties"]), set(normal["properties"])
         apart = [f"{name!r} is no field of this model" for name in sorted(others - own)] + [f"no {name!r}" for name in sorted(own - others)]
         raise _unfit_fields("; ".join(apart)[:300] or "the same fields with other types or other required ones")
 
