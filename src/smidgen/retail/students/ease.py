@@ -113,7 +113,8 @@ def history_ranking(purchases: Purchases, settings: EaseSettings, space: Workspa
     # A single, simpler alternative: the rule of one standard error (Breiman et al. 1984).
     best, gains = best_on_held_out([ranking, *mixed], purchases, space.progress, errors=1.0)
     share = best.weights.next_item
-    space.progress.finish(f"the transformer {f'counts {share:g}' if share else 'is left out'}: {shown_gains(gains)}")
+    shown = shown_gains(gains)
+    space.progress.finish(f"the transformer counts {share:g}: {shown}" if share else f"the transformer is left out: {shown}")
     return best
 
 
