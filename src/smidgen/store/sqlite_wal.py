@@ -120,7 +120,7 @@ def connect(file: Path, seconds: float, threads: bool = False) -> sqlite3.Connec
     try:
         into_wal(connection, seconds)
         connection.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
+    except sqlite3.Error:
         connection.close()
         raise
     return connection
