@@ -18,8 +18,8 @@ from smidgen.store.step_results import limit_of, prune, size_of, step_folders
 from smidgen.studio.api.access import Builder, Editor, Owner, Viewer
 from smidgen.studio.api.uploads import FILE_BODY, receive_file
 from smidgen.studio.flows.data.uploads import forget_upload, new_upload
+from smidgen.studio.flows.material import ProjectOverview, project_overview
 from smidgen.studio.flows.models.brought_models import open_folder, open_zip
-from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.flows.samples import begin_project, create_from_sample, open_sample
 from smidgen.studio.store.projects import StudioStore
 

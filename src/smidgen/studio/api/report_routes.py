@@ -18,6 +18,7 @@ from smidgen.judge import wording
 from smidgen.judge.report import Report
 from smidgen.studio.api.access import Builder, Viewer
 from smidgen.studio.flows.costs import OWN_MODEL, CostQuestion, PricedModel, ProjectCosts, large_models, project_costs
+from smidgen.studio.flows.material import ProjectOverview, project_overview
 from smidgen.studio.flows.models.built_models import ModelAnswer, model_folder, read_answers
 from smidgen.studio.flows.models.downloads import bundle_file, zip_bundle
 from smidgen.studio.flows.models.member_reports import MemberReport, member_reports
@@ -31,7 +32,6 @@ from smidgen.studio.flows.models.model_report import (
     read_report,
 )
 from smidgen.studio.flows.models.project_point import project_point
-from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.store.data_rows import DataRow, RowFilter
 from smidgen.studio.store.projects import StudioStore
 

@@ -16,8 +16,8 @@ from smidgen.studio.api.access import Editor, Operator, Viewer
 from smidgen.studio.flows.data.review import ReviewQueue, label_request, read_queue, skip_request
 from smidgen.studio.flows.jobs import project_of_job
 from smidgen.studio.flows.look import queue_look
+from smidgen.studio.flows.material import ProjectOverview, project_overview
 from smidgen.studio.flows.models.project_point import newest_model
-from smidgen.studio.flows.project_overview import ProjectOverview, project_overview
 from smidgen.studio.flows.serving.certificates import ModelCertificate, read_certificate, revoke_certificate
 from smidgen.studio.flows.serving.line import ProjectLine, go_back, read_line
 from smidgen.studio.flows.serving.live_traffic import LiveTraffic, list_requests, read_traffic

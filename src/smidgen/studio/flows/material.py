@@ -10,6 +10,7 @@ import os
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,6 +38,20 @@ _DEEPEST = 8
 _UNSAFE = frozenset('\\:*?"<>|')
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))})
 """Names that Windows keeps for itself, with any suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectOverview(Project):
+    """A project.
+
+    Attributes:
+        version: the newest version of its data; 0 before the first import.
+        kinds: the kinds of files that it consists of; empty for a project of rows.
+        converses: whether its model talks with customers: it has channels and conversations.
+    """
+
+    kinds: list[MaterialKind]
+    converses: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,14 @@ def material_kinds(project: Project) -> list[MaterialKind]:
     """The kinds of files that a project consists of: its own, and those of its members; empty for a project of rows."""
     found = _named(project)
     return [kind for kind in KINDS if kind in found]
+
+
+def project_overview(project: Project) -> ProjectOverview:
+    """Read what goes with a project."""
+    own = {field.name: getattr(project, field.name) for field in fields(Project)}
+    known = project.task in registry.names("tasks")
+    converses = known and registry.find("tasks", project.task).serving is not None
+    return ProjectOverview(**own, kinds=material_kinds(project), converses=converses)
 
 
 def material_path(project: Project, kind: MaterialKind) -> Path:
