@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from smidgen.core.printable import whole
 from smidgen.data.source import SourceFile
+from smidgen.machine.child_process import ask_child, bound_process
 from smidgen.machine.memory import total_mb
 
 if TYPE_CHECKING:
@@ -65,45 +66,26 @@ def _told(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
     parquet = asked["kind"] == _PARQUET
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__],  # -P: no imports from the current folder
-            input=json.dumps(asked).encode("ascii"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1"},
-            timeout=origin.limits.seconds,
-            check=False,
-        )
+        code, answer = ask_child(__name__, asked, origin.limits.seconds, group=False)
     except subprocess.TimeoutExpired:
         raise origin.error(
             "data.parquet_file_is_not_read_in_time" if parquet else "data.workbook_is_not_read_in_time",
             value=origin.name,
             seconds=f"{origin.limits.seconds:g}",
         ) from None
-    if done.returncode:
+    if code:
         raise origin.error(
             "data.parquet_file_breaks_its_reader" if parquet else "data.workbook_breaks_its_reader",
             memory=round(memory / 1e9, 1),
-            returncode=done.returncode,
+            returncode=code,
         )
-    told: dict[str, Any] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(answer)
     return told
-
-
-def _limit(memory: int, seconds: float) -> None:
-    """Bound this process's memory and CPU time, if the system can."""
-    try:
-        import resource
-    except ImportError:  # Windows: the parent's timeout still applies, and an abort ends this process only
-        return
-    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _main() -> None:
     asked = json.loads(sys.stdin.buffer.read())
-    _limit(asked["memory"], asked["seconds"])
+    bound_process(asked["memory"], asked["seconds"])
     import polars
 
     try:

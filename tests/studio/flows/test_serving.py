@@ -223,7 +223,7 @@ def test_no_process_starts_for_a_model_whose_files_are_gone(
     project, model = project_with_model(store, tmp_path / "models")
     run_folder(model).rename(tmp_path / "elsewhere")
     begun: list[object] = []
-    monkeypatch.setattr("smidgen.studio.flows.serving.servers.subprocess.Popen", lambda *given, **_: begun.append(given))
+    monkeypatch.setattr("smidgen.studio.flows.serving.servers.start_detached", lambda *given, **_: begun.append(given))
     with pytest.raises(SmidgenError):
         servers.start(project, ServingSettings(model=model), "ann")
     assert begun == [] and servers.status(project).state == "stopped"

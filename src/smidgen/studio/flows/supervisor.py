@@ -7,11 +7,11 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 
 from smidgen.core.progress import Progress
+from smidgen.machine.child_process import module_command, start_detached
 from smidgen.parts import registry
 from smidgen.studio.flows.run_process import is_alive, run_folder
 from smidgen.studio.store.projects import StudioStore
@@ -98,10 +98,9 @@ class Supervisor:
     def _start(self, run: Run) -> None:
         folder = run_folder(run.id)
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-m", "smidgen.studio.flows.run_process", run.id]
+        command = module_command("smidgen.studio.flows.run_process", run.id)
         with (folder / "log.txt").open("ab") as log:
-            # A session of its own: it goes on when the server's terminal is closed.
-            self._processes[run.id] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self._processes[run.id] = start_detached(command, log)
         self._born[run.id] = time.monotonic()
 
     def _stop(self, run: Run) -> None:

@@ -13,12 +13,12 @@ from pydantic.dataclasses import dataclass
 from smidgen.core.errors import DataError, InputError
 from smidgen.core.parts import Task
 from smidgen.core.rows import Text
+from smidgen.machine.child_process import error_of
 from smidgen.parts import registry
 from smidgen.studio.flows.data.upload_reader import LIMITS, ChosenColumns, UploadLimits, read_upload
 from smidgen.studio.flows.data.uploads import uploads_folder
 from smidgen.studio.flows.recipes.project_recipe import asked_of, laid_over, recipe_tree, save_recipe
 from smidgen.studio.flows.run_process import parts_of_error
-from smidgen.studio.flows.worker import error_of
 from smidgen.studio.store.data_rows import DataRow, DataVersion, Part, ProjectRows
 from smidgen.studio.store.projects import Project, StudioStore
 

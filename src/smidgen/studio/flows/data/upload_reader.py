@@ -16,10 +16,10 @@ from smidgen.core.rows import Row, Text
 from smidgen.data.columns import ColumnChoice, NoHeader, NoTextColumn, as_text, choose_written, resolve
 from smidgen.data.source import DataSettings, ReadLimits
 from smidgen.data.tables import DataTable, json_value, open_columns, open_table
+from smidgen.machine.child_process import WorkerErrors, ask_worker, fault_of, work
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.studio.flows.data.answer_guess import guess_answer
-from smidgen.studio.flows.worker import WorkerErrors, ask_worker, fault_of, work
 
 Reading = Literal["preview", "rows", "records"]
 """The first rows; all rows in the task's form; all records as they are."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from smidgen.bundles.manifest import MANIFEST, MAX_FILES, name_fault
 from smidgen.core.errors import BundleError, InputError
+from smidgen.machine.child_process import WorkerErrors, ask_worker, work
 from smidgen.store.files import home
-from smidgen.studio.flows.worker import WorkerErrors, ask_worker, work
 
 MOST_UNPACKED: Final = 8 << 30
 """Bytes of a bundle."""

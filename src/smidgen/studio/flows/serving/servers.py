@@ -32,6 +32,7 @@ from smidgen.core.errors import InputError, SmidgenError
 from smidgen.flows.operating_point import OperatingPoint, operating_point
 from smidgen.gateway.route_settings import LocalMode
 from smidgen.gateway.upstreams import checked_url
+from smidgen.machine.child_process import module_command, start_detached
 from smidgen.machine.processes import name_process, process_runs
 from smidgen.parts.recipe import ROUTE, parsed, written
 from smidgen.store import files
@@ -344,15 +345,7 @@ class ModelServers:
         if kind is not None:
             environment |= kind.environment(project)
         with (place / "log.txt").open("wb") as log:
-            # A session of its own: it goes on when the Studio's terminal is closed.
-            process = subprocess.Popen(
-                _command(project, settings, folder, desk, self._least(project, settings)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+            process = start_detached(_command(project, settings, folder, desk, self._least(project, settings)), log, environment)
         self._started[process.pid] = process
         self._records.started(project, stored, author, name_process(process.pid))
         return self.status(project)
@@ -437,8 +430,8 @@ def _command(project: str, settings: ServingSettings, folder: Path | None, desk:
         "--allow-host": urlsplit(public_address(project)).hostname if desk is not None and public_address(project) else None,
         "--secrets": place / "secrets.toml" if settings.fallback and has_fallback_key(project) else None,
     }
-    told = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
-    return [sys.executable, "-P", "-m", "smidgen", "serve", *([str(folder)] if folder is not None else []), *told]
+    flags_given = [str(part) for name, value in flags.items() if value is not None for part in (name, value)]
+    return module_command("smidgen", "serve", *([str(folder)] if folder is not None else []), *flags_given)
 
 
 def _route_file(project: str) -> Path:

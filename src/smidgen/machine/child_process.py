@@ -1,7 +1,7 @@
-"""Read a file that may come from anyone in a process of its own, with bounds on its memory and time.
+"""Start a module of smidgen as a process of its own: one that outlives this process, or one that reads a file within bounds.
 
-Whatever the file does to its reader ends that process alone, and the parent raises an error. The child opens neither the database nor a
-model: it is sent JSON, and answers with JSON.
+A file that may come from anyone is read by a child with bounds on its memory and time. Whatever the file does to its reader ends that
+process alone, and the parent raises an error. The child is sent JSON, and answers with JSON.
 """
 
 from __future__ import annotations
@@ -12,15 +12,45 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from smidgen.core.errors import BundleError, DataError, MachineError, SmidgenError
 from smidgen.core.printable import printable_json
 
 _NO_MEMORY = 3
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module with this Python. It imports nothing from the current folder, which may be a stranger's."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def start_detached(command: Sequence[str], log: BinaryIO, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a process that goes on when this process's terminal is closed, and writes to a log."""
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def ask_child(module: str, message: Mapping[str, Any], seconds: float, *, group: bool = True) -> tuple[int, bytes]:
+    """Run a module, send it a message in JSON, and return its exit code with its answer.
+
+    `group`: what it starts, such as a workbook's own reader, ends with it. Raises subprocess.TimeoutExpired after `seconds`.
+    """
+    child = subprocess.Popen(
+        module_command(module),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ONE_THREAD},
+        start_new_session=group,
+    )
+    try:
+        answer, _ = child.communicate(json.dumps(message).encode("ascii"), timeout=seconds)
+    finally:
+        _end(child, group)
+    return child.returncode, answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +75,14 @@ def ask_worker(module: str, asked: Mapping[str, Any], memory: int, seconds: floa
 
     Raises BundleError and DataError: the module's own, and for a file that breaks its reader or takes more.
     """
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", module],  # -P: no imports from the current folder
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **_ONE_THREAD},
-        start_new_session=True,  # what it starts, such as a workbook's own reader, ends with it
-    )
+    message = {"bounds": {"memory": memory, "seconds": seconds}, "asked": dict(asked)}
     try:
-        bounds = {"memory": memory, "seconds": seconds}
-        said, _ = child.communicate(json.dumps({"bounds": bounds, "asked": dict(asked)}).encode("ascii"), timeout=seconds)
+        code, answer = ask_child(module, message, seconds)
     except subprocess.TimeoutExpired:
         raise DataError(errors.slow, value=name, seconds=f"{seconds:g}") from None
-    finally:
-        _end(child)
-    if child.returncode:
-        code = errors.large if child.returncode == _NO_MEMORY else errors.broken
-        raise DataError(code, value=name, memory=f"{memory / 1e9:.1f}")
-    told: dict[str, Any] = json.loads(said)
+    if code:
+        raise DataError(errors.large if code == _NO_MEMORY else errors.broken, value=name, memory=f"{memory / 1e9:.1f}")
+    told: dict[str, Any] = json.loads(answer)
     if fault := told.get("fault"):
         if fault["kind"] == BundleError.__name__ and "message_code" in fault:
             raise BundleError(fault["message_code"], value=fault["value"], file=fault["file"], **fault["values"])
@@ -81,11 +100,10 @@ def error_of(fault: Mapping[str, Any]) -> DataError:
     return DataError(fault["what"], value=fault["value"], todo=fault["todo"], **place)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child with all that it started."""
+def _end(child: subprocess.Popen[bytes], group: bool) -> None:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.name == "posix":
+            if group and os.name == "posix":
                 os.killpg(child.pid, signal.SIGKILL)
             else:
                 child.kill()
@@ -102,7 +120,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def work(do: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
     """Do what the parent asks, within its bounds, and tell it what came of it."""
     sent = json.loads(sys.stdin.buffer.read())
-    _bound(**sent["bounds"])
+    bound_process(**sent["bounds"])
     told: Mapping[str, Any]
     try:
         told = do(sent["asked"])
@@ -124,7 +142,7 @@ def fault_of(error: SmidgenError) -> dict[str, Any]:
     return {"kind": type(error).__name__, "what": what, "value": value, "todo": error.todo, **place, **error.coded()}
 
 
-def _bound(memory: int, seconds: float) -> None:
+def bound_process(memory: int, seconds: float) -> None:
     """Bound this process's memory and processor time, if the system can. Its children inherit both."""
     try:
         import resource
