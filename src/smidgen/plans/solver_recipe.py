@@ -19,7 +19,7 @@ ROOM = "plans.solvers"
 class SolveSettings(Settings):
     """How a problem is solved, whatever it is."""
 
-    seconds: float = setting(10.0, "Longest time to search for a plan, in seconds.", flag="--seconds", gt=0.0, le=3600.0)
+    seconds: float = setting(10.0, "Time limit of the search, in seconds.", flag="--seconds", gt=0.0, le=3600.0)
     changes: str | None = setting(
         None,
         "Folder of a bundle that extracts a change from a sentence (task extract, with the solver's schema).",
@@ -28,11 +28,11 @@ class SolveSettings(Settings):
     )
     texts: str | None = setting(
         None,
-        "Folder of a bundle that rewrites the sentences from their facts (task write). A text with another number is thrown away.",
+        "Folder of a bundle that rewrites the sentences from their facts (task write). A text with another number is discarded.",
         flag="--texts",
         file=True,
     )
-    sure: float = setting(0.9, "With --yes, a sentence changes the plan only if its model is at least this sure.", gt=0.0, le=1.0)
+    sure: float = setting(0.9, "With --yes, minimum score for a sentence to change the plan.", gt=0.0, le=1.0)
 
 
 @dataclass(frozen=True, slots=True)

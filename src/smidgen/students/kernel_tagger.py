@@ -341,8 +341,10 @@ def _signs(plan: TagSet, settings: KernelTaggerSettings) -> float:
 
 
 def _as_steep(share: float, settings: KernelTaggerSettings) -> float:
-    """A share of likeness that is not that of meaning. A steeper kernel, for a base whose vectors lie close together, is steeper for
-    meaning alone."""
+    """A weight beside that of meaning, such as the weight of word overlap, scaled with the kernel.
+
+    A steeper kernel, for a base whose vectors lie close together, sharpens the similarity of meaning alone.
+    """
     return share * kernel_ridge.GAMMA / (settings.gamma or kernel_ridge.GAMMA)
 
 

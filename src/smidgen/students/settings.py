@@ -82,7 +82,7 @@ class DecoderSettings(Settings):
     epochs: float | None = setting(None, "Passes over the examples (default: by their number).", flag="--epochs", gt=0, le=100)
     time_budget: str | None = setting(
         None,
-        "How long training may take, such as 10m or 90s, without the time to read the base and to judge the held-out rows.",
+        "Training time limit, such as 10m or 90s; excludes loading the base and evaluation.",
         flag="--time-budget",
     )
     learning_rate: float | None = setting(None, "Peak learning rate (default: 2e-3 for lora, 5e-5 for full).", gt=0, le=0.1)

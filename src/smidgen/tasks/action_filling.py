@@ -230,8 +230,10 @@ class ActionFiller:
         return None, without, []
 
     def _by_rule(self, path: str, text: str, codes: Codes) -> tuple[Any, tuple[int, int]] | None:
-        """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one. A part of
-        what has the form of another argument is none: the post code 20104 is not stated by the order FH-20104."""
+        """The only value of a text by the schema's pattern or format, with its place; None if there is none, or more than one.
+
+        Ignore a match inside another argument's match: the order FH-20104 does not state the post code 20104.
+        """
         others = [place for other, own in codes.items() if other != path for place in own.values()]
         stated = codes[path] if path in codes else self._stated(path, text)
         found = {value: place for value, place in stated.items() if not any(_within(place, other) for other in others)}

@@ -43,7 +43,7 @@ _BARRED_IN_POSTGRES = re.compile(
 
 
 def named_parameters(sql: str) -> list[str]:
-    """The named parameters of a statement, in order; what stands in quotes or comments is none."""
+    """The named parameters of a statement, in order. Ignores quotes and comments."""
     return list(dict.fromkeys(match[1] for match in _PIECE.finditer(sql) if match[1]))
 
 

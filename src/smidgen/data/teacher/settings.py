@@ -84,7 +84,7 @@ class TeacherSettings(Settings):
     requests_per_minute: int | None = setting(None, "Most requests in a minute (default: no limit).", ge=1, le=1_000_000)
     concurrency: int = setting(4, "Most requests at a time.", ge=1, le=64)
     timeout: float = setting(60.0, "Seconds until a request is given up.", gt=0.0, le=3_600.0)
-    attempts: int = setting(6, "How often a request is tried that fails for a passing reason.", ge=1, le=20)
+    attempts: int = setting(6, "Attempts after a temporary error.", ge=1, le=20)
 
     @field_validator("source")
     @classmethod

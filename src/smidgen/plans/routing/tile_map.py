@@ -24,7 +24,7 @@ TILES: Any = setting(
     None, "URL of map tiles with {z}, {x} and {y}, for a page map.html to move and zoom. Its server learns where your stops lie."
 )
 LEAFLET: Any = setting(None, "URL of a folder with leaflet.js and leaflet.css of version 1.9.4, for the page with tiles.")
-CREDIT: Any = setting("© OpenStreetMap contributors", "Words below the tiles that their server asks for.")
+CREDIT: Any = setting("© OpenStreetMap contributors", "Attribution on the map, as the tile server requires.")
 _SCRIPT_HASH = "sha256-20nQCchB9co0qIjJZRGuk2/Z9VM+kNiyxNV1lvTlZBo="
 _CSS_HASH = "sha256-p4NxAoJBhIIN+hmNHrzRCf9tD/miZyoHS5obTRR9BMY="
 """The published files of Leaflet 1.9.4 (npm)."""

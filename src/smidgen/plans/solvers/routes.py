@@ -47,15 +47,15 @@ class VanRouteSettings(Settings):
         None, "Table of travel minutes between all places: a row for each origin, a column for each target.", file=True
     )
     valhalla: str | None = setting(None, "URL of a Valhalla server that computes travel times; https, or http of this machine.")
-    kmh: float = setting(30.0, "Speed in km/h by straight line, and on streets that give none.", ge=1, le=130)
-    slow_hours: str = setting("", "Hours that are slow, with a factor of travel time: 7-9: 1.5, 16-18: 1.4.")
-    now: str = setting("", "Time of day from which the plan may change (10:30); what vans served before stays. Empty: before the day.")
+    kmh: float = setting(30.0, "Speed in km/h for straight lines, and for streets without a speed.", ge=1, le=130)
+    slow_hours: str = setting("", "Rush hours with a travel time factor: 7-9: 1.5, 16-18: 1.4.")
+    now: str = setting("", "Current time (10:30): what vans served before it stays. Empty: before the day.")
     swap: bool = setting(True, "Whether a stop may move to another van after its van left. Turn it off if its goods are on board.")
-    van_minutes: int = setting(30, "Minutes of driving that a van has to save before it goes out.", ge=0, le=1440)
-    optional_minutes: int = setting(60, "Minutes of driving that an optional stop is worth.", ge=0, le=1440)
-    jam: float = setting(2.0, "How many times as long a jammed street takes where no minutes are said.", ge=1, le=20)
-    ice: float = setting(1.5, "How many times as long icy streets take.", ge=1, le=20)
-    detour: float = setting(1.6, "How many times as long a way takes past a closed street, without a table of streets.", ge=1, le=20)
+    van_minutes: int = setting(30, "Fixed cost of using a van, in minutes of driving.", ge=0, le=1440)
+    optional_minutes: int = setting(60, "Value of an optional stop, in minutes of driving.", ge=0, le=1440)
+    jam: float = setting(2.0, "Travel time factor on a jammed street when no delay is given.", ge=1, le=20)
+    ice: float = setting(1.5, "Travel time factor on icy streets.", ge=1, le=20)
+    detour: float = setting(1.6, "Travel time factor of a detour around a closed street, without a table of streets.", ge=1, le=20)
     tiles: str | None = TILES
     leaflet: str | None = LEAFLET
     credit: str = CREDIT

@@ -45,10 +45,10 @@ class StockSettings(Settings):
     item: str | None = setting(None, "Column of the item in the table of sales (default: found by its name).")
     date: str | None = setting(None, "Column of the date in the table of sales (default: found by its name).")
     quantity: str | None = setting(None, "Column of the pieces sold (default: found by its name).")
-    promotion: str | None = setting(None, "Column that says when a promotion was on (default: found by its name, if there is one).")
-    service: float = setting(0.95, "How sure it must be that an item lasts until its next delivery, 0.5 to 0.99.", ge=0.5, le=0.99)
-    review: int = setting(7, "Days between two looks at the stock.", ge=1, le=90)
-    lead_time: int | None = setting(None, "Lead time in days of items whose own is not in the table.", ge=0, le=MAX_LEAD_DAYS)
+    promotion: str | None = setting(None, "Column of promotions (default: found by its name, if there is one).")
+    service: float = setting(0.95, "Service level: probability that the stock lasts until the next delivery, 0.5 to 0.99.", ge=0.5, le=0.99)
+    review: int = setting(7, "Days between stock reviews.", ge=1, le=90)
+    lead_time: int | None = setting(None, "Lead time in days for items without one in the table.", ge=0, le=MAX_LEAD_DAYS)
     today: str | None = setting(None, "The day of the plan, as 2026-11-30 (default: the day after the last sale).")
 
 

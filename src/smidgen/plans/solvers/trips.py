@@ -43,7 +43,7 @@ class TripSettings(Settings):
     )
     valhalla: str | None = setting(None, "URL of a Valhalla server that computes travel times; https, or http of this machine.")
     kmh: float = setting(30.0, "Speed in km/h by straight line: 4.5 on foot, 15 by bicycle, 30 to 50 by car.", ge=1, le=130)
-    pause: int = setting(10, "Minutes added to each way: to park, to queue, to find the door.", ge=0, le=240)
+    pause: int = setting(10, "Minutes added to each leg, for parking and queues.", ge=0, le=240)
     days: int = setting(1, "Number of days.", ge=1, le=14)
     weekday: str | None = setting(None, "Weekday of the first day (default: that of the date, else Saturday).")
     date: str | None = setting(
@@ -51,7 +51,7 @@ class TripSettings(Settings):
     )
     begins: str = setting("9:30", "Time of day at which each day begins.")
     ends: str = setting("18:00", "Time of day at which each day ends.")
-    budget: float | None = setting(None, "Most that one person spends on prices, over all days.", ge=0)
+    budget: float | None = setting(None, "Budget per person for entry prices, over all days.", ge=0)
     lunch: str = setting("", "Lunch on each day: a tag of the places for it, or any. Empty: none is planned.")
     eating: str = setting("restaurant, cafe", "Kinds of places for lunch.")
     tiles: str | None = TILES

@@ -36,9 +36,9 @@ class CatalogueSettings(EaseSettings):
     """Settings of the closed form, of the transformer, and of the texts of goods."""
 
     near: float | None = setting(
-        None, "Weight of likeness by texts, beside what was bought together (default: chosen on held-out rows).", gt=0, le=100
+        None, "Weight of text similarity, beside joint purchases (default: chosen on held-out rows).", gt=0, le=100
     )
-    max_length: int = setting(_LENGTH, "Tokens read of the text of an item, and of words.", ge=8, le=512)
+    max_length: int = setting(_LENGTH, "Tokens read of an item's text, and of a request's words.", ge=8, le=512)
 
 
 class CatalogueStudent(Student):

@@ -46,25 +46,28 @@ class EaseSettings(Settings):
     """Settings of the closed form, and of the transformer. What is left open is chosen on held-out rows."""
 
     recency: float | None = setting(
-        None, "How much an item of a history counts against the next later one (default: chosen on held-out rows).", gt=0, le=1
+        None, "Weight of an item of a history, relative to the next later one (default: chosen on held-out rows).", gt=0, le=1
     )
     ridge: float | None = setting(
         None, "Regularisation: larger trusts single purchases less (default: chosen on held-out rows).", gt=0, le=1e6
     )
     pairs: float | None = setting(
-        None, "Weight of what was bought by the same customer in any order, beside what came next (default: chosen).", ge=0, le=100
+        None,
+        "Weight of purchases by the same customer in any order, beside the next purchase (default: chosen on held-out rows).",
+        ge=0,
+        le=100,
     )
-    window: int = setting(50, "The latest items of a history that are read.", ge=1, le=1000)
+    window: int = setting(50, "Number of latest items read of a history.", ge=1, le=1000)
     most_items: int = setting(
         20_000,
-        "Items that are weighed, the commonest; memory grows with the square. Others are suggested by their nearest items.",
+        "Most common items that get weights; memory grows with the square. Rarer ones are suggested by their nearest items.",
         ge=2,
         le=60_000,
     )
     time_budget: str = setting(
         "10m",
-        "How long teaching a small transformer may take, such as 10m or 1h; 0 for none. It is taught from some thousand customers on, and "
-        "counts where held-out rows prefer it.",
+        "Training time limit of a small transformer, such as 10m or 1h; 0 for none. It is trained from some thousand customers on, and "
+        "used where held-out rows prefer it.",
     )
 
 

@@ -1,6 +1,6 @@
 """The process of one run: `python -m smidgen.studio.flows.run_process RUN`.
 
-It holds a lock file as long as it lives, by which the supervisor knows whether it does, however the server was stopped in between.
+It holds a lock file while it runs. The supervisor checks this lock to see whether the run is alive, also after a restart of the server.
 """
 
 from __future__ import annotations
