@@ -252,7 +252,7 @@ def tool_routes(store: StudioStore, models: OpenModels) -> APIRouter:
 
     @router.post("/check")
     def check(person: Viewer, project: str, body: ToolChange) -> ShownTool:
-        """Tell a tool as it would be, with every mistake. Nothing is stored."""
+        """Validate a tool without saving it."""
         card = check_tool(store.project(project), body.place.key(), body.settings, body.before.key() if body.before is not None else None)
         return _card(card, tool_environment(project))
 
