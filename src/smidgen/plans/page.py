@@ -38,7 +38,7 @@ def solution_page(name: str, title: str, solution: Solution, changes: Sequence[s
             sentences=[statement.text for statement in solution.statements],
             remarks=solution.remarks,
             changes=changes,
-            pictures={file: _embedded(drawing) for file, drawing in solution.pictures.items()},
+            pictures={file: _image_url(drawing) for file, drawing in solution.pictures.items()},
             tables=solution.tables,
             files=sorted(solution.files),
             most=_SHOWN_ROWS,
@@ -46,7 +46,8 @@ def solution_page(name: str, title: str, solution: Solution, changes: Sequence[s
     )
 
 
-def _embedded(drawing: str) -> str:
+def _image_url(drawing: str) -> str:
+    """Embed an SVG drawing as an image, in which nothing can run."""
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode("utf-8")).decode("ascii")
 
 
@@ -59,10 +60,6 @@ def shown_cell(value: Cell) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 @functools.cache
 def _template() -> Any:
     environment = Environment(
@@ -73,5 +70,5 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = shown_cell
-    environment.tests["numeric"] = _is_number
+    environment.tests["numeric"] = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     return environment.get_template("solution.html")

@@ -296,8 +296,8 @@ def read_ranking(folder: Path) -> tuple[GoodsRanking, Mapping[str, Any] | None]:
 
 
 def _read_tables(arrays: Mapping[str, NDArray[Any]], size: int) -> ItemTables:
-    wanted = {"buyers": np.float32, "listed": np.uint8, "starts": np.int64, "items": np.int32, "weights": np.float32, "counts": np.int32}
-    for name, kind in wanted.items():
+    types = {"buyers": np.float32, "listed": np.uint8, "starts": np.int64, "items": np.int32, "weights": np.float32, "counts": np.int32}
+    for name, kind in types.items():
         if name not in arrays or arrays[name].dtype != kind or arrays[name].ndim != 1:
             raise ValueError(f"its table {name} is missing, or of another type")
     starts, items, pairs = arrays["starts"], arrays["items"], len(arrays["items"])

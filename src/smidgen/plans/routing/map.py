@@ -19,6 +19,7 @@ _ENLARGED = 1.5
 """Pixels of a unit where there is room."""
 _MARGIN = 26
 _LINE = 17
+_LEGEND_LETTERS = 50
 LIGHT = ("#0b5fa5", "#b3401d", "#1a7a3c", "#7b3fa0", "#8a6400", "#a3195b", "#006d77", "#4a4a4a")
 _DARK = ("#6cb6f5", "#ff9a73", "#6fd08c", "#cda2ee", "#e5bd55", "#ff8cc0", "#5fd3dc", "#c8c8c8")
 _PATTERNS = ("", "7 3", "2 3", "10 3 2 3", "14 4", "4 2 1 2", "1 4", "9 2 2 2 2 2")
@@ -93,7 +94,10 @@ def drawn_map(
         parts.append(_house(*view.place(start)))
     for number, route in enumerate(routes):
         parts += [_numbered_circle(view, number, order, *stop, taken) for order, stop in enumerate(route.stops, start=1)]
-    parts += [_cross(view, name, point) for name, point in left_out]
+    for name, point in left_out:
+        x, y = view.place(point)
+        cross = f"M{x - 5} {y - 5}L{x + 5} {y + 5}M{x - 5} {y + 5}L{x + 5} {y - 5}"
+        parts.append(f'<g><title>{escape(name)}</title><path class="out" d="{cross}"/></g>')
     x, y = _WIDTH - 16, 20
     parts.append(
         f'<path class="north" d="M{x} {y - 14}L{x + 5} {y}L{x} {y - 4}L{x - 5} {y}Z"/>'
@@ -172,11 +176,6 @@ def _house(x: float, y: float) -> str:
     return f'<path class="house" d="M{x - 8} {y}L{x} {y - 9}L{x + 8} {y}V{y + 8}H{x - 8}Z"><title>start and end</title></path>'
 
 
-def _cross(view: _View, name: str, point: Point) -> str:
-    x, y = view.place(point)
-    return f'<g><title>{escape(name)}</title><path class="out" d="M{x - 5} {y - 5}L{x + 5} {y + 5}M{x - 5} {y + 5}L{x + 5} {y - 5}"/></g>'
-
-
 def _scale_bar(view: _View, height: int) -> str:
     metres = beeline((view.north, view.west), (view.north, view.west + 1 / view.across / view.scale * _WIDTH / 4))
     size = 10 ** math.floor(math.log10(max(metres, 1.0)))
@@ -194,7 +193,9 @@ def _legend(routes: Sequence[MapRoute], crosses: bool, left_label: str, top: int
             continue
         colour = f"c{number % len(LIGHT)}"
         rows.append(f'<line class="route {colour}" stroke-dasharray="{pattern(number)}" x1="10" y1="{y - 4}" x2="46" y2="{y - 4}"/>')
-        rows.append(f'<text x="54" y="{y}">{escape(_shortened(f"{route.name}: {route.note}"))}</text>')
+        text = f"{route.name}: {route.note}"
+        text = text if len(text) <= _LEGEND_LETTERS else text[: _LEGEND_LETTERS - 1] + "…"
+        rows.append(f'<text x="54" y="{y}">{escape(text)}</text>')
         y += _LINE
     rows.append(f'{_house(28, y - 5)}<text x="54" y="{y}">start and end; numbers: order of the stops</text>')
     y += _LINE + 2
@@ -202,10 +203,6 @@ def _legend(routes: Sequence[MapRoute], crosses: bool, left_label: str, top: int
         rows.append(f'<path class="out" d="M23 {y - 9}L33 {y + 1}M23 {y + 1}L33 {y - 9}"/><text x="54" y="{y}">{escape(left_label)}</text>')
         y += _LINE
     return "".join(rows), y - 4
-
-
-def _shortened(text: str, length: int = 50) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _style() -> str:

@@ -47,9 +47,11 @@ def _stop(row: TableRow, located: bool) -> Stop:
     opens, closes = row.time("opens", window[0]), row.time("closes", window[1])
     if closes < opens:
         row.fail("plans.window_in_row_ends_before_it_begins", "closes", value=row.text("closes"), begins=row.text("opens"))
+    road = " ".join(filter(None, (row.text("road", ""), row.text("house", ""))))
+    town = " ".join(filter(None, (row.text("postcode", ""), row.text("town", ""))))
     return Stop(
         spot=spot_of(row, "name", "latitude", "longitude", located),
-        address=row.text("address", "") or _address_from_parts(row),
+        address=row.text("address", "") or ", ".join(filter(None, (road, "" if town == row.text("name") else town))),
         demand=math.ceil(round(row.number_of("demand", 0.0, least=0, most=1e6) * PLACES, 6)),
         opens=opens,
         closes=closes,
@@ -58,11 +60,6 @@ def _stop(row: TableRow, located: bool) -> Stop:
         optional=row.truth("optional"),
         skills=row.words("skills"),
     )
-
-
-def _address_from_parts(row: TableRow) -> str:
-    road, town = (" ".join(filter(None, (row.text(part, "") for part in parts))) for parts in (("road", "house"), ("postcode", "town")))
-    return ", ".join(filter(None, (road, "" if town == row.text("name") else town)))
 
 
 def spot_of(row: TableRow, name: str, latitude: str, longitude: str, located: bool) -> Spot:

@@ -73,9 +73,10 @@ def tile_map(title: str, routes: Sequence[MapRoute], left_out: Sequence[tuple[st
     data = json.dumps(plan, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     script = f"const plan = {data};\n{_PROGRAM}"
     style = _PAGE_STYLE + "".join(f".c{number}{{background:{colour}}}" for number, colour in enumerate(LIGHT))
+    server = urlsplit(tiles.url)
     policy = (
         f"default-src 'none'; script-src {tiles.leaflet}/leaflet.js '{_hash(script)}'; "
-        f"style-src {tiles.leaflet}/leaflet.css '{_hash(style)}'; img-src {_tile_origin(tiles.url)} data:"
+        f"style-src {tiles.leaflet}/leaflet.css '{_hash(style)}'; img-src {server.scheme}://{server.netloc.replace('{s}.', '*.')} data:"
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
@@ -98,11 +99,6 @@ def _route_data(number: int, route: MapRoute) -> dict[str, Any]:
         "ends": list(dict.fromkeys(point for point in (route.start, route.end) if point)),
         "stops": [{"name": name, "at": point} for name, point in route.stops],
     }
-
-
-def _tile_origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.replace('{s}.', '*.')}"
 
 
 def _hash(text: str) -> str:

@@ -105,7 +105,10 @@ class Travel:
         here = time
         with np.errstate(invalid="ignore", divide="ignore"):
             for change in (*(change for change in self._changes if change > time), None):
-                factors = self._factors(here)
+                factors = np.full(self.seconds.shape, self.hours[min(here // HOUR, 23)])
+                for slow in self.slowdowns:
+                    if slow.begins <= here < slow.ends:
+                        factors = factors * slow.factors
                 done = np.inf if change is None else (change - here) / factors
                 ready = open_legs & (left <= done) & np.isfinite(factors)
                 found[ready] = np.minimum(np.ceil(here - time + left * factors)[ready], NEVER)
@@ -114,13 +117,6 @@ class Travel:
                     break
                 left, here = left - np.where(np.isfinite(factors), done, 0.0), change
         return found.astype(np.int64)
-
-    def _factors(self, time: int) -> npt.NDArray[np.float64]:
-        found = np.full(self.seconds.shape, self.hours[min(time // HOUR, 23)])
-        for slow in self.slowdowns:
-            if slow.begins <= time < slow.ends:
-                found = found * slow.factors
-        return found
 
     def length(self, origin: int, target: int, time: int) -> int:
         """Metres of a leg that begins at a time of day."""

@@ -91,7 +91,11 @@ class RouteSolver(Solver):
             raise DataError(
                 "plans.one_plan_cannot_hold_so_many_stops", stops=len(stops), most_stops=MAX_STOPS, file=tables_given["stops"].file
             )
-        _same_units(tables_given["stops"], tables_given["vans"])
+        load, room = NamedColumns(tables_given["stops"]), NamedColumns(tables_given["vans"])
+        if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
+            value = f"{load.written('demand')}, {room.written('capacity')}"
+            file = tables_given["vans"].file
+            raise DataError("plans.loads_and_capacities_are_in_different", value=value, unit=load.unit("demand"), file=file)
         depots = {spot for van in vans for spot in (van.start, van.end)}
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
@@ -203,13 +207,6 @@ def _table_remarks(given: Mapping[str, ProblemTable], depots: Sequence[str]) -> 
     return remarks
 
 
-def _same_units(stops: ProblemTable, vans: ProblemTable) -> None:
-    load, room = NamedColumns(stops), NamedColumns(vans)
-    if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
-        value = f"{load.written('demand')}, {room.written('capacity')}"
-        raise DataError("plans.loads_and_capacities_differ_in_unit", value=value, unit=load.unit("demand"), file=vans.file)
-
-
 def _travel_remarks(settings: VanRouteSettings, travel: Travel) -> tuple[str, ...]:
     if travel.source == "straight lines":
         return (f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h: no street is known.",)
@@ -241,15 +238,17 @@ def _solution(problem: Problem, plan: Plan) -> Solution:
         "km": round(sum(route.metres for route in driving) / 1000, 1),
         "driving": f"{minutes // 60} h {minutes % 60} min",
     }
+    times = {}
+    for route in plan.routes:
+        visits = [[visit.stop, visit.arrives, visit.begins, visit.ends] for visit in route.visits]
+        times[route.van] = [route.leaves, route.back, route.driving, route.metres, *visits]
     result = {
         "totals": totals,
         "routes": [_route_facts(problem, route) for route in driving],
         "left_out": [{"stop": one.stop, "constraint": one.constraint, "reason": one.reason, **one.facts} for one in plan.left_out],
         "loaded": {van: sorted(under.loaded) for van, under in problem.underway.items()},
         "breaks": {route.van: [route.rest.begins, route.rest.ends, route.rest.place] for route in plan.routes if route.rest},
-        "times": {
-            route.van: [route.leaves, route.back, route.driving, route.metres, *map(_visit_times, route.visits)] for route in plan.routes
-        },
+        "times": times,
     }
     must = [one for one in plan.left_out if not problem.stop[one.stop].optional]
     status: Status = "infeasible" if not served and stops else "partly" if must else "solved"
@@ -287,10 +286,6 @@ def _route_facts(problem: Problem, route: Route) -> dict[str, Any]:
         **({"break": clock(route.rest.begins), "break_minutes": (route.rest.ends - route.rest.begins) // 60} if route.rest else {}),
         "visits": [{"stop": visit.stop, "arrives": clock(visit.arrives), "leaves": clock(visit.ends)} for visit in route.visits],
     }
-
-
-def _visit_times(visit: Visit) -> list[Any]:
-    return [visit.stop, visit.arrives, visit.begins, visit.ends]
 
 
 def _statements(problem: Problem, plan: Plan, totals: Mapping[str, Any], status: Status) -> list[Statement]:

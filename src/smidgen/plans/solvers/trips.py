@@ -90,7 +90,10 @@ class TripSolver(Solver):
             remarks.append(f"Travel times are straight lines, 1.3 times as long, at {settings.kmh:g} km/h.")
         ways = travel.seconds + 60 * settings.pause * (1 - np.eye(len(names), dtype=np.int64))
         travel = replace(travel, seconds=np.minimum(ways, NEVER))
-        date = None if settings.date is None else _date(settings.date)
+        day = None if settings.date is None else dates.read(settings.date)
+        if settings.date is not None and day is None:
+            raise InputError("plans.day_of_trip_is_no_date", value=settings.date)
+        date = None if day is None else datetime.date.fromisoformat(day)
         weekday = weekday_of(settings.weekday or "saturday") if date is None else date.weekday()
         if settings.weekday and weekday_of(settings.weekday) != weekday:
             value = f"{settings.date}, {settings.weekday}"
@@ -156,13 +159,6 @@ class TripSolver(Solver):
             pictures={"map": picture} if picture else {},
             files={"map.html": page} if page else {},
         )
-
-
-def _date(text: str) -> datetime.date:
-    date = dates.read(text)
-    if date is None:
-        raise InputError("plans.day_of_trip_is_no_date", value=text)
-    return datetime.date.fromisoformat(date)
 
 
 def _column_remarks(table: ProblemTable) -> list[str]:

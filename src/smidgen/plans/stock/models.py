@@ -347,15 +347,15 @@ def spreads(errors: Sequence[Values], level: float) -> list[Values | None]:
         level: such as 0.95; below 0.5 for the lower end.
     """
     usable = [own for own in errors if len(own) >= _MIN_ORIGINS]
-    ratios = [own[place] / _mean_absolute_error(own[_not_adjacent(len(own), place)]) for own in usable for place in range(len(own))]
+    ratios = []
+    for own in usable:
+        dates = np.arange(len(own))
+        apart = 1 if len(own) > 5 else 0  # of very few dates, all others count
+        ratios += [own[place] / _mean_absolute_error(own[np.abs(dates - place) > apart]) for place in dates]
     if not ratios:
         return [None] * len(errors)
     tail = quantiles(np.array(ratios), level)
     return [tail * _mean_absolute_error(own) if len(own) >= _MIN_ORIGINS else None for own in errors]
-
-
-def _not_adjacent(dates: int, place: int) -> NDArray[np.bool_]:
-    return np.abs(np.arange(dates) - place) > (1 if dates > 5 else 0)  # of very few dates, all others
 
 
 def _mean_absolute_error(errors: Values) -> float:

@@ -45,7 +45,9 @@ def add_plan(project: Project, plan: str, stamp: str) -> tuple[ProjectTools, boo
     entries = listed_tools(target, {variable: folder})
     names = _names_to_ask(found)
     write_file(project, beside_tools(project, f"mcp/{name}.json"), json.dumps({"tools": entries}, indent=1).encode("ascii"))
-    write_file(project, beside_tools(project, f"mcp/{name}.csv"), _csv_column(names))
+    column = io.StringIO()
+    csv.writer(column).writerows([["name"], *([one] for one in names)])
+    write_file(project, beside_tools(project, f"mcp/{name}.csv"), column.getvalue().encode("utf-8"))
     keep_secret(project.id, variable, folder)
     there = {str(entry["name"]) for entry in entries}
     change = next((one for one in ("change_said", "change") if one in there), "")
@@ -59,12 +61,6 @@ def _names_to_ask(plan: StudioPlan) -> list[str]:
     named = plan.solver.names(problem.state())
     found = [name for kind, some in named.items() if kind not in _ONLY_IN_CHANGES for name in some if name.strip()]
     return list(dict.fromkeys(found))[:MAX_NAMES]
-
-
-def _csv_column(names: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows([["name"], *([name] for name in names)])
-    return text.getvalue().encode("utf-8")
 
 
 def _ask_tool(plan: StudioPlan, names: Sequence[str]) -> dict[str, Any]:

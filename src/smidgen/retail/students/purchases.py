@@ -168,7 +168,10 @@ class PairWeights:
         self._customers = [found for items in inside if len(found := items[items >= 0])]
         self.left_out = bought - self._size
         self._cache: dict[tuple[str, float, float], Floats] = {}
-        self._together = self._pair_counts()
+        owned = self._matrix(self._customers, [np.ones(len(items), np.float32) for items in self._customers])
+        # (size, size) how many customers bought both, sparse, with sorted columns.
+        self._together = (owned.T @ owned).tocsr()
+        self._together.sort_indices()
 
     def tables(self, fit: PairFit, base: ItemTables) -> ItemTables:
         """The tables with these weights, of each row the largest."""
@@ -200,12 +203,6 @@ class PairWeights:
         values, places = (np.concatenate([np.zeros(0), *parts]) for parts in (weights, rows))
         shape = (len(rows), self._size)
         return sparse.csr_matrix((values.astype(np.float32), places.astype(np.int32), edges), shape=shape)
-
-    def _pair_counts(self) -> Any:
-        owned = self._matrix(self._customers, [np.ones(len(items), np.float32) for items in self._customers])
-        found = (owned.T @ owned).tocsr()
-        found.sort_indices()
-        return found
 
     def _counts_of(self, starts: Numbers, items: NDArray[np.int32]) -> NDArray[np.int32]:
         found = np.zeros(len(items), np.int32)
