@@ -95,7 +95,7 @@ class RouteSolver(Solver):
         if load.unit("demand") and room.unit("capacity") and load.unit("demand") != room.unit("capacity"):
             value = f"{load.written('demand')}, {room.written('capacity')}"
             file = tables_given["vans"].file
-            raise DataError("plans.loads_and_capacities_are_in_different", value=value, unit=load.unit("demand"), file=file)
+            raise DataError("plans.loads_and_capacities_differ_in_unit", value=value, unit=load.unit("demand"), file=file)
         depots = {spot for van in vans for spot in (van.start, van.end)}
         stops, depot_rows = [stop for stop in stops if stop.spot not in depots], [stop.name for stop in stops if stop.spot in depots]
         pieces = tables.read_streets(tables_given["streets"], settings.kmh) if "streets" in tables_given else []
