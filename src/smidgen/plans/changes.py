@@ -102,8 +102,7 @@ def _misfit(solver: Solver, change: Change, path: Sequence[Any], read: bool) -> 
 
 
 def _permitted(schema: Change) -> str:
-    """A field's values in words: `a whole number from 0 to 365`. A schema of another shape than those of texts, numbers and lists, as it
-    is."""
+    """A field's values in words: `a whole number from 0 to 365`; of another kind of schema, the schema itself."""
     if "enum" in schema:
         return f"one of: {', '.join(str(one) for one in schema['enum'] if one is not None)}"
     kinds = schema.get("type", "")
@@ -174,7 +173,7 @@ def _with_usual_names(
 
 
 def _with_own_names(output: Change, words: Mapping[str, str], text: str) -> dict[str, Any]:
-    """A model's output with the words that usual names stand for. Beside a known name, a list keeps no words that are none: `lane 2`."""
+    """A model's output with the problem's own names put back. Beside one, a list drops words that belong to none: `lane 2`."""
     made: dict[str, Any] = {}
     for name, value in output.items():
         if isinstance(value, str):

@@ -42,7 +42,7 @@ def serve_plan(plan: ServedPlan) -> None:
 
 
 def plan_server(plan: ServedPlan) -> Server[Any]:
-    """The server of a plan."""
+    """The MCP server of a plan, with its tools to ask and to change."""
     from mcp.server.lowlevel import Server
     from mcp_types import CallToolResult, ListToolsResult, TextContent
 

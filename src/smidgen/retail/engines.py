@@ -35,7 +35,7 @@ class GoodsEngine(Engine):
 
 
 class GoodsRunner:
-    """A loaded recommender."""
+    """A loaded recommender that ranks goods for requests."""
 
     def __init__(self, ranking: GoodsRanking, embed: Embed | None) -> None:
         self.ranking, self._embed = ranking, embed

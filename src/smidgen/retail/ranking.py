@@ -144,7 +144,7 @@ class GoodsRanking:
         return found
 
     def _history_scores(self, history: NDArray[np.int64]) -> tuple[Floats, float]:
-        """(n,) the scores of a history, and the largest of those by purchases alone."""
+        """(n,) the scores of a history, and the largest score by purchases alone."""
         tables, weights, size = self.tables, self.weights, len(self.goods)
         total, most = np.zeros(size, np.float32), 0.0
         if not len(history):

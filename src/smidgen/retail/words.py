@@ -28,7 +28,7 @@ _STOP_WORDS = frozenset(
 
 
 class WordIndex:
-    """The words of names and texts."""
+    """An index of the words in the names and texts of goods."""
 
     def __init__(self, names: Sequence[str], texts: Sequence[str]) -> None:
         self._names, self._texts = [stems(name) for name in names], [stems(text) for text in texts]

@@ -119,7 +119,7 @@ class OpenProblem:
 
     @property
     def solver(self) -> Solver:
-        """The part that solves it."""
+        """The solver of the recipe."""
         return self.recipe.solver
 
     def state(self) -> Any:

@@ -41,7 +41,7 @@ class ServedPlan:
 
     @property
     def solver(self) -> Solver:
-        """The part that solves it."""
+        """The solver of the plan."""
         return self._open.solver
 
     @property

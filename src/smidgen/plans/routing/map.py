@@ -58,7 +58,7 @@ class _View:
     scale: float
 
     def place(self, point: Point) -> tuple[float, float]:
-        """The place of a point."""
+        """Units of the drawing, from its left and its top, of a point."""
         x = _MARGIN + (point[1] - self.west) * self.across * self.scale
         return round(x, 1), round(_MARGIN + (self.north - point[0]) * self.scale, 1)
 

@@ -77,7 +77,7 @@ def _reason(problem: Problem, routes: Sequence[Route], stop: Stop, over: Callabl
 
 
 def _relaxation(van: Van, stop: Stop, timing: RouteTiming) -> _Relaxation:
-    """The limits that a timing breaks: minutes for times, an hour of hurt for a full van's worth of load, two for a skill."""
+    """The limits that a timing breaks, and their cost: the time, an hour for a full van's load, two for each missing skill."""
     relaxed, hurt = [], 0.0
     if timing.late_back:
         relaxed.append("shift")

@@ -33,7 +33,7 @@ class RouteTiming:
 
     @property
     def feasible(self) -> bool:
-        """Whether it breaks no limit."""
+        """Whether the route breaks no limit."""
         return not (self.late_back or self.late or self.excess or self.lacking or self.unreachable)
 
 
@@ -157,7 +157,7 @@ def _timed_with_break(
 
 
 def _break_before(rest: Break, stop: Stop, begin: int, arrives: int, place: str, worked: bool) -> TakenBreak | None:
-    """The break, if it is taken before the work at a stop: at the last place before the way, or at the stop before its work begins."""
+    """The break, if it is taken before the work at a stop: on the way there, or while the van waits at the stop."""
     beyond = max(arrives, stop.opens) + stop.service > rest.closes
     at_stop = rest.opens <= arrives <= rest.closes
     if (worked and begin >= rest.opens) or (beyond and not at_stop):

@@ -106,8 +106,6 @@ def _prefix(problem: Problem, van: Van) -> list[Stop]:
 
 
 def _repaired(problem: Problem, orders: Orders, over: _Deadline) -> _Draft:
-    """A draft from orders: what breaks a limit leaves its route, and every stop without a route is put where it costs least, until the time
-    is over."""
     known = {stop.name: stop for stop in _unserved(problem)}
     timings: dict[str, RouteTiming] = {}
     for van in (*problem.vans, *problem.broken):
@@ -140,7 +138,7 @@ def _repaired(problem: Problem, orders: Orders, over: _Deadline) -> _Draft:
 
 
 def _without_worst_stop(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> tuple[Stop, RouteTiming]:
-    """The stop whose leaving mends a route best: the least worth among those that mend it, otherwise the one that leaves least broken."""
+    """The stop to remove, and the route without it: the least worth that repairs it, else what leaves the smallest violation."""
     tried = [(stop, timed(problem, van, [*prefix, *(other for other in rest if other is not stop)])) for stop in rest]
     return min(
         tried,
@@ -149,7 +147,7 @@ def _without_worst_stop(problem: Problem, van: Van, prefix: Sequence[Stop], rest
 
 
 def _feasible_stops(problem: Problem, van: Van, prefix: Sequence[Stop], rest: Sequence[Stop]) -> int:
-    """How many stops of a route, from its beginning, break no limit: what comes after them makes none of them late."""
+    """How many stops from the beginning break no limit. Later stops cannot make earlier ones late, so a binary search finds them."""
     low, high = 0, len(rest)
     while low < high:
         middle = (low + high + 1) // 2
@@ -329,7 +327,7 @@ def _vehicle_key(problem: Problem, van: Van, stops: Sequence[Stop]) -> Any:
 
 
 def _break_seconds(problem: Problem, van: Van) -> int:
-    """Seconds of a break that is still to be taken. PyVRP knows none: its shifts end earlier by as much, and `timed` says when it is."""
+    """Seconds of a break that is still to be taken. PyVRP has no breaks: its shifts end earlier, and `timed` places the break."""
     under = problem.underway.get(van.name)
     return 0 if van.rest is None or van.back <= van.rest.closes or (under and under.rest) else van.rest.seconds
 

@@ -51,7 +51,7 @@ def underway(problem: Problem, last: Mapping[str, Route], loaded: Mapping[str, I
 
 
 def _with_broken_limits_widened(problem: Problem, name: str) -> Problem:
-    """The problem with the limits widened that a van breaks already by what it cannot undo, and a remark for each."""
+    """Widen the limits that a van has already broken by what it cannot undo, with a remark for each."""
     van = next((van for van in problem.vans if van.name == name), None)
     if van is None:
         return problem

@@ -63,7 +63,7 @@ class VanRouteSettings(Settings):
 
 
 class RouteSolver(Solver):
-    """Vans and stops, by PyVRP."""
+    """Plan the routes of vans with PyVRP."""
 
     name = "routes"
     title = "Routes"
@@ -81,7 +81,7 @@ class RouteSolver(Solver):
     telling = events.TELLING
 
     def read(self, settings: VanRouteSettings, tables_given: Mapping[str, ProblemTable]) -> Problem:
-        """The problem of the tables."""
+        """Read stops, vans and travel times from the tables."""
         located = settings.matrix is None
         stops = tables.read_stops(tables_given["stops"], located=located)
         customers = tables.read_stops(tables_given["customers"], located=located) if "customers" in tables_given else []
@@ -135,7 +135,7 @@ class RouteSolver(Solver):
         return by_streets([spot.name for spot in spots], network)
 
     def changed(self, problem: Problem, change: Change) -> Problem:
-        """The problem after an event."""
+        """The problem after an event of the day."""
         return events.edit(problem, change).problem
 
     def shown_change(self, problem: Problem, change: Change) -> str:

@@ -95,7 +95,7 @@ class _Planned:
 
 
 class StockSolver(Solver):
-    """The solver `stock`."""
+    """Forecast sales, and plan orders from the stock and the lead times."""
 
     name = "stock"
     title = "Stock"
@@ -176,7 +176,7 @@ class StockSolver(Solver):
         return _CHANGES[change["kind"]](problem, change)
 
     def shown_change(self, problem: StockProblem, change: Change) -> str:
-        """The change as a sentence."""
+        """The change as a sentence. Raises InputError as `changed` does."""
         self.changed(problem, change)
         kind = change["kind"]
         if kind == "lead_time":
@@ -323,7 +323,7 @@ def _in_name(word: str, name: str) -> bool:
 
 
 def _in_full(words: Sequence[str], known: Mapping[str, str]) -> list[str]:
-    """Items whose name stands in full among some words: the longest of them. None if other words are of another item's name."""
+    """Items whose whole name is among some words: the longest of them; none if other words belong to another item's name."""
     names = {id: _words(name) for id, name in known.items()}
     held = [id for id, own in names.items() if own and any(list(words[at : at + len(own)]) == own for at in range(len(words)))]
     longest = max((len(names[id]) for id in held), default=0)

@@ -76,7 +76,7 @@ class TripSolver(Solver):
     )
 
     def read(self, settings: TripSettings, tables_given: Mapping[str, ProblemTable]) -> Trip:
-        """The trip of the table."""
+        """Read the places from the table, with the days of the settings."""
         places = read_places(tables_given["places"], located=settings.matrix is None)
         names = [place.name for place in places]
         start = next((place for place, name in enumerate(names) if name.casefold() == settings.start.strip().casefold()), None)
@@ -118,7 +118,7 @@ class TripSolver(Solver):
         return wished(trip, {"lunch": settings.lunch}) if settings.lunch else trip
 
     def changed(self, problem: Trip, change: Change) -> Trip:
-        """The trip with wishes."""
+        """The trip with changed wishes."""
         return wished(problem, change)
 
     def shown_change(self, problem: Trip, change: Change) -> str:
@@ -133,11 +133,11 @@ class TripSolver(Solver):
         return [Statement(f"{found}: day {day['day']}, {day['weekday'].title()}, from {visit['begins']} to {visit['ends']}.")]
 
     def names(self, problem: Trip) -> dict[str, list[str]]:
-        """Places; their tags."""
+        """Names of places, and their tags."""
         return {"place": [place.name for place in problem.places], "tag": list(tags_of(problem.places))}
 
     def solve(self, problem: Trip, seconds: float, before: Mapping[str, Any] | None = None) -> Solution:
-        """The day plans."""
+        """Choose and order the visits of each day."""
         plan = planned(problem, seconds)
         days = [_day_facts(number, day) for number, day in enumerate(plan.days, start=1)]
         seen = sum(len(day.visits) for day in plan.days)

@@ -166,7 +166,7 @@ def _is_outlier(values: NDArray[np.float64], place: int, around: int) -> bool:
 
 
 def _fill_gaps(values: NDArray[np.float64], days: int, around: int) -> NDArray[np.float64]:
-    """The values with the gaps filled by the mean of the same weekdays around them, else of what is around, else of all."""
+    """Fill gaps with the mean of the nearest same weekdays, else of the values around, else of all."""
     filled, step = values.copy(), WEEK if days == 1 else 1
     whole = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
     for place in np.flatnonzero(np.isnan(values)):

@@ -78,7 +78,7 @@ def _item_demand(
 
 
 def _drawn_sums(usual: NDArray[np.float64], periods: int, days: int, level: float) -> NDArray[np.float64]:
-    """The quantile of sums of periods that are drawn from the latest half year (Willemain, Smart and Schwarz 2004)."""
+    """A quantile of sums of periods drawn from the latest half year (Willemain, Smart and Schwarz 2004)."""
     pool = usual[-(_DRAWN_WEEKS * 7 // days) :]
     late = pool[-(_LATE_WEEKS * 7 // days) :].mean() / max(1e-9, pool.mean())
     pool = pool * max(1.0, late)  # what sells more and more will go on as it sells now, at least
@@ -90,7 +90,7 @@ def _drawn_sums(usual: NDArray[np.float64], periods: int, days: int, level: floa
 def _spread_over_days(
     total: NDArray[np.float64], enough: NDArray[np.float64], days: int, length: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of periods of a length by day: the expected ones grow evenly, what is kept for safety with the root of the time."""
+    """Sums by day from sums by period: expected pieces grow evenly, the safety stock with the square root of time."""
     at = np.arange(days + 1)
     ends = length * np.arange(len(total))
     expected = np.interp(at, ends, total)

@@ -153,7 +153,7 @@ def _year_in_periods(season: int) -> _Year:
 
 
 def _scale(values: Values, period: int) -> float:
-    """The usual size of a value in the latest half year: errors of a series that grows grow with it."""
+    """The usual size of a value in the latest half year, since errors grow with the series."""
     recent = np.abs(values[-26 * 7 // period :])
     return float(max(recent.mean(), np.abs(values).mean() * 0.3, 1e-9))
 
@@ -241,7 +241,7 @@ def _mean_of_three(season: int) -> _Method:
 
 
 def _forecasts_of(model: _Forecaster, values: Values, cuts: Sequence[int], h: int) -> Values | None:
-    """Forecasts from each cut, by what was learnt until the first cut, and from the end, by what was learnt until then."""
+    """Forecasts from each cut, fitted up to the first cut, and from the end, fitted on all values."""
     found = []
     try:
         for fitted, ends in ((cuts[0], cuts), (len(values), [len(values)])) if cuts else ((len(values), [len(values)]),):
@@ -257,13 +257,13 @@ def _forecasts_of(model: _Forecaster, values: Values, cuts: Sequence[int], h: in
 
 
 def _clipped(forecast: Values, values: Values) -> Values:
-    """A forecast without what lies further outside the values so far than they lie apart: of a short series a trend can run away."""
+    """Clip a forecast to the range of the values, widened by itself on both sides: in a short series a trend can run away."""
     low, high = float(values.min()), float(values.max())
     return np.clip(forecast, low - (high - low), high + (high - low))
 
 
 def _last_year(season: int) -> _Method:
-    """Last year's weekdays, each with the week before and after, by how much more was sold lately than then."""
+    """Last year's weekdays, averaged with the week before and after, scaled by the recent change in sales."""
     span = _year_in_periods(season)
     year, step, recent = span.length, span.step, span.recent
 
@@ -315,7 +315,7 @@ def _current_level(values: Values, period: int) -> float:
 
 
 def _log_likelihood_gain(counts: Values, expected: Values) -> Values:
-    """How much likelier Poisson counts are at their own mean than at the expected one, without the terms that cancel out."""
+    """The gain in the log-likelihood of Poisson counts at their own mean over the expected one, without constant terms."""
     return counts * np.log(np.maximum(counts, 1e-9) / expected)
 
 

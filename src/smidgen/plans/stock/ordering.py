@@ -46,7 +46,7 @@ class StockedItem:
 
     @property
     def on_order(self) -> float:
-        """Pieces ordered and not yet here."""
+        """Pieces that were ordered and have not arrived."""
         return sum(pieces for _, pieces in self.coming)
 
 
@@ -121,7 +121,7 @@ def read_stock(table: ProblemTable, usual_lead: int | None = None) -> dict[str, 
 
 
 def _read_lead_times(table: ProblemTable, name: str) -> list[float]:
-    """The lead times of a column in days; -1 for an empty cell. One with a unit (`2 weeks`) is read as a stretch of time."""
+    """The lead times of a column in days; -1 for an empty cell. A cell may have a unit: `2 weeks`."""
     rows = []
     for number, row in table.rows:
         text = _in_calendar_days(cell(row, name))
@@ -142,7 +142,7 @@ def _read_lead_times(table: ProblemTable, name: str) -> list[float]:
 
 
 def _in_calendar_days(text: str) -> str:
-    """A lead time in days of the calendar: of `5-10 working days` the longer counts."""
+    """A lead time in calendar days; of a range such as `5-10 working days` the longer one."""
     between = _BETWEEN.match(text)
     longer = text[between.start(2) :] if between is not None and int(between[1]) < int(between[2]) else text
     short = _SHORT_DAYS.fullmatch(longer)

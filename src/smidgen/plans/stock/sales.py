@@ -177,7 +177,6 @@ def read_sales(table: ProblemTable, columns: SalesColumns | None = None) -> Sale
 
 
 def _read_rows(table: ProblemTable, columns: SalesColumns) -> tuple[list[_Row], list[str], bool]:
-    """The rows of a table, remarks, and whether its dates are months."""
     if not table.rows:
         raise DataError("plans.table_of_sales_has_no_rows", value=table.file, file=table.file)
     item, date = column(table, "item", columns.item), column(table, "date", columns.date)

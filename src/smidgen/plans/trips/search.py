@@ -185,11 +185,11 @@ class _Search:
         return sum(int(self.problem.travel[day.nodes[:-1], day.nodes[1:]].sum()) for day in days)
 
     def _ordinary_prize(self, days: Sequence[_Day]) -> float:
-        """Prizes of ordinary visits: those that must be made count no more than others."""
+        """Prizes with those of compulsory visits capped, so that they do not dominate the scale."""
         return sum(float(self.capped[_index(day.visits)].sum()) for day in days)
 
     def _search_value(self, days: Sequence[_Day]) -> float:
-        """The value that the search follows: prizes, and something for a shorter way, which leaves room for more."""
+        """The value that the search maximises: prizes, and a bonus for a shorter way, which leaves room for more visits."""
         return self._rank(days)[0] - _SHORTER * self._ordinary_prize(days) * self._length(days) / max(1, self.time_of_all)
 
     def _timed(self, frame: DayFrame, visits: list[int]) -> _Day:
@@ -296,7 +296,7 @@ class _Search:
         return longer[where, np.arange(longer.shape[1])], where
 
     def _update_detours(self, number: int, day: _Day, grown: _Day, place: int) -> None:
-        """The detours of a day after a visit was put in: only those past the leg that is gone are computed anew."""
+        """Update the detours after an insertion: only those across the leg that is gone are computed again."""
         if day.detour is None or day.where is None:
             return
         detour, where = day.detour.copy(), day.where + (day.where > place)

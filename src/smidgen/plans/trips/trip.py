@@ -307,7 +307,7 @@ def weekday_of(word: str) -> int:
 
 
 def _tag(word: str, tags: Sequence[str]) -> str:
-    """The tag that a word means, in singular or plural, with its article or without. Raises InputError for none."""
+    """The tag of a word in singular or plural, with or without its article. Raises InputError."""
     bare = re.sub(r"^(?:a|an|the|my|our|some|at|by|with|on) ", "", re.sub(r"^(?:at|by|with|on) ", "", word.strip().casefold()))
     forms = {bare, bare.removesuffix("s"), bare.removesuffix("es"), f"{bare}s", bare.removesuffix("ies") + "y"}
     same = [tag for tag in tags if tag in forms or tag.removesuffix("s") in forms]

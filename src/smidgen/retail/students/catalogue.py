@@ -42,7 +42,7 @@ class CatalogueSettings(EaseSettings):
 
 
 class CatalogueStudent(Student):
-    """The student `catalogue`."""
+    """A recommender by the texts of the goods, mixed with joint purchases where orders suffice."""
 
     name = "catalogue"
     summary = "Goods are alike whose texts are alike, added to what was bought together: knows new goods, and answers words."
@@ -76,8 +76,7 @@ class CatalogueStudent(Student):
 def _best_mixture(
     bought: GoodsRanking, purchases: Purchases, vectors: Floats, settings: CatalogueSettings, progress: Progress
 ) -> GoodsRanking:
-    """The ranking with texts: alone, or beside what was bought together, with the weight that held-out rows show to be better than the
-    usual one."""
+    """The mixture of texts and purchases, or texts alone: the usual weight unless held-out rows show that another is better."""
     own, tables = bought.weights, replace(bought.tables, vectors=vectors)
     tried = [replace(own, near=_USUAL_NEAR if settings.near is None else settings.near)]
     if settings.near is None:
@@ -98,7 +97,7 @@ def _text_vectors(purchases: Purchases, folder: Path, encoder: EngineSpec, threa
 
 
 def _write_encoder(base: Path, folder: Path, length: int) -> EngineSpec:
-    """The base as an engine's files, in int8, with a head that is not used."""
+    """Write the base as an int8 encoder of the engine. Its head is required by the export and not used."""
     from safetensors.numpy import load_file, save_file
 
     from smidgen.students.encoder import need_torch

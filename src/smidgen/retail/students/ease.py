@@ -72,7 +72,7 @@ class EaseSettings(Settings):
 
 
 class EaseStudent(Student):
-    """The student `ease`."""
+    """A recommender from orders alone."""
 
     name = "ease"
     summary = "What customers buy after and with one another, from orders alone: in closed form, with purchases enough a transformer."
@@ -91,7 +91,7 @@ class EaseStudent(Student):
         return ranked_by(folder, texts)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """Copy its files."""
+        """Copy the ranking's files."""
         return copied_spec(folder, out)
 
 

@@ -116,7 +116,7 @@ def taught_model(purchases: Purchases, window: int, seconds: float, threads: int
 
 
 def _batches(rows: Sequence[Numbers], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """The places of all rows, in batches of rows of about the same length, of about `size` items; batches in any order."""
+    """Batches of places of rows with similar lengths, each of about `size` items, in random order."""
     lengths = np.array([len(row) for row in rows])
     order = np.argsort(lengths + 2 * rng.random(len(rows)), kind="stable").tolist()
     batches: list[list[int]] = [[]]
@@ -148,7 +148,7 @@ def _loss(network: _Network, rows: Sequence[Numbers], others: torch.Tensor, each
 
 
 def _calibrated(model: NextItemModel, purchases: Purchases) -> NextItemModel:
-    """The model with the sharpness by which the held-out items are likeliest (Guo et al. 2017). Those that it never saw do not count."""
+    """Scale the logits so that the held-out items are most likely (Guo et al. 2017). Unseen items do not count."""
     surprise = np.zeros(len(_SHARPNESSES))
     for history, bought_next in zip(purchases.histories, purchases.next_items.tolist(), strict=True):
         if model.arrays["bias"][bought_next] > UNTAUGHT:

@@ -16,11 +16,11 @@ from smidgen.retail.students.purchases import Purchases, read_purchases
 
 
 class PopularSettings(Settings):
-    """No settings."""
+    """The baseline has no settings."""
 
 
 class PopularStudent(Student):
-    """The student `popular`."""
+    """The baseline: the same best sellers for every customer."""
 
     name = "popular"
     summary = "What most customers bought, for everyone alike: the baseline of recommenders."
@@ -37,7 +37,7 @@ class PopularStudent(Student):
         return ranked_by(folder, texts)
 
     def export(self, folder: Path, out: Path) -> EngineSpec:
-        """Copy its files."""
+        """Copy the ranking's files."""
         return copied_spec(folder, out)
 
 

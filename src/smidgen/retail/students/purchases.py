@@ -188,12 +188,12 @@ class PairWeights:
         return ItemTables(base.buyers, base.listed, whole.cumsum(), self.weighed[items].astype(np.int32), values, counts, base.vectors)
 
     def pairs_alone(self, ridge: float, base: ItemTables) -> ItemTables:
-        """The tables of EASE as published."""
+        """The tables of EASE as published (Steck 2019), as a baseline."""
         starts, items, values = _largest_weights(self._ease_weights(ridge), self._size)
         return self._item_tables(starts, items, values, base)
 
     def forget(self) -> None:
-        """Free the regressions."""
+        """Free the memory of the regressions."""
         self._cache.clear()
 
     def _matrix(self, rows: Sequence[Numbers], weights: Sequence[Floats]) -> csr_matrix:
@@ -217,7 +217,7 @@ class PairWeights:
         return found
 
     def _ease_weights(self, ridge: float) -> Floats:
-        """EASE: no item explains itself."""
+        """EASE (Steck 2019), with a zero diagonal: no item explains itself."""
 
         def made() -> Floats:
             inverse = _inverted(self._together.toarray(), ridge)
@@ -228,7 +228,7 @@ class PairWeights:
         return self._cached(("pairs", ridge, 0.0), made)
 
     def _next_item_weights(self, decay: float, ridge: float) -> Floats:
-        """The regression on the next item."""
+        """The regression of the next item on the items before it."""
 
         def made() -> Floats:
             befores, later, nexts = [], [], []
@@ -253,7 +253,7 @@ class PairWeights:
 
 
 def _inverted(gram: Floats, ridge: float) -> Floats:
-    """The inverse of a Gram matrix with a ridge, computed in its own memory."""
+    """The inverse of a Gram matrix with a ridge, computed in place."""
     from scipy.linalg import lapack
 
     gram[np.diag_indices(len(gram))] += np.float32(ridge)
@@ -270,7 +270,6 @@ def _inverted(gram: Floats, ridge: float) -> Floats:
 
 
 def _largest_weights(weights: Floats, most: int) -> tuple[Numbers, NDArray[np.int32], Floats]:
-    """The largest positive weights of each row, as compressed rows with sorted columns."""
     starts, columns, values = [0], [], []
     for row in weights:
         kept = np.argpartition(-row, most - 1)[:most] if most < len(row) else np.arange(len(row))
@@ -282,7 +281,7 @@ def _largest_weights(weights: Floats, most: int) -> tuple[Numbers, NDArray[np.in
 
 
 def _require_memory(size: int) -> None:
-    """Raise MachineError if the square tables of this many items do not fit into memory: three of them are held at once."""
+    """Raise MachineError if three square tables of this many items, which are held at once, do not fit into memory."""
     needed, free = 3 * 4 * size * size / (1 << 20), memory.available_mb()
     if needed > 0.9 * free:
         fits = int((0.9 * free * (1 << 20) / 12) ** 0.5)
