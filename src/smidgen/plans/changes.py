@@ -197,8 +197,8 @@ def _known_names_in(value: str, words: Mapping[str, str]) -> list[str]:
 
 
 def read_sentence(sentence: str, predict: Predict, known: Iterable[str] = ()) -> ReadSentence:
-    """The first change that a sentence tells. Where the whole tells none, leaves something out, or the model is not sure of it, its
-    beginning may tell one, and the rest another.
+    """The first change in a sentence. Where the model finds none in the whole, misses something, or is not sure, it reads the beginning
+    and the rest as two changes.
 
     Args:
         predict: the score and the output of a model for each of some texts.
@@ -216,7 +216,7 @@ def read_sentence(sentence: str, predict: Predict, known: Iterable[str] = ()) ->
     found = [
         ReadSentence(one * other, first, words, rest)
         for (words, rest), (one, first), (other, last) in zip(parts, read[::2], read[1::2], strict=True)
-        # More than two changes: the rest tells none as a whole.
+        # More than two changes: the rest as a whole may have none.
         if _without_empty(first) and (_without_empty(last) or (_CUT.search(rest) and not change))
     ]
     best = max(found, key=lambda one: one.score, default=whole)
@@ -263,7 +263,7 @@ _WORD = re.compile(r"[\w'’]+|[^\w\s.,;:!()–-]")
 def doubts(sentence: str, change: Change, solver: Solver, known: Iterable[str]) -> list[str]:
     """Why a sentence may not change a plan without a person; empty if it may.
 
-    Each of its words must be a verb that tells this kind of change, a known name or a quantity of the change, or a word that changes
+    Each of its words must be a verb of this kind of change, a known name or a quantity of the change, or a word that changes
     nothing. So a negation, a condition, another tense, another object or somebody who says so leaves a word over.
     """
     telling = solver.telling.get(str(change.get("kind", "")))

@@ -18,7 +18,7 @@ USUAL = 10
 MAX_TEXT_LENGTH = 2_000
 _BETWEEN = re.compile(r"[,;|\n\r\t]+")
 _CODE = re.compile(r"(?=[^\W\d_])[\w./-]*\d[\w./-]*")
-"""An id that no catalogue knows: letters and digits without a space. It is said to be unknown, not looked for in texts."""
+"""An id that no catalogue knows: letters and digits without a space. It is reported as unknown, not searched for in texts."""
 LANGUAGES = ("en", "de")
 _AMOUNT = r"\d{1,6}(?:[.,]\d{1,2})?"
 _MONEY = r"(?:£|€|\$|pounds?|quid|euros?|dollars?|pfund|gbp|eur|usd)"

@@ -59,7 +59,7 @@ class HoursRule:
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """When a place is open. Of the rules that count for a day, the last one tells; on a day without any it is closed."""
+    """When a place is open. The last rule for a day applies; on a day without a rule it is closed."""
 
     rules: tuple[HoursRule, ...]
 
@@ -83,7 +83,7 @@ def by_weekday(week: Iterable[Hours]) -> OpeningHours:
 
 
 def read_opening_hours(text: str) -> OpeningHours | None:
-    """The hours that a text tells; None for one that says anything else, such as sunrise or Easter, or that may be read in two ways.
+    """Parse opening hours; None for a text that says anything else, such as sunrise or Easter, or that may be read in two ways.
 
     A later part counts for the days that it names. Days that no part names are closed, if any part names open days. Holidays are no days
     of the week and are not read. What is open past midnight counts until midnight.
@@ -99,13 +99,13 @@ def read_opening_hours(text: str) -> OpeningHours | None:
         match = _RULE.match(plain, place)
         rule = None if match is None or match.end() == place else _rule(match)
         opens_always = rule is not None and bool(rule.weekdays and rule.hours) and not rule.seasons
-        # `Apr-Oct Mo-Fr 10-18, Sa 10-14`: whether Saturday is meant for the whole year is not said.
+        # `Apr-Oct Mo-Fr 10-18, Sa 10-14`: it is unclear whether Saturday is meant for the whole year.
         if match is None or rule is None or (opens_always and any(before.seasons for before in rules)):
             return None
         rules.append(rule)
         place = match.end()
     if not any(rule.hours for rule in rules) and len(frozenset().union(*(rule.weekdays for rule in rules if not rule.seasons))) < 7:
-        return None  # `Monday off`: when it is open is not said
+        return None  # `Monday off`: it is unclear when it is open
     return OpeningHours(tuple(rules))
 
 

@@ -74,7 +74,7 @@ _NO = frozenset({"", "0", "no", "n", "false", "nein", "falsch", "-"})
 def column(table: ProblemTable, role: str, named: str | None, needed: bool = True) -> str | None:
     """The column of a role: the one that is named, else the first whose name says it; None if none does and it is not needed.
 
-    Raises DataError for a name that the table lacks, and for a needed column that no name tells.
+    Raises DataError for a name that the table lacks, and for a needed column that no name fits.
     """
     if named is not None:
         if named not in table.columns:

@@ -34,7 +34,7 @@ class Purchases:
     """The purchases and goods that a student learns from.
 
     Attributes:
-        goods, texts, listed: the items, what is said of each, and whether it may be suggested.
+        goods, texts, listed: the items, the text of each, and whether it may be suggested.
         language: of reasons.
         customers: the numbers of each customer's items, in the order of purchase.
         histories, next_items: held-out rows: what was bought before, and the item that came next.
