@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.certified_bundle import certified_bundle  # noqa: F401
-from tests.gateway.test_certificates import paper
+from tests.gateway.test_certificate import paper
 from tests.line_versions import line_of
 
 from smidgen.bundles.open import read_manifest

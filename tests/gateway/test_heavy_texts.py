@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.gateway.test_certificates import own_home, paper  # noqa: F401
+from tests.gateway.test_certificate import own_home, paper  # noqa: F401
 
 from smidgen.core.replies import Reply
 from smidgen.gateway import certificate as papers

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
+from tests.gateway.test_certificate import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 from tools.certificate import by_versions
 
 from smidgen.gateway import certificate_audit, revocation

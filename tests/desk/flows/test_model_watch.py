@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import standardwebhooks
 from tests.desk.channels.vendor import Vendor, vendor
-from tests.gateway.test_certificates import given
+from tests.gateway.test_certificate import given
 
 from smidgen.core.conversations import DeskAnswer, DeskReply, IncomingMessage
 from smidgen.desk.flows.channel_file import ChannelFile, DeskChannels

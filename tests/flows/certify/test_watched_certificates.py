@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.gateway.test_certificates import folder, given, own_home  # noqa: F401
+from tests.gateway.test_certificate import folder, given, own_home  # noqa: F401
 
 from smidgen.flows.certify.certificate_status import evidence
 from smidgen.gateway.certificate_audit import declare, observe

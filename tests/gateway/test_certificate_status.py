@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.gateway.test_certificates import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
+from tests.gateway.test_certificate import DAY, NOW, SUBJECT, folder, given, own_home, paper  # noqa: F401
 
 from smidgen.gateway import certificate as papers
 from smidgen.gateway import certificate_audit, certificate_status, revocation
