@@ -345,7 +345,7 @@ class PlanChoice(BaseModel):
 
 
 def plan_tool_routes(host: StudioHost) -> APIRouter:
-    """The route."""
+    """The route that adds a plan's tools to a project."""
     router = APIRouter(prefix="/api/v1/projects/{project}/tools", tags=["tools"])
 
     @router.put("/plan")
