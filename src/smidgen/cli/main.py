@@ -106,6 +106,13 @@ def _version(shown: bool) -> None:
         raise typer.Exit
 
 
+def _language(name: str) -> None:
+    if name and name not in messages.LANGUAGES:
+        raise InputError("core.no_messages_in_language", value=name, known=", ".join(messages.LANGUAGES))
+    if name:
+        os.environ["LANGUAGE"] = name  # processes that are started use it, too
+
+
 app = typer.Typer(
     name="smidgen", cls=Verbs, add_completion=True, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
 )
@@ -114,13 +121,11 @@ app = typer.Typer(
 @app.callback()
 def smidgen(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and stop."),
-    lang: str = typer.Option("", metavar="en|de", help="Language of error messages. By default that of LANG."),
+    lang: str = typer.Option(
+        "", metavar="en|de", callback=_language, is_eager=True, help="Language of smidgen's own errors. By default that of LANG."
+    ),
 ) -> None:
     """Small language models from your own examples: trained, checked and served on an ordinary CPU."""
-    if lang and lang not in messages.LANGUAGES:
-        raise InputError("core.no_messages_in_language", value=lang, known=", ".join(messages.LANGUAGES))
-    if lang:
-        os.environ["LANGUAGE"] = lang  # processes that are started use it, too
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -1,1 +1,1 @@
-"""Floor 2: metrics, intervals, calibration, the parity gate, the report."""
+"""Floor 2: the report, the parity gate, the quality gate. What is measured is in each task's `measure`, its formulas in `stats/`."""

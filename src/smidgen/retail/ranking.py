@@ -124,7 +124,7 @@ class GoodsRanking:
         self._stocked = np.array([product.stock != 0 for product in goods], dtype=np.bool_)
 
     def replaced(self, tables: ItemTables | None = None, weights: RankingWeights | None = None) -> GoodsRanking:
-        """The same goods with other weights, or with other tables of the same buyers."""
+        """A ranking of these goods with other weights, or with other tables of the same buyers."""
         found = copy.copy(self)
         found.tables, found.weights = tables or self.tables, weights or self.weights
         return found

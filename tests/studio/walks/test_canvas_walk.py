@@ -90,6 +90,7 @@ def test_a_recipe_is_drawn_and_written_as_one_thing(studio: RunningStudio, proje
         wire("teacher.labels>student.labels").wait_for(state="attached")
 
         # A step stands where it was put, here and after a reload.
+        page.wait_for_timeout(600)  # the drawing moves once more when the panel has gone
         before = step("student").bounding_box()
         page.mouse.move(before["x"] + 40, before["y"] + 8)
         page.mouse.down()
