@@ -89,7 +89,9 @@ export function SideFrame({ label, items, note }: { label: string; items: readon
   const { pathname } = useLocation();
   useEffect(() => {
     // On a narrow screen the list scrolls sideways.
-    nav.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    const link = nav.current?.querySelector<HTMLElement>("[aria-current=page]");
+    // not scrollIntoView: from there Tab would go on behind the link, and never reach what stands before it
+    if (nav.current && link) nav.current.scrollLeft = link.offsetLeft - (nav.current.clientWidth - link.offsetWidth) / 2;
   }, [pathname, items.length]);
   return (
     <div className={styles.frame}>
