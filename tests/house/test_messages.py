@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smidgen.core import errors, messages
@@ -37,6 +40,8 @@ OWN = {
 """Arguments of the classes themselves."""
 
 
+GIVEN_BY_HELPERS = {"receive_file": {"most"}, "WorkerErrors": {"seconds", "memory"}}
+"""What fills in the messages of the codes that these are given, in place of the call."""
 WORDS = "core.words"
 """The words around messages: "error", and how a row and a column are named."""
 
@@ -102,6 +107,18 @@ def test_every_call_fills_in_what_its_message_has_places_for(nodes: dict[Path, l
     assert seen > 900
 
 
+def test_a_code_that_a_helper_raises_has_places_only_for_what_the_helper_gives(nodes: dict[Path, list[ast.AST]]) -> None:
+    direct = {code for _, codes, _ in uses(nodes) for code in codes}
+    given: dict[str, set[str]] = {"core.system_error": {"said"}, WORDS: {"row", "column"}}
+    for call in (node for every in nodes.values() for node in every if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Name) and call.func.id in GIVEN_BY_HELPERS:
+            pieces = (*call.args, *(keyword.value for keyword in call.keywords))
+            given |= {code: GIVEN_BY_HELPERS[call.func.id] for piece in pieces for code in codes_in(piece)}
+    assert len(given) > 10
+    for code in set(MESSAGES) - direct:
+        assert set().union(*map(messages.places, MESSAGES[code].values())) <= given.get(code, set()), code
+
+
 def test_no_message_is_unused(nodes: dict[Path, list[ast.AST]]) -> None:
     used = {node.value for every in nodes.values() for node in every if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert set(MESSAGES) - used == set()
@@ -141,6 +158,12 @@ def test_an_error_speaks_german_with_its_place_and_its_list() -> None:
     assert listed.in_language("de").endswith("\n  - a: one\n  - b: two") and str(listed).endswith("\n  - a: one\n  - b: two")
     foreign = errors.InputError("no such valve", value=7, todo="Open another.")
     assert foreign.in_language("de") == str(foreign) and foreign.coded() == {}
+
+
+def test_an_error_is_raised_again_from_its_json() -> None:
+    crowded = errors.DataError("data.file_has_too_many_columns", value="a", columns=np.int64(70_000), most=math.inf)
+    again = errors.DataError(crowded.message_code, value="a", **json.loads(json.dumps(crowded.coded()["values"])))
+    assert "70,000" in str(again) and str(again) == str(crowded)
 
 
 def test_values_are_ready_for_json() -> None:

@@ -29,6 +29,7 @@ import email.utils
 import errno as _errno
 import json
 import math
+import numbers
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -80,8 +81,8 @@ class SmidgenError(Exception):
         """The code and its values, ready for JSON; empty without a code."""
         if not self.message_code:
             return {}
-        values = {name: _plain(value) for name, value in self.values.items() if value is not None}
-        return {"message_code": self.message_code, "values": values}
+        used = set().union(*map(messages.places, messages.entry(self.message_code).values()))
+        return {"message_code": self.message_code, "values": {name: _plain(self.values[name]) for name in sorted(used)}}
 
     def _pieces(self, language: str, value: object) -> tuple[str, object, str]:
         entry = messages.entry(self.message_code, language)
@@ -90,7 +91,9 @@ class SmidgenError(Exception):
 
 
 def _plain(value: object) -> int | float | str:
-    return value if isinstance(value, int | float) and math.isfinite(value) else str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else str(value)
 
 
 def _lines(listed: Sequence[str]) -> str:

@@ -39,34 +39,34 @@ def workbook(origin: SourceFile) -> tuple[str, list[str], polars.DataFrame]:
     import polars
 
     with tempfile.TemporaryDirectory(prefix="smidgen-") as folder:
-        told = _told(origin, {"kind": _WORKBOOK, "sheet": origin.sheet, "folder": folder})
-        names = ", ".join(told.get("sheets", ()))
-        if told.get("fault") == _NO_ROWS:
+        answer = _ask_reader(origin, {"kind": _WORKBOOK, "sheet": origin.sheet, "folder": folder})
+        names = ", ".join(answer.get("sheets", ()))
+        if answer.get("fault") == _NO_ROWS:
             raise origin.error("data.workbook_holds_no_rows", value=names)
-        if told.get("fault") == _NO_SHEET:
-            close = difflib.get_close_matches(str(origin.sheet), told["sheets"], n=1)
+        if answer.get("fault") == _NO_SHEET:
+            close = difflib.get_close_matches(str(origin.sheet), answer["sheets"], n=1)
             if close:
                 raise origin.error("data.no_such_worksheet_but_one_is_near", value=origin.sheet, near=close[0], names=names)
             raise origin.error("data.no_such_worksheet", value=origin.sheet, names=names)
-        if told.get("fault") == _UNREADABLE:
-            raise origin.error("data.workbook_cannot_be_read", value=told["said"])
-        return told["sheet"], told["sheets"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
+        if answer.get("fault") == _UNREADABLE:
+            raise origin.error("data.workbook_cannot_be_read", value=answer["error"])
+        return answer["sheet"], answer["sheets"], polars.read_ipc(io.BytesIO((Path(folder) / _CELLS).read_bytes()))
 
 
 def try_parquet(origin: SourceFile) -> None:
     """Read a Parquet file once from start to end, and keep nothing. Raises DataError if it cannot be read."""
-    told = _told(origin, {"kind": _PARQUET})
-    if told.get("fault") == _UNREADABLE:
-        raise origin.error("data.parquet_file_cannot_be_read", value=told["said"])
+    answer = _ask_reader(origin, {"kind": _PARQUET})
+    if answer.get("fault") == _UNREADABLE:
+        raise origin.error("data.parquet_file_cannot_be_read", value=answer["error"])
 
 
-def _told(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
+def _ask_reader(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
     """The child's answer. Raises DataError if it gives none."""
     memory = max(_LEAST_MEMORY, min(origin.limits.memory, int(total_mb() * 1e6)))
     parquet = asked["kind"] == _PARQUET
     asked |= {"file": str(origin.path), "memory": memory, "seconds": origin.limits.seconds}
     try:
-        code, answer = ask_child(__name__, asked, origin.limits.seconds, group=False)
+        code, sent = ask_child(__name__, asked, origin.limits.seconds, group=False)
     except subprocess.TimeoutExpired:
         raise origin.error(
             "data.parquet_file_is_not_read_in_time" if parquet else "data.workbook_is_not_read_in_time",
@@ -79,8 +79,8 @@ def _told(origin: SourceFile, asked: dict[str, Any]) -> dict[str, Any]:
             memory=round(memory / 1e9, 1),
             returncode=code,
         )
-    told: dict[str, Any] = json.loads(answer)
-    return told
+    answer: dict[str, Any] = json.loads(sent)
+    return answer
 
 
 def _main() -> None:
@@ -89,10 +89,10 @@ def _main() -> None:
     import polars
 
     try:
-        told = _read_workbook(asked) if asked["kind"] == _WORKBOOK else _read_parquet(asked)
+        answer = _read_workbook(asked) if asked["kind"] == _WORKBOOK else _read_parquet(asked)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
-        told = {"fault": _UNREADABLE, "said": whole((str(error).splitlines() or [type(error).__name__])[0])}
-    sys.stdout.write(json.dumps(told))
+        answer = {"fault": _UNREADABLE, "error": whole((str(error).splitlines() or [type(error).__name__])[0])}
+    sys.stdout.write(json.dumps(answer))
 
 
 def _read_workbook(asked: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _shown(found: re.Match[str], values: Mapping[str, object], language: str) ->
     name, form = found.groups()
     if name is None:
         return found[0][0]
-    if form == "number":
+    if form == "number" and not isinstance(values[name], str):  # of an error that is raised again from its JSON, "inf" is a text
         number = f"{values[name]:,}"
         return number.translate(_GERMAN_NUMBER) if language == "de" else number
     return repr(values[name]) if form == "quoted" else f"{values[name]}"

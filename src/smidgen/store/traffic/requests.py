@@ -6,17 +6,19 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sql
+from pydantic import PlainSerializer
 from sqlalchemy.engine import Connection
 
-from smidgen.core.timestamp import Timestamp
 from smidgen.store.traffic.records import from_timestamp, to_timestamp
 from smidgen.store.traffic.tables import FEEDBACK, REQUESTS
 
 RequestGroup = Literal["all", "local", "uncertified", "passed_on", "cached", "failed", "audited", "corrected", "unpriced", "to_review"]
 RequestOrder = Literal["newest", "slowest", "least_sure"]
+Timestamp = Annotated[datetime, PlainSerializer(datetime.timestamp, return_type=float)]
+"""A time that JSON has as seconds since 1970."""
 MOST_DAYS = 366
 _OK = 200
 _MOST_REASONS = 30

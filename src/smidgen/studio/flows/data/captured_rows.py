@@ -16,7 +16,6 @@ from pydantic.dataclasses import dataclass
 from smidgen.core.errors import InputError
 from smidgen.core.parts import Task
 from smidgen.core.placeholders import UNFRAMED
-from smidgen.core.timestamp import Timestamp
 from smidgen.data.splits import SplitSide
 from smidgen.flows.jobs.discovery import FoundJob, find_job, find_jobs
 from smidgen.flows.learn.learning_rows import LineRow
@@ -24,6 +23,7 @@ from smidgen.flows.learn.traffic_rows import open_traffic, rows_of_pairs
 from smidgen.parts import registry
 from smidgen.parts.recipe import make
 from smidgen.store.traffic.records import TrafficPair
+from smidgen.store.traffic.requests import Timestamp
 from smidgen.store.traffic.store import TrafficStore
 from smidgen.studio.flows.serving.live_traffic import captured
 from smidgen.studio.store.data_rows import DataRow, DataVersion
